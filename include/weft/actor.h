@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * weft/actor.h - actors on POSIX threads with lock-free mailboxes.
+ *
+ * Page one, the rules that hold everywhere:
+ *
+ *  1. *Consumed if and only if WEFT_OK.* A call that takes a message owns it when
+ *     it returns WEFT_OK; on any other value the message is still yours.
+ *  2. Inside `handle` you own the message until you return: WEFT_DONE lets the
+ *     runtime drop it, WEFT_KEPT says that you replied to, forwarded or stored it.
+ *  3. An ask gets exactly one callback, on the asker's own thread: the reply, or
+ *     TIMED_OUT, CANCELED, DROPPED or CLOSED. A late reply is dropped and counted.
+ *  4. weft_call, weft_send_wait, weft_join and weft_rt_stop wait: they are for
+ *     plain threads. From inside an actor they return WEFT_DEADLK at once.
+ *  5. A message whose kind has no `drop` belongs to whoever embedded it and comes
+ *     back by reply. Do not ask with one and a finite deadline: the callee may
+ *     still hold it when the deadline passes. Use weft_new.
+ *  6. System events (stop, timers, replies, room) never fail, never allocate when
+ *     they are delivered and never wait behind user messages.
+ *  7. Order is first in, first out for each sender and receiver within a lane.
+ *     Nothing is promised across senders.
+ *  8. A handler never blocks and never waits for a reply.
+ *  9. Errors are values. A crash of C code is a crash of the process.
+ *
+ * Sending is lock-free (one compare-and-swap; it is not wait-free: a sender may
+ * retry when others win) and allocates nothing. */
+#ifndef WEFT_ACTOR_H
+#define WEFT_ACTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/err.h>
+#include <weft/limits.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Nanoseconds of the monotonic clock (virtual in the simulator). Deadlines are
+ * absolute; WEFT_NEVER is the deadline that does not come. */
+typedef uint64_t weft_ns;
+#define WEFT_NEVER UINT64_MAX
+
+typedef struct weft_rt weft_rt;     /* a runtime: its clock, its actors          */
+typedef struct weft_self weft_self; /* an actor from inside: valid only in its own
+                                     * callbacks, on its own thread              */
+typedef struct weft_addr weft_addr; /* an actor from outside: counted, safe to use
+                                     * from any thread also after the actor ended */
+typedef struct weft_msg weft_msg;
+typedef struct weft_request weft_request;
+
+/* -- Messages --------------------------------------------------------------- */
+
+/* What a message is. One static const object per kind; compared by address. */
+typedef struct weft_kind {
+    uint32_t id;              /* for logs and traces; free to choose          */
+    const char *name;         /* "store.put"                                  */
+    size_t size;              /* of the whole struct, for weft_new            */
+    void (*drop)(weft_msg *); /* frees what the struct owns and the struct;
+                               * weft_free_msg if it owns nothing else; NULL:
+                               * the memory is not the runtime's to free      */
+} weft_kind;
+
+/* The header: the first member of the sender's own struct. Fields other than
+ * `kind` belong to the runtime. 32 bytes on 64-bit machines. */
+struct weft_msg {
+    weft_msg *next;
+    const weft_kind *kind;
+    uint32_t state;
+    uint32_t flags;
+    void *ctx;
+};
+
+/* The answer to an ask. `err` is WEFT_OK or the callee's error or one of
+ * TIMED_OUT, CANCELED, DROPPED, CLOSED, RESTARTING. `req` is the request itself,
+ * now yours (drop it with weft_drop or keep it), or NULL when the callee still
+ * holds it (TIMED_OUT, CANCELED). */
+typedef void (*weft_on_reply)(weft_self *self, void *state, weft_err err, weft_request *req,
+                              void *arg);
+
+/* A message that can be asked and replied to; the first member of the sender's
+ * own struct. Fields other than msg.kind belong to the runtime. */
+struct weft_request {
+    weft_msg msg;
+    weft_addr *asker;
+    weft_ns deadline;
+    weft_on_reply fn;
+    void *arg;
+    uint64_t token;
+    weft_request *prev, *next_pending;
+    int32_t err;
+    uint32_t heap_at;
+};
+
+/* Creates a zeroed message of `kind` on the heap; kind->drop must not be NULL.
+ * Drop it with weft_drop or send it. NULL when memory is short. Any thread. */
+weft_msg *weft_new(const weft_kind *kind);
+
+/* Prepares a message or request that is embedded elsewhere. */
+void weft_msg_init(weft_msg *msg, const weft_kind *kind);
+
+/* A drop function for kinds that own nothing but their struct from weft_new. */
+void weft_free_msg(weft_msg *msg);
+
+/* Drops a message that you own: an unanswered request answers DROPPED to its
+ * asker, so that no ask hangs; then kind->drop runs. NULL is fine. */
+void weft_drop(weft_msg *msg);
+
+/* -- Sending -------------------------------------------------------------------- */
+
+/* Sends to the user lane. Lock-free, never blocks, allocates nothing. OK: taken.
+ * FULL (bounded mailbox), CLOSED: still yours. Any thread. */
+weft_err weft_send(weft_addr *to, weft_msg *msg);
+
+/* Sends `first`..`last`, linked through `next` in sending order, with one
+ * compare-and-swap and at most one wake. All or none. FULL, CLOSED. */
+weft_err weft_send_chain(weft_addr *to, weft_msg *first, weft_msg *last);
+
+/* As weft_send, but waits for room until `deadline`. Plain threads only.
+ * TIMED_OUT, CLOSED, DEADLK. */
+weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline);
+
+/* After FULL: have `when_room` delivered to `self` once `to` has room again.
+ * Never FULL. CLOSED. OK takes the message; if `to` closes first, the message is
+ * delivered all the same and the next send answers CLOSED. */
+weft_err weft_notify_credit(weft_self *self, weft_addr *to, weft_msg *when_room);
+
+/* -- Asking ------------------------------------------------------------------------ */
+
+/* Sends `req` and has `fn` called exactly once on this actor's thread, by
+ * `deadline` at the latest (WEFT_NEVER only where the callee always answers).
+ * `token`, if not NULL, receives a handle for weft_ask_cancel. FULL, CLOSED: no
+ * callback, the request is still yours. */
+weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns deadline,
+                  weft_on_reply fn, void *arg, uint64_t *token);
+
+/* Ends an ask now: its callback runs with CANCELED before the call returns, and
+ * the callee can see it (weft_abandoned). NOT_FOUND if it is already over. */
+weft_err weft_ask_cancel(weft_self *self, uint64_t token);
+
+/* Answers `req` with `err`: sends it back in place. Never fails and never blocks;
+ * return WEFT_KEPT from the handler. A request nobody waits for is dropped. */
+void weft_reply(weft_request *req, weft_err err);
+
+/* The deadline its asker gave, so that dead work can be skipped. */
+weft_ns weft_deadline(const weft_request *req);
+/* True once the asker gave up. */
+bool weft_abandoned(const weft_request *req);
+
+/* The blocking form of ask for plain threads. Sends `req` and waits. Returns the
+ * reply's err with *out = the request (yours), or TIMED_OUT, CLOSED, FULL, DEADLK
+ * with *out = NULL; the request is consumed on TIMED_OUT (the callee has it) and
+ * still yours on FULL, CLOSED before delivery and DEADLK. To tell the two apart:
+ * *out is NULL and `taken`, if not NULL, says whether it was consumed. */
+weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_request **out,
+                   bool *taken);
+
+/* -- Behaviour ------------------------------------------------------------------------ */
+
+typedef enum weft_verdict {
+    WEFT_DONE, /* the runtime drops the message                       */
+    WEFT_KEPT, /* the handler replied to, forwarded or stored it      */
+    WEFT_STOP, /* as DONE, then stop in order (exit reason WEFT_OK)   */
+    WEFT_FAIL  /* as DONE, then stop: the exit reason is what
+                * weft_fail was given, else WEFT_INTERNAL             */
+} weft_verdict;
+
+typedef enum weft_stop_mode {
+    WEFT_DRAIN, /* handle what is queued, then stop                   */
+    WEFT_NOW    /* drop what is queued (asks answer CLOSED)           */
+} weft_stop_mode;
+
+#define WEFT_UNBOUNDED UINT32_MAX
+
+/* What to spawn. Zero-initialise it; copied by weft_spawn except `arg`. */
+typedef struct weft_spec {
+    const char *name;  /* thread name and log facility; copied              */
+    void *arg;         /* handed to init                                    */
+    size_t state_size; /* zeroed before init, freed after fini              */
+    weft_err (*init)(weft_self *self, void *state, void *arg); /* may be NULL */
+    weft_verdict (*handle)(weft_self *self, void *state, weft_msg *msg);
+    /* Runs once, on the actor's thread, if init returned OK. May send.       */
+    void (*fini)(weft_self *self, void *state, weft_err reason); /* may be NULL */
+    /* Called on the actor's thread after every WEFT_FAIL or init failure is
+     * logged; may be NULL.                                                   */
+    uint32_t mailbox;     /* capacity of the user lane; 0: WEFT_MAILBOX_DEFAULT;
+                           * WEFT_UNBOUNDED                                   */
+    size_t stack_bytes;   /* 0: the platform's default                        */
+    uint32_t spin_max_ns; /* 0: the default of 5 us; UINT32_MAX: never spin   */
+} weft_spec;
+
+/* Starts an actor and waits until its init has returned. Returns init's error
+ * and then no actor exists. On OK *out is a counted address, the caller's
+ * (weft_addr_put). Any thread; from inside an actor too (the new actor's init runs
+ * on its own thread and must not ask the spawner). NO_MEMORY, INVALID. */
+weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out);
+
+weft_addr *weft_addr_get(weft_addr *addr); /* adds a reference, returns addr   */
+void weft_addr_put(weft_addr *addr);       /* gives one back; NULL is fine     */
+const char *weft_addr_name(const weft_addr *addr);
+
+/* Asks an actor to stop. OK at once, also when it is already stopping (NOW wins
+ * over DRAIN). CLOSED when it has ended. Any thread, the actor itself too. */
+weft_err weft_stop(weft_addr *addr, weft_stop_mode mode);
+
+/* Waits until the actor has ended and its thread is joined; *reason (may be NULL)
+ * is its exit reason. May be called by several threads and again. TIMED_OUT,
+ * DEADLK from inside an actor. */
+weft_err weft_join(weft_addr *addr, weft_ns deadline, weft_err *reason);
+
+/* Calls `fn(arg, addr, reason)` on the ending actor's thread after its fini, for
+ * FAIL as for STOP. One hook per address; set before the actor can end, normally
+ * right after weft_spawn; if it has ended already the call runs at once here. */
+weft_err weft_on_exit(weft_addr *addr, void (*fn)(void *arg, weft_addr *addr, weft_err reason),
+                      void *arg);
+
+/* -- Inside an actor ----------------------------------------------------------------- */
+
+weft_ns weft_now(weft_self *self);         /* monotonic                          */
+weft_addr *weft_self_addr(weft_self *self); /* borrowed                          */
+weft_rt *weft_self_rt(weft_self *self);
+void weft_self_random(weft_self *self, void *out, size_t len); /* the runtime's source */
+/* Sets the exit reason of a WEFT_FAIL that the caller returns next. */
+weft_verdict weft_fail(weft_self *self, weft_err reason);
+
+/* -- Timers ----------------------------------------------------------------------------- */
+
+/* Embed it in the actor's state; zero-initialise. Fields belong to the runtime. */
+typedef struct weft_timer weft_timer;
+/* `missed`: how many periods passed unserved (0 normally). Missed ticks of a
+ * periodic timer are skipped; the next one fires at the next multiple. */
+typedef void (*weft_on_timer)(weft_self *self, void *state, weft_timer *timer, uint32_t missed);
+struct weft_timer {
+    weft_ns at, every;
+    weft_on_timer fn;
+    uint64_t order;
+    uint32_t heap_at; /* 1-based position; 0: not armed */
+};
+
+/* Arms or re-arms: fires at `at`, then every `every` ns (0: once). A first tick
+ * never fires inside the call. LIMIT when WEFT_TIMERS_MAX are armed, NO_MEMORY. */
+weft_err weft_timer_set(weft_self *self, weft_timer *timer, weft_ns at, weft_ns every,
+                        weft_on_timer fn);
+/* After it returns the callback does not run any more. Idempotent. */
+void weft_timer_stop(weft_self *self, weft_timer *timer);
+
+/* -- File descriptors --------------------------------------------------------------------- */
+
+#define WEFT_FD_READ 1u
+#define WEFT_FD_WRITE 2u
+#define WEFT_FD_HANGUP 4u /* reported always, with READ and WRITE */
+typedef void (*weft_on_fd)(weft_self *self, void *state, int fd, uint32_t events, void *arg);
+
+/* Level-triggered: `fn` runs on this actor's thread while `fd` is ready for
+ * `events`. Watching an fd again replaces events, fn and arg. The fd stays the
+ * caller's: unwatch before closing it. LIMIT, INVALID, NO_MEMORY; UNSUPPORTED in
+ * the simulator, which has no descriptors. */
+weft_err weft_fd_watch(weft_self *self, int fd, uint32_t events, weft_on_fd fn, void *arg);
+/* After it returns the callback does not run any more. NOT_FOUND. */
+weft_err weft_fd_unwatch(weft_self *self, int fd);
+
+/* -- Runtime ------------------------------------------------------------------------------- */
+
+/* Creates a runtime bound to this machine. NO_MEMORY. */
+weft_err weft_rt_create(weft_rt **out);
+/* Stops all actors that still run (DRAIN, reverse order of spawning) and joins
+ * them. TIMED_OUT names the stragglers in the log and may be called again. */
+weft_err weft_rt_stop(weft_rt *rt, weft_ns deadline);
+/* Frees a stopped runtime. NULL is fine. BUSY if actors still run. */
+weft_err weft_rt_destroy(weft_rt *rt);
+weft_ns weft_rt_now(weft_rt *rt); /* any thread */
+/* A deadline `timeout` from now; saturates to WEFT_NEVER. */
+weft_ns weft_rt_after(weft_rt *rt, weft_ns timeout);
+
+/* Takes every message that reached nobody: sent but not handled when its actor
+ * closed. The hook owns the message and must weft_drop it; without a hook it is
+ * dropped and counted. Set it before the first spawn. */
+typedef void (*weft_on_dead_letter)(void *arg, weft_addr *to, weft_msg *msg);
+void weft_rt_on_dead_letter(weft_rt *rt, weft_on_dead_letter fn, void *arg);
+
+/* Counters of one actor since its spawn. Exact after join, approximate before. */
+typedef struct weft_actor_stats {
+    uint64_t handled;      /* user messages                                   */
+    uint64_t system;       /* system messages                                 */
+    uint64_t dropped;      /* dead letters and late replies                   */
+    uint64_t parks;        /* times it went to sleep                          */
+    uint64_t spins;        /* times a spin saved a sleep                      */
+    uint64_t timer_ticks;
+} weft_actor_stats;
+void weft_addr_stats(weft_addr *addr, weft_actor_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
