@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kv.h - the key-value engine under the store: one of the three tables behind
+ * which everything that blocks is kept. Engines: memory (with a crash model) and
+ * RocksDB. test/store/test_kv.c is the conformance suite that each must pass.
+ *
+ * Threads: get, iterators and snapshots from any thread; write, checkpoint and
+ * close from one thread at a time. Order of keys is by unsigned bytes. */
+#ifndef WF_KV_H
+#define WF_KV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/err.h>
+
+enum wf_cf { /* column families; the numbers are part of the store's format */
+    WF_CF_ENTRY,
+    WF_CF_META,
+    WF_CF_GEN,
+    WF_CF_ARR,
+    WF_CF_CHILD,
+    WF_CF_TIP,
+    WF_CF_PEER,
+    WF_CF_TREE,
+    WF_CF_POLICY,
+    WF_CF_COUNT
+};
+extern const char *const wf_cf_names[WF_CF_COUNT];
+
+typedef struct wf_kv wf_kv;
+typedef struct wf_kv_iter wf_kv_iter;
+typedef struct wf_kv_snapshot wf_kv_snapshot;
+
+/* A value that the engine keeps in place until it is released. */
+typedef struct wf_value {
+    const uint8_t *data;
+    size_t len;
+    void *pin;
+} wf_value;
+
+/* -- Batches: engine-neutral, reusable, applied in order, all or nothing ------- */
+typedef struct wf_batch wf_batch;
+weft_err wf_batch_create(wf_batch **out);
+void wf_batch_destroy(wf_batch *batch); /* NULL is fine */
+void wf_batch_clear(wf_batch *batch);   /* keeps the memory */
+size_t wf_batch_bytes(const wf_batch *batch);
+size_t wf_batch_count(const wf_batch *batch);
+/* A failed put leaves a sticky error, which wf_kv_write returns: NO_MEMORY. */
+void wf_batch_put(wf_batch *batch, enum wf_cf cf, const void *key, size_t key_len,
+                  const void *value, size_t value_len);
+void wf_batch_delete(wf_batch *batch, enum wf_cf cf, const void *key, size_t key_len);
+weft_err wf_batch_err(const wf_batch *batch);
+/* Walks the operations in order; for engines. WEFT_OK from fn goes on. */
+typedef struct wf_batch_op {
+    enum wf_cf cf;
+    bool is_delete;
+    const uint8_t *key, *value;
+    size_t key_len, value_len;
+} wf_batch_op;
+weft_err wf_batch_each(const wf_batch *batch, weft_err (*fn)(void *arg, const wf_batch_op *op),
+                       void *arg);
+
+/* -- Operations ------------------------------------------------------------------ */
+/* NOT_FOUND, IO, CORRUPT. On OK release *out. `snap` may be NULL: now. */
+weft_err wf_kv_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const void *key,
+                   size_t key_len, wf_value *out);
+/* `count` keys of equal length one after another; errs[i] is OK, NOT_FOUND, ... */
+weft_err wf_kv_multi_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const void *keys,
+                         size_t key_len, size_t count, wf_value *out, weft_err *errs);
+void wf_value_release(wf_kv *kv, wf_value *value);
+/* Applies a batch atomically; `sync`: durable when it returns. After any failure
+ * (IO, NO_SPACE, CORRUPT, NO_MEMORY) the outcome is unknown and every later write
+ * answers the same error until the engine is closed and opened again. Does not
+ * clear the batch. */
+weft_err wf_kv_write(wf_kv *kv, const wf_batch *batch, bool sync);
+/* Makes everything written before durable. */
+weft_err wf_kv_sync(wf_kv *kv);
+weft_err wf_kv_snapshot_create(wf_kv *kv, wf_kv_snapshot **out);
+void wf_kv_snapshot_destroy(wf_kv *kv, wf_kv_snapshot *snap);
+/* A consistent copy in a directory that must not exist. UNSUPPORTED: memory. */
+weft_err wf_kv_checkpoint(wf_kv *kv, const char *dir);
+/* Approximate bytes of memory that the engine holds, and its own statistics text
+ * (caller frees with wf_free; may be NULL). */
+uint64_t wf_kv_memory(wf_kv *kv);
+/* Flushes what is in memory to tables so that the next open is quick, and closes.
+ * NULL is fine. */
+void wf_kv_close(wf_kv *kv);
+
+/* -- Iterators: a fixed view taken at creation ------------------------------------ */
+/* Keys k of `cf` with prefix `prefix` only. */
+weft_err wf_kv_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf,
+                           const void *prefix, size_t prefix_len, wf_kv_iter **out);
+void wf_kv_iter_destroy(wf_kv_iter *it);
+void wf_kv_iter_first(wf_kv_iter *it);
+void wf_kv_iter_last(wf_kv_iter *it);
+void wf_kv_iter_seek(wf_kv_iter *it, const void *key, size_t key_len); /* first >= key */
+void wf_kv_iter_seek_back(wf_kv_iter *it, const void *key, size_t key_len); /* last <= key */
+void wf_kv_iter_next(wf_kv_iter *it);
+void wf_kv_iter_prev(wf_kv_iter *it);
+bool wf_kv_iter_valid(const wf_kv_iter *it);
+const uint8_t *wf_kv_iter_key(const wf_kv_iter *it, size_t *len);
+const uint8_t *wf_kv_iter_value(const wf_kv_iter *it, size_t *len);
+weft_err wf_kv_iter_err(const wf_kv_iter *it); /* why it became invalid: OK or IO.. */
+
+/* -- The table that an engine fills ------------------------------------------------- */
+struct wf_kv_ops {
+    const char *name;
+    weft_err (*get)(wf_kv *, const wf_kv_snapshot *, enum wf_cf, const void *, size_t, wf_value *);
+    weft_err (*multi_get)(wf_kv *, const wf_kv_snapshot *, enum wf_cf, const void *, size_t, size_t,
+                          wf_value *, weft_err *); /* NULL: gets one by one */
+    void (*release)(wf_kv *, wf_value *);
+    weft_err (*write)(wf_kv *, const wf_batch *, bool sync);
+    weft_err (*sync)(wf_kv *);
+    weft_err (*snapshot_create)(wf_kv *, wf_kv_snapshot **);
+    void (*snapshot_destroy)(wf_kv *, wf_kv_snapshot *);
+    weft_err (*checkpoint)(wf_kv *, const char *);
+    uint64_t (*memory)(wf_kv *);
+    void (*close)(wf_kv *);
+    weft_err (*iter_create)(wf_kv *, const wf_kv_snapshot *, enum wf_cf, const void *, size_t,
+                            wf_kv_iter **);
+    void (*iter_destroy)(wf_kv_iter *);
+    void (*iter_first)(wf_kv_iter *);
+    void (*iter_last)(wf_kv_iter *);
+    void (*iter_seek)(wf_kv_iter *, const void *, size_t);
+    void (*iter_seek_back)(wf_kv_iter *, const void *, size_t);
+    void (*iter_next)(wf_kv_iter *);
+    void (*iter_prev)(wf_kv_iter *);
+    bool (*iter_valid)(const wf_kv_iter *);
+    const uint8_t *(*iter_key)(const wf_kv_iter *, size_t *);
+    const uint8_t *(*iter_value)(const wf_kv_iter *, size_t *);
+    weft_err (*iter_err)(const wf_kv_iter *);
+};
+struct wf_kv {
+    const struct wf_kv_ops *ops; /* the engine's own struct begins with this */
+};
+struct wf_kv_iter {
+    const struct wf_kv_ops *ops;
+};
+
+/* -- Memory engine --------------------------------------------------------------------- */
+weft_err wf_kv_memory_open(wf_kv **out);
+/* The crash model: forgets what was not synced, except a prefix of `keep` of the
+ * unsynced batches (torn: the batch after them is lost whole). The handle goes on
+ * with what is left, as after a reopen. For tests and the simulator. */
+void wf_kv_memory_crash(wf_kv *kv, size_t keep);
+size_t wf_kv_memory_unsynced(wf_kv *kv); /* batches since the last sync */
+/* The n-th write from now fails with `err` (0: none); sticky if `persistent`,
+ * until wf_kv_memory_crash. */
+void wf_kv_memory_fail_at(wf_kv *kv, uint64_t nth, weft_err err, bool persistent);
+
+/* -- RocksDB engine ------------------------------------------------------------------------ */
+typedef struct wf_kv_rocksdb_options {
+    uint64_t memory_bytes; /* block cache and write buffers together; 0: 96 MiB  */
+    bool create;           /* create the directory and store if it is not there  */
+    bool read_only;
+} wf_kv_rocksdb_options;
+/* NOT_STORE (exists and is something else, or !create and nothing there), LOCKED,
+ * CORRUPT, IO, NO_SPACE. */
+weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *options, wf_kv **out);
+
+#endif

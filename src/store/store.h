@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * store.h - the DAG store: entries, their indexes, trees, records.
+ * Reading: any thread. Writing: the store actor alone (store_actor.h).
+ * Called by: store_actor.c (writes), the sync layer's reader and verify actors,
+ * weft.c, tools (reads). Never: sockets, peers' connections, sync. */
+#ifndef WF_STORE_H
+#define WF_STORE_H
+
+#include <weft/actor.h>
+#include <weft/entry.h>
+
+#include "kv.h"
+
+typedef struct wf_store wf_store;
+
+/* Opens the store in `kv` (taken on OK) or lays out a new one if it is empty.
+ * `rt` gives randomness (epochs) and the wall clock. VERSION (a newer format),
+ * CORRUPT, IO, NO_MEMORY. */
+weft_err wf_store_open(wf_kv *kv, weft_rt *rt, wf_store **out);
+void wf_store_close(wf_store *store); /* closes the engine too; NULL is fine */
+wf_kv *wf_store_kv(wf_store *store);
+
+/* -- What a tree is here, as last published by the writer --------------------- */
+typedef struct wf_tree_info {
+    weft_id tree;
+    uint64_t t;             /* local tree number                                  */
+    bool has_root;          /* false: followed, nothing arrived yet               */
+    bool followed;          /* offered to and accepted from peers                 */
+    uint8_t epoch[16];      /* new whenever the tree is created in a store        */
+    uint64_t count;         /* entries                                            */
+    uint64_t max_gen;
+    uint64_t seq;           /* of the last arrival; 0: none                       */
+    uint8_t last_id8[8];    /* of the arrival at seq; zero when seq is 0          */
+    uint64_t tips;          /* number of tree tips                                */
+    weft_height strategy;
+} wf_tree_info;
+weft_err wf_store_tree(wf_store *store, const weft_id *tree, wf_tree_info *out); /* NOT_FOUND */
+weft_err wf_store_tree_by_number(wf_store *store, uint64_t t, wf_tree_info *out);
+/* All trees in the order of their local numbers; `*count` in: room, out: filled;
+ * LIMIT when there are more. */
+weft_err wf_store_trees(wf_store *store, wf_tree_info *out, size_t *count);
+
+/* May `key` read the tree? The static list of readers given by follow; an unknown
+ * tree and a forbidden one cost the same look-ups. */
+bool wf_store_may_read(wf_store *store, const weft_id *tree, const weft_key *key);
+
+/* Tree tips, ascending by id, at most `room`; *complete false: there are more. */
+weft_err wf_store_tips(wf_store *store, uint64_t t, weft_id *out, size_t room, size_t *count,
+                       bool *complete);
+/* Tips of one named store within the tree. */
+weft_err wf_store_named_tips(wf_store *store, uint64_t t, const char *name, weft_id *out,
+                             size_t room, size_t *count, bool *complete);
+/* BLAKE2b-256 over all tree tip ids in ascending order (the root digest of
+ * PROTOCOL section 2 before the trie exists), with the info that it belongs to. */
+weft_err wf_store_root_digest(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_info *info);
+
+/* -- Entries ------------------------------------------------------------------------ */
+typedef struct wf_meta {
+    uint64_t t, gen, seq, height;
+    weft_key author;
+    uint32_t policy;
+    uint32_t parents_count;                       /* tree and store parents together */
+    weft_id parents[WEFT_ENTRY_UNION_PARENTS_MAX]; /* ascending                      */
+} wf_meta;
+/* The facts of a stored entry, without parents: cheap. NOT_FOUND. */
+typedef struct wf_meta_brief {
+    uint64_t t, gen, seq, height;
+} wf_meta_brief;
+weft_err wf_store_meta(wf_store *store, const weft_id *id, wf_meta *out); /* large: not on a stack */
+weft_err wf_store_meta_brief(wf_store *store, const weft_id *id, wf_meta_brief *out);
+/* Calls fn for each parent (tree and store parents together, ascending). */
+weft_err wf_store_parents(wf_store *store, const weft_id *id, wf_meta_brief *meta,
+                          weft_err (*fn)(void *arg, const weft_id *parent), void *arg);
+/* The canonical bytes, re-hashed: CORRUPT if they do not match. *out is a new
+ * reference. NOT_FOUND. */
+weft_err wf_store_get(wf_store *store, const weft_id *id, weft_buf **out);
+/* The same into the caller's memory: *len in: room, out: size; LIMIT when it does
+ * not fit (then *len is the size needed). */
+weft_err wf_store_get_into(wf_store *store, const weft_id *id, uint8_t *out, size_t *len);
+/* The entry of tree `t` whose id begins with these 8 bytes. NOT_FOUND; LIMIT when
+ * several do. */
+weft_err wf_store_find_short(wf_store *store, uint64_t t, const uint8_t id8[8], weft_id *out);
+
+/* Who an entry came from: a peer and the epoch of the tree over there. All zero:
+ * committed here. */
+typedef struct wf_source {
+    weft_key peer;
+    uint8_t epoch[16];
+} wf_source;
+
+/* -- Walks. Each is a fixed view; destroy it soon. -------------------------------------- */
+typedef struct wf_gen_walk wf_gen_walk; /* ascending (gen, id): parents first */
+/* Strictly after (gen, id); NULL id with gen 0: from the start. */
+weft_err wf_gen_walk_create(wf_store *store, uint64_t t, uint64_t gen, const weft_id *id,
+                            wf_gen_walk **out);
+weft_err wf_gen_walk_next(wf_gen_walk *walk, uint64_t *gen, weft_id *id); /* END */
+/* Descending (gen, id) from the top. */
+weft_err wf_gen_walk_create_down(wf_store *store, uint64_t t, wf_gen_walk **out);
+void wf_gen_walk_destroy(wf_gen_walk *walk);
+
+typedef struct wf_arrival {
+    uint64_t seq;
+    weft_id id;
+    wf_source source;
+    uint64_t source_seq; /* the sender's seq in its frame's mark; 0: unknown */
+} wf_arrival;
+typedef struct wf_arr_walk wf_arr_walk; /* ascending seq, strictly after `seq` */
+weft_err wf_arr_walk_create(wf_store *store, uint64_t t, uint64_t seq, wf_arr_walk **out);
+weft_err wf_arr_walk_next(wf_arr_walk *walk, wf_arrival *out); /* END */
+void wf_arr_walk_destroy(wf_arr_walk *walk);
+weft_err wf_store_arrival(wf_store *store, uint64_t t, uint64_t seq, wf_arrival *out); /* NOT_FOUND */
+
+/* Children of an entry, ascending. */
+weft_err wf_store_children(wf_store *store, const weft_id *id,
+                           weft_err (*fn)(void *arg, const weft_id *child), void *arg);
+
+/* -- Records: small values of the layers above, in `peer` and `tree` ----------------------- */
+/* Key and value are the caller's own; keys carry a prefix byte >= 0x80 chosen by the
+ * layer above (the store's own keys in those families are below). NOT_FOUND, LIMIT. */
+weft_err wf_store_record_get(wf_store *store, enum wf_cf cf, const void *key, size_t key_len,
+                             uint8_t *out, size_t *len);
+weft_err wf_store_record_each(wf_store *store, enum wf_cf cf, const void *prefix, size_t prefix_len,
+                              weft_err (*fn)(void *arg, const uint8_t *key, size_t key_len,
+                                             const uint8_t *value, size_t value_len),
+                              void *arg);
+
+/* The mark of how much of a peer's arrivals we hold (PROTOCOL section 2: upto). */
+typedef struct wf_mark {
+    uint8_t epoch[16];
+    uint64_t seq;
+    uint8_t id8[8];
+    bool partial;  /* of the arrivals up to seq, only those up to (gen, id) */
+    uint64_t gen;
+    weft_id id;
+} wf_mark;
+/* The cursor into `peer` for the tree, as stored with its entries. NOT_FOUND. */
+weft_err wf_store_cursor(wf_store *store, const weft_key *peer, uint64_t t, wf_mark *out);
+
+/* -- Checking a whole store (weft-stress, later weft-fsck) -------------------------------------- */
+typedef struct wf_check_report {
+    uint64_t entries, bad_bytes, bad_ids, bad_signatures, missing_parents, bad_tips, bad_indexes;
+} wf_check_report;
+/* Reads every entry of every tree from the engine and checks bytes, id, signature
+ * (if `signatures`), parents, gen, tips and indexes against each other. OK also
+ * when something is wrong: look at the report. IO, NO_MEMORY. */
+weft_err wf_store_check(wf_store *store, bool signatures, wf_check_report *out);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * store_actor.h - the messages that the store's one writer understands.
+ * The store actor is the only writer of the database. It batches what its mailbox
+ * holds into one synced write (group commit) and answers after that. Everything
+ * passes the one door (door.h). Its handlers may wait for the disk. */
+#ifndef WF_STORE_ACTOR_H
+#define WF_STORE_ACTOR_H
+
+#include "store.h"
+
+struct wf_store_actor_options {
+    wf_store *store;        /* borrowed; outlives the actor */
+    bool sync;              /* false only for benchmarks: acknowledged = written */
+};
+weft_err wf_store_actor_spawn(weft_rt *rt, const struct wf_store_actor_options *options,
+                              weft_addr **out);
+
+/* -- verify -> store: one frame of entries, or the end of a stream -------------- */
+extern const weft_kind wf_ingest_kind;
+enum wf_ingest_result { WF_IN_STORED, WF_IN_KNOWN, WF_IN_PENDING, WF_IN_REFUSED };
+struct wf_ingest_entry {
+    const uint8_t *bytes; /* inside frame */
+    uint32_t len;
+    weft_id id;           /* checked by verify */
+    /* set by the store: */
+    uint8_t result;       /* enum wf_ingest_result */
+    uint64_t seq;         /* arrival number here (stored now, or before if known) */
+    uint64_t gen;
+    wf_source known_from; /* if KNOWN: who it came from when it was stored */
+};
+struct wf_ingest {        /* from wf_ingest_create; dropped with weft_drop */
+    weft_msg msg;
+    weft_addr *results_to; /* counted; the message goes there, by the system lane,
+                            * when the batch is durable                           */
+    void *cookie;          /* the sender's, untouched                              */
+    /* Order: the store applies a (conn, stream) strictly by n, from 1. */
+    uint64_t conn;
+    uint32_t stream;
+    uint64_t n;
+    bool end;              /* no entries: the stream's order state is forgotten    */
+    uint64_t arrived_ns;   /* when its frame was complete, for latency             */
+    weft_id tree;
+    wf_source source;
+    weft_buf *frame;       /* counted; holds the bytes                             */
+    size_t frame_bytes;    /* on the wire, for the byte accounts                   */
+    bool raw;              /* entries pushed by themselves: missing parents go to
+                            * the pending pool instead of ending the frame         */
+    bool has_mark;
+    wf_mark mark;          /* written with the batch if all entries before it hold */
+    uint64_t source_seq;   /* recorded with the arrivals; 0: unknown               */
+    uint32_t count;
+    weft_err verdict;      /* of verify: not OK: entries[count] was the first bad
+                            * one; the prefix is valid and the rest is not here    */
+    /* -- set by the store: */
+    weft_err err;          /* OK; or what stopped it: verdict, BAD_ENTRY, FORBIDDEN,
+                            * PENDING quota (LIMIT), IO, NO_SPACE                  */
+    uint32_t stored, known, pending;
+    uint64_t tree_seq;     /* of the tree after this frame                          */
+    uint32_t missing_count;
+    weft_id *missing;      /* parents that are not here, <= WEFT_WANT_IDS_MAX; freed
+                            * with the message                                      */
+    struct wf_ingest_entry entries[];
+};
+/* A message with room for `count` entries. NULL when memory is short. */
+struct wf_ingest *wf_ingest_create(uint32_t count);
+
+/* -- anyone -> store: entries made here ----------------------------------------- */
+extern const weft_kind wf_commit_kind;
+struct wf_commit { /* asked; answered after the synced batch */
+    weft_request req;
+    uint32_t count;      /* applied in order; the first failure ends it and is the
+                          * answer: BAD_ENTRY, FORBIDDEN, TREE, PENDING (a parent is
+                          * missing), IO, NO_SPACE. Entries before it are kept.   */
+    uint32_t applied;    /* out */
+    bool create_trees;   /* roots may create their tree (followed, no readers)     */
+    bool unsynced;       /* answer once written; durable with the next synced batch */
+    uint64_t seq;        /* out: arrival number of the last one                    */
+    weft_buf **entries;  /* counted references; freed with the message             */
+    weft_id *ids;        /* as built or checked by the caller; freed too           */
+};
+/* Entries must have been verified or signed by this process: the store does not
+ * check signatures again. NULL when memory is short. */
+struct wf_commit *wf_commit_create(uint32_t count);
+
+/* -- anyone -> store: follow, unfollow, readers --------------------------------------- */
+extern const weft_kind wf_follow_kind;
+struct wf_follow {
+    weft_request req; /* drop frees; LIMIT, IO */
+    weft_id tree;
+    bool follow;      /* false: serve and accept it no longer; entries stay */
+    uint32_t readers_count;
+    weft_key *readers; /* who may read; replaces the list; freed with the message */
+};
+struct wf_follow *wf_follow_create(const weft_id *tree, const weft_key *readers, uint32_t count);
+
+/* -- upper layers -> store: records (store.h) ------------------------------------------ */
+extern const weft_kind wf_record_kind;
+struct wf_record_put {
+    weft_request req;
+    enum wf_cf cf;
+    bool remove;
+    uint8_t key[128];
+    uint32_t key_len;
+    uint32_t value_len;
+    uint8_t value[];
+};
+struct wf_record_put *wf_record_create(uint32_t value_len);
+
+/* -- subscribers <-> store: the doorbell -------------------------------------------------- */
+/* A subscriber sends its one doorbell to the store (wf_stored_create, weft_send or
+ * wf_send_system). The store keeps it until a tree grew, fills it after the durable
+ * batch and sends it back through the system lane; the subscriber hands it back the
+ * same way after reading. What happens meanwhile is gathered in the next ring. */
+extern const weft_kind wf_stored_kind;
+struct wf_stored_entry {
+    weft_id tree;
+    uint64_t t, seq, gen;
+    weft_id id;
+    wf_source source;
+    uint64_t committed_ns; /* weft_now when the store took it */
+    weft_buf *buf;         /* counted; bytes live inside */
+    const uint8_t *bytes;
+    uint32_t len;
+};
+struct wf_stored_tree {
+    weft_id tree;
+    uint64_t t;
+    uint64_t from_seq, to_seq; /* grew from (exclusive) to (inclusive) */
+    bool complete;             /* entries[] holds all of (from_seq, to_seq] */
+};
+struct wf_stored {
+    weft_msg msg;
+    weft_addr *subscriber; /* counted */
+    bool more_trees;       /* more trees grew than fit: look at all of them */
+    uint32_t trees_count;
+    struct wf_stored_tree trees[WEFT_DOORBELL_TREES];
+    uint32_t entries_count;
+    struct wf_stored_entry entries[WEFT_DOORBELL_ENTRIES];
+};
+struct wf_stored *wf_stored_create(weft_addr *subscriber);
+/* Empties it (drops the buffers) before it is handed back. */
+void wf_stored_clear(struct wf_stored *bell);
+
+/* Counters for statistics: any thread. */
+struct wf_store_counters {
+    uint64_t batches, synced, entries, known, refused, pending_now, pending_bytes, write_ns;
+};
+void wf_store_counters_read(wf_store *store, struct wf_store_counters *out);
+
+#endif
