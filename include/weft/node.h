@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * weft/node.h - a node: a store of signed entries that syncs itself with peers.
+ *
+ * Threads: every call may be made from any thread unless it says otherwise; none
+ * from inside weft's callbacks except where it says so. Blocking calls take a
+ * timeout in nanoseconds (WEFT_NEVER: none) and answer TIMED_OUT when it passes;
+ * what was begun goes on then. From inside an actor blocking calls answer DEADLK.
+ *
+ * Every command has an asynchronous twin with the suffix _async: it returns at once
+ * (FULL, CLOSED, NO_MEMORY: not begun) and calls `done` exactly once on the node's
+ * notify thread, with the answer that the blocking form would have returned and its
+ * result. `done` must not block; it may call _async forms. */
+#ifndef WEFT_NODE_H
+#define WEFT_NODE_H
+
+#include <weft/actor.h>
+#include <weft/buf.h>
+#include <weft/entry.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct weft_node weft_node;
+typedef struct weft_hub weft_hub; /* joins nodes of one process in memory */
+
+/* -- Opening and closing ------------------------------------------------------------- */
+
+typedef struct weft_node_options {
+    const char *dir;        /* directory of the store and the key file; NULL: memory     */
+    const char *key_file;   /* NULL: "<dir>/device.key"; created on first run; a store
+                             * that is not empty and has no key is refused (KEY_FILE)    */
+    const weft_keypair *device; /* used instead of a key file; borrowed during open      */
+    const char *name;       /* shown to peers; may be NULL                               */
+    weft_rt *rt;            /* run on this runtime (the simulator's); NULL: an own one   */
+    uint64_t store_memory_bytes; /* 0: 96 MiB for caches and write buffers               */
+    uint32_t verifiers;     /* 0: one per core                                           */
+    bool unsynced;          /* benchmarks only: acknowledge before the disk has it       */
+    bool no_live_push;      /* entries travel by sync commands and timers only           */
+    weft_ns sync_interval;  /* of the periodic sync; 0: WEFT_SYNC_INTERVAL_NS            */
+    weft_ns queue_tick;     /* 0: WEFT_QUEUE_TICK_NS                                     */
+    weft_ns retry_tick;     /* 0: WEFT_RETRY_TICK_NS                                     */
+    weft_ns connection_tick; /* 0: WEFT_CONNECTION_TICK_NS                               */
+    weft_ns settings_tick;  /* 0: WEFT_SETTINGS_TICK_NS                                  */
+} weft_node_options;
+
+/* Opens or creates a node. Nothing listens yet. NOT_STORE, LOCKED, VERSION, CORRUPT,
+ * KEY_FILE, IO, NO_SPACE, NO_MEMORY, INVALID. `options` may be NULL: a memory node. */
+weft_err weft_node_open(const weft_node_options *options, weft_node **out);
+
+/* Stops everything: listeners and connections closed, acknowledged work on disk, all
+ * threads joined. TIMED_OUT names the stragglers in the log and may be called again. */
+weft_err weft_shutdown(weft_node *node, weft_ns timeout);
+/* Frees a node after weft_shutdown; shuts it down without a deadline if it was not.
+ * NULL is fine. */
+void weft_node_close(weft_node *node);
+
+void weft_node_key(const weft_node *node, weft_key *out);
+
+/* -- Trees --------------------------------------------------------------------------------- */
+
+/* Creates a tree here and follows it. *out_tree is its id. */
+weft_err weft_tree_create(weft_node *node, const weft_keypair *author, const weft_root_spec *spec,
+                          weft_ns timeout, weft_id *out_tree);
+/* Follows a tree: accept and serve it. `readers` are the device keys of peers that may
+ * read it here (and so exchange it with us); replaces the list. It is created empty if
+ * nothing of it is here. LIMIT, IO. */
+weft_err weft_tree_follow(weft_node *node, const weft_id *tree, const weft_key *readers,
+                          uint32_t readers_count, weft_ns timeout);
+weft_err weft_tree_unfollow(weft_node *node, const weft_id *tree, weft_ns timeout);
+
+typedef struct weft_tree_info {
+    weft_id tree;
+    bool has_root, followed;
+    uint64_t entries, max_gen, arrivals, tips;
+    uint8_t root_digest[32]; /* over the tips: equal digests, equal histories */
+} weft_tree_info;
+weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info *out);
+/* `*count` in: room, out: filled. LIMIT when there are more. */
+weft_err weft_tree_list(weft_node *node, weft_id *out, size_t *count);
+/* Current tips, ascending; LIMIT when there are more than `room`. */
+weft_err weft_tree_tips(weft_node *node, const weft_id *tree, weft_id *out, size_t *count);
+/* Calls fn for every entry, parents first, in the order (gen, id) that is the same on
+ * every replica. The entry is valid during the call. A value other than OK ends the
+ * walk and is returned. Blocking reads: not from inside an actor. */
+weft_err weft_tree_walk(weft_node *node, const weft_id *tree,
+                        weft_err (*fn)(void *arg, const weft_entry *entry), void *arg);
+
+/* -- Entries ---------------------------------------------------------------------------------- */
+
+/* The canonical bytes of an entry; *out is a new reference. NOT_FOUND, CORRUPT, IO. */
+weft_err weft_get(weft_node *node, const weft_id *id, weft_buf **out);
+
+/* Adds finished entries (weft_entry_build) through the one door and waits until they
+ * are durable. Their signatures are checked on the calling thread unless `trusted`
+ * (signed by this process a moment ago). Applied in order; *applied (may be NULL) says
+ * how many are stored; the answer is the first failure. A missing parent: PENDING. */
+weft_err weft_add(weft_node *node, weft_buf *const *entries, uint32_t count, bool trusted,
+                  weft_ns timeout, uint32_t *applied);
+
+/* A writer belongs to one thread. It takes the published tips plus its own last
+ * entry as parents, builds, signs and commits. */
+typedef struct weft_writer weft_writer;
+weft_err weft_writer_open(weft_node *node, const weft_id *tree, const weft_keypair *author,
+                          weft_writer **out);
+void weft_writer_close(weft_writer *writer); /* NULL is fine */
+/* Commits `payload` to the named store; durable when it returns OK. *out_id may be
+ * NULL. FORBIDDEN, LIMIT, NO_SPACE, IO, FULL (many writers), TIMED_OUT. */
+weft_err weft_commit(weft_writer *writer, const char *store, const void *payload, size_t len,
+                     weft_ns timeout, weft_id *out_id);
+/* Begins a commit and returns; `done` runs on the notify thread once it is durable.
+ * At most WEFT_MAILBOX_DEFAULT are under way per node: FULL. */
+typedef void (*weft_on_commit)(void *arg, weft_err err, const weft_id *id);
+weft_err weft_commit_async(weft_writer *writer, const char *store, const void *payload, size_t len,
+                           weft_on_commit done, void *arg, weft_id *out_id);
+
+/* -- Events -------------------------------------------------------------------------------------- */
+
+typedef enum weft_event_kind {
+    WEFT_EV_ENTRIES,     /* a tree grew; entry fields are set once per entry while the
+                          * feed keeps up, else `coalesced` and only tree and seq    */
+    WEFT_EV_PEER_UP,
+    WEFT_EV_PEER_DOWN,   /* err says why */
+    WEFT_EV_SYNC_STARTED,
+    WEFT_EV_SYNC_DONE,   /* counts are set */
+    WEFT_EV_SYNC_FAILED, /* err says why */
+    WEFT_EV_STOPPED      /* the node failed and stops: err says why */
+} weft_event_kind;
+typedef struct weft_event {
+    weft_event_kind kind;
+    weft_err err;
+    weft_id tree;
+    weft_key peer;          /* whom it came from or is about; zero: local */
+    bool local;             /* ENTRIES: committed here                    */
+    bool coalesced;
+    uint64_t seq;           /* the tree's arrival number                  */
+    weft_id id;
+    const uint8_t *bytes;   /* the entry, valid during the call; NULL if coalesced */
+    size_t len;
+    uint64_t sent, received; /* SYNC_DONE: entries in this session        */
+} weft_event;
+/* `fn` runs on the node's notify thread; it must not block. At most 16 at once: LIMIT.
+ * The feed is bounded and coalesces, it never holds the node up. */
+typedef void (*weft_on_event)(void *arg, const weft_event *event);
+weft_err weft_subscribe(weft_node *node, weft_on_event fn, void *arg, uint64_t *out_handle);
+/* After it returns `fn` does not run any more (not from inside it: DEADLK). */
+weft_err weft_unsubscribe(weft_node *node, uint64_t handle);
+
+/* -- Peers and relations ----------------------------------------------------------------------------- */
+
+typedef enum weft_peer_status { WEFT_PEER_ACTIVE, WEFT_PEER_INACTIVE, WEFT_PEER_BLOCKED }
+    weft_peer_status;
+typedef enum weft_connection { WEFT_DISCONNECTED, WEFT_CONNECTING, WEFT_CONNECTED, WEFT_CONN_FAILED }
+    weft_connection;
+typedef struct weft_peer_info {
+    weft_key key;
+    char name[WEFT_ACTOR_NAME_BYTES_MAX];
+    weft_peer_status status;
+    weft_connection connection;
+    int64_t first_seen_ms, last_seen_ms, last_success_ms; /* wall clock; 0: never */
+    uint64_t attempts, failures;    /* connections */
+    weft_err last_error;
+    uint32_t addresses_count;
+    char addresses[WEFT_ADDRESSES_PER_PEER_MAX][WEFT_ADDRESS_BYTES_MAX];
+    uint32_t trees_count;
+    uint64_t entries_sent, entries_received, bytes_sent, bytes_received;
+    uint64_t syncs_ok, syncs_failed;
+} weft_peer_info;
+
+/* EXISTS when it is known already (blocked too). LIMIT. */
+weft_err weft_peer_register(weft_node *node, const weft_key *peer, const char *name,
+                            weft_ns timeout);
+/* Marks it blocked and drops its relations and connection; never an error if unknown. */
+weft_err weft_peer_remove(weft_node *node, const weft_key *peer, weft_ns timeout);
+weft_err weft_peer_set_status(weft_node *node, const weft_key *peer, weft_peer_status status,
+                              weft_ns timeout); /* NOT_FOUND */
+/* "tcp:host:port" or "mem:host:port". Appended if not there. NOT_FOUND, ADDRESS, LIMIT. */
+weft_err weft_peer_add_address(weft_node *node, const weft_key *peer, const char *address,
+                               weft_ns timeout);
+weft_err weft_peer_remove_address(weft_node *node, const weft_key *peer, const char *address,
+                                  weft_ns timeout); /* NOT_FOUND: not there */
+/* Blocked peers read as NOT_FOUND. */
+weft_err weft_peer_get(weft_node *node, const weft_key *peer, weft_ns timeout,
+                       weft_peer_info *out);
+/* All but blocked ones, by key. `*count` in: room, out: filled; LIMIT: there are more. */
+weft_err weft_peer_list(weft_node *node, weft_ns timeout, weft_key *out, size_t *count);
+/* Relates a tree to a peer: it is synced with it from now on. NOT_FOUND: no such peer. */
+weft_err weft_peer_relate(weft_node *node, const weft_key *peer, const weft_id *tree,
+                          weft_ns timeout);
+weft_err weft_peer_unrelate(weft_node *node, const weft_key *peer, const weft_id *tree,
+                            weft_ns timeout);
+weft_err weft_peer_trees(weft_node *node, const weft_key *peer, weft_ns timeout, weft_id *out,
+                         size_t *count);
+weft_err weft_tree_peers(weft_node *node, const weft_id *tree, weft_ns timeout, weft_key *out,
+                         size_t *count);
+
+/* -- Commands of the engine (REFERENCE C01 to C12) --------------------------------------------------------- */
+
+typedef struct weft_result { /* what a command found out; which fields are set is said there */
+    weft_key peer;
+    char text[WEFT_ADDRESS_BYTES_MAX];
+    uint64_t sent, received;         /* entries */
+    uint64_t retry_failures, new_failures;
+    weft_buf *message;               /* borrowed in callbacks, the caller's in blocking forms */
+} weft_result;
+typedef void (*weft_on_result)(void *arg, weft_err err, const weft_result *result);
+
+/* C01: sends exactly these entries to the peer over a connection to it and waits until
+ * it holds them durably. Only what it may read: FORBIDDEN. PENDING: it lacks parents. */
+weft_err weft_send_entries(weft_node *node, const weft_key *peer, weft_buf *const *entries,
+                           uint32_t count, weft_ns timeout, weft_result *out);
+weft_err weft_send_entries_async(weft_node *node, const weft_key *peer, weft_buf *const *entries,
+                                 uint32_t count, weft_ns timeout, weft_on_result done, void *arg);
+/* C02: syncs every tree related to the peer, both directions. The first failure is the
+ * answer; the other trees are still tried. sent, received. */
+weft_err weft_sync_with_peer(weft_node *node, const weft_key *peer, weft_ns timeout,
+                             weft_result *out);
+weft_err weft_sync_with_peer_async(weft_node *node, const weft_key *peer, weft_ns timeout,
+                                   weft_on_result done, void *arg);
+/* One tree with one peer, both directions: OK when both hold the union of what they had
+ * when it began. TREE: the peer does not serve it to us. sent, received. */
+weft_err weft_sync_tree(weft_node *node, const weft_key *peer, const weft_id *tree,
+                        weft_ns timeout, weft_result *out);
+weft_err weft_sync_tree_async(weft_node *node, const weft_key *peer, const weft_id *tree,
+                              weft_ns timeout, weft_on_result done, void *arg);
+/* C04: adds or replaces a named transport. `listen` is "tcp:host:port" (port 0: any) or
+ * "mem:name:port"; NULL: "tcp" without a listener. It is not started. */
+weft_err weft_add_transport(weft_node *node, const char *name, const char *listen,
+                            weft_ns timeout);
+weft_err weft_add_transport_async(weft_node *node, const char *name, const char *listen,
+                                  weft_on_result done, void *arg);
+/* Likewise over `hub`, in memory, as `host` ("a:1" is then "mem:a:1" to others). */
+weft_err weft_add_transport_mem(weft_node *node, const char *name, weft_hub *hub,
+                                const char *host, const char *listen, weft_ns timeout);
+weft_err weft_hub_create(weft_hub **out);
+void weft_hub_destroy(weft_hub *hub); /* after its nodes were closed */
+/* C05, C06: one transport, or all (NULL). */
+weft_err weft_start_server(weft_node *node, const char *name, weft_ns timeout);
+weft_err weft_start_server_async(weft_node *node, const char *name, weft_on_result done, void *arg);
+weft_err weft_stop_server(weft_node *node, const char *name, weft_ns timeout);
+weft_err weft_stop_server_async(weft_node *node, const char *name, weft_on_result done, void *arg);
+/* C07: the bound address of a transport ("tcp:127.0.0.1:4711"); C08: of all that run,
+ * by name. NOT_FOUND: no such transport or not running. */
+weft_err weft_server_address(weft_node *node, const char *name, weft_ns timeout,
+                             char out[WEFT_ADDRESS_BYTES_MAX]);
+weft_err weft_server_address_async(weft_node *node, const char *name, weft_on_result done,
+                                   void *arg); /* result.text */
+typedef struct weft_server { char name[WEFT_ACTOR_NAME_BYTES_MAX];
+                             char address[WEFT_ADDRESS_BYTES_MAX]; } weft_server;
+weft_err weft_server_addresses(weft_node *node, weft_ns timeout, weft_server *out, size_t *count);
+/* C09: connects, proves keys, registers the peer and remembers the address. result.peer is
+ * the proven key; `expect` (may be NULL) is the only one accepted. */
+weft_err weft_connect(weft_node *node, const char *address, const weft_key *expect,
+                      weft_ns timeout, weft_key *out);
+weft_err weft_connect_async(weft_node *node, const char *address, const weft_key *expect,
+                            weft_ns timeout, weft_on_result done, void *arg);
+/* C10: opens a stream to the peer at `address`, sends one raw protocol message (a msgpack
+ * array whose first element is a type of docs/wire.md; its stream number is filled in) and
+ * returns the first message that comes back on it, uninterpreted, in result.message. */
+weft_err weft_send_request(weft_node *node, const char *address, const void *message, size_t len,
+                           weft_ns timeout, weft_buf **out);
+weft_err weft_send_request_async(weft_node *node, const char *address, const void *message,
+                                 size_t len, weft_ns timeout, weft_on_result done, void *arg);
+/* C11: pushes what every related peer has not acknowledged, (peer, tree) pairs in back-off
+ * first, then the others; OK when all of them acknowledged everything that was stored when
+ * it was called. Otherwise NETWORK, with the pairs that failed counted in retry_failures
+ * and new_failures. */
+weft_err weft_flush(weft_node *node, weft_ns timeout, weft_result *out);
+weft_err weft_flush_async(weft_node *node, weft_ns timeout, weft_on_result done, void *arg);
+/* The trees that a connected peer offers us: only those that we may read. */
+weft_err weft_peer_offers(weft_node *node, const weft_key *peer, weft_ns timeout, weft_id *out,
+                          size_t *count);
+
+/* -- Statistics ---------------------------------------------------------------------------------------------- */
+typedef struct weft_node_stats {
+    uint64_t entries_stored;     /* by any way                                       */
+    uint64_t entries_received;   /* from peers, stored                               */
+    uint64_t entries_sent;
+    uint64_t duplicates;         /* received although the peer had been told         */
+    uint64_t redundant;          /* received twice because copies crossed            */
+    uint64_t refused;            /* entries that the door or a check refused         */
+    uint64_t pending;            /* waiting for parents now                          */
+    uint64_t wire_in, wire_out;  /* bytes on connections, encrypted                  */
+    uint64_t round_trips;        /* of negotiation                                   */
+    uint64_t sessions_ok, sessions_failed, sessions_exact;
+    uint64_t connections;        /* up now                                           */
+    uint64_t batches, synced;    /* store writes                                     */
+    uint64_t verified;           /* signatures checked                               */
+    uint64_t live_pairs;         /* (peer, tree) pairs in live push now              */
+} weft_node_stats;
+weft_err weft_node_stats_get(weft_node *node, weft_node_stats *out);
+
+const char *weft_version(void); /* "0.1.0" */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
