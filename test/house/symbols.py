@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# symbols.py - what libweft.a defines, and what each of its objects asks the machine for.
+# Called by: meson test (suite house), as: symbols.py NM libweft.a SOURCE_ROOT
+# May touch: the archive, reading. Never: the sources.
+"""Three claims: the archive is complete and not thin; it defines weft_* and wf_* only; nothing but the
+objects named in EXCEPTIONS asks for a thread, a clock, a socket, a file or the heap."""
+import re
+import subprocess
+import sys
+
+# Pure functions of libc: no state outside their arguments, no system call, no heap.
+PURE = r"""
+mem(cpy|move|set|cmp|chr|rchr|mem|pcpy|ccpy) str(len|nlen|cmp|ncmp|chr|chrnul|rchr|str|spn|cspn|pbrk|casecmp|ncasecmp)
+str(cpy|ncpy|cat|ncat|pcpy|sep|tok_r|error_r) (__xpg_)?strerror_r
+(__isoc\d+_)?str(tol|toul|toll|toull|toumax|toimax|tod) (v?snprintf|(__isoc\d+_)?v?sscanf) bsearch qsort
+__ctype_b_loc __ctype_tolower_loc __ctype_toupper_loc tolower toupper explicit_bzero
+__errno_location __stack_chk_fail __(mem|str)\w+_chk __v?snprintf_chk __explicit_bzero_chk _GLOBAL_OFFSET_TABLE_
+(log|log2|exp|exp2|pow|sqrt|floor|ceil|ldexp|fabs|fmin|fmax|round|lround|llround)f?
+inet_(ntop|pton) abort __tls_get_addr
+""".split()
+
+# msgpack-c as a pure encoder; its unpacker and its growing buffers use the heap behind our back.
+MSGPACK = ["msgpack_pack_\\w+", "msgpack_version\\w*"]
+
+MACHINE = [r"\w+"]
+SODIUM = [r"sodium_\w+", r"crypto_\w+", r"randombytes_\w+"]
+# object -> (what it may ask for beyond PURE and MSGPACK, why)
+EXCEPTIONS = {
+    "src/actor/port_machine.c": (MACHINE, "the binding of actor/port.h to the machine: threads, clock, poll"),
+    "src/actor/alloc.c": (["malloc", "calloc", "realloc", "free", "abort"], "the one way to memory"),
+    "src/actor/log.c": (["stderr", "fprintf", "__fprintf_chk", "fputs", "fputc", "fwrite", "write", "fflush",
+                         "pthread_mutex_\\w+"], "the default sink writes to standard error"),
+    "src/actor/lock.c": (["pthread_mutex_\\w+", "pthread_rwlock_\\w+"], "the one wrapper of mutexes"),
+    "src/transport/net_tcp.c": (MACHINE, "the binding of transport/net.h to sockets"),
+    "src/store/kv_rocksdb.c": (MACHINE, "the binding of store/kv.h to RocksDB, with its folder and free space"),
+    "src/store/key_file.c": (MACHINE, "the key of a node lives in a file of its own"),
+    "src/store/crypto.c": (SODIUM, "the store's one user of libsodium"),
+    "src/transport/noise.c": (SODIUM, "the transport's one user of libsodium"),
+}
+
+nm, archive, root = sys.argv[1:4]
+bad = []
+
+
+def source_of(member):
+    """src_actor_mailbox.c.o -> src/actor/mailbox.c (layer names hold no underscore)."""
+    name = re.sub(r"\.o(bj)?$", "", member)
+    parts = name.split("_", 2)
+    return "/".join(parts) if len(parts) == 3 else name.replace("_", "/", 1)
+
+
+with open(archive, "rb") as file:
+    if file.read(8) != b"!<arch>\n":
+        sys.exit(f"{archive} is not a whole archive: it only names objects elsewhere")
+
+defined, wanted, members = {}, [], set()
+for line in subprocess.run([nm, "-A", "-g", archive], check=True, stdout=subprocess.PIPE).stdout.decode().splitlines():
+    match = re.fullmatch(r".*?:([^:]+):(?:[0-9a-f]+)? *([A-Za-z]) (\S+)", line)
+    if match is None:
+        continue
+    member, kind, name = match.groups()
+    members.add(source_of(member))
+    if kind in "Uw":
+        wanted.append((source_of(member), name))
+    else:
+        if name in defined and kind in "TDBRC":
+            bad.append(f"{name} is defined by {defined[name]} and by {source_of(member)}")
+        defined[name] = source_of(member)
+
+for name, source in sorted(defined.items()):
+    if not re.match(r"(weft|wf)_", name):
+        bad.append(f"{source} defines {name}: a global is weft_* or wf_*, everything else is static")
+
+pure = re.compile("|".join(f"(?:{p})" for p in PURE + MSGPACK))
+for source, name in wanted:
+    if name in defined or pure.fullmatch(name):
+        continue
+    allowed = EXCEPTIONS.get(source, ([], ""))[0]
+    if not any(re.fullmatch(pattern, name) for pattern in allowed):
+        bad.append(f"{source} asks for {name}: that goes through actor/port.h, transport/net.h, store/kv.h "
+                   "or actor/alloc.h (if it is a pure function, add it to PURE in test/house/symbols.py)")
+
+for source in sorted(set(EXCEPTIONS) - members):
+    print(f"note: the exception for {source} has no object")
+print(f"{len(members)} objects, {len(defined)} globals, {len(wanted)} undefined names looked at")
+print("\n".join(bad))
+sys.exit(1 if bad else 0)
