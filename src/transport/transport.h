@@ -132,6 +132,7 @@ struct wf_tp_bulk {
     uint64_t conn;
     uint32_t stream;
     weft_buf *frame; /* counted, taken */
+    uint64_t n;      /* out: its number among the stream's bulk frames */
 };
 /* Sends a control frame; nobody answers. Charged types wait for credit like bulk; more
  * than WEFT_OUTBOUND_CONTROL_BYTES waiting closes the connection (BUSY). Also for DONE,

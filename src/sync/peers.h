@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * peers.h - the peer manager: who is known, how to reach them, how they fare.
+ * Owns the registry (records in the store's `peer` family, written through the store
+ * actor and answered once durable), relations of peers and trees, connection states,
+ * statistics. Called by: weft.c (requests of the public API), sync (notes, look-ups). */
+#ifndef WF_PEERS_H
+#define WF_PEERS_H
+
+#include <weft/node.h>
+
+#include "nodes.h"
+
+weft_err wf_peers_spawn(weft_rt *rt, weft_addr **out);
+
+extern const weft_kind wf_peer_req_kind, wf_peer_note_kind;
+
+enum wf_peer_op {
+    WF_PEER_REGISTER, WF_PEER_REMOVE, WF_PEER_STATUS, WF_PEER_ADD_ADDRESS,
+    WF_PEER_REMOVE_ADDRESS, WF_PEER_GET, WF_PEER_LIST, WF_PEER_RELATE, WF_PEER_UNRELATE,
+    WF_PEER_TREES, WF_PEER_TREE_PEERS,
+    WF_PEER_ALL, /* for sync: every active peer with its addresses and trees */
+    WF_PEER_ENSURE /* register if unknown, unblocked only: BLOCKED otherwise; adds address */
+};
+struct wf_peer_view { /* one row of WF_PEER_ALL */
+    weft_peer_info info;
+    weft_id *trees;   /* info.trees_count of them */
+};
+struct wf_peer_req {
+    weft_request req;
+    enum wf_peer_op op;
+    weft_key peer;
+    weft_id tree;
+    weft_peer_status status;
+    char text[WEFT_ADDRESS_BYTES_MAX]; /* name or address */
+    /* out: */
+    weft_peer_info info;
+    uint32_t count;
+    weft_key *keys;             /* LIST, TREE_PEERS */
+    weft_id *ids;               /* TREES            */
+    struct wf_peer_view *views; /* ALL              */
+};
+struct wf_peer_req *wf_peer_req_create(enum wf_peer_op op); /* drop frees the arrays */
+
+/* sync -> peers: something happened; unknown peers leave no trace. */
+struct wf_peer_note {
+    weft_msg msg;
+    weft_key peer;
+    enum { WF_NOTE_CONNECTING, WF_NOTE_CONNECTED, WF_NOTE_DISCONNECTED, WF_NOTE_FAILED,
+           WF_NOTE_SYNCED, WF_NOTE_SYNC_FAILED } what;
+    weft_err err;
+    char name[WEFT_ACTOR_NAME_BYTES_MAX];
+    uint32_t addresses_count; /* CONNECTED: advertised by the proven peer itself */
+    char addresses[WEFT_ADDRESSES_PER_PEER_MAX][WEFT_ADDRESS_BYTES_MAX];
+    uint64_t sent, received, bytes_sent, bytes_received;
+};
+
+/* peers -> sync, system lane: a peer was blocked, removed, related or unrelated, so that
+ * connections and sessions follow. */
+extern const weft_kind wf_peer_changed_kind;
+struct wf_peer_changed {
+    weft_msg msg;
+    weft_key peer;
+    weft_id tree;
+    enum { WF_CHANGED_BLOCKED, WF_CHANGED_ACTIVE, WF_CHANGED_RELATED, WF_CHANGED_UNRELATED } what;
+};
+
+/* The keys that may not connect, readable from any thread (transport asks). */
+bool wf_peers_may_connect(void *table, const weft_key *key); /* table: struct wf_node_table */
+
+#endif
