@@ -85,11 +85,14 @@
 #define WEFT_ACTOR_NAME_BYTES_MAX 64u
 #define WEFT_WATCHES_MAX 8192u                  /* watched descriptors per actor     */
 #define WEFT_TIMERS_MAX 65536u                  /* armed timers per actor            */
+#define WEFT_ASKS_MAX (1u << 20)                /* unanswered asks per actor         */
 #define WEFT_LOG_LINE_BYTES_MAX 512u
 
 /* -- weft_map and _settings ------------------------------------------------------------- */
 #define WEFT_MAP_PATH_MAX 6u                    /* components of a path              */
+#define WEFT_MAP_COMPONENT_BYTES_MAX 255u       /* UTF-8 bytes of one path component */
 #define WEFT_MAP_OPS_MAX 4096u                  /* operations in one payload         */
-#define WEFT_POLICY_GRANTS_MAX 4096u            /* keys named by one tree's settings */
+#define WEFT_POLICY_GRANTS_MAX 4096u            /* keys named by one tree's settings:
+                                                 * an entry may not name more        */
 
 #endif
