@@ -15,25 +15,13 @@
 
 /* ---- memory and text ---- */
 
-void *cr_malloc(size_t size)
-{
-    return malloc(size);
-}
+void *cr_malloc(size_t size) { return malloc(size); }
 
-void *cr_calloc(size_t count, size_t size)
-{
-    return calloc(count, size);
-}
+void *cr_calloc(size_t count, size_t size) { return calloc(count, size); }
 
-void *cr_realloc(void *ptr, size_t size)
-{
-    return realloc(ptr, size);
-}
+void *cr_realloc(void *ptr, size_t size) { return realloc(ptr, size); }
 
-void cr_free(void *ptr)
-{
-    free(ptr);
-}
+void cr_free(void *ptr) { free(ptr); }
 
 int cr_vasprintf(char **out, const char *format, va_list args)
 {
@@ -51,10 +39,7 @@ int cr_asprintf(char **out, const char *format, ...)
     return len;
 }
 
-void cr_asprintf_free(char *text)
-{
-    free(text);
-}
+void cr_asprintf_free(char *text) { free(text); }
 
 void cr_log(enum criterion_severity severity, const char *format, ...)
 {
@@ -78,7 +63,8 @@ char *cr_translate_assert_msg(int index, ...)
     const char *expr = va_arg(args, const char *);
     if (index == CRITERION_ASSERT_MSG_EXPR_AS_STRINGS_FALSE) {
         const char *a = va_arg(args, const char *), *b = va_arg(args, const char *);
-        cr_asprintf(&text, "not true as strings: %s (\"%s\", \"%s\")", expr, a ? a : "NULL", b ? b : "NULL");
+        cr_asprintf(&text, "not true as strings: %s (\"%s\", \"%s\")", expr, a ? a : "NULL",
+                    b ? b : "NULL");
     } else if (index == CRITERION_ASSERT_MSG_IS_NULL) {
         cr_asprintf(&text, "is NULL: %s", expr);
     } else if (index == CRITERION_ASSERT_MSG_IS_NOT_NULL) {
@@ -108,15 +94,13 @@ char *cri_assert_message(const char *format, ...)
     char *text = NULL;
     va_list args;
     va_start(args, format);
-    cr_vasprintf(&text, format, args); /* the macro puts an 'x' in front, so that it is never empty */
+    cr_vasprintf(&text, format,
+                 args); /* the macro puts an 'x' in front, so that it is never empty */
     va_end(args);
     return text;
 }
 
-void cri_assert_node_init(struct cri_assert_node *node)
-{
-    memset(node, 0, sizeof *node);
-}
+void cri_assert_node_init(struct cri_assert_node *node) { memset(node, 0, sizeof *node); }
 
 /* The macros never free the tree of an assert that held. Blocks of children therefore stay on a list
  * until the process ends, else each of them would be reported as a leak of the test. */
@@ -126,7 +110,8 @@ struct block {
 };
 static _Atomic(struct block *) blocks;
 
-struct cri_assert_node *cri_assert_node_add(struct cri_assert_node *tree, struct cri_assert_node *node)
+struct cri_assert_node *cri_assert_node_add(struct cri_assert_node *tree,
+                                            struct cri_assert_node *node)
 {
     size_t count = tree->nchild;
     struct block *block = calloc(1, sizeof *block + (count + 1) * sizeof block->nodes[0]);
@@ -145,8 +130,7 @@ struct cri_assert_node *cri_assert_node_add(struct cri_assert_node *tree, struct
 void cri_assert_node_negate(struct cri_assert_node *tree)
 {
     tree->pass = !tree->pass;
-    for (size_t i = 0; i < tree->nchild; i++)
-        cri_assert_node_negate(&tree->children[i]);
+    for (size_t i = 0; i < tree->nchild; i++) cri_assert_node_negate(&tree->children[i]);
 }
 
 void cri_assert_node_term(struct cri_assert_node *tree)
@@ -157,12 +141,13 @@ void cri_assert_node_term(struct cri_assert_node *tree)
 
 static void print_node(const struct cri_assert_node *node, int depth)
 {
-    if (node->repr != NULL) fprintf(stderr, "%*s%s%s\n", 2 * depth, "", node->repr, node->pass ? "" : " is false");
+    if (node->repr != NULL)
+        fprintf(stderr, "%*s%s%s\n", 2 * depth, "", node->repr, node->pass ? "" : " is false");
     for (size_t i = 0; i < CRI_ASSERT_MAX_PARAMS; i++)
         if (node->params[i].data != NULL && node->params[i].type == CRI_ASSERT_RT_STR)
-            fprintf(stderr, "%*s%s: %s\n", 2 * depth + 2, "", node->params[i].name, (char *)node->params[i].data);
-    for (size_t i = 0; i < node->nchild; i++)
-        print_node(&node->children[i], depth + 1);
+            fprintf(stderr, "%*s%s: %s\n", 2 * depth + 2, "", node->params[i].name,
+                    (char *)node->params[i].data);
+    for (size_t i = 0; i < node->nchild; i++) print_node(&node->children[i], depth + 1);
 }
 
 void cri_assert_node_send(const char *file, size_t line, struct cri_assert_node *tree)
@@ -174,25 +159,13 @@ void cri_assert_node_send(const char *file, size_t line, struct cri_assert_node 
 
 /* ---- comparisons that are not inline in the headers ---- */
 
-int cr_user_str_eq(char **a, char **b)
-{
-    return strcmp(*a, *b) == 0;
-}
+int cr_user_str_eq(char **a, char **b) { return strcmp(*a, *b) == 0; }
 
-int cr_user_str_lt(char **a, char **b)
-{
-    return strcmp(*a, *b) < 0;
-}
+int cr_user_str_lt(char **a, char **b) { return strcmp(*a, *b) < 0; }
 
-int cr_user_str_zero(char **a)
-{
-    return (*a)[0] == '\0';
-}
+int cr_user_str_zero(char **a) { return (*a)[0] == '\0'; }
 
-char *cr_user_str_tostr(char **a)
-{
-    return strdup(*a);
-}
+char *cr_user_str_tostr(char **a) { return strdup(*a); }
 
 int cr_user_mem_eq(const struct cr_mem *a, const struct cr_mem *b)
 {

@@ -48,20 +48,18 @@ const char *__tsan_default_options(void)
 }
 const char *__asan_default_options(void)
 {
-    return "detect_leaks=1:detect_stack_use_after_return=1:handle_segv=0:handle_abort=0:handle_sigfpe=0";
+    return "detect_leaks=1:detect_stack_use_after_return=1:handle_segv=0:handle_abort=0:handle_"
+           "sigfpe=0";
 }
-const char *__ubsan_default_options(void)
-{
-    return "halt_on_error=1:print_stacktrace=1";
-}
+const char *__ubsan_default_options(void) { return "halt_on_error=1:print_stacktrace=1"; }
 
 struct criterion_options criterion_options; /* the assert macros read .full_stats */
 
-static struct verdict *verdict;          /* of the running test */
-static pid_t test_pid;                   /* the process whose main thread may jump */
+static struct verdict *verdict; /* of the running test */
+static pid_t test_pid;          /* the process whose main thread may jump */
 static const struct criterion_test_extra_data *suite_data, *test_data;
-static void *test_param;                 /* NULL unless the test has parameters */
-static jmp_buf escape;                   /* where a failed assert lands */
+static void *test_param; /* NULL unless the test has parameters */
+static jmp_buf escape;   /* where a failed assert lands */
 
 static void note(const char *format, va_list args)
 {
@@ -77,10 +75,7 @@ static _Noreturn void leave(void)
     abort();
 }
 
-void wf_fork_runner_fail(void)
-{
-    atomic_fetch_add(&verdict->failed, 1);
-}
+void wf_fork_runner_fail(void) { atomic_fetch_add(&verdict->failed, 1); }
 
 void criterion_abort_test(void)
 {
@@ -88,10 +83,7 @@ void criterion_abort_test(void)
     leave();
 }
 
-void criterion_continue_test(void)
-{
-    wf_fork_runner_fail();
-}
+void criterion_continue_test(void) { wf_fork_runner_fail(); }
 
 void criterion_skip_test(const char *format, ...)
 {
@@ -158,10 +150,7 @@ static _Noreturn void run_child(const struct criterion_test *test, const sigset_
 
 /* ---- in the parent ---- */
 
-static double inherit(double own, double suite)
-{
-    return own > 0 ? own : suite;
-}
+static double inherit(double own, double suite) { return own > 0 ? own : suite; }
 
 /* Wait for `child` until the deadline. False when it had to be killed. SIGCHLD is blocked. */
 static bool wait_child(pid_t child, double timeout_s, int *status)
@@ -188,10 +177,20 @@ static bool wait_child(pid_t child, double timeout_s, int *status)
     return in_time;
 }
 
+/* What went wrong; valid until the next call. */
+static const char *because(const char *format, ...)
+{
+    static char text[NOTE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return text;
+}
+
 /* NULL when the test kept its promises, else what went wrong. */
 static const char *judge(const struct criterion_test *test, int status, bool in_time)
 {
-    static char text[NOTE_SIZE];
     int suite_signal = suite_data != NULL ? suite_data->signal : 0;
     int suite_code = suite_data != NULL ? suite_data->exit_code : 0;
     int signal = test->data->signal != 0 ? test->data->signal : suite_signal;
@@ -199,18 +198,19 @@ static const char *judge(const struct criterion_test *test, int status, bool in_
     int phase = atomic_load(&verdict->phase), failed = atomic_load(&verdict->failed);
 
     if (!in_time) return "timed out";
-    if (failed > 0) return snprintf(text, sizeof text, "%d failed assert(s)", failed), text;
+    if (failed > 0) return because("%d failed assert(s)", failed);
     if (WIFSIGNALED(status)) {
-        if (phase == PHASE_BODY && WTERMSIG(status) == signal) return NULL;
-        return snprintf(text, sizeof text, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status))), text;
+        int died_of = WTERMSIG(status);
+        if (phase == PHASE_BODY && died_of == signal) return NULL;
+        return because("signal %d (%s)", died_of, strsignal(died_of));
     }
-    if (signal != 0) return snprintf(text, sizeof text, "signal %d was expected", signal), text;
+    if (signal != 0) return because("signal %d was expected", signal);
     if (WEXITSTATUS(status) != code) {
-        const char *why = phase == PHASE_DONE ? "a sanitizer reported at exit" : "the process ended early";
-        return snprintf(text, sizeof text, "exit code %d, expected %d: %s", WEXITSTATUS(status), code, why), text;
+        const char *why = phase == PHASE_DONE ? "a sanitizer reported at exit" : "it ended early";
+        return because("exit code %d, expected %d: %s", WEXITSTATUS(status), code, why);
     }
-    if (code == 0 && phase != PHASE_DONE && !atomic_load(&verdict->skipped)) return "left before its end";
-    return NULL;
+    bool ended = phase == PHASE_DONE || atomic_load(&verdict->skipped);
+    return code == 0 && !ended ? "left before its end" : NULL;
 }
 
 /* One test, once; prints its TAP line. */
@@ -233,11 +233,13 @@ static bool run_one(const struct criterion_test *test, const char *suffix, unsig
     int status = 0;
     const char *why = "fork failed";
     if (child > 0) {
-        bool in_time = wait_child(child, limit > 0 ? limit * SANITIZER_SLOWDOWN : DEFAULT_TIMEOUT_S, &status);
+        bool in_time = wait_child(child, limit > 0 ? limit * SANITIZER_SLOWDOWN : DEFAULT_TIMEOUT_S,
+                                  &status);
         why = judge(test, status, in_time);
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
-    printf("%sok %u - %s/%s%s", why != NULL ? "not " : "", number, test->category, test->name, suffix);
+    printf("%sok %u - %s/%s%s", why != NULL ? "not " : "", number, test->category, test->name,
+           suffix);
     if (why != NULL) printf(" # %s", why);
     else if (atomic_load(&verdict->skipped)) printf(" # SKIP %s", verdict->note);
     printf("\n");
@@ -273,7 +275,8 @@ int main(int argc, char **argv)
         if (strncmp(argv[i], "--filter=", 9) == 0) pattern = argv[i] + 9;
         else if (strcmp(argv[i], "--filter") == 0 && i + 1 < argc) pattern = argv[++i];
     }
-    verdict = mmap(NULL, sizeof *verdict, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    verdict = mmap(NULL, sizeof *verdict, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                   0);
     if (verdict == MAP_FAILED) return perror("mmap"), EXIT_FAILURE;
     unsigned number = 0, bad = 0;
     for (struct criterion_test **t = __start_cr_tst; t < __stop_cr_tst; t++) {
