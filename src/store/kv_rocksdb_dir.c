@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kv_rocksdb_dir.c - the directory that a RocksDB store lives in.
+ * Called by: kv_rocksdb.c alone. May touch: names in the directory, its marker, the
+ * file system's figures. Never: opens, reads or changes the database. */
+#include "kv_rocksdb_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define MARKER "WEFT-STORE"
+#define MARKER_TEXT "This directory is a weft store.\n"
+#define PATH_BYTES_MAX 4096
+
+static weft_err from_errno(int number)
+{
+    return number == ENOSPC || number == EDQUOT ? WEFT_NO_SPACE : WEFT_IO;
+}
+
+static bool path_join(char out[PATH_BYTES_MAX], const char *dir, const char *name)
+{
+    int len = snprintf(out, PATH_BYTES_MAX, "%s/%s", dir, name);
+    return len > 0 && len < PATH_BYTES_MAX;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text), end_len = strlen(end);
+    return len > end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+struct seen {
+    bool anything, marker, current, data;
+};
+
+static weft_err look_at_names(const char *dir, struct seen *seen)
+{
+    DIR *handle = opendir(dir);
+    if (handle == NULL) {
+        if (errno == ENOENT) return WEFT_OK; /* as good as empty */
+        if (errno == ENOTDIR)
+            return wf_fail(WEFT_NOT_STORE, "store", "path=%s is not a directory", dir);
+        return wf_fail(WEFT_IO, "store", "open directory path=%s: %s", dir, strerror(errno));
+    }
+    struct dirent *item;
+    while ((item = readdir(handle)) != NULL) {
+        const char *name = item->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) continue;
+        seen->anything = true;
+        if (strcmp(name, MARKER) == 0) seen->marker = true;
+        if (strcmp(name, "CURRENT") == 0) seen->current = true;
+        if (ends_with(name, ".sst") || ends_with(name, ".log")) seen->data = true;
+    }
+    closedir(handle);
+    return WEFT_OK;
+}
+
+weft_err wf_store_dir_look(const char *dir, struct wf_store_dir *out)
+{
+    struct seen seen = {0};
+    weft_err err = look_at_names(dir, &seen);
+    if (err != WEFT_OK) return err;
+    if (seen.anything && !seen.marker)
+        return wf_fail(WEFT_NOT_STORE, "store", "path=%s has other things in it", dir);
+    /* Without CURRENT the engine would start afresh and delete what is there. Only
+     * before the first log file was written is that what the user wants. */
+    if (seen.data && !seen.current)
+        return wf_fail(WEFT_CORRUPT, "store", "path=%s has lost its file CURRENT", dir);
+    *out = (struct wf_store_dir){.is_store = seen.marker, .complete = seen.current};
+    return WEFT_OK;
+}
+
+static weft_err sync_directory(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return wf_fail(WEFT_IO, "store", "open path=%s: %s", dir, strerror(errno));
+    int failed = fsync(fd);
+    int number = errno;
+    close(fd);
+    if (failed != 0)
+        return wf_fail(from_errno(number), "store", "sync path=%s: %s", dir, strerror(number));
+    return WEFT_OK;
+}
+
+weft_err wf_store_dir_mark(const char *dir)
+{
+    char path[PATH_BYTES_MAX];
+    if (!path_join(path, dir, MARKER))
+        return wf_fail(WEFT_INVALID, "store", "the path is too long");
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return wf_fail(from_errno(errno), "store", "create path=%s: %s", path, strerror(errno));
+    ssize_t wrote = write(fd, MARKER_TEXT, sizeof MARKER_TEXT - 1);
+    int failed = wrote != (ssize_t)(sizeof MARKER_TEXT - 1) || fsync(fd) != 0;
+    int number = errno;
+    close(fd);
+    if (failed)
+        return wf_fail(from_errno(number), "store", "write path=%s: %s", path, strerror(number));
+    return sync_directory(dir);
+}
+
+weft_err wf_store_dir_create(const char *dir)
+{
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+        return wf_fail(from_errno(errno), "store", "create path=%s: %s", dir, strerror(errno));
+    return wf_store_dir_mark(dir);
+}
+
+bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes)
+{
+    struct statvfs info;
+    if (statvfs(dir, &info) != 0) return false; /* the write itself will tell */
+    uint64_t all = (uint64_t)info.f_blocks * info.f_frsize;
+    uint64_t free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
+    if (all == 0) return false; /* a file system that does not say */
+    /* A small volume keeps a quarter: the absolute floor would be all of it. */
+    return free_bytes < (floor_bytes < all / 4 ? floor_bytes : all / 4);
+}
+
+int wf_store_dir_holder(const char *dir)
+{
+    char path[PATH_BYTES_MAX];
+    if (!path_join(path, dir, "LOCK")) return 0;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) return 0;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int failed = fcntl(fd, F_GETLK, &lock);
+    close(fd);
+    return failed != 0 || lock.l_type == F_UNLCK ? 0 : (int)lock.l_pid;
+}
