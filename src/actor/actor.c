@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * actor.c - the life of an actor: one turn after another.
+ * Called by: the port (step, main), on the actor's own thread.
+ * May touch: this actor. Never: another actor but through its mailbox; blocks,
+ * except to sleep when there is nothing to do. */
+#include "block.h"
+#include "log.h"
+#include "self.h"
+
+static _Thread_local weft_self *current;
+
+weft_self *wf_self_current(void)
+{
+    return current;
+}
+
+weft_self *wf_self_enter(weft_self *self)
+{
+    weft_self *before = current;
+    current = self;
+    return before;
+}
+
+bool wf_in_actor(void)
+{
+    return current != NULL;
+}
+
+void wf_actor_trace(weft_self *self, enum wf_trace what, const char *name)
+{
+    if (self->port->ops->trace != NULL)
+        self->port->ops->trace(self->port, &self->loop, (uint32_t)what, name);
+}
+
+static void stop_now(weft_self *self)
+{
+    self->stopping = true;
+    self->drain_left = 0;
+}
+
+static void on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
+{
+    if (verdict != WEFT_KEPT)
+        weft_drop(msg);
+    if (verdict == WEFT_STOP) {
+        stop_now(self);
+    } else if (verdict == WEFT_FAIL) {
+        self->failed = true;
+        self->reason = self->fail_reason == WEFT_OK ? WEFT_INTERNAL : self->fail_reason;
+        stop_now(self);
+    }
+}
+
+static void on_stop(weft_self *self)
+{
+    wf_actor_trace(self, WF_TRACE_STOP, "");
+    if (self->stopping)
+        return;
+    self->stopping = true;
+    /* What is queued now was sent before the stop; later mail is not waited for. */
+    self->drain_left = self->addr->box.user.count;
+}
+
+static void on_system(weft_self *self, weft_msg *msg)
+{
+    wf_count(&self->stats.system);
+    if (msg == &self->addr->stop_msg) {
+        on_stop(self);
+    } else if (msg->flags & WF_MSG_CREDIT) {
+        wf_credit_wanted(self->addr, msg);
+    } else if (__atomic_load_n(&msg->state, __ATOMIC_RELAXED) == WF_REQ_REPLIED) {
+        wf_actor_trace(self, WF_TRACE_REPLY, msg->kind->name);
+        wf_ask_replied(self, (weft_request *)msg);
+    } else {
+        wf_actor_trace(self, WF_TRACE_SYSTEM, msg->kind->name);
+        on_verdict(self, msg, self->handle(self, self->state, msg));
+    }
+}
+
+/* A stop that was raised to NOW wins over the rest of a drain. */
+static bool must_end(weft_self *self)
+{
+    if (!self->stopping)
+        return false;
+    if (self->drain_left == 0)
+        return true;
+    return __atomic_load_n(&self->addr->stop_mode, __ATOMIC_RELAXED) == 1 + WEFT_NOW;
+}
+
+static void run_messages(weft_self *self)
+{
+    struct wf_mailbox *mb = &self->addr->box;
+    weft_msg *msg;
+    while (!must_end(self) && (msg = wf_lane_pop(&mb->system)) != NULL)
+        on_system(self, msg);
+    for (uint32_t n = 0; n < self->port->turn_messages && !must_end(self); n++) {
+        msg = wf_lane_pop(&mb->user);
+        if (msg == NULL)
+            return;
+        if (self->drain_left > 0)
+            self->drain_left--;
+        wf_count(&self->stats.handled);
+        wf_actor_trace(self, WF_TRACE_USER, msg->kind->name);
+        on_verdict(self, msg, self->handle(self, self->state, msg));
+        if (wf_mailbox_settle(mb))
+            wf_credit_tell(self->addr);
+    }
+}
+
+static weft_ns next_due(const weft_self *self)
+{
+    weft_ns timer = wf_heap_next(&self->timers), ask = wf_heap_next(&self->deadlines);
+    return timer < ask ? timer : ask;
+}
+
+static void run_due(weft_self *self)
+{
+    if (next_due(self) == WEFT_NEVER)
+        return;
+    weft_ns now = wf_port_now(self->port);
+    wf_timer_run(self, now);
+    wf_ask_run_deadlines(self, now);
+}
+
+static void begin(weft_self *self)
+{
+    weft_addr *addr = self->addr;
+    wf_actor_trace(self, WF_TRACE_BEGIN, addr->name);
+    weft_err err = self->init == NULL ? WEFT_OK : self->init(self, self->state, self->arg);
+    if (err == WEFT_OK) {
+        self->phase = WF_PHASE_RUNNING;
+    } else {
+        self->reason = err;
+        stop_now(self);
+    }
+    addr->init_err = err;
+    /* [START] release: init's effects happen-before the spawner's acquire. */
+    __atomic_store_n(&addr->started, 1, __ATOMIC_RELEASE);
+    self->port->ops->wake(self->port, &addr->started);
+}
+
+static void turn(weft_self *self)
+{
+    wf_mailbox_drain(&self->addr->box);
+    run_messages(self);
+    if (!must_end(self))
+        run_due(self);
+    if (!must_end(self))
+        wf_watch_run(self);
+}
+
+enum wf_step wf_actor_step(struct wf_loop *loop)
+{
+    weft_self *self = (weft_self *)loop;
+    weft_self *before = wf_self_enter(self);
+    if (self->phase == WF_PHASE_NEW)
+        begin(self);
+    else
+        turn(self);
+    enum wf_step step = WF_STEP_MORE;
+    if (must_end(self)) {
+        wf_actor_end(self); /* nothing of the actor may be touched after it */
+        step = WF_STEP_ENDED;
+    } else if (wf_mailbox_is_empty(&self->addr->box)) {
+        loop->wake_at = next_due(self);
+        step = WF_STEP_IDLE;
+    }
+    wf_self_enter(before);
+    return step;
+}
+
+void wf_actor_main(struct wf_loop *loop)
+{
+    weft_self *self = (weft_self *)loop;
+    for (;;) {
+        enum wf_step step = wf_actor_step(loop);
+        if (step == WF_STEP_ENDED)
+            return;
+        if (step == WF_STEP_MORE)
+            continue;
+        struct wf_mailbox *mb = &self->addr->box;
+        if (self->watch_count == 0) {
+            wf_mailbox_park(mb, loop->wake_at);
+        } else {
+            self->ready_count = wf_mailbox_park_fd(mb, loop->wake_at, self->ready, WF_READY_MAX);
+            self->polled = true;
+        }
+    }
+}
+
+weft_ns weft_now(weft_self *self)
+{
+    return wf_port_now(self->port);
+}
+
+weft_addr *weft_self_addr(weft_self *self)
+{
+    return self->addr;
+}
+
+weft_rt *weft_self_rt(weft_self *self)
+{
+    return self->rt;
+}
+
+void weft_self_random(weft_self *self, void *out, size_t len)
+{
+    self->port->ops->random(self->port, out, len);
+}
+
+weft_verdict weft_fail(weft_self *self, weft_err reason)
+{
+    self->fail_reason = reason;
+    return WEFT_FAIL;
+}

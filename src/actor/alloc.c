@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * alloc.c - the one way to memory, with a switch that makes the n-th request fail.
+ * Called by: everybody, any thread. May touch: the C library's allocator.
+ * Never: logs, and never retries. */
+#include "alloc.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Requests since the last wf_alloc_fail_at. Counters only: no data depends on
+ * their order, so all accesses are relaxed. */
+static uint64_t asked;
+static uint64_t fail_at;  /* 0: never */
+static uint32_t persists; /* all after the n-th fail too */
+static uint32_t armed;    /* counting costs an atomic add, so only tests pay for it */
+
+static bool refused(void)
+{
+    if (__atomic_load_n(&armed, __ATOMIC_RELAXED) == 0)
+        return false;
+    uint64_t n = __atomic_add_fetch(&asked, 1, __ATOMIC_RELAXED);
+    uint64_t at = __atomic_load_n(&fail_at, __ATOMIC_RELAXED);
+    if (at == 0 || n < at)
+        return false;
+    return n == at || __atomic_load_n(&persists, __ATOMIC_RELAXED) != 0;
+}
+
+void *wf_calloc(size_t count, size_t size)
+{
+    if (refused())
+        return NULL;
+    return count == 0 || size == 0 ? calloc(1, 1) : calloc(count, size);
+}
+
+void *wf_malloc(size_t size)
+{
+    return refused() ? NULL : malloc(size == 0 ? 1 : size);
+}
+
+void *wf_realloc(void *old, size_t size)
+{
+    return refused() ? NULL : realloc(old, size == 0 ? 1 : size);
+}
+
+void wf_free(void *ptr)
+{
+    free(ptr);
+}
+
+void *wf_memdup(const void *data, size_t len)
+{
+    void *copy = wf_malloc(len);
+    if (copy != NULL && len > 0)
+        memcpy(copy, data, len);
+    return copy;
+}
+
+char *wf_strdup(const char *text)
+{
+    return wf_memdup(text, strlen(text) + 1);
+}
+
+uint64_t wf_alloc_fail_at(uint64_t nth, int persistent)
+{
+    __atomic_store_n(&fail_at, nth, __ATOMIC_RELAXED);
+    __atomic_store_n(&persists, persistent != 0 ? 1u : 0u, __ATOMIC_RELAXED);
+    /* The first call switches the counting on for the rest of the process. */
+    __atomic_store_n(&armed, 1u, __ATOMIC_RELAXED);
+    return __atomic_exchange_n(&asked, 0, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ask.c - asks: the request is its own reply box, its state says whose it is.
+ * Called by: an actor's thread (ask, cancel, deadlines), any thread (reply).
+ * May touch: requests it owns by their state. Never: a request after its state
+ * made it the other side's. */
+#include "log.h"
+#include "self.h"
+
+/* Moves a request from ASKED to `to`; exactly one of the two sides succeeds.
+ * [REQ] release: our accesses happen-before the other side's, which either swaps
+ * too, or receives the request through the mailbox. acquire: the loser frees. */
+static bool settle(weft_request *req, enum wf_request_state to)
+{
+    uint32_t seen = WF_REQ_ASKED;
+    return __atomic_compare_exchange_n(&req->msg.state, &seen, (uint32_t)to, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+bool wf_request_abandon(weft_request *req)
+{
+    return settle(req, WF_REQ_ABANDONED);
+}
+
+static void pending_add(weft_self *self, weft_request *req)
+{
+    req->prev = self->newest_ask;
+    req->next_pending = NULL;
+    if (self->newest_ask == NULL)
+        self->oldest_ask = req;
+    else
+        self->newest_ask->next_pending = req;
+    self->newest_ask = req;
+    self->asks++;
+}
+
+static void pending_remove(weft_self *self, weft_request *req)
+{
+    if (req->prev == NULL)
+        self->oldest_ask = req->next_pending;
+    else
+        req->prev->next_pending = req->next_pending;
+    if (req->next_pending == NULL)
+        self->newest_ask = req->prev;
+    else
+        req->next_pending->prev = req->prev;
+    req->prev = req->next_pending = NULL;
+    self->asks--;
+    wf_heap_remove(&self->deadlines, &req->heap_at);
+}
+
+weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns deadline,
+                  weft_on_reply fn, void *arg, uint64_t *token)
+{
+    if (fn == NULL || __atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE)
+        return WEFT_INVALID;
+    if (self->phase == WF_PHASE_ENDING)
+        return WEFT_CLOSED;
+    if (self->asks >= WEFT_ASKS_MAX)
+        return WEFT_LIMIT;
+    uint64_t order = ++self->order;
+    req->heap_at = 0;
+    if (deadline != WEFT_NEVER) {
+        weft_err err = wf_heap_push(&self->deadlines, (struct wf_due){.at = deadline,
+                                                                      .order = order,
+                                                                      .item = req,
+                                                                      .place = &req->heap_at});
+        if (err != WEFT_OK)
+            return err;
+    }
+    req->deadline = deadline;
+    req->fn = fn;
+    req->arg = arg;
+    req->token = order;
+    req->err = WEFT_OK;
+    req->asker = weft_addr_get(self->addr);
+    pending_add(self, req);
+    /* Still private: weft_send publishes it. */
+    __atomic_store_n(&req->msg.state, WF_REQ_ASKED, __ATOMIC_RELAXED);
+    weft_err err = weft_send(to, &req->msg);
+    if (err != WEFT_OK) {
+        __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
+        pending_remove(self, req);
+        req->asker = NULL;
+        weft_addr_put(self->addr);
+        return err;
+    }
+    if (token != NULL)
+        *token = order;
+    return WEFT_OK;
+}
+
+/* The one callback of an ask whose reply did not come. */
+static void give_up(weft_self *self, weft_request *req, weft_err why, bool silent)
+{
+    weft_on_reply fn = req->fn;
+    void *arg = req->arg;
+    pending_remove(self, req);
+    /* If the reply is on its way already the request will come back to us, or be
+     * dropped by its sender once we are closed; an empty fn says that it is late.
+     * It must be set before the swap: after it the request may be the callee's. */
+    req->fn = NULL;
+    (void)wf_request_abandon(req);
+    wf_actor_trace(self, WF_TRACE_ASK_OVER, weft_errname(why));
+    if (!silent)
+        fn(self, self->state, why, NULL, arg);
+}
+
+weft_err weft_ask_cancel(weft_self *self, uint64_t token)
+{
+    for (weft_request *req = self->newest_ask; req != NULL; req = req->prev) {
+        if (req->token == token) {
+            give_up(self, req, WEFT_CANCELED, false);
+            return WEFT_OK;
+        }
+        if (req->token < token) /* they are in ascending order */
+            break;
+    }
+    return WEFT_NOT_FOUND;
+}
+
+void wf_ask_cancel_all(weft_self *self, bool silent)
+{
+    while (self->oldest_ask != NULL)
+        give_up(self, self->oldest_ask, WEFT_CANCELED, silent);
+    wf_heap_fini(&self->deadlines);
+}
+
+void wf_ask_run_deadlines(weft_self *self, weft_ns now)
+{
+    uint64_t newest = self->order; /* what a callback adds waits for the next turn */
+    for (;;) {
+        const struct wf_due *due = wf_heap_top(&self->deadlines);
+        if (due == NULL || due->at > now || due->order > newest)
+            return;
+        give_up(self, due->item, WEFT_TIMED_OUT, false);
+    }
+}
+
+void wf_ask_replied(weft_self *self, weft_request *req)
+{
+    weft_on_reply fn = req->fn;
+    void *arg = req->arg;
+    weft_addr *asker = req->asker;
+    WF_ASSERT(asker == self->addr);
+    req->asker = NULL;
+    __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED); /* ours alone again */
+    if (fn == NULL) {
+        __atomic_fetch_add(&asker->late, 1, __ATOMIC_RELAXED);
+        weft_drop(&req->msg);
+    } else {
+        pending_remove(self, req);
+        fn(self, self->state, (weft_err)req->err, req, arg);
+    }
+    weft_addr_put(asker); /* never the last: the runtime holds one while we run */
+}
+
+/* False if nobody waits, and then the request is the caller's to free. */
+bool wf_request_answer(weft_request *req, weft_err err)
+{
+    if (__atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) == WF_REQ_IDLE)
+        return false;
+    weft_addr *asker = req->asker; /* the reference is the holder's to use */
+    req->err = err;
+    bool asked = settle(req, WF_REQ_REPLIED);
+    if (asked) {
+        /* The push may wake and so touch the mailbox after the asker has the request
+         * and has given our reference back: hold one of our own. */
+        (void)weft_addr_get(asker);
+        bool sent = wf_push_system(asker, &req->msg) == WEFT_OK;
+        if (sent) {
+            weft_addr_put(asker);
+            return true;
+        }
+        weft_addr_put(asker);
+    }
+    /* ABANDONED, or its asker has ended. */
+    __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
+    req->asker = NULL;
+    __atomic_fetch_add(&asker->late, 1, __ATOMIC_RELAXED);
+    /* A request embedded in the asker's state lives as long as this reference. */
+    if (req->msg.kind->drop != NULL)
+        req->msg.kind->drop(&req->msg);
+    weft_addr_put(asker);
+    return true;
+}
+
+void weft_reply(weft_request *req, weft_err err)
+{
+    if (!wf_request_answer(req, err) && req->msg.kind->drop != NULL)
+        req->msg.kind->drop(&req->msg);
+}
+
+weft_ns weft_deadline(const weft_request *req)
+{
+    return req->deadline;
+}
+
+bool weft_abandoned(const weft_request *req)
+{
+    /* Relaxed: a hint that saves work; the swap in weft_reply decides. */
+    return __atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) == WF_REQ_ABANDONED;
+}

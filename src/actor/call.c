@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * call.c - the blocking forms for plain threads: call and send_wait.
+ * Called by: threads that are not actors. May touch: a counted reply box, so that
+ * a late reply meets a closed mailbox and never a dead stack.
+ * Never: waits inside an actor. */
+#include "alloc.h"
+#include "log.h"
+#include "self.h"
+
+static const weft_kind kind_room = {
+    .id = 0, .name = "weft.room", .size = sizeof(weft_msg), .drop = weft_free_msg};
+
+static weft_err box_create(struct wf_port *port, weft_addr **out)
+{
+    return wf_addr_create(port, "caller", WEFT_UNBOUNDED, 0, out);
+}
+
+static void box_close(weft_addr *box)
+{
+    weft_msg *msg;
+    wf_mailbox_close(&box->box);
+    while ((msg = wf_lane_pop(&box->box.system)) != NULL) {
+        if (__atomic_load_n(&msg->state, __ATOMIC_RELAXED) == WF_REQ_REPLIED)
+            weft_addr_put(((weft_request *)msg)->asker);
+        msg->state = WF_REQ_IDLE;
+        weft_drop(msg);
+    }
+    weft_addr_put(box);
+}
+
+/* The next message of the box, or NULL once `deadline` has passed. */
+static weft_msg *box_wait(weft_addr *box, weft_ns deadline)
+{
+    for (;;) {
+        wf_mailbox_drain(&box->box);
+        weft_msg *msg = wf_lane_pop(&box->box.system);
+        if (msg != NULL || wf_port_now(box->box.port) >= deadline)
+            return msg;
+        wf_mailbox_park(&box->box, deadline);
+    }
+}
+
+static weft_err call_send(weft_addr *to, weft_addr *box, weft_request *req, weft_ns deadline)
+{
+    req->deadline = deadline;
+    req->fn = NULL;
+    req->err = WEFT_OK;
+    req->asker = weft_addr_get(box);
+    /* Still private: weft_send publishes it. */
+    __atomic_store_n(&req->msg.state, WF_REQ_ASKED, __ATOMIC_RELAXED);
+    weft_err err = weft_send(to, &req->msg);
+    if (err == WEFT_OK)
+        return WEFT_OK;
+    __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
+    req->asker = NULL;
+    weft_addr_put(box);
+    return err;
+}
+
+weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_request **out,
+                   bool *taken)
+{
+    bool ignored;
+    weft_addr *box = NULL;
+    taken = taken == NULL ? &ignored : taken;
+    *taken = false;
+    *out = NULL;
+    if (wf_self_current() != NULL)
+        return WEFT_DEADLK;
+    if (__atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE)
+        return WEFT_INVALID;
+    weft_err err = box_create(to->box.port, &box);
+    if (err != WEFT_OK)
+        return err;
+    err = call_send(to, box, req, deadline);
+    if (err != WEFT_OK)
+        goto done;
+    *taken = true;
+    weft_msg *msg = box_wait(box, deadline);
+    if (msg == NULL && wf_request_abandon(req)) {
+        err = WEFT_TIMED_OUT; /* the callee has it */
+        goto done;
+    }
+    if (msg == NULL) /* the callee won the race: the reply is only a push away */
+        msg = box_wait(box, WEFT_NEVER);
+    WF_ASSERT(msg == &req->msg);
+    __atomic_store_n(&msg->state, WF_REQ_IDLE, __ATOMIC_RELAXED);
+    req->asker = NULL;
+    weft_addr_put(box);
+    err = (weft_err)req->err;
+    *out = req;
+done:
+    box_close(box);
+    return err;
+}
+
+weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline)
+{
+    if (wf_self_current() != NULL)
+        return WEFT_DEADLK;
+    weft_err err = weft_send(to, msg);
+    if (err != WEFT_FULL)
+        return err;
+    weft_addr *box = NULL;
+    err = box_create(to->box.port, &box);
+    if (err != WEFT_OK)
+        return err;
+    for (;;) {
+        weft_msg *room = weft_new(&kind_room);
+        if (room == NULL) {
+            err = WEFT_NO_MEMORY;
+            break;
+        }
+        room->ctx = weft_addr_get(box);
+        room->flags = WF_MSG_SYSTEM | WF_MSG_CREDIT;
+        err = wf_mailbox_push(&to->box, room, room);
+        if (err != WEFT_OK) {
+            weft_drop(room);
+            weft_addr_put(box);
+            break;
+        }
+        room = box_wait(box, deadline);
+        bool told = room != NULL;
+        weft_drop(room);
+        err = weft_send(to, msg);
+        if (err == WEFT_FULL && !told)
+            err = WEFT_TIMED_OUT;
+        if (err != WEFT_FULL)
+            break;
+    }
+    box_close(box);
+    return err;
+}

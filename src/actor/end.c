@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * end.c - how an actor ends, on its own thread, in one fixed order.
+ * Called by: actor.c, after the last turn. May touch: the actor, what is left in
+ * its mailbox. Never: leaves an ask without its answer. */
+#include "log.h"
+#include "self.h"
+
+void wf_dead_letter(weft_addr *addr, weft_msg *msg)
+{
+    weft_self *self = addr->self;
+    weft_rt *rt = self->rt;
+    uint32_t state = __atomic_load_n(&msg->state, __ATOMIC_RELAXED);
+    if (msg == &addr->stop_msg)
+        return;
+    if (msg->flags & WF_MSG_CREDIT) {
+        wf_credit_deliver(msg); /* its next send answers CLOSED */
+    } else if (state == WF_REQ_REPLIED) {
+        wf_ask_replied(self, (weft_request *)msg); /* its ask is over: counted as late */
+    } else if (state != WF_REQ_IDLE) {
+        weft_reply((weft_request *)msg, WEFT_CLOSED);
+    } else {
+        wf_count(&self->stats.dropped);
+        __atomic_fetch_add(&rt->dead_letters, 1, __ATOMIC_RELAXED);
+        if (rt->dead_fn != NULL)
+            rt->dead_fn(rt->dead_arg, addr, msg);
+        else
+            weft_drop(msg);
+    }
+}
+
+static void empty_mailbox(weft_addr *addr)
+{
+    weft_msg *msg;
+    wf_mailbox_close(&addr->box);
+    while ((msg = wf_lane_pop(&addr->box.system)) != NULL)
+        wf_dead_letter(addr, msg);
+    while ((msg = wf_lane_pop(&addr->box.user)) != NULL)
+        wf_dead_letter(addr, msg);
+    wf_credit_tell(addr);
+}
+
+static void run_exit_hook(weft_addr *addr)
+{
+    /* [HOOK] acquire: pairs with the release in weft_on_exit; release: `reason`. */
+    if (__atomic_exchange_n(&addr->exit_state, WF_HOOK_OVER, __ATOMIC_ACQ_REL) == WF_HOOK_SET)
+        addr->exit_fn(addr->exit_arg, addr, addr->reason);
+}
+
+void wf_actor_end(weft_self *self)
+{
+    weft_addr *addr = self->addr;
+    bool born = self->phase == WF_PHASE_RUNNING; /* init returned OK */
+    self->phase = WF_PHASE_ENDING;
+    if (self->failed || !born)
+        wf_log(self->failed ? WEFT_LOG_ERROR : WEFT_LOG_INFO, addr->name, "%s reason=%s",
+               born ? "failed" : "init failed", weft_errname(self->reason));
+    addr->reason = self->reason;
+    /* Asks first: their callbacks still need the state. After a failed init the
+     * state is half-built, so they stay silent and no timer is touched. */
+    wf_ask_cancel_all(self, !born);
+    if (!born)
+        self->timers.count = 0;
+    wf_heap_fini(&self->timers);
+    wf_watch_fini(self);
+    empty_mailbox(addr); /* before fini: what is queued may point into the state */
+    if (born && self->fini != NULL)
+        self->fini(self, self->state, self->reason);
+    run_exit_hook(addr);
+    wf_actor_trace(self, WF_TRACE_END, weft_errname(self->reason));
+    self->phase = WF_PHASE_ENDED;
+    struct wf_port *port = self->port;
+    wf_rt_ended(self->rt, addr);
+    /* [END] release: everything the actor did happens-before the joiner's acquire. The
+     * runtime's reference lives until the thread is joined, so the wake is safe. */
+    __atomic_store_n(&addr->ended, 1, __ATOMIC_RELEASE);
+    port->ops->wake(port, &addr->ended);
+}

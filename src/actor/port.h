@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * port.h - everything of the runtime that blocks or is not deterministic, as one
+ * table of functions. Bound to the machine in port_machine.c, to one thread, a
+ * seed and a virtual clock in sim.c. Called by: the rooms of src/actor only. */
+#ifndef WF_PORT_H
+#define WF_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/actor.h>
+
+struct wf_mailbox;
+struct wf_poll; /* the machine's: an epoll instance and the eventfd that wakes it */
+struct wf_port;
+
+enum wf_step {
+    WF_STEP_MORE, /* run me again                             */
+    WF_STEP_IDLE, /* nothing to do before loop->wake_at or mail */
+    WF_STEP_ENDED /* never run me again                       */
+};
+
+/* Something that runs turns: an actor, seen from the port. */
+struct wf_loop {
+    enum wf_step (*step)(struct wf_loop *loop); /* one turn                            */
+    void (*main)(struct wf_loop *loop);         /* all turns, on a thread of its own   */
+    struct wf_mailbox *box;
+    const char *name;
+    size_t stack_bytes;
+    weft_ns wake_at; /* set by step with IDLE: the earliest timer */
+
+    uintptr_t thread; /* machine */
+
+    uint64_t id;           /* simulator: number in order of birth                    */
+    uint32_t heap_at;      /* simulator: place among those asleep with a deadline    */
+    uint32_t runnable_at;  /* simulator: 1-based place among the runnable            */
+    bool running;          /* simulator: its step is on the stack                    */
+};
+
+struct wf_ready {
+    int fd;
+    uint32_t generation; /* as given to poll_set: tells stale events apart */
+    uint32_t events;
+};
+
+struct wf_port_ops {
+    weft_ns (*mono_ns)(struct wf_port *port);
+    int64_t (*wall_ms)(struct wf_port *port);
+    void (*random)(struct wf_port *port, void *out, size_t len);
+    unsigned (*cpu_count)(struct wf_port *port);
+
+    /* Starts to run `loop`; its first step may happen inside the call. NO_MEMORY. */
+    weft_err (*start)(struct wf_port *port, struct wf_loop *loop);
+    /* Waits until the thread of an ended loop is gone. Once for each loop. */
+    void (*join)(struct wf_port *port, struct wf_loop *loop);
+
+    /* Sleeps while *word == seen, until `deadline`; may return early. */
+    void (*wait)(struct wf_port *port, uint32_t *word, uint32_t seen, weft_ns deadline);
+    /* Wakes all that wait on `word`. */
+    void (*wake)(struct wf_port *port, uint32_t *word);
+    /* Wakes the one sleeper of a mailbox; `loop` is NULL for a plain thread's. */
+    void (*wake_box)(struct wf_port *port, struct wf_loop *loop, uint32_t *word);
+
+    /* Watching descriptors. open: NO_MEMORY, LIMIT, UNSUPPORTED. set: INVALID,
+     * LIMIT, NO_MEMORY. wait fills at most `max` and returns how many; a wake ends it. */
+    weft_err (*poll_open)(struct wf_port *port, struct wf_poll **out);
+    weft_err (*poll_set)(struct wf_port *port, struct wf_poll *poll, bool known,
+                         const struct wf_ready *what);
+    void (*poll_clear)(struct wf_port *port, struct wf_poll *poll, int fd);
+    unsigned (*poll_wait)(struct wf_port *port, struct wf_poll *poll, struct wf_ready *out,
+                          unsigned max, weft_ns deadline);
+    void (*poll_wake)(struct wf_port *port, struct wf_poll *poll);
+    void (*poll_close)(struct wf_port *port, struct wf_poll *poll);
+
+    /* Adds an event to the trace; NULL on the machine. */
+    void (*trace)(struct wf_port *port, const struct wf_loop *loop, uint32_t what,
+                  const char *name);
+};
+
+struct wf_port {
+    const struct wf_port_ops *ops;
+    struct wf_sim *sim;      /* NULL on the machine                           */
+    uint32_t turn_messages;  /* user messages per turn: fewer, finer schedule */
+    bool may_spin;           /* more than one processor                       */
+};
+
+/* The machine. One for the process; never destroyed. */
+struct wf_port *wf_port_machine(void);
+
+static inline weft_ns wf_port_now(struct wf_port *port)
+{
+    return port->ops->mono_ns(port);
+}
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * rt.c - a runtime: the list of its actors, their ordered stop.
+ * Called by: any thread. May touch: the lists, under their lock.
+ * Never: frees an address whose thread may still run. */
+#include "alloc.h"
+#include "block.h"
+#include "log.h"
+#include "self.h"
+
+weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out)
+{
+    weft_err err = WEFT_NO_MEMORY;
+    weft_rt *rt = wf_calloc(1, sizeof *rt);
+    if (rt == NULL)
+        return err;
+    rt->port = port;
+    rt->lock = wf_lock_create();
+    rt->join_lock = wf_lock_create();
+    if (rt->lock == NULL || rt->join_lock == NULL)
+        goto done;
+    *out = rt;
+    rt = NULL;
+    err = WEFT_OK;
+done:
+    if (rt != NULL) {
+        wf_lock_destroy(rt->lock);
+        wf_lock_destroy(rt->join_lock);
+        wf_free(rt);
+    }
+    return err;
+}
+
+weft_err weft_rt_create(weft_rt **out)
+{
+    return wf_rt_create_on(wf_port_machine(), out);
+}
+
+static void list_remove(weft_rt *rt, weft_addr *addr)
+{
+    if (addr->prev == NULL)
+        rt->first = addr->next;
+    else
+        addr->prev->next = addr->next;
+    if (addr->next == NULL)
+        rt->last = addr->prev;
+    else
+        addr->next->prev = addr->prev;
+    addr->prev = addr->next = NULL;
+}
+
+bool wf_rt_add(weft_rt *rt, weft_addr *addr)
+{
+    wf_lock_take(rt->lock);
+    bool open = !rt->stopping;
+    if (open) {
+        (void)weft_addr_get(addr);
+        addr->prev = rt->last;
+        if (rt->last == NULL)
+            rt->first = addr;
+        else
+            rt->last->next = addr;
+        rt->last = addr;
+    }
+    wf_lock_give(rt->lock);
+    return open;
+}
+
+void wf_rt_ended(weft_rt *rt, weft_addr *addr)
+{
+    wf_lock_take(rt->lock);
+    list_remove(rt, addr);
+    addr->next = rt->gone;
+    if (rt->gone != NULL)
+        rt->gone->prev = addr;
+    rt->gone = addr;
+    wf_lock_give(rt->lock);
+}
+
+/* Joins the thread of one ended actor and gives the runtime's reference back. The
+ * caller holds join_lock and a reference of its own. */
+static void join_one(weft_rt *rt, weft_addr *addr)
+{
+    if (addr->joined != 0)
+        return;
+    if (addr->self->loop.step != NULL)
+        rt->port->ops->join(rt->port, &addr->self->loop);
+    wf_lock_take(rt->lock);
+    if (addr->prev == NULL)
+        rt->gone = addr->next;
+    else
+        addr->prev->next = addr->next;
+    if (addr->next != NULL)
+        addr->next->prev = addr->prev;
+    addr->prev = addr->next = NULL;
+    wf_lock_give(rt->lock);
+    /* [JOINED] release: whoever sees it needs neither thread nor runtime any more. */
+    __atomic_store_n(&addr->joined, 1, __ATOMIC_RELEASE);
+    weft_addr_put(addr);
+}
+
+void wf_rt_join(weft_rt *rt, weft_addr *addr)
+{
+    wf_lock_take(rt->join_lock);
+    join_one(rt, addr);
+    wf_lock_give(rt->join_lock);
+}
+
+void wf_rt_reap(weft_rt *rt)
+{
+    wf_lock_take(rt->join_lock);
+    for (;;) {
+        wf_lock_take(rt->lock);
+        weft_addr *addr = rt->gone == NULL ? NULL : weft_addr_get(rt->gone);
+        wf_lock_give(rt->lock);
+        if (addr == NULL)
+            break;
+        join_one(rt, addr);
+        weft_addr_put(addr);
+    }
+    wf_lock_give(rt->join_lock);
+}
+
+void wf_rt_forget_all(weft_rt *rt)
+{
+    while (rt->first != NULL) {
+        weft_addr *addr = rt->first;
+        list_remove(rt, addr);
+        addr->reason = WEFT_CANCELED;
+        addr->exit_state = WF_HOOK_OVER;
+        addr->ended = 1;
+        addr->joined = 1;
+        weft_addr_put(addr);
+    }
+}
+
+static void name_stragglers(weft_rt *rt)
+{
+    wf_lock_take(rt->lock);
+    for (weft_addr *addr = rt->last; addr != NULL; addr = addr->prev)
+        wf_log(WEFT_LOG_WARN, "rt", "still running after the deadline actor=%s", addr->name);
+    wf_lock_give(rt->lock);
+}
+
+weft_err weft_rt_stop(weft_rt *rt, weft_ns deadline)
+{
+    if (wf_self_current() != NULL)
+        return WEFT_DEADLK;
+    for (;;) {
+        wf_lock_take(rt->lock);
+        rt->stopping = true;
+        weft_addr *addr = rt->last == NULL ? NULL : weft_addr_get(rt->last);
+        wf_lock_give(rt->lock);
+        if (addr == NULL)
+            break;
+        (void)weft_stop(addr, WEFT_DRAIN); /* CLOSED: it is ending by itself */
+        weft_err err = wf_addr_wait_end(addr, deadline);
+        weft_addr_put(addr);
+        if (err != WEFT_OK) {
+            name_stragglers(rt);
+            return err;
+        }
+    }
+    wf_rt_reap(rt);
+    return WEFT_OK;
+}
+
+weft_err weft_rt_destroy(weft_rt *rt)
+{
+    if (rt == NULL)
+        return WEFT_OK;
+    wf_lock_take(rt->lock);
+    bool busy = rt->first != NULL;
+    wf_lock_give(rt->lock);
+    if (busy)
+        return WEFT_BUSY;
+    wf_rt_reap(rt);
+    wf_lock_destroy(rt->lock);
+    wf_lock_destroy(rt->join_lock);
+    wf_free(rt);
+    return WEFT_OK;
+}
+
+weft_ns weft_rt_now(weft_rt *rt)
+{
+    return wf_port_now(rt->port);
+}
+
+weft_ns weft_rt_after(weft_rt *rt, weft_ns timeout)
+{
+    weft_ns now = wf_port_now(rt->port);
+    return timeout > WEFT_NEVER - now ? WEFT_NEVER : now + timeout;
+}
+
+void weft_rt_on_dead_letter(weft_rt *rt, weft_on_dead_letter fn, void *arg)
+{
+    rt->dead_fn = fn;
+    rt->dead_arg = arg;
+}
+
+int64_t wf_wall_ms(weft_rt *rt)
+{
+    return rt->port->ops->wall_ms(rt->port);
+}
+
+void wf_random(weft_rt *rt, void *out, size_t len)
+{
+    rt->port->ops->random(rt->port, out, len);
+}
+
+unsigned wf_cpu_count(weft_rt *rt)
+{
+    return rt->port->ops->cpu_count(rt->port);
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sim.c - the port bound to one thread, one seed and a virtual clock.
+ * Called by: tests and the in-memory network (sim.h), src/actor through the table.
+ * May touch: its own world. Never: threads, the machine's clock or chance, the
+ * order of addresses. */
+#include "sim.h"
+
+#include <string.h>
+
+#include "alloc.h"
+#include "log.h"
+#include "self.h"
+
+#define SIM_BEGIN_NS WEFT_SEC             /* zero stays "no time"                        */
+#define SIM_WALL_MS INT64_C(1700000000000) /* an arbitrary day                           */
+#define SIM_STILL_STEPS 100000u            /* so many steps in one instant are a busy loop: */
+#define SIM_CREEP_NS 1000u                 /* then each costs time, and timers come again   */
+
+struct wf_sim {
+    struct wf_port port; /* first: the port hands it back */
+    uint64_t rng;
+    uint64_t trace;
+    weft_ns now;
+    uint32_t still;          /* steps since the clock moved */
+    struct wf_heap sleepers; /* loops with a deadline, and events */
+    struct wf_loop **runnable;
+    uint32_t runnable_count, runnable_room;
+    uint32_t loops, events; /* alive: there is always room for all of them */
+    uint64_t born;
+};
+
+struct sim_event {
+    void (*fn)(void *arg);
+    void *arg;
+    uint32_t heap_at;
+};
+
+/* -- Chance and trace --------------------------------------------------------------- */
+
+/* SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators). */
+uint64_t wf_sim_random(wf_sim *sim)
+{
+    uint64_t z = sim->rng += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+uint64_t wf_sim_below(wf_sim *sim, uint64_t bound)
+{
+    WF_ASSERT(bound > 0);
+    uint64_t uneven = UINT64_MAX % bound + 1; /* draws above the last multiple are refused */
+    uint64_t draw;
+    do {
+        draw = wf_sim_random(sim);
+    } while (uneven != bound && draw > UINT64_MAX - uneven);
+    return draw % bound;
+}
+
+static void mix(wf_sim *sim, uint64_t value)
+{
+    sim->trace = (sim->trace ^ value) * UINT64_C(0x100000001b3);
+    sim->trace ^= sim->trace >> 29;
+}
+
+static void sim_trace(struct wf_port *port, const struct wf_loop *loop, uint32_t what,
+                      const char *name)
+{
+    wf_sim *sim = (wf_sim *)port;
+    mix(sim, sim->now);
+    mix(sim, loop == NULL ? 0 : loop->id);
+    mix(sim, what);
+    for (const char *c = name; *c != '\0'; c++)
+        mix(sim, (unsigned char)*c);
+}
+
+uint64_t wf_sim_trace(wf_sim *sim)
+{
+    return sim->trace;
+}
+
+/* -- Who runs next --------------------------------------------------------------------- */
+
+/* Makes room for everything alive and one more, so that waking never allocates. */
+static weft_err reserve(wf_sim *sim)
+{
+    if (sim->loops + 1 > sim->runnable_room) {
+        uint32_t room = sim->runnable_room == 0 ? 16 : sim->runnable_room * 2;
+        struct wf_loop **list = wf_realloc(sim->runnable, room * sizeof *list);
+        if (list == NULL)
+            return WEFT_NO_MEMORY;
+        sim->runnable = list;
+        sim->runnable_room = room;
+    }
+    return wf_heap_reserve(&sim->sleepers, sim->loops + sim->events + 1);
+}
+
+static void runnable_add(wf_sim *sim, struct wf_loop *loop)
+{
+    if (loop->runnable_at != 0)
+        return;
+    WF_ASSERT(sim->runnable_count < sim->runnable_room);
+    sim->runnable[sim->runnable_count++] = loop;
+    loop->runnable_at = sim->runnable_count;
+}
+
+static void runnable_remove(wf_sim *sim, struct wf_loop *loop)
+{
+    if (loop->runnable_at == 0)
+        return;
+    struct wf_loop *last = sim->runnable[--sim->runnable_count];
+    sim->runnable[loop->runnable_at - 1] = last;
+    last->runnable_at = loop->runnable_at;
+    loop->runnable_at = 0;
+}
+
+static void sleep_until(wf_sim *sim, weft_ns at, void *item, uint32_t *place)
+{
+    weft_err err = wf_heap_push(&sim->sleepers, (struct wf_due){.at = at,
+                                                                .order = wf_sim_random(sim),
+                                                                .item = item,
+                                                                .place = place});
+    WF_ASSERT(err == WEFT_OK); /* reserved when it was born */
+}
+
+static void wake_loop(wf_sim *sim, struct wf_loop *loop)
+{
+    wf_heap_remove(&sim->sleepers, &loop->heap_at);
+    if (!loop->running)
+        runnable_add(sim, loop);
+}
+
+static void run_loop(wf_sim *sim, struct wf_loop *loop)
+{
+    loop->running = true;
+    wf_mailbox_park_end(loop->box, WF_BOX_PARK_FUTEX);
+    enum wf_step step = loop->step(loop);
+    if (step == WF_STEP_ENDED) {
+        sim->loops--; /* the loop may be gone */
+        return;
+    }
+    loop->running = false;
+    if (step == WF_STEP_MORE || !wf_mailbox_park_begin(loop->box, WF_BOX_PARK_FUTEX))
+        runnable_add(sim, loop);
+    else if (loop->wake_at != WEFT_NEVER)
+        sleep_until(sim, loop->wake_at, loop, &loop->heap_at);
+}
+
+/* Events carry a tag in the low bit of their pointer, loops do not. */
+static void *tagged(struct sim_event *event)
+{
+    return (void *)((uintptr_t)event | 1u);
+}
+
+static struct sim_event *event_of(void *item)
+{
+    uintptr_t word = (uintptr_t)item;
+    return (word & 1u) ? (struct sim_event *)(word & ~(uintptr_t)1) : NULL;
+}
+
+static void run_event(wf_sim *sim, struct sim_event *event)
+{
+    wf_heap_remove(&sim->sleepers, &event->heap_at);
+    sim->events--;
+    sim_trace(&sim->port, NULL, WF_TRACE_EVENT, "");
+    weft_self *before = wf_self_enter(NULL);
+    event->fn(event->arg);
+    wf_self_enter(before);
+    wf_free(event);
+}
+
+static void pass_time(wf_sim *sim, weft_ns to)
+{
+    if (to > sim->now) {
+        sim->now = to;
+        sim->still = 0;
+    }
+}
+
+/* One event not later than `limit`; false if there is none. */
+static bool step_until(wf_sim *sim, weft_ns limit)
+{
+    if (sim->runnable_count == 0) {
+        weft_ns next = wf_heap_next(&sim->sleepers);
+        if (next == WEFT_NEVER || next > limit)
+            return false;
+        pass_time(sim, next);
+    }
+    if (++sim->still > SIM_STILL_STEPS)
+        sim->now += SIM_CREEP_NS;
+    const struct wf_due *due;
+    while ((due = wf_heap_top(&sim->sleepers)) != NULL && due->at <= sim->now) {
+        struct sim_event *event = event_of(due->item);
+        if (event == NULL) {
+            wake_loop(sim, due->item);
+            continue;
+        }
+        if (sim->runnable_count > 0 && wf_sim_below(sim, 2) == 0)
+            break; /* of what happens in one instant, chance decides what is first */
+        run_event(sim, event);
+        return true;
+    }
+    struct wf_loop *loop = sim->runnable[wf_sim_below(sim, sim->runnable_count)];
+    runnable_remove(sim, loop);
+    run_loop(sim, loop);
+    return true;
+}
+
+/* -- The port ------------------------------------------------------------------------------ */
+
+static weft_ns sim_mono(struct wf_port *port)
+{
+    return ((wf_sim *)port)->now;
+}
+
+static int64_t sim_wall(struct wf_port *port)
+{
+    return SIM_WALL_MS + (int64_t)(((wf_sim *)port)->now / WEFT_MS);
+}
+
+static void sim_bytes(struct wf_port *port, void *out, size_t len)
+{
+    unsigned char *at = out;
+    while (len > 0) {
+        uint64_t word = wf_sim_random((wf_sim *)port);
+        for (unsigned i = 0; i < 8 && len > 0; i++, len--, word >>= 8)
+            *at++ = (unsigned char)word; /* byte by byte: equal on every machine */
+    }
+}
+
+static unsigned sim_cpus(struct wf_port *port)
+{
+    (void)port;
+    return 2;
+}
+
+static weft_err sim_start(struct wf_port *port, struct wf_loop *loop)
+{
+    wf_sim *sim = (wf_sim *)port;
+    if (reserve(sim) != WEFT_OK)
+        return WEFT_NO_MEMORY;
+    sim->loops++;
+    loop->id = ++sim->born;
+    run_loop(sim, loop); /* its init, inline: the spawner waits for nothing else */
+    return WEFT_OK;
+}
+
+static void sim_join(struct wf_port *port, struct wf_loop *loop)
+{
+    (void)port;
+    (void)loop;
+}
+
+static void sim_wait(struct wf_port *port, uint32_t *word, uint32_t seen, weft_ns deadline)
+{
+    wf_sim *sim = (wf_sim *)port;
+    WF_ASSERT(wf_self_current() == NULL); /* actors do not block */
+    while (*word == seen && sim->now < deadline) {
+        if (step_until(sim, deadline))
+            continue;
+        WF_ASSERT(deadline != WEFT_NEVER); /* else this world would wait for ever */
+        pass_time(sim, deadline);
+    }
+}
+
+static void sim_wake(struct wf_port *port, uint32_t *word)
+{
+    (void)port; /* whoever waits looks at the word after every step */
+    (void)word;
+}
+
+static void sim_wake_box(struct wf_port *port, struct wf_loop *loop, uint32_t *word)
+{
+    (void)word;
+    if (loop != NULL)
+        wake_loop((wf_sim *)port, loop);
+}
+
+static weft_err sim_poll_open(struct wf_port *port, struct wf_poll **out)
+{
+    (void)port;
+    (void)out;
+    return WEFT_UNSUPPORTED;
+}
+
+/* Without a poll none of the other calls about descriptors is ever made. */
+static const struct wf_port_ops sim_ops = {
+    .mono_ns = sim_mono,
+    .wall_ms = sim_wall,
+    .random = sim_bytes,
+    .cpu_count = sim_cpus,
+    .start = sim_start,
+    .join = sim_join,
+    .wait = sim_wait,
+    .wake = sim_wake,
+    .wake_box = sim_wake_box,
+    .poll_open = sim_poll_open,
+    .trace = sim_trace,
+};
+
+/* -- The world --------------------------------------------------------------------------------- */
+
+weft_err wf_sim_create(uint64_t seed, wf_sim **out)
+{
+    wf_sim *sim = wf_calloc(1, sizeof *sim);
+    if (sim == NULL)
+        return WEFT_NO_MEMORY;
+    sim->port = (struct wf_port){.ops = &sim_ops, .sim = sim, .turn_messages = 1};
+    sim->rng = seed;
+    sim->trace = UINT64_C(0xcbf29ce484222325);
+    sim->now = SIM_BEGIN_NS;
+    *out = sim;
+    return WEFT_OK;
+}
+
+void wf_sim_destroy(wf_sim *sim)
+{
+    if (sim == NULL)
+        return;
+    WF_ASSERT(sim->loops == 0); /* runtimes first */
+    const struct wf_due *due;
+    while ((due = wf_heap_top(&sim->sleepers)) != NULL) {
+        struct sim_event *event = event_of(due->item);
+        WF_ASSERT(event != NULL);
+        wf_heap_remove(&sim->sleepers, &event->heap_at);
+        wf_free(event);
+    }
+    wf_heap_fini(&sim->sleepers);
+    wf_free(sim->runnable);
+    wf_free(sim);
+}
+
+weft_err wf_sim_rt_create(wf_sim *sim, weft_rt **out)
+{
+    return wf_rt_create_on(&sim->port, out);
+}
+
+weft_ns wf_sim_now(wf_sim *sim)
+{
+    return sim->now;
+}
+
+bool wf_sim_step(wf_sim *sim)
+{
+    return step_until(sim, WEFT_NEVER);
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+void wf_sim_run_until(wf_sim *sim, weft_ns until)
+{
+    (void)wf_sim_run_while_not(sim, never, NULL, until);
+}
+
+bool wf_sim_run_while_not(wf_sim *sim, bool (*done)(void *arg), void *arg, weft_ns until)
+{
+    while (!done(arg)) {
+        if (sim->now >= until && sim->runnable_count == 0 &&
+            wf_heap_next(&sim->sleepers) > sim->now)
+            return false;
+        if (sim->now > until)
+            return false;
+        if (step_until(sim, until))
+            continue;
+        if (until != WEFT_NEVER)
+            pass_time(sim, until);
+        return done(arg);
+    }
+    return true;
+}
+
+weft_err wf_sim_at(wf_sim *sim, weft_ns at, void (*fn)(void *arg), void *arg)
+{
+    struct sim_event *event = wf_calloc(1, sizeof *event);
+    if (event == NULL)
+        return WEFT_NO_MEMORY;
+    if (reserve(sim) != WEFT_OK) {
+        wf_free(event);
+        return WEFT_NO_MEMORY;
+    }
+    event->fn = fn;
+    event->arg = arg;
+    sim->events++;
+    sleep_until(sim, at < sim->now ? sim->now : at, tagged(event), &event->heap_at);
+    return WEFT_OK;
+}
+
+wf_sim *wf_sim_of(weft_rt *rt)
+{
+    return rt->port->sim;
+}
+
+/* -- A crash --------------------------------------------------------------------------------------- */
+
+static void vanish_loop(wf_sim *sim, struct wf_loop *loop)
+{
+    WF_ASSERT(!loop->running); /* nobody kills the ground it stands on */
+    wf_heap_remove(&sim->sleepers, &loop->heap_at);
+    runnable_remove(sim, loop);
+    sim->loops--;
+}
+
+static void vanish_lane(weft_addr *addr, struct wf_lane *lane)
+{
+    weft_msg *msg;
+    while ((msg = wf_lane_pop(lane)) != NULL) {
+        uint32_t state = __atomic_load_n(&msg->state, __ATOMIC_RELAXED);
+        if (state == WF_REQ_IDLE && !(msg->flags & WF_MSG_CREDIT) && msg != &addr->stop_msg)
+            weft_drop(msg);
+        else
+            wf_dead_letter(addr, msg); /* askers of other runtimes hear CLOSED */
+    }
+}
+
+void wf_sim_kill(weft_rt *rt)
+{
+    wf_sim *sim = rt->port->sim;
+    WF_ASSERT(sim != NULL);
+    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
+        vanish_loop(sim, &addr->self->loop);
+        addr->self->phase = WF_PHASE_ENDED;
+        wf_ask_cancel_all(addr->self, true);
+        wf_mailbox_close(&addr->box);
+        addr->self->timers.count = 0; /* the timers are in memory that vanishes too */
+        wf_heap_fini(&addr->self->timers);
+    }
+    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
+        vanish_lane(addr, &addr->box.system);
+        vanish_lane(addr, &addr->box.user);
+        vanish_lane(addr, &addr->box.waiters);
+    }
+    wf_rt_forget_all(rt);
+    weft_err err = weft_rt_destroy(rt);
+    WF_ASSERT(err == WEFT_OK);
+}
