@@ -92,7 +92,8 @@
 #define WEFT_MAP_PATH_MAX 6u                    /* components of a path              */
 #define WEFT_MAP_COMPONENT_BYTES_MAX 255u       /* UTF-8 bytes of one path component */
 #define WEFT_MAP_OPS_MAX 4096u                  /* operations in one payload         */
-#define WEFT_POLICY_GRANTS_MAX 4096u            /* keys named by one tree's settings:
-                                                 * an entry may not name more        */
+#define WEFT_POLICY_GRANTS_MAX 4096u            /* paths of one tree's settings, at most
+                                                 * so many keys: an entry adds no more */
+#define WEFT_SETTINGS_VALUE_BYTES_MAX 255u      /* a str or bin in `_settings`       */
 
 #endif

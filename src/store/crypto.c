@@ -40,10 +40,7 @@ void wf_blake2b_256(const void *data, size_t len, uint8_t out[32])
     crypto_generichash(out, 32, data, len, NULL, 0);
 }
 
-void wf_hash_init(wf_hash *h)
-{
-    crypto_generichash_init((void *)h->opaque, NULL, 0, 32);
-}
+void wf_hash_init(wf_hash *h) { crypto_generichash_init((void *)h->opaque, NULL, 0, 32); }
 
 void wf_hash_update(wf_hash *h, const void *data, size_t len)
 {
@@ -60,19 +57,14 @@ uint64_t wf_siphash(const uint8_t key[16], const void *data, size_t len)
     uint8_t out[crypto_shorthash_BYTES];
     crypto_shorthash(out, data, len, key);
     uint64_t value = 0;
-    for (size_t i = sizeof out; i-- > 0;) value = value << 8 | out[i]; /* little-endian by definition */
+    for (size_t i = sizeof out; i-- > 0;)
+        value = value << 8 | out[i]; /* little-endian by definition */
     return value;
 }
 
-void wf_crypto_random(void *out, size_t len)
-{
-    randombytes_buf(out, len);
-}
+void wf_crypto_random(void *out, size_t len) { randombytes_buf(out, len); }
 
-void wf_crypto_wipe(void *data, size_t len)
-{
-    sodium_memzero(data, len);
-}
+void wf_crypto_wipe(void *data, size_t len) { sodium_memzero(data, len); }
 
 /* -- What a canonical signature looks like --------------------------------------- */
 
@@ -89,12 +81,15 @@ static const uint8_t field_prime[32] = {
 static const uint8_t small_order_y[5][32] = {
     {0},
     {1},
-    {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
-     0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
-    {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
-     0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},
-    {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+    {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4,
+     0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6,
+     0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
+    {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b,
+     0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39,
+     0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},
+    {0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
 };
 
 /* a < b as little-endian numbers. Everything compared here is public. */
@@ -175,9 +170,10 @@ static const uint8_t torsion_signature[64] = {
 
 static uint64_t test_library(void)
 {
-    static const uint8_t digest[32] = {
-        0xdb, 0xa6, 0x36, 0x29, 0x95, 0xfd, 0x43, 0x94, 0xa7, 0x66, 0x5b, 0xfe, 0x8e, 0x75, 0x77, 0x2f,
-        0xef, 0x8e, 0x62, 0x68, 0xc2, 0xa1, 0x60, 0x65, 0x45, 0xc3, 0x9b, 0x3a, 0xbd, 0xa9, 0x8c, 0x08};
+    static const uint8_t digest[32] = {0xdb, 0xa6, 0x36, 0x29, 0x95, 0xfd, 0x43, 0x94,
+                                       0xa7, 0x66, 0x5b, 0xfe, 0x8e, 0x75, 0x77, 0x2f,
+                                       0xef, 0x8e, 0x62, 0x68, 0xc2, 0xa1, 0x60, 0x65,
+                                       0x45, 0xc3, 0x9b, 0x3a, 0xbd, 0xa9, 0x8c, 0x08};
     const uint8_t *text = known_message + sizeof known_message - 1 - 17;
     const size_t len = sizeof known_message - 1;
     uint8_t wrong[64], hash[32];
@@ -186,8 +182,8 @@ static uint64_t test_library(void)
     wf_blake2b_256(text, 17, hash);
     if (memcmp(hash, digest, sizeof hash) != 0) return TESTED_BROKEN;
 
-    bool cofactored =
-        crypto_sign_verify_detached(torsion_signature, known_message, len, known_key) == 0;
+    bool cofactored = crypto_sign_verify_detached(torsion_signature, known_message, len,
+                                                  known_key) == 0;
     if (!verify_plain(known_key, known_message, len, known_signature, cofactored) ||
         verify_plain(known_key, known_message, len, torsion_signature, cofactored)) {
         return TESTED_BROKEN;
@@ -223,10 +219,7 @@ static uint64_t library_state(void)
     return state;
 }
 
-weft_err wf_crypto_init(void)
-{
-    return library_state() == TESTED_BROKEN ? WEFT_INTERNAL : WEFT_OK;
-}
+weft_err wf_crypto_init(void) { return library_state() == TESTED_BROKEN ? WEFT_INTERNAL : WEFT_OK; }
 
 /* -- Key pairs ------------------------------------------------------------------------ */
 
@@ -273,22 +266,16 @@ void weft_keypair_destroy(weft_keypair *pair)
     wf_free(pair);
 }
 
-void weft_keypair_public(const weft_keypair *pair, weft_key *out)
-{
-    *out = pair->key;
-}
+void weft_keypair_public(const weft_keypair *pair, weft_key *out) { *out = pair->key; }
 
-void wf_keypair_seed(const weft_keypair *pair, uint8_t out[32])
-{
-    memcpy(out, pair->secret, 32);
-}
+void wf_keypair_seed(const weft_keypair *pair, uint8_t out[32]) { memcpy(out, pair->secret, 32); }
 
 /* -- Signatures --------------------------------------------------------------------------- */
 
 /* The library wants one piece. Most entries fit on the stack; for longer ones
  * *heap is what the caller frees. NULL when memory is short. */
-static const uint8_t *tagged(enum wf_purpose purpose, const void *data, size_t len,
-                             uint8_t *stack, uint8_t **heap, size_t *out_len)
+static const uint8_t *tagged(enum wf_purpose purpose, const void *data, size_t len, uint8_t *stack,
+                             uint8_t **heap, size_t *out_len)
 {
     const char *tag = wf_purpose_tag(purpose);
     const size_t tag_len = strlen(tag) + 1; /* with its NUL */

@@ -10,12 +10,12 @@
 #include "crypto.h"
 #include "ids.h"
 #include "log.h"
-#include "map_codec.h"
 #include "pack.h"
 #include "settings.h"
+#include "utf8.h"
 
 enum {
-    HEAD_BYTES = 5,  /* the longest head of a str, bin or array */
+    HEAD_BYTES = 5, /* the longest head of a str, bin or array */
     UINT_BYTES = 9,
     IDS_GIVEN_MAX = 65536 /* ids a caller may list before duplicates are removed */
 };
@@ -42,7 +42,7 @@ static bool name_valid(const char *name, size_t len)
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f) return false;
     }
-    return wf_utf8_valid(name, len);
+    return wf_utf8_valid((const uint8_t *)name, len);
 }
 
 static weft_err check_part(const weft_store_part *p, size_t *name_len)
@@ -54,7 +54,8 @@ static weft_err check_part(const weft_store_part *p, size_t *name_len)
     if (p->has_height && p->height > WEFT_HEIGHT_MAX) return WEFT_INVALID;
     if (p->parents_count > 0 && p->parents == NULL) return WEFT_INVALID;
     if (p->payload == NULL && p->payload_len != 0) return WEFT_INVALID;
-    if (p->payload_len > WEFT_ENTRY_BYTES_MAX || p->parents_count > IDS_GIVEN_MAX) return WEFT_LIMIT;
+    if (p->payload_len > WEFT_ENTRY_BYTES_MAX || p->parents_count > IDS_GIVEN_MAX)
+        return WEFT_LIMIT;
     *name_len = len;
     return WEFT_OK;
 }
@@ -133,8 +134,9 @@ static weft_err draft_init(struct draft *d, const weft_entry_spec *spec, const w
 static size_t bytes_at_most(const struct draft *d)
 {
     const size_t id = HEAD_BYTES + WEFT_ID_BYTES;
-    size_t bytes = 2 + id + (4 + HEAD_BYTES + 16) + HEAD_BYTES + d->parents_count * id + UINT_BYTES +
-                   HEAD_BYTES + d->spec->metadata_len + HEAD_BYTES + id + WF_ENTRY_SIGNATURE_BYTES;
+    size_t bytes = 2 + id + (4 + HEAD_BYTES + 16) + HEAD_BYTES + d->parents_count * id +
+                   UINT_BYTES + HEAD_BYTES + d->spec->metadata_len + HEAD_BYTES + id +
+                   WF_ENTRY_SIGNATURE_BYTES;
     for (uint32_t i = 0; i < d->spec->stores_count; i++) {
         const struct part *p = &d->parts[i];
         bytes += 1 + HEAD_BYTES + p->name_len + HEAD_BYTES + p->parents_count * id + HEAD_BYTES +
@@ -252,8 +254,8 @@ weft_err weft_root_build(const weft_root_spec *spec, const weft_keypair *author,
     if (memcmp(root.entropy, zero, sizeof zero) == 0) {
         wf_crypto_random(root.entropy, sizeof root.entropy);
     }
-    weft_store_part part = {.name = WF_SETTINGS_NAME, .payload = settings,
-                            .payload_len = settings_len};
+    weft_store_part part = {
+        .name = WF_SETTINGS_NAME, .payload = settings, .payload_len = settings_len};
     weft_entry_spec entry = {.stores = &part, .stores_count = 1};
     return build(&entry, &root, author, out, out_id);
 }

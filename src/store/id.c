@@ -116,20 +116,14 @@ int weft_id_compare(const weft_id *a, const weft_id *b)
     return memcmp(a->bytes, b->bytes, WEFT_ID_BYTES);
 }
 
-bool weft_id_equal(const weft_id *a, const weft_id *b)
-{
-    return weft_id_compare(a, b) == 0;
-}
+bool weft_id_equal(const weft_id *a, const weft_id *b) { return weft_id_compare(a, b) == 0; }
 
 int weft_key_compare(const weft_key *a, const weft_key *b)
 {
     return memcmp(a->bytes, b->bytes, WEFT_KEY_BYTES);
 }
 
-bool weft_key_equal(const weft_key *a, const weft_key *b)
-{
-    return weft_key_compare(a, b) == 0;
-}
+bool weft_key_equal(const weft_key *a, const weft_key *b) { return weft_key_compare(a, b) == 0; }
 
 /* Heap sort: in place, no allocation, and no input makes it slow. */
 static void sift_down(weft_id *ids, uint32_t at, uint32_t count)

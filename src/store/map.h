@@ -109,6 +109,8 @@ weft_err wf_map_decode(const void *bytes, size_t len, wf_map **out);
 /* Records, tombstones and hidden ones included, ascending by path. */
 uint32_t wf_map_count(const wf_map *map);
 const wf_map_record *wf_map_at(const wf_map *map, uint32_t i);
+/* Whether anything was ever written at `path`. */
+bool wf_map_has(const wf_map *map, const wf_map_path *path);
 /* Whether the i-th record is a leaf that readers see. */
 bool wf_map_visible(const wf_map *map, uint32_t i);
 /* The value that readers see at `path`; points into the map. NOT_FOUND. */

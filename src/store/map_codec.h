@@ -17,6 +17,5 @@ void wf_map_path_pack(msgpack_packer *pk, const wf_map_path *path);
 void wf_map_value_pack(msgpack_packer *pk, const wf_map_value *value);
 weft_err wf_map_path_read(wf_cursor *c, wf_map_path *out);
 weft_err wf_map_value_read(wf_cursor *c, wf_map_value *out);
-bool wf_utf8_valid(const char *text, size_t len);
 
 #endif

@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+#include "utf8.h"
+
 enum {
     OP_FIELDS = 3,
     OP_NODES = 2 + OP_FIELDS - 1 + WEFT_MAP_PATH_MAX, /* values of one operation at most */
@@ -34,33 +36,13 @@ bool wf_map_path_below(const wf_map_path *path, const wf_map_path *above)
 
 /* -- Checks and codecs of the pieces ---------------------------------------------- */
 
-/* Well-formed UTF-8 (RFC 3629): no overlong forms, surrogates or numbers too large. */
-bool wf_utf8_valid(const char *text, size_t len)
-{
-    static const uint32_t least[4] = {0, 0x80, 0x800, 0x10000};
-    const uint8_t *s = (const uint8_t *)text;
-    for (size_t i = 0; i < len;) {
-        uint32_t c = s[i];
-        size_t more = c < 0x80 ? 0 : c >> 5 == 6 ? 1 : c >> 4 == 14 ? 2 : c >> 3 == 30 ? 3 : 4;
-        if (more == 4 || more >= len - i) return false;
-        if (more > 0) c &= 0x3fu >> more;
-        for (size_t k = 1; k <= more; k++) {
-            if (s[i + k] >> 6 != 2) return false;
-            c = c << 6 | (s[i + k] & 0x3fu);
-        }
-        if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) return false;
-        i += more + 1;
-    }
-    return true;
-}
-
 bool wf_map_path_valid(const wf_map_path *path)
 {
     if (path->depth == 0 || path->depth > WEFT_MAP_PATH_MAX) return false;
     for (uint32_t i = 0; i < path->depth; i++) {
         uint32_t len = path->part[i].len;
         if (len == 0 || len > WEFT_MAP_COMPONENT_BYTES_MAX) return false;
-        if (!wf_utf8_valid(path->part[i].text, len)) return false;
+        if (!wf_utf8_valid((const uint8_t *)path->part[i].text, len)) return false;
     }
     return true;
 }
@@ -70,17 +52,13 @@ bool wf_map_value_valid(const wf_map_value *value)
     switch (value->type) {
     case WF_MAP_NIL:
     case WF_MAP_BOOL:
-    case WF_MAP_UINT:
-        return true;
-    case WF_MAP_INT:
-        return value->as.sint < 0;
-    case WF_MAP_FLOAT:
-        return !isnan(value->as.real);
+    case WF_MAP_UINT: return true;
+    case WF_MAP_INT: return value->as.sint < 0;
+    case WF_MAP_FLOAT: return !isnan(value->as.real);
     case WF_MAP_STR:
         return value->as.bytes.len <= WEFT_ENTRY_BYTES_MAX &&
                wf_utf8_valid(value->as.bytes.data, value->as.bytes.len);
-    case WF_MAP_BIN:
-        return value->as.bytes.len <= WEFT_ENTRY_BYTES_MAX;
+    case WF_MAP_BIN: return value->as.bytes.len <= WEFT_ENTRY_BYTES_MAX;
     }
     return false;
 }
@@ -96,28 +74,16 @@ void wf_map_path_pack(msgpack_packer *pk, const wf_map_path *path)
 void wf_map_value_pack(msgpack_packer *pk, const wf_map_value *value)
 {
     switch (value->type) {
-    case WF_MAP_NIL:
-        msgpack_pack_nil(pk);
-        break;
+    case WF_MAP_NIL: msgpack_pack_nil(pk); break;
     case WF_MAP_BOOL:
         if (value->as.truth) msgpack_pack_true(pk);
         else msgpack_pack_false(pk);
         break;
-    case WF_MAP_UINT:
-        msgpack_pack_uint64(pk, value->as.uint);
-        break;
-    case WF_MAP_INT:
-        msgpack_pack_int64(pk, value->as.sint);
-        break;
-    case WF_MAP_FLOAT:
-        msgpack_pack_double(pk, value->as.real);
-        break;
-    case WF_MAP_STR:
-        wf_pack_str(pk, value->as.bytes.data, value->as.bytes.len);
-        break;
-    case WF_MAP_BIN:
-        wf_pack_bin(pk, value->as.bytes.data, value->as.bytes.len);
-        break;
+    case WF_MAP_UINT: msgpack_pack_uint64(pk, value->as.uint); break;
+    case WF_MAP_INT: msgpack_pack_int64(pk, value->as.sint); break;
+    case WF_MAP_FLOAT: msgpack_pack_double(pk, value->as.real); break;
+    case WF_MAP_STR: wf_pack_str(pk, value->as.bytes.data, value->as.bytes.len); break;
+    case WF_MAP_BIN: wf_pack_bin(pk, value->as.bytes.data, value->as.bytes.len); break;
     }
 }
 
@@ -176,8 +142,7 @@ weft_err wf_map_value_read(wf_cursor *c, wf_map_value *out)
         out->as.bytes.len = len;
         break;
     case WF_T_NONE:
-    case WF_T_ARRAY:
-        return c->err ? c->err : WEFT_SYNTAX;
+    case WF_T_ARRAY: return c->err ? c->err : WEFT_SYNTAX;
     }
     return c->err;
 }
