@@ -24,6 +24,7 @@ struct wf_node_table { /* shared by all actors of a node; ends after all of them
     weft_addr *verify[64];
     uint32_t verify_count;
     struct wf_node_counters *counters;
+    struct wf_blocklist *blocked; /* blocklist.h: keys that may not connect */
 };
 
 /* Statistics of the sync layer; moved with wf_counter_add (lock.h). */

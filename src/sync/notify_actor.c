@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * notify_actor.c - the thread on which callbacks of plain threads run: completions of
+ * asynchronous calls and the event feed.
+ * Called by: weft.c (spawn, asks), sync (events), store (doorbell).
+ * May touch: its subscribers. Never: holds the engine up; it keeps one doorbell and
+ * tells what did not fit as one coalesced event. */
+#include <string.h>
+
+#include "alloc.h"
+#include "block.h"
+#include "log.h"
+#include "notify.h"
+#include "store_actor.h"
+
+#define SUBSCRIBERS_MAX 16u
+
+struct subscriber {
+    uint64_t handle;
+    weft_on_event fn;
+    void *arg;
+};
+
+struct notify { /* only the handlers below touch this */
+    const struct wf_node_table *table;
+    struct subscriber subscribers[SUBSCRIBERS_MAX];
+    uint32_t count;
+    uint64_t last_handle;
+    bool bell_sent; /* the doorbell is at the store */
+};
+
+/* A completion on its way: what to call when the ask is over. */
+struct completion {
+    void (*done)(void *arg, weft_err err, weft_request *request);
+    void *arg;
+};
+
+static void drop_ask(weft_msg *msg)
+{
+    struct wf_notify_ask *ask = (struct wf_notify_ask *)msg;
+    /* Every begun call is answered: also when the node stops first. */
+    if (ask->done != NULL) ask->done(ask->arg, WEFT_CLOSED, ask->request);
+    weft_addr_put(ask->to);
+    weft_free_msg(msg);
+}
+
+const weft_kind wf_notify_event_kind = {0x311, "notify.event", sizeof(struct wf_notify_event),
+                                        weft_free_msg};
+const weft_kind wf_notify_sub_kind = {0x312, "notify.sub", sizeof(struct wf_notify_sub),
+                                      weft_free_msg};
+const weft_kind wf_notify_ask_kind = {0x313, "notify.ask", sizeof(struct wf_notify_ask), drop_ask};
+
+/* -- Completions ------------------------------------------------------------------- */
+
+static void on_answer(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    (void)self;
+    (void)state;
+    struct completion c = *(struct completion *)arg;
+    wf_free(arg);
+    c.done(c.arg, err, req);
+}
+
+static weft_verdict on_ask(weft_self *self, struct wf_notify_ask *ask)
+{
+    struct completion *c = wf_malloc(sizeof *c);
+    weft_err err = WEFT_NO_MEMORY;
+    if (c != NULL) {
+        *c = (struct completion){ask->done, ask->arg};
+        err = weft_ask(self, ask->to, ask->request, ask->deadline, on_answer, c, NULL);
+    }
+    if (err != WEFT_OK) {
+        wf_free(c);
+        ask->done(ask->arg, err, ask->request);
+    }
+    ask->done = NULL; /* answered, or on_answer's duty now */
+    return WEFT_DONE;
+}
+
+/* -- The feed ------------------------------------------------------------------------ */
+
+static void publish(struct notify *n, const weft_event *event)
+{
+    for (uint32_t i = 0; i < n->count; i++)
+        n->subscribers[i].fn(n->subscribers[i].arg, event);
+}
+
+static bool is_local(const wf_source *source)
+{
+    static const wf_source nobody;
+    return memcmp(source, &nobody, sizeof nobody) == 0;
+}
+
+static const struct wf_stored_tree *tree_of(const struct wf_stored *bell, uint64_t t)
+{
+    for (uint32_t i = 0; i < bell->trees_count; i++)
+        if (bell->trees[i].t == t) return &bell->trees[i];
+    return NULL;
+}
+
+static void tell_entries(struct notify *n, const struct wf_stored *bell)
+{
+    for (uint32_t i = 0; i < bell->entries_count; i++) {
+        const struct wf_stored_entry *e = &bell->entries[i];
+        const struct wf_stored_tree *tree = tree_of(bell, e->t);
+        if (tree == NULL || !tree->complete) continue;
+        weft_event event = {.kind = WEFT_EV_ENTRIES,
+                            .tree = e->tree,
+                            .peer = e->source.peer,
+                            .local = is_local(&e->source),
+                            .seq = e->seq,
+                            .id = e->id,
+                            .bytes = e->bytes,
+                            .len = e->len};
+        publish(n, &event);
+    }
+    for (uint32_t i = 0; i < bell->trees_count; i++) {
+        if (bell->trees[i].complete) continue;
+        weft_event event = {.kind = WEFT_EV_ENTRIES,
+                            .tree = bell->trees[i].tree,
+                            .coalesced = true,
+                            .seq = bell->trees[i].to_seq};
+        publish(n, &event);
+    }
+}
+
+/* More trees grew than a bell holds: every tree is told, coalesced. */
+static void tell_all_trees(struct notify *n)
+{
+    size_t count = WEFT_DOORBELL_TREES;
+    weft_err err = WEFT_LIMIT;
+    wf_tree_info *trees = NULL;
+    while (err == WEFT_LIMIT && count < WEFT_TREES_MAX) {
+        count *= 4;
+        wf_free(trees);
+        trees = wf_calloc(count, sizeof *trees);
+        if (trees == NULL) return;
+        err = wf_store_trees(n->table->wf_store, trees, &count);
+    }
+    for (size_t i = 0; err == WEFT_OK && i < count; i++) {
+        weft_event event = {.kind = WEFT_EV_ENTRIES,
+                            .tree = trees[i].tree,
+                            .coalesced = true,
+                            .seq = trees[i].seq};
+        publish(n, &event);
+    }
+    wf_free(trees);
+}
+
+static weft_verdict on_bell(struct notify *n, struct wf_stored *bell)
+{
+    tell_entries(n, bell);
+    if (bell->more_trees) tell_all_trees(n);
+    wf_stored_clear(bell);
+    if (n->count != 0 && wf_send_system(n->table->store, &bell->msg) == WEFT_OK) return WEFT_KEPT;
+    n->bell_sent = false;
+    return WEFT_DONE;
+}
+
+static weft_err hang_bell(weft_self *self, struct notify *n)
+{
+    struct wf_stored *bell = wf_stored_create(weft_self_addr(self));
+    if (bell == NULL) return WEFT_NO_MEMORY;
+    weft_err err = wf_send_system(n->table->store, &bell->msg);
+    if (err != WEFT_OK) weft_drop(&bell->msg);
+    n->bell_sent = err == WEFT_OK;
+    return err;
+}
+
+static weft_err add(weft_self *self, struct notify *n, struct wf_notify_sub *sub)
+{
+    if (n->count == SUBSCRIBERS_MAX) return WEFT_LIMIT;
+    if (!n->bell_sent) {
+        weft_err err = hang_bell(self, n);
+        if (err != WEFT_OK) return err;
+    }
+    sub->handle = ++n->last_handle;
+    n->subscribers[n->count++] = (struct subscriber){sub->handle, sub->fn, sub->arg};
+    return WEFT_OK;
+}
+
+static weft_err take_off(struct notify *n, uint64_t handle)
+{
+    for (uint32_t i = 0; i < n->count; i++) {
+        if (n->subscribers[i].handle != handle) continue;
+        n->count--;
+        memmove(&n->subscribers[i], &n->subscribers[i + 1],
+                (n->count - i) * sizeof n->subscribers[0]);
+        return WEFT_OK;
+    }
+    return WEFT_NOT_FOUND;
+}
+
+/* -- The actor -------------------------------------------------------------------------- */
+
+static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
+{
+    struct notify *n = state;
+    if (msg->kind == &wf_wire_kind) {
+        n->table = ((const struct wf_wire *)msg)->table;
+        return WEFT_DONE;
+    }
+    if (msg->kind == &wf_notify_ask_kind) return on_ask(self, (struct wf_notify_ask *)msg);
+    if (msg->kind == &wf_stored_kind) return on_bell(n, (struct wf_stored *)msg);
+    if (msg->kind == &wf_notify_event_kind) {
+        publish(n, &((const struct wf_notify_event *)msg)->event);
+    } else if (msg->kind == &wf_notify_sub_kind) {
+        struct wf_notify_sub *sub = (struct wf_notify_sub *)msg;
+        weft_reply(&sub->req, sub->add ? add(self, n, sub) : take_off(n, sub->handle));
+        return WEFT_KEPT;
+    }
+    return WEFT_DONE;
+}
+
+weft_err wf_notify_spawn(weft_rt *rt, weft_addr **out)
+{
+    weft_spec spec = {.name = "notify", .state_size = sizeof(struct notify), .handle = handle};
+    return weft_spawn(rt, &spec, out);
+}

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * peers_actor.c - the peer manager's thread: who is known, how to reach them, how they
+ * fare. Every change is in the store before it is answered.
+ * Called by: weft.c (spawn), the scheduler (handlers).
+ * May touch: its registry, the blocklist, records through the store actor.
+ * Never: sockets, sessions; it decides nothing about syncing. */
+#include <string.h>
+
+#include "alloc.h"
+#include "block.h"
+#include "blocklist.h"
+#include "log.h"
+#include "peers.h"
+#include "records.h"
+#include "registry.h"
+#include "store_actor.h"
+
+#define SAVE_INTERVAL_NS (5 * WEFT_SEC) /* statistics reach the disk at most this often */
+
+struct peers { /* only the handlers below touch this */
+    const struct wf_node_table *table;
+    struct wf_registry reg;
+    weft_timer save;
+};
+
+/* One change on its way to the disk; its request is answered when all its records are
+ * written. Lives until the last of them is answered. */
+struct change {
+    struct wf_peer_req *req; /* NULL: nobody waits */
+    uint32_t open;           /* record requests under way, plus one while it is built */
+    weft_err err;
+};
+
+static void drop_peer_req(weft_msg *msg)
+{
+    struct wf_peer_req *req = (struct wf_peer_req *)msg;
+    for (uint32_t i = 0; req->views != NULL && i < req->count; i++)
+        wf_free(req->views[i].trees);
+    wf_free(req->views);
+    wf_free(req->keys);
+    wf_free(req->ids);
+    weft_free_msg(msg);
+}
+
+const weft_kind wf_peer_req_kind = {0x301, "peers.req", sizeof(struct wf_peer_req), drop_peer_req};
+const weft_kind wf_peer_note_kind = {0x302, "peers.note", sizeof(struct wf_peer_note),
+                                     weft_free_msg};
+const weft_kind wf_peer_changed_kind = {0x303, "peers.changed", sizeof(struct wf_peer_changed),
+                                        weft_free_msg};
+
+struct wf_peer_req *wf_peer_req_create(enum wf_peer_op op)
+{
+    struct wf_peer_req *req = (struct wf_peer_req *)weft_new(&wf_peer_req_kind);
+    if (req != NULL) req->op = op;
+    return req;
+}
+
+bool wf_peers_may_connect(void *table, const weft_key *key)
+{
+    return !wf_blocklist_has(((const struct wf_node_table *)table)->blocked, key);
+}
+
+/* -- Records -------------------------------------------------------------------------- */
+
+static void change_close(struct change *change)
+{
+    if (--change->open != 0) return;
+    if (change->req != NULL) weft_reply(&change->req->req, change->err);
+    wf_free(change);
+}
+
+static void on_written(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    (void)self;
+    (void)state;
+    struct change *change = arg;
+    if (err != WEFT_OK) change->err = err;
+    weft_drop(req == NULL ? NULL : &req->msg);
+    change_close(change);
+}
+
+/* NULL when memory is short; `req` may be NULL. */
+static struct change *change_open(struct wf_peer_req *req)
+{
+    struct change *change = wf_calloc(1, sizeof *change);
+    if (change == NULL) return NULL;
+    change->req = req;
+    change->open = 1;
+    return change;
+}
+
+static void change_put(weft_self *self, struct peers *p, struct change *change,
+                       struct wf_record_put *put)
+{
+    if (put == NULL) {
+        change->err = WEFT_NO_MEMORY;
+        return;
+    }
+    /* The store always answers; how long the disk takes is not for us to judge. */
+    weft_err err = weft_ask(self, p->table->store, &put->req, WEFT_NEVER, on_written, change, NULL);
+    if (err == WEFT_OK) {
+        change->open++;
+    } else {
+        change->err = err == WEFT_FULL ? WEFT_BUSY : err;
+        weft_drop(&put->req.msg);
+    }
+}
+
+static void set_key(struct wf_record_put *put, uint8_t prefix, const weft_key *peer,
+                    const weft_id *tree)
+{
+    put->cf = WF_CF_PEER;
+    put->key[0] = prefix;
+    memcpy(put->key + 1, peer->bytes, sizeof peer->bytes);
+    put->key_len = 1 + (uint32_t)sizeof peer->bytes;
+    if (tree == NULL) return;
+    memcpy(put->key + put->key_len, tree->bytes, sizeof tree->bytes);
+    put->key_len += (uint32_t)sizeof tree->bytes;
+}
+
+static void save_row(weft_self *self, struct peers *p, struct change *change,
+                     struct wf_peer_row *row)
+{
+    uint8_t bytes[WF_ROW_RECORD_MAX];
+    size_t len = wf_row_encode(row, bytes);
+    struct wf_record_put *put = wf_record_create((uint32_t)len);
+    if (put != NULL) {
+        set_key(put, WF_REC_PEER, &row->info.key, NULL);
+        memcpy(put->value, bytes, len);
+        row->dirty = false;
+    }
+    change_put(self, p, change, put);
+}
+
+static void save_relation(weft_self *self, struct peers *p, struct change *change,
+                          const weft_key *peer, const weft_id *tree, bool remove)
+{
+    struct wf_record_put *put = wf_record_create(0);
+    if (put != NULL) {
+        set_key(put, WF_REC_RELATION, peer, tree);
+        put->remove = remove;
+    }
+    change_put(self, p, change, put);
+}
+
+static void tell_sync(struct peers *p, const weft_key *peer, const weft_id *tree, int what)
+{
+    struct wf_peer_changed *msg = (struct wf_peer_changed *)weft_new(&wf_peer_changed_kind);
+    if (msg == NULL) {
+        /* The connection check finds the change later. */
+        wf_log(WEFT_LOG_WARN, "peers", "out of memory: a change reaches sync late");
+        return;
+    }
+    msg->peer = *peer;
+    if (tree != NULL) msg->tree = *tree;
+    msg->what = what;
+    if (wf_send_system(p->table->sync, &msg->msg) != WEFT_OK) weft_drop(&msg->msg);
+}
+
+/* -- Loading ------------------------------------------------------------------------------ */
+
+static weft_err load_row(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
+                         size_t value_len)
+{
+    struct peers *p = arg;
+    weft_key peer;
+    if (key_len != 1 + sizeof peer.bytes) return WEFT_CORRUPT;
+    memcpy(peer.bytes, key + 1, sizeof peer.bytes);
+    struct wf_peer_row *row;
+    weft_err err = wf_registry_add(&p->reg, &peer, &row);
+    if (err != WEFT_OK) return err;
+    err = wf_row_decode(value, value_len, row);
+    if (err == WEFT_OK && row->info.status == WEFT_PEER_BLOCKED)
+        err = wf_blocklist_set(p->table->blocked, &peer, true);
+    return err;
+}
+
+static weft_err load_relation(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
+                              size_t value_len)
+{
+    (void)value;
+    (void)value_len;
+    struct peers *p = arg;
+    weft_key peer;
+    weft_id tree;
+    if (key_len != 1 + sizeof peer.bytes + sizeof tree.bytes) return WEFT_CORRUPT;
+    memcpy(peer.bytes, key + 1, sizeof peer.bytes);
+    memcpy(tree.bytes, key + 1 + sizeof peer.bytes, sizeof tree.bytes);
+    struct wf_peer_row *row = wf_registry_find(&p->reg, &peer);
+    if (row == NULL) return WEFT_CORRUPT;
+    weft_err err = wf_row_relate(row, &tree);
+    return err == WEFT_EXISTS ? WEFT_OK : err;
+}
+
+static void on_save(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    (void)timer;
+    (void)missed;
+    struct peers *p = state;
+    for (uint32_t i = 0; i < p->reg.count; i++) {
+        if (!p->reg.rows[i]->dirty) continue;
+        struct change *change = change_open(NULL);
+        if (change == NULL) return;
+        save_row(self, p, change, p->reg.rows[i]);
+        change_close(change);
+    }
+}
+
+static weft_verdict on_wire(weft_self *self, struct peers *p, const struct wf_wire *wire)
+{
+    p->table = wire->table;
+    const uint8_t rows = WF_REC_PEER, relations = WF_REC_RELATION;
+    weft_err err =
+        wf_store_record_each(p->table->wf_store, WF_CF_PEER, &rows, 1, load_row, p);
+    if (err == WEFT_OK)
+        err = wf_store_record_each(p->table->wf_store, WF_CF_PEER, &relations, 1, load_relation, p);
+    if (err != WEFT_OK)
+        return weft_fail(self, wf_fail(err, "peers", "the peer records cannot be read"));
+    for (uint32_t i = 0; i < p->reg.count; i++)
+        for (uint32_t k = 0; k < p->reg.rows[i]->info.trees_count; k++)
+            tell_sync(p, &p->reg.rows[i]->info.key, &p->reg.rows[i]->trees[k], WF_CHANGED_RELATED);
+    return WEFT_DONE;
+}
+
+/* -- Requests: changes ----------------------------------------------------------------------- */
+
+static weft_err op_register(struct peers *p, struct wf_peer_req *req, struct wf_peer_row **out)
+{
+    if (wf_registry_find(&p->reg, &req->peer) != NULL) return WEFT_EXISTS;
+    weft_err err = wf_registry_add(&p->reg, &req->peer, out);
+    if (err != WEFT_OK) return err;
+    weft_peer_info *info = &(*out)->info;
+    info->first_seen_ms = info->last_seen_ms = wf_wall_ms(p->table->rt);
+    strncpy(info->name, req->text, sizeof info->name - 1);
+    return WEFT_OK;
+}
+
+/* Registers an unknown peer and adds the address; for peers that proved their key. */
+static weft_err op_ensure(struct peers *p, struct wf_peer_req *req, struct wf_peer_row **out)
+{
+    struct wf_peer_row *row = wf_registry_find(&p->reg, &req->peer);
+    if (row != NULL && row->info.status == WEFT_PEER_BLOCKED) return WEFT_BLOCKED;
+    if (row == NULL) {
+        weft_err err = wf_registry_add(&p->reg, &req->peer, &row);
+        if (err != WEFT_OK) return err;
+        row->info.first_seen_ms = wf_wall_ms(p->table->rt);
+        row->dirty = true;
+    }
+    row->info.last_seen_ms = wf_wall_ms(p->table->rt);
+    if (req->text[0] != '\0' && wf_row_add_address(row, req->text) == WEFT_OK) row->dirty = true;
+    *out = row;
+    return WEFT_OK;
+}
+
+static weft_err op_status(struct peers *p, struct wf_peer_req *req, struct wf_peer_row *row)
+{
+    weft_err err =
+        wf_blocklist_set(p->table->blocked, &req->peer, req->status == WEFT_PEER_BLOCKED);
+    if (err != WEFT_OK) return err;
+    row->info.status = req->status;
+    row->info.last_seen_ms = wf_wall_ms(p->table->rt);
+    tell_sync(p, &req->peer, NULL,
+              req->status == WEFT_PEER_ACTIVE ? WF_CHANGED_ACTIVE : WF_CHANGED_BLOCKED);
+    return WEFT_OK;
+}
+
+/* Blocked, and out of every tree's list; unknown is not an error. */
+static weft_err op_remove(weft_self *self, struct peers *p, struct wf_peer_req *req,
+                          struct change *change, struct wf_peer_row *row)
+{
+    req->status = WEFT_PEER_BLOCKED;
+    weft_err err = op_status(p, req, row);
+    if (err != WEFT_OK) return err;
+    for (uint32_t i = 0; i < row->info.trees_count; i++)
+        save_relation(self, p, change, &req->peer, &row->trees[i], true);
+    row->info.trees_count = 0;
+    return WEFT_OK;
+}
+
+static weft_err op_relate(weft_self *self, struct peers *p, struct wf_peer_req *req,
+                          struct change *change, struct wf_peer_row *row, bool relate)
+{
+    weft_err err =
+        relate ? wf_row_relate(row, &req->tree) : wf_row_unrelate(row, &req->tree);
+    if (err == WEFT_EXISTS || err == WEFT_NOT_FOUND) return WEFT_OK; /* as it was */
+    if (err != WEFT_OK) return err;
+    save_relation(self, p, change, &req->peer, &req->tree, !relate);
+    tell_sync(p, &req->peer, &req->tree, relate ? WF_CHANGED_RELATED : WF_CHANGED_UNRELATED);
+    return WEFT_OK;
+}
+
+static weft_err op_address(struct peers *p, struct wf_peer_req *req, struct wf_peer_row *row)
+{
+    weft_err err = req->op == WF_PEER_ADD_ADDRESS ? wf_row_add_address(row, req->text)
+                                                  : wf_row_remove_address(row, req->text);
+    if (err == WEFT_EXISTS) return WEFT_OK;
+    row->info.last_seen_ms = wf_wall_ms(p->table->rt);
+    return err;
+}
+
+static weft_verdict answer(struct wf_peer_req *req, weft_err err)
+{
+    weft_reply(&req->req, err);
+    return WEFT_KEPT;
+}
+
+static weft_verdict change_peer(weft_self *self, struct peers *p, struct wf_peer_req *req)
+{
+    struct wf_peer_row *row = wf_registry_find(&p->reg, &req->peer);
+    if (row == NULL && req->op == WF_PEER_REMOVE) return answer(req, WEFT_OK);
+    if (row == NULL && req->op != WF_PEER_REGISTER && req->op != WF_PEER_ENSURE)
+        return answer(req, WEFT_NOT_FOUND);
+    struct change *change = change_open(req);
+    if (change == NULL) return answer(req, WEFT_NO_MEMORY);
+    weft_err err = WEFT_OK;
+    bool save = true;
+    switch (req->op) {
+    case WF_PEER_REGISTER: err = op_register(p, req, &row); break;
+    case WF_PEER_ENSURE:
+        err = op_ensure(p, req, &row);
+        save = err == WEFT_OK && row->dirty;
+        break;
+    case WF_PEER_STATUS: err = op_status(p, req, row); break;
+    case WF_PEER_REMOVE: err = op_remove(self, p, req, change, row); break;
+    case WF_PEER_RELATE: err = op_relate(self, p, req, change, row, true); break;
+    case WF_PEER_UNRELATE: err = op_relate(self, p, req, change, row, false); break;
+    default: err = op_address(p, req, row); break;
+    }
+    if (err == WEFT_OK && save) save_row(self, p, change, row);
+    if (err != WEFT_OK) change->err = err;
+    change_close(change);
+    return WEFT_KEPT;
+}
+
+/* -- Requests: look-ups ------------------------------------------------------------------------- */
+
+static bool visible(const struct wf_peer_row *row)
+{
+    return row->info.status != WEFT_PEER_BLOCKED;
+}
+
+static weft_err list_keys(const struct peers *p, struct wf_peer_req *req, bool of_tree)
+{
+    req->keys = wf_calloc(p->reg.count + 1, sizeof *req->keys);
+    if (req->keys == NULL) return WEFT_NO_MEMORY;
+    for (uint32_t i = 0; i < p->reg.count; i++) {
+        const struct wf_peer_row *row = p->reg.rows[i];
+        if (!visible(row) || (of_tree && !wf_row_related(row, &req->tree))) continue;
+        req->keys[req->count++] = row->info.key;
+    }
+    return WEFT_OK;
+}
+
+static weft_err list_trees(const struct peers *p, struct wf_peer_req *req)
+{
+    const struct wf_peer_row *row = wf_registry_find(&p->reg, &req->peer);
+    if (row == NULL || !visible(row)) return WEFT_NOT_FOUND;
+    req->ids = wf_calloc(row->info.trees_count + 1u, sizeof *req->ids);
+    if (req->ids == NULL) return WEFT_NO_MEMORY;
+    memcpy(req->ids, row->trees, row->info.trees_count * sizeof *req->ids);
+    req->count = row->info.trees_count;
+    return WEFT_OK;
+}
+
+static weft_err list_all(const struct peers *p, struct wf_peer_req *req)
+{
+    req->views = wf_calloc(p->reg.count + 1, sizeof *req->views);
+    if (req->views == NULL) return WEFT_NO_MEMORY;
+    for (uint32_t i = 0; i < p->reg.count; i++) {
+        const struct wf_peer_row *row = p->reg.rows[i];
+        if (row->info.status != WEFT_PEER_ACTIVE) continue;
+        struct wf_peer_view *view = &req->views[req->count];
+        view->trees = wf_calloc(row->info.trees_count + 1u, sizeof *view->trees);
+        if (view->trees == NULL) return WEFT_NO_MEMORY;
+        view->info = row->info;
+        memcpy(view->trees, row->trees, row->info.trees_count * sizeof *view->trees);
+        req->count++;
+    }
+    return WEFT_OK;
+}
+
+static weft_verdict on_request(weft_self *self, struct peers *p, struct wf_peer_req *req)
+{
+    switch (req->op) {
+    case WF_PEER_GET: {
+        const struct wf_peer_row *row = wf_registry_find(&p->reg, &req->peer);
+        if (row == NULL || !visible(row)) return answer(req, WEFT_NOT_FOUND);
+        req->info = row->info;
+        return answer(req, WEFT_OK);
+    }
+    case WF_PEER_LIST: return answer(req, list_keys(p, req, false));
+    case WF_PEER_TREE_PEERS: return answer(req, list_keys(p, req, true));
+    case WF_PEER_TREES: return answer(req, list_trees(p, req));
+    case WF_PEER_ALL: return answer(req, list_all(p, req));
+    default: return change_peer(self, p, req);
+    }
+}
+
+/* -- Notes from sync -------------------------------------------------------------------------------- */
+
+static void on_note(struct peers *p, const struct wf_peer_note *note)
+{
+    struct wf_peer_row *row = wf_registry_find(&p->reg, &note->peer);
+    if (row == NULL) return; /* an unknown peer leaves no trace */
+    weft_peer_info *info = &row->info;
+    int64_t now = wf_wall_ms(p->table->rt);
+    row->dirty = true;
+    switch (note->what) {
+    case WF_NOTE_CONNECTING:
+        info->connection = WEFT_CONNECTING;
+        info->attempts++;
+        break;
+    case WF_NOTE_CONNECTED:
+        info->connection = WEFT_CONNECTED;
+        info->last_seen_ms = now;
+        if (note->name[0] != '\0') memcpy(info->name, note->name, sizeof info->name);
+        for (uint32_t i = 0; i < note->addresses_count; i++)
+            (void)wf_row_add_address(row, note->addresses[i]); /* full: the known ones stay */
+        break;
+    case WF_NOTE_DISCONNECTED:
+        info->connection = WEFT_DISCONNECTED;
+        info->last_seen_ms = now;
+        if (note->err != WEFT_OK) info->last_error = note->err;
+        break;
+    case WF_NOTE_FAILED:
+        info->connection = WEFT_CONN_FAILED;
+        info->failures++;
+        info->last_error = note->err;
+        break;
+    case WF_NOTE_SYNCED:
+        info->syncs_ok++;
+        info->last_success_ms = info->last_seen_ms = now;
+        break;
+    case WF_NOTE_SYNC_FAILED:
+        info->syncs_failed++;
+        info->last_error = note->err;
+        break;
+    }
+    info->entries_sent += note->sent;
+    info->entries_received += note->received;
+    info->bytes_sent += note->bytes_sent;
+    info->bytes_received += note->bytes_received;
+}
+
+/* -- The actor ----------------------------------------------------------------------------------------- */
+
+static weft_err init(weft_self *self, void *state, void *arg)
+{
+    (void)arg;
+    struct peers *p = state;
+    return weft_timer_set(self, &p->save, weft_now(self) + SAVE_INTERVAL_NS, SAVE_INTERVAL_NS,
+                          on_save);
+}
+
+static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
+{
+    struct peers *p = state;
+    if (msg->kind == &wf_wire_kind) return on_wire(self, p, (const struct wf_wire *)msg);
+    if (p->table == NULL) return WEFT_DONE; /* before the wire message nobody knows us */
+    if (msg->kind == &wf_peer_req_kind) return on_request(self, p, (struct wf_peer_req *)msg);
+    if (msg->kind == &wf_peer_note_kind) on_note(p, (const struct wf_peer_note *)msg);
+    return WEFT_DONE;
+}
+
+static void fini(weft_self *self, void *state, weft_err reason)
+{
+    (void)reason;
+    struct peers *p = state;
+    /* The store still runs: it stops after us. Nobody waits for these writes, and what
+     * an actor asked before its end is handled by the callee all the same. */
+    if (p->table != NULL)
+        for (uint32_t i = 0; i < p->reg.count; i++) {
+            if (!p->reg.rows[i]->dirty) continue;
+            uint8_t bytes[WF_ROW_RECORD_MAX];
+            size_t len = wf_row_encode(p->reg.rows[i], bytes);
+            struct wf_record_put *put = wf_record_create((uint32_t)len);
+            if (put == NULL) break;
+            set_key(put, WF_REC_PEER, &p->reg.rows[i]->info.key, NULL);
+            memcpy(put->value, bytes, len);
+            if (weft_send(p->table->store, &put->req.msg) != WEFT_OK) weft_drop(&put->req.msg);
+        }
+    (void)self;
+    wf_registry_fini(&p->reg);
+}
+
+weft_err wf_peers_spawn(weft_rt *rt, weft_addr **out)
+{
+    weft_spec spec = {.name = "peers",
+                      .state_size = sizeof(struct peers),
+                      .init = init,
+                      .handle = handle,
+                      .fini = fini,
+                      .mailbox = WEFT_UNBOUNDED};
+    return weft_spawn(rt, &spec, out);
+}
