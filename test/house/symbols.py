@@ -13,7 +13,7 @@ import sys
 PURE = r"""
 mem(cpy|move|set|cmp|chr|rchr|mem|pcpy|ccpy) str(len|nlen|cmp|ncmp|chr|chrnul|rchr|str|spn|cspn|pbrk|casecmp|ncasecmp)
 str(cpy|ncpy|cat|ncat|pcpy|sep|tok_r|error_r) (__xpg_)?strerror_r
-(__isoc\d+_)?str(tol|toul|toll|toull|toumax|toimax|tod) (v?snprintf|(__isoc\d+_)?v?sscanf) bsearch qsort
+(__isoc\d+_)?str(tol|toul|toll|toull|toumax|toimax|tod) (v?snprintf|(__isoc\d+_)?v?sscanf) bsearch
 __ctype_b_loc __ctype_tolower_loc __ctype_toupper_loc tolower toupper explicit_bzero
 __errno_location __stack_chk_fail __(mem|str)\w+_chk __v?snprintf_chk __explicit_bzero_chk _GLOBAL_OFFSET_TABLE_
 (log|log2|exp|exp2|pow|sqrt|floor|ceil|ldexp|fabs|fmin|fmax|round|lround|llround)f?
