@@ -8,7 +8,8 @@
     <!-- file: NAME -->   the block is a file that later commands use
     <!-- run: long -->    only run with WEFT_LONG=1
     <!-- run: never -->   only checked: shell syntax, and every ./dev verb is one that ./dev help lists
-`sh` blocks without a comment run, in order, in one folder, against an installed weft."""
+`sh` blocks without a comment run, in order, in one folder, against an installed weft. A `text` block says
+what the command before it printed."""
 import os
 import re
 import subprocess
@@ -19,7 +20,7 @@ root, meson, build = sys.argv[1:4]
 long_lane = os.environ.get("WEFT_LONG") == "1"
 with open(os.path.join(root, "README.md"), encoding="utf-8") as file:
     text = file.read()
-bad, ran, checked = [], 0, 0
+bad, ran, checked, printed = [], 0, 0, None
 
 usage = subprocess.run(["sh", os.path.join(root, "dev"), "help"], stdout=subprocess.PIPE).stdout.decode()
 verbs = set(re.findall(r"^ +(?:\./)?dev ([a-z]+)", usage, flags=re.M))
@@ -47,8 +48,13 @@ with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(work, value), "w", encoding="utf-8") as file:
                 file.write(body)
             continue
+        if language == "text":
+            if printed is not None and printed != body:
+                bad.append(f"README.md says:\n{body}printed was:\n{printed}")
+            continue
         if language != "sh":
             continue
+        printed = None
         for verb in re.findall(r"^\./dev ([a-z]+)", body, flags=re.M):
             checked += 1
             if verb not in verbs:
@@ -60,9 +66,9 @@ with tempfile.TemporaryDirectory() as folder:
             continue
         done = subprocess.run(["sh", "-e", "-c", body], cwd=root if "./dev" in body else work, env=env,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        ran += 1
+        ran, printed = ran + 1, done.stdout.decode(errors="replace")
         if done.returncode != 0:
-            bad.append(f"exit code {done.returncode}:\n{body}{done.stdout.decode(errors='replace')}")
+            bad.append(f"exit code {done.returncode}:\n{body}{printed}")
 
 print(f"{ran} blocks ran, {checked} things checked")
 if ran == 0:
