@@ -30,6 +30,8 @@
 #define WEFT_OPEN_TIPS_MAX 32u                        /* tips in OPEN and STATE       */
 #define WEFT_IDS_PER_MESSAGE_MAX 16384u
 #define WEFT_WANT_IDS_MAX 1024u
+#define WEFT_FRAMED_ENTRY_BYTES_MIN 128u              /* no entry of any version is shorter */
+#define WEFT_FRAMED_ENTRIES_MAX 8192u                 /* entries in one bulk frame    */
 #define WEFT_SESSIONS_PER_CONNECTION_MAX 1024u
 #define WEFT_CONNECTIONS_MAX 4096u
 #define WEFT_PENDING_HANDSHAKES_MAX 64u
@@ -52,6 +54,7 @@
 #define WEFT_IDLE_TIMEOUT_NS (120 * WEFT_SEC)
 #define WEFT_CREDIT_TIMEOUT_NS (30 * WEFT_SEC)  /* a stream without credit closes */
 #define WEFT_PENDING_TTL_NS (60 * WEFT_SEC)     /* an entry without its parents   */
+#define WEFT_LAZY_SYNC_NS (100 * WEFT_MS)       /* unsynced commits are durable by */
 
 /* -- Timers of the sync engine (defaults) ----------------------------------------- */
 #define WEFT_SYNC_INTERVAL_NS (300 * WEFT_SEC)
@@ -73,10 +76,15 @@
 #define WEFT_HOLDERS_MAX 4096u                  /* known ids kept per (peer, tree)   */
 #define WEFT_WALK_STEPS_MAX 65536u              /* index reads of one planning walk
                                                  * before it yields to the next job  */
+#define WEFT_DIFF_ENTRIES_MAX (1u << 18)        /* entries that one difference walk may find */
+#define WEFT_JOB_FRAMES_MAX 4u                  /* frames of one job waiting at the transport */
 #define WEFT_DOORBELL_ENTRIES 64u               /* carried by one STORED             */
 #define WEFT_DOORBELL_BYTES (256u << 10)
 #define WEFT_DOORBELL_TREES 64u
 #define WEFT_GROUP_COMMIT_BYTES (4u << 20)      /* one write batch of the store      */
+#define WEFT_GROUP_COMMIT_ENTRIES 16384u        /* and as many entries               */
+#define WEFT_STORE_BRIEFS_MAX 65536u            /* entries whose facts the store keeps
+                                                 * in memory: a power of two         */
 
 /* -- Actors --------------------------------------------------------------------------- */
 #define WEFT_MAILBOX_DEFAULT 1024u

@@ -59,7 +59,8 @@ struct wf_state {
 struct wf_ids {
     uint32_t stream;
     uint32_t ref;        /* 1, 2, 3 ...                                             */
-    uint64_t lo_gen, hi_gen; /* all ids of the page have lo_gen <= gen <= hi_gen    */
+    uint64_t lo_gen, hi_gen; /* the first and the last entry of the page: all of it  */
+    weft_id lo_id, hi_id;    /* has (lo_gen, lo_id) <= (gen, id) <= (hi_gen, hi_id)  */
     bool last;
     uint32_t id_bytes;   /* 8: SipHash-2-4 of the id under the session's salt; 32   */
     uint32_t count;
@@ -154,6 +155,13 @@ weft_err wf_entries_begin(struct wf_entries_builder *b, uint32_t type, uint32_t 
                           uint32_t flags, uint64_t seen);
 /* FULL: does not fit any more (nothing was added). */
 weft_err wf_entries_add(struct wf_entries_builder *b, const void *bytes, size_t len);
+/* The same without a copy: *out is room for an entry of at most *room bytes, at least
+ * `want`; write it there and tell its length, which may be 0 if nothing came of it.
+ * FULL: `want` bytes do not fit any more. */
+weft_err wf_entries_room(struct wf_entries_builder *b, size_t want, uint8_t **out, size_t *room);
+void wf_entries_wrote(struct wf_entries_builder *b, size_t len);
+/* Bytes of the frame so far. */
+size_t wf_entries_bytes(const struct wf_entries_builder *b);
 /* `mark` may be NULL. *out is the frame, the caller's; the builder is empty after. */
 weft_err wf_entries_finish(struct wf_entries_builder *b, const wf_mark *mark, weft_buf **out);
 void wf_entries_abort(struct wf_entries_builder *b);
