@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 MAX_LINES = 800
+MAX_FUNCTION = 70  # from the line of its brace to that of the other
 # layer -> the layers whose headers it may include (include/weft is open to all)
 SEES = {"actor": {"actor"}, "store": {"actor", "store"}, "transport": {"actor", "transport"},
         "sync": {"actor", "store", "transport", "sync"}}
@@ -57,6 +58,14 @@ def check_code(path, text, headers, bad):
         for owner in headers.get(name, set()):
             if match[1] == '"' and layer in SEES and not headers[name] & SEES[layer]:
                 bad.append(f"{at} includes {owner}/{name}: {layer} may not know {owner}")
+    begin = None
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.startswith("{"):
+            begin = number
+        elif line.startswith("}") and begin is not None:
+            if number - begin - 1 > MAX_FUNCTION:
+                bad.append(f"{path}:{begin} is a function of {number - begin - 1} lines: at most {MAX_FUNCTION}")
+            begin = None
     if layer != "actor":
         for match in ATOMIC.finditer(code):
             bad.append(f"{path}:{code.count(chr(10), 0, match.start()) + 1} uses {match[1].strip()}: "
@@ -109,6 +118,7 @@ OFFENCES = {
     "src/actor/k.c": ("\n" * (MAX_LINES + 1), "lines"),
     "src/actor/l.c": ("/* " + "TO" + "DO */\n", "unfinished"),
     "src/actor/m.c": ("\tint a;\n", "tab"),
+    "src/actor/n.c": ("int f(void)\n{\n" + ";\n" * (MAX_FUNCTION + 1) + "}\n", "function"),
     "test/n.py": (None, "SPDX"),
     "src/actor/fine.c": ("#include <pthread.h>\n/* <rocksdb/c.h> in a comment */\n", None),
 }
