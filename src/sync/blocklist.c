@@ -40,10 +40,8 @@ static uint32_t key_at(const struct wf_blocklist *list, const weft_key *key, boo
     uint32_t lo = 0, hi = list->count;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        if (weft_key_compare(&list->keys[mid], key) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
+        if (weft_key_compare(&list->keys[mid], key) < 0) lo = mid + 1;
+        else hi = mid;
     }
     *found = lo < list->count && weft_key_equal(&list->keys[lo], key);
     return lo;

@@ -80,8 +80,7 @@ static weft_verdict on_ask(weft_self *self, struct wf_notify_ask *ask)
 
 static void publish(struct notify *n, const weft_event *event)
 {
-    for (uint32_t i = 0; i < n->count; i++)
-        n->subscribers[i].fn(n->subscribers[i].arg, event);
+    for (uint32_t i = 0; i < n->count; i++) n->subscribers[i].fn(n->subscribers[i].arg, event);
 }
 
 static bool is_local(const wf_source *source)
@@ -137,10 +136,8 @@ static void tell_all_trees(struct notify *n)
         err = wf_store_trees(n->table->wf_store, trees, &count);
     }
     for (size_t i = 0; err == WEFT_OK && i < count; i++) {
-        weft_event event = {.kind = WEFT_EV_ENTRIES,
-                            .tree = trees[i].tree,
-                            .coalesced = true,
-                            .seq = trees[i].seq};
+        weft_event event = {
+            .kind = WEFT_EV_ENTRIES, .tree = trees[i].tree, .coalesced = true, .seq = trees[i].seq};
         publish(n, &event);
     }
     wf_free(trees);

@@ -15,15 +15,23 @@ weft_err wf_peers_spawn(weft_rt *rt, weft_addr **out);
 extern const weft_kind wf_peer_req_kind, wf_peer_note_kind;
 
 enum wf_peer_op {
-    WF_PEER_REGISTER, WF_PEER_REMOVE, WF_PEER_STATUS, WF_PEER_ADD_ADDRESS,
-    WF_PEER_REMOVE_ADDRESS, WF_PEER_GET, WF_PEER_LIST, WF_PEER_RELATE, WF_PEER_UNRELATE,
-    WF_PEER_TREES, WF_PEER_TREE_PEERS,
-    WF_PEER_ALL, /* for sync: every active peer with its addresses and trees */
+    WF_PEER_REGISTER,
+    WF_PEER_REMOVE,
+    WF_PEER_STATUS,
+    WF_PEER_ADD_ADDRESS,
+    WF_PEER_REMOVE_ADDRESS,
+    WF_PEER_GET,
+    WF_PEER_LIST,
+    WF_PEER_RELATE,
+    WF_PEER_UNRELATE,
+    WF_PEER_TREES,
+    WF_PEER_TREE_PEERS,
+    WF_PEER_ALL,   /* for sync: every active peer with its addresses and trees */
     WF_PEER_ENSURE /* register if unknown, unblocked only: BLOCKED otherwise; adds address */
 };
 struct wf_peer_view { /* one row of WF_PEER_ALL */
     weft_peer_info info;
-    weft_id *trees;   /* info.trees_count of them */
+    weft_id *trees; /* info.trees_count of them */
 };
 struct wf_peer_req {
     weft_request req;
@@ -45,8 +53,14 @@ struct wf_peer_req *wf_peer_req_create(enum wf_peer_op op); /* drop frees the ar
 struct wf_peer_note {
     weft_msg msg;
     weft_key peer;
-    enum { WF_NOTE_CONNECTING, WF_NOTE_CONNECTED, WF_NOTE_DISCONNECTED, WF_NOTE_FAILED,
-           WF_NOTE_SYNCED, WF_NOTE_SYNC_FAILED } what;
+    enum {
+        WF_NOTE_CONNECTING,
+        WF_NOTE_CONNECTED,
+        WF_NOTE_DISCONNECTED,
+        WF_NOTE_FAILED,
+        WF_NOTE_SYNCED,
+        WF_NOTE_SYNC_FAILED
+    } what;
     weft_err err;
     char name[WEFT_ACTOR_NAME_BYTES_MAX];
     uint32_t addresses_count; /* CONNECTED: advertised by the proven peer itself */

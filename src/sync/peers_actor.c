@@ -34,8 +34,7 @@ struct change {
 static void drop_peer_req(weft_msg *msg)
 {
     struct wf_peer_req *req = (struct wf_peer_req *)msg;
-    for (uint32_t i = 0; req->views != NULL && i < req->count; i++)
-        wf_free(req->views[i].trees);
+    for (uint32_t i = 0; req->views != NULL && i < req->count; i++) wf_free(req->views[i].trees);
     wf_free(req->views);
     wf_free(req->keys);
     wf_free(req->ids);
@@ -210,8 +209,7 @@ static weft_verdict on_wire(weft_self *self, struct peers *p, const struct wf_wi
 {
     p->table = wire->table;
     const uint8_t rows = WF_REC_PEER, relations = WF_REC_RELATION;
-    weft_err err =
-        wf_store_record_each(p->table->wf_store, WF_CF_PEER, &rows, 1, load_row, p);
+    weft_err err = wf_store_record_each(p->table->wf_store, WF_CF_PEER, &rows, 1, load_row, p);
     if (err == WEFT_OK)
         err = wf_store_record_each(p->table->wf_store, WF_CF_PEER, &relations, 1, load_relation, p);
     if (err != WEFT_OK)
@@ -254,8 +252,8 @@ static weft_err op_ensure(struct peers *p, struct wf_peer_req *req, struct wf_pe
 
 static weft_err op_status(struct peers *p, struct wf_peer_req *req, struct wf_peer_row *row)
 {
-    weft_err err =
-        wf_blocklist_set(p->table->blocked, &req->peer, req->status == WEFT_PEER_BLOCKED);
+    weft_err err = wf_blocklist_set(p->table->blocked, &req->peer,
+                                    req->status == WEFT_PEER_BLOCKED);
     if (err != WEFT_OK) return err;
     row->info.status = req->status;
     row->info.last_seen_ms = wf_wall_ms(p->table->rt);
@@ -280,8 +278,7 @@ static weft_err op_remove(weft_self *self, struct peers *p, struct wf_peer_req *
 static weft_err op_relate(weft_self *self, struct peers *p, struct wf_peer_req *req,
                           struct change *change, struct wf_peer_row *row, bool relate)
 {
-    weft_err err =
-        relate ? wf_row_relate(row, &req->tree) : wf_row_unrelate(row, &req->tree);
+    weft_err err = relate ? wf_row_relate(row, &req->tree) : wf_row_unrelate(row, &req->tree);
     if (err == WEFT_EXISTS || err == WEFT_NOT_FOUND) return WEFT_OK; /* as it was */
     if (err != WEFT_OK) return err;
     save_relation(self, p, change, &req->peer, &req->tree, !relate);
@@ -334,10 +331,7 @@ static weft_verdict change_peer(weft_self *self, struct peers *p, struct wf_peer
 
 /* -- Requests: look-ups ------------------------------------------------------------------------- */
 
-static bool visible(const struct wf_peer_row *row)
-{
-    return row->info.status != WEFT_PEER_BLOCKED;
-}
+static bool visible(const struct wf_peer_row *row) { return row->info.status != WEFT_PEER_BLOCKED; }
 
 static weft_err list_keys(const struct peers *p, struct wf_peer_req *req, bool of_tree)
 {

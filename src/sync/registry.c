@@ -27,10 +27,8 @@ static uint32_t lower_bound(const struct wf_registry *reg, const weft_key *key)
     uint32_t lo = 0, hi = reg->count;
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
-        if (weft_key_compare(&reg->rows[mid]->info.key, key) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
+        if (weft_key_compare(&reg->rows[mid]->info.key, key) < 0) lo = mid + 1;
+        else hi = mid;
     }
     return lo;
 }
@@ -66,8 +64,7 @@ weft_err wf_registry_add(struct wf_registry *reg, const weft_key *key, struct wf
 static uint32_t address_at(const struct wf_peer_row *row, const char *address)
 {
     uint32_t i = 0;
-    while (i < row->info.addresses_count && strcmp(row->info.addresses[i], address) != 0)
-        i++;
+    while (i < row->info.addresses_count && strcmp(row->info.addresses[i], address) != 0) i++;
     return i;
 }
 
@@ -94,8 +91,7 @@ weft_err wf_row_remove_address(struct wf_peer_row *row, const char *address)
 static uint32_t tree_at(const struct wf_peer_row *row, const weft_id *tree)
 {
     uint32_t i = 0;
-    while (i < row->info.trees_count && weft_id_compare(&row->trees[i], tree) < 0)
-        i++;
+    while (i < row->info.trees_count && weft_id_compare(&row->trees[i], tree) < 0) i++;
     return i;
 }
 
@@ -175,8 +171,7 @@ size_t wf_row_encode(const struct wf_peer_row *row, uint8_t out[WF_ROW_RECORD_MA
     msgpack_pack_uint64(&pk, info->failures);
     msgpack_pack_int64(&pk, info->last_error);
     msgpack_pack_array(&pk, info->addresses_count);
-    for (uint32_t i = 0; i < info->addresses_count; i++)
-        pack_text(&pk, info->addresses[i]);
+    for (uint32_t i = 0; i < info->addresses_count; i++) pack_text(&pk, info->addresses[i]);
     msgpack_pack_uint64(&pk, info->entries_sent);
     msgpack_pack_uint64(&pk, info->entries_received);
     msgpack_pack_uint64(&pk, info->bytes_sent);

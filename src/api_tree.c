@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * api_tree.c - public calls about trees and finished entries.
+ * Called by: users (weft/node.h). May touch: reads of the store, messages to it.
+ * Never: writes to the database. */
+#include <string.h>
+
+#include "alloc.h"
+#include "node_internal.h"
+
+static weft_err commit_now(weft_node *node, struct wf_commit *commit, weft_ns timeout,
+                           uint32_t *applied)
+{
+    weft_request *answer = NULL;
+    weft_err err = wf_node_call(node, node->table.store, &commit->req, timeout, &answer);
+    if (answer != NULL) {
+        if (applied != NULL) *applied = ((struct wf_commit *)answer)->applied;
+        weft_drop(&answer->msg);
+    }
+    return err;
+}
+
+weft_err weft_tree_create(weft_node *node, const weft_keypair *author, const weft_root_spec *spec,
+                          weft_ns timeout, weft_id *out_tree)
+{
+    if (node == NULL || author == NULL || spec == NULL || out_tree == NULL) return WEFT_INVALID;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    weft_root_spec root = *spec;
+    static const uint8_t zero[16];
+    /* From the runtime, so that a simulated world repeats itself. */
+    if (memcmp(root.entropy, zero, sizeof zero) == 0)
+        wf_random(node->rt, root.entropy, sizeof root.entropy);
+    weft_buf *entry = NULL;
+    weft_id id;
+    weft_err err = weft_root_build(&root, author, &entry, &id);
+    if (err != WEFT_OK) return err;
+    struct wf_commit *commit = wf_commit_create(1);
+    if (commit == NULL) {
+        weft_buf_unref(entry);
+        return WEFT_NO_MEMORY;
+    }
+    commit->create_trees = true;
+    commit->entries[0] = entry;
+    commit->ids[0] = id;
+    err = commit_now(node, commit, timeout, NULL);
+    if (err == WEFT_OK) *out_tree = id;
+    return err;
+}
+
+static weft_err follow(weft_node *node, const weft_id *tree, bool follows, const weft_key *readers,
+                       uint32_t count, weft_ns timeout)
+{
+    if (node == NULL || tree == NULL || (readers == NULL && count != 0)) return WEFT_INVALID;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    if (count > WEFT_READERS_PER_TREE_MAX) return WEFT_LIMIT;
+    struct wf_follow *msg = wf_follow_create(tree, readers, count);
+    if (msg == NULL) return WEFT_NO_MEMORY;
+    msg->follow = follows;
+    return wf_node_call(node, node->table.store, &msg->req, timeout, NULL);
+}
+
+weft_err weft_tree_follow(weft_node *node, const weft_id *tree, const weft_key *readers,
+                          uint32_t readers_count, weft_ns timeout)
+{
+    return follow(node, tree, true, readers, readers_count, timeout);
+}
+
+weft_err weft_tree_unfollow(weft_node *node, const weft_id *tree, weft_ns timeout)
+{
+    return follow(node, tree, false, NULL, 0, timeout);
+}
+
+weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info *out)
+{
+    if (node == NULL || tree == NULL || out == NULL) return WEFT_INVALID;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    wf_tree_info info;
+    weft_err err = wf_store_tree(node->table.wf_store, tree, &info);
+    if (err != WEFT_OK) return err;
+    weft_tree_info got = {.tree = *tree};
+    err = wf_store_root_digest(node->table.wf_store, info.t, got.root_digest, &info);
+    if (err != WEFT_OK) return err;
+    got.has_root = info.has_root;
+    got.followed = info.followed;
+    got.entries = info.count;
+    got.max_gen = info.max_gen;
+    got.arrivals = info.seq;
+    got.tips = info.tips;
+    *out = got;
+    return WEFT_OK;
+}
+
+weft_err weft_tree_list(weft_node *node, weft_id *out, size_t *count)
+{
+    if (node == NULL || count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    size_t room = *count;
+    wf_tree_info *infos = wf_calloc(room + 1, sizeof *infos);
+    if (infos == NULL) return WEFT_NO_MEMORY;
+    size_t got = room;
+    weft_err err = wf_store_trees(node->table.wf_store, infos, &got);
+    for (size_t i = 0; (err == WEFT_OK || err == WEFT_LIMIT) && i < got && i < room; i++)
+        out[i] = infos[i].tree;
+    wf_free(infos);
+    if (err == WEFT_OK || err == WEFT_LIMIT) *count = got;
+    return err;
+}
+
+weft_err weft_tree_tips(weft_node *node, const weft_id *tree, weft_id *out, size_t *count)
+{
+    if (node == NULL || tree == NULL || out == NULL || count == NULL) return WEFT_INVALID;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    wf_tree_info info;
+    bool complete = false;
+    weft_err err = wf_store_tree(node->table.wf_store, tree, &info);
+    if (err == WEFT_OK)
+        err = wf_store_tips(node->table.wf_store, info.t, out, *count, count, &complete);
+    return err == WEFT_OK && !complete ? WEFT_LIMIT : err;
+}
+
+/* One entry of a walk: read, decoded, shown. */
+static weft_err show(weft_node *node, const weft_id *id, weft_entry *entry,
+                     weft_err (*fn)(void *arg, const weft_entry *entry), void *arg)
+{
+    weft_buf *buf = NULL;
+    weft_err err = wf_store_get(node->table.wf_store, id, &buf);
+    if (err == WEFT_OK) err = weft_entry_decode(weft_buf_bytes(buf), weft_buf_len(buf), entry);
+    if (err == WEFT_OK) err = fn(arg, entry);
+    weft_buf_unref(buf);
+    return err;
+}
+
+weft_err weft_tree_walk(weft_node *node, const weft_id *tree,
+                        weft_err (*fn)(void *arg, const weft_entry *entry), void *arg)
+{
+    if (node == NULL || tree == NULL || fn == NULL) return WEFT_INVALID;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    wf_tree_info info;
+    weft_err err = wf_store_tree(node->table.wf_store, tree, &info);
+    if (err != WEFT_OK) return err;
+    wf_gen_walk *walk = NULL;
+    weft_entry *entry = wf_malloc(sizeof *entry); /* large: not on the caller's stack */
+    if (entry == NULL) return WEFT_NO_MEMORY;
+    err = wf_gen_walk_create(node->table.wf_store, info.t, 0, NULL, &walk);
+    while (err == WEFT_OK) {
+        uint64_t gen;
+        weft_id id;
+        err = wf_gen_walk_next(walk, &gen, &id);
+        if (err == WEFT_OK) err = show(node, &id, entry, fn, arg);
+        else if (err == WEFT_END) break;
+    }
+    bool ended = err == WEFT_END && walk != NULL;
+    wf_gen_walk_destroy(walk);
+    wf_free(entry);
+    return ended ? WEFT_OK : err;
+}
+
+weft_err weft_get(weft_node *node, const weft_id *id, weft_buf **out)
+{
+    if (node == NULL || id == NULL || out == NULL) return WEFT_INVALID;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    return wf_store_get(node->table.wf_store, id, out);
+}
+
+weft_err weft_add(weft_node *node, weft_buf *const *entries, uint32_t count, bool trusted,
+                  weft_ns timeout, uint32_t *applied)
+{
+    if (node == NULL || (entries == NULL && count != 0)) return WEFT_INVALID;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    if (applied != NULL) *applied = 0;
+    if (count == 0) return WEFT_OK;
+    struct wf_commit *commit = wf_commit_create(count);
+    weft_entry *entry = wf_malloc(sizeof *entry);
+    weft_err err = WEFT_NO_MEMORY, bad = WEFT_OK;
+    if (commit == NULL || entry == NULL) goto done;
+    commit->count = 0;
+    for (uint32_t i = 0; bad == WEFT_OK && i < count; i++) {
+        bad = weft_entry_decode(weft_buf_bytes(entries[i]), weft_buf_len(entries[i]), entry);
+        if (bad == WEFT_OK && !trusted) bad = weft_entry_verify(entry);
+        if (bad != WEFT_OK) break;
+        commit->entries[i] = weft_buf_ref(entries[i]);
+        commit->ids[i] = entry->id;
+        commit->count++;
+    }
+    err = bad;
+    if (commit->count == 0) goto done;
+    err = commit_now(node, commit, timeout, applied);
+    commit = NULL;
+    if (err == WEFT_OK) err = bad; /* the valid prefix is kept */
+done:
+    if (commit != NULL) weft_drop(&commit->req.msg);
+    wf_free(entry);
+    return err;
+}

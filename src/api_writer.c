@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * api_writer.c - writers: build, sign and commit on the caller's own core.
+ * Called by: users (weft/node.h), each writer by one thread. May touch: reads of the
+ * store, messages to it. Never: shares a writer between threads. */
+#include <string.h>
+
+#include "alloc.h"
+#include "crypto.h"
+#include "node_internal.h"
+
+/* Outlives the writer while commits are under way: their fate is told on notify. */
+struct fate {
+    wf_counter refs;
+    wf_counter failed; /* commits that were not stored; what follows them has to restart */
+};
+
+struct weft_writer {
+    weft_node *node;
+    struct fate *fate;
+    weft_id tree;
+    uint64_t t;
+    weft_height strategy;
+    weft_keypair *author; /* a private copy */
+    weft_key key;
+    bool has_last; /* our own newest entry, acknowledged or not */
+    weft_id last;
+    uint64_t last_height;
+    char last_store[WEFT_STORE_NAME_BYTES_MAX + 1];
+    weft_id *tips; /* room for TIPS_ROOM + 1 */
+};
+
+/* What a writer looks at; with more tips it joins some now and the rest later. */
+enum { TIPS_ROOM = 4096 };
+
+static void fate_drop(struct fate *fate)
+{
+    if (fate != NULL && wf_counter_sub(&fate->refs, 1) == 0) wf_free(fate);
+}
+
+weft_err weft_writer_open(weft_node *node, const weft_id *tree, const weft_keypair *author,
+                          weft_writer **out)
+{
+    if (node == NULL || tree == NULL || author == NULL || out == NULL) return WEFT_INVALID;
+    wf_tree_info info;
+    weft_err err = wf_store_tree(node->table.wf_store, tree, &info);
+    if (err == WEFT_NOT_FOUND || (err == WEFT_OK && !info.has_root)) return WEFT_TREE;
+    if (err != WEFT_OK) return err;
+    weft_writer *w = wf_calloc(1, sizeof *w);
+    if (w == NULL) return WEFT_NO_MEMORY;
+    w->node = node;
+    w->tree = *tree;
+    w->t = info.t;
+    w->strategy = info.strategy;
+    w->tips = wf_calloc(TIPS_ROOM + 1, sizeof *w->tips);
+    w->fate = wf_calloc(1, sizeof *w->fate);
+    err = WEFT_NO_MEMORY;
+    if (w->tips == NULL || w->fate == NULL) goto done;
+    wf_counter_set(&w->fate->refs, 1);
+    uint8_t seed[32];
+    wf_keypair_seed(author, seed);
+    err = weft_keypair_from_seed(seed, &w->author);
+    wf_crypto_wipe(seed, sizeof seed);
+    if (err != WEFT_OK) goto done;
+    weft_keypair_public(author, &w->key);
+    *out = w;
+    w = NULL;
+done:
+    weft_writer_close(w);
+    return err;
+}
+
+void weft_writer_close(weft_writer *w)
+{
+    if (w == NULL) return;
+    weft_keypair_destroy(w->author);
+    fate_drop(w->fate);
+    wf_free(w->tips);
+    wf_free(w);
+}
+
+/* Puts our own last entry among `tips` unless it is there. */
+static size_t with_last(const weft_writer *w, weft_id *tips, size_t count)
+{
+    if (!w->has_last) return count;
+    for (size_t i = 0; i < count; i++)
+        if (weft_id_equal(&tips[i], &w->last)) return count;
+    tips[count] = w->last;
+    return count + 1;
+}
+
+static void swap_ids(weft_id *a, weft_id *b)
+{
+    weft_id keep = *a;
+    *a = *b;
+    *b = keep;
+}
+
+static void reverse(weft_id *ids, size_t count)
+{
+    for (size_t i = 0; count != 0 && i < count / 2; i++) swap_ids(&ids[i], &ids[count - 1 - i]);
+}
+
+/* More tips than an entry may have parents: our own last entry and 255 others in
+ * cyclic order from our key, so that writers do not all join the same ones. Tips are
+ * ascending, our last one may stand at the end. Returns the number to take. */
+static size_t choose(const weft_writer *w, weft_id *tips, size_t count)
+{
+    if (count <= WEFT_ENTRY_PARENTS_MAX) return count;
+    size_t own = count;
+    for (size_t i = 0; w->has_last && i < count; i++)
+        if (weft_id_equal(&tips[i], &w->last)) own = i;
+    size_t first = 0;
+    if (own < count) { /* ours goes to the front, the others keep their order */
+        for (size_t i = own; i > 0; i--) swap_ids(&tips[i], &tips[i - 1]);
+        first = 1;
+    }
+    weft_id *rest = tips + first;
+    size_t rest_count = count - first, from = 0;
+    while (from < rest_count && memcmp(rest[from].bytes, w->key.bytes, WEFT_ID_BYTES) < 0) from++;
+    if (from == rest_count) from = 0;
+    /* Rotate left by `from` in place: three reversals. */
+    reverse(rest, from);
+    reverse(rest + from, rest_count - from);
+    reverse(rest, rest_count);
+    return WEFT_ENTRY_PARENTS_MAX;
+}
+
+static weft_err height_over(weft_writer *w, const weft_id *parents, size_t count, uint64_t *out)
+{
+    uint64_t top = 0;
+    for (size_t i = 0; i < count; i++) {
+        wf_meta_brief meta;
+        weft_err err = wf_store_meta_brief(w->node->table.wf_store, &parents[i], &meta);
+        if (err == WEFT_NOT_FOUND && w->has_last && weft_id_equal(&parents[i], &w->last))
+            meta.height = w->last_height; /* on its way to the store */
+        else if (err != WEFT_OK) return err;
+        if (meta.height > top) top = meta.height;
+    }
+    uint64_t height = top + 1;
+    if (w->strategy == WEFT_HEIGHT_TIMESTAMP) {
+        int64_t now = wf_wall_ms(w->node->rt);
+        if (now > 0 && (uint64_t)now > height) height = (uint64_t)now;
+    }
+    if (height > WEFT_HEIGHT_MAX) return WEFT_LIMIT;
+    *out = height;
+    return WEFT_OK;
+}
+
+/* The tips of the named store that lie in the entry's own ancestry or beside it: all of
+ * them are stored, hence known to whoever holds our parents or asks for them. */
+static weft_err store_tips(weft_writer *w, const char *store, weft_id *out, size_t *count)
+{
+    bool complete;
+    weft_err err = wf_store_named_tips(w->node->table.wf_store, w->t, store, out, TIPS_ROOM, count,
+                                       &complete);
+    if (err != WEFT_OK) return err;
+    if (strcmp(w->last_store, store) == 0) *count = with_last(w, out, *count);
+    *count = choose(w, out, *count);
+    return WEFT_OK;
+}
+
+static weft_err build(weft_writer *w, const char *store, const void *payload, size_t len,
+                      weft_buf **out, weft_id *id, uint64_t *height)
+{
+    size_t count = 0, named_count = 0;
+    bool complete;
+    weft_id *named = wf_calloc(TIPS_ROOM + 1, sizeof *named);
+    if (named == NULL) return WEFT_NO_MEMORY;
+    weft_err err = wf_store_tips(w->node->table.wf_store, w->t, w->tips, TIPS_ROOM, &count,
+                                 &complete);
+    if (err != WEFT_OK) goto done;
+    count = choose(w, w->tips, with_last(w, w->tips, count));
+    err = store_tips(w, store, named, &named_count);
+    if (err != WEFT_OK) goto done;
+    err = height_over(w, w->tips, count, height);
+    if (err != WEFT_OK) goto done;
+    uint64_t above_named = 0;
+    err = height_over(w, named, named_count, &above_named);
+    if (err != WEFT_OK) goto done;
+    /* A named store's tip may stand higher than our chosen tree parents. */
+    if (named_count != 0 && above_named > *height) *height = above_named;
+    weft_store_part part = {.name = store,
+                            .parents = named,
+                            .parents_count = (uint32_t)named_count,
+                            .payload = payload,
+                            .payload_len = len};
+    weft_entry_spec spec = {.tree = w->tree,
+                            .parents = w->tips,
+                            .parents_count = (uint32_t)count,
+                            .height = *height,
+                            .stores = &part,
+                            .stores_count = 1};
+    err = weft_entry_build(&spec, w->author, out, id);
+done:
+    wf_free(named);
+    return err;
+}
+
+static weft_err prepare(weft_writer *w, const char *store, const void *payload, size_t len,
+                        struct wf_commit **out, uint64_t *height)
+{
+    if (w == NULL || store == NULL || (payload == NULL && len != 0)) return WEFT_INVALID;
+    size_t name = strlen(store);
+    if (name == 0 || name > WEFT_STORE_NAME_BYTES_MAX || store[0] == '_') return WEFT_INVALID;
+    if (wf_counter_get(&w->fate->failed) != 0) {
+        /* Our last entry may never arrive: start from the published tips again. */
+        wf_counter_set(&w->fate->failed, 0);
+        w->has_last = false;
+    }
+    struct wf_commit *commit = wf_commit_create(1);
+    if (commit == NULL) return WEFT_NO_MEMORY;
+    weft_err err = build(w, store, payload, len, &commit->entries[0], &commit->ids[0], height);
+    if (err != WEFT_OK) {
+        weft_drop(&commit->req.msg);
+        return err;
+    }
+    *out = commit;
+    return WEFT_OK;
+}
+
+static void remember(weft_writer *w, const char *store, const weft_id *id, uint64_t height)
+{
+    w->has_last = true;
+    w->last = *id;
+    w->last_height = height;
+    memset(w->last_store, 0, sizeof w->last_store);
+    memcpy(w->last_store, store, strlen(store));
+}
+
+weft_err weft_commit(weft_writer *w, const char *store, const void *payload, size_t len,
+                     weft_ns timeout, weft_id *out_id)
+{
+    if (wf_in_actor()) return WEFT_DEADLK;
+    struct wf_commit *commit = NULL;
+    uint64_t height = 0;
+    weft_err err = prepare(w, store, payload, len, &commit, &height);
+    if (err != WEFT_OK) return err;
+    weft_id id = commit->ids[0];
+    err = wf_node_call(w->node, w->node->table.store, &commit->req, timeout, NULL);
+    if (err == WEFT_OK) {
+        remember(w, store, &id, height);
+        if (out_id != NULL) *out_id = id;
+    } else {
+        w->has_last = false; /* what became of it is unknown: start from the tips again */
+    }
+    return err;
+}
+
+struct pending_commit {
+    weft_on_commit done;
+    void *arg;
+    weft_id id;
+    struct fate *fate;
+};
+
+static void on_committed(void *arg, weft_err err, weft_request *request)
+{
+    struct pending_commit pending = *(struct pending_commit *)arg;
+    wf_free(arg);
+    if (request != NULL) weft_drop(&request->msg);
+    if (err != WEFT_OK) wf_counter_set(&pending.fate->failed, 1);
+    fate_drop(pending.fate);
+    pending.done(pending.arg, err, &pending.id);
+}
+
+weft_err weft_commit_async(weft_writer *w, const char *store, const void *payload, size_t len,
+                           weft_on_commit done, void *arg, weft_id *out_id)
+{
+    if (done == NULL) return WEFT_INVALID;
+    struct wf_commit *commit = NULL;
+    uint64_t height = 0;
+    weft_err err = prepare(w, store, payload, len, &commit, &height);
+    if (err != WEFT_OK) return err;
+    weft_id id = commit->ids[0];
+    struct pending_commit *pending = wf_malloc(sizeof *pending);
+    if (pending == NULL) {
+        weft_drop(&commit->req.msg);
+        return WEFT_NO_MEMORY;
+    }
+    *pending = (struct pending_commit){done, arg, id, w->fate};
+    (void)wf_counter_add(&w->fate->refs, 1);
+    err = wf_node_ask(w->node, w->node->table.store, &commit->req, WEFT_NEVER, on_committed,
+                      pending);
+    if (err != WEFT_OK) {
+        fate_drop(pending->fate);
+        wf_free(pending);
+        return err;
+    }
+    remember(w, store, &id, height);
+    if (out_id != NULL) *out_id = id;
+    return WEFT_OK;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * node_internal.h - what the rooms of the public API share about a node.
+ * Called by: weft.c, api_*.c, tests that crash and reopen nodes.
+ * Never: included by a layer. */
+#ifndef WF_NODE_INTERNAL_H
+#define WF_NODE_INTERNAL_H
+
+#include <weft/node.h>
+
+#include "block.h"
+#include "net.h"
+#include "nodes.h"
+#include "peers.h"
+#include "store_actor.h"
+
+struct weft_hub {
+    wf_net_hub *hub;
+};
+
+struct weft_node {
+    struct wf_node_table table; /* the actors see this one */
+    struct wf_node_counters counters;
+    weft_rt *rt;
+    bool own_rt;
+    weft_addr *resolver;
+    weft_keypair *device;
+    wf_counter stopping; /* 1: shutdown has begun */
+    wf_counter failed;   /* 1: an actor failed and the node stops */
+    uint32_t stage;      /* of shutdown: actors below it have ended */
+    wf_lock *shutting;   /* one shutdown at a time */
+};
+
+/* As weft_node_open on an engine that is open already (taken on OK). Tests keep memory
+ * engines across simulated crashes with it. */
+weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node **out);
+
+/* After wf_sim_kill of the node's runtime: frees what is left without a message. The
+ * store is not closed when `keep_kv`: its engine outlives the crash and is returned. */
+wf_kv *wf_node_bury(weft_node *node);
+
+/* Asks `to` from a plain thread and waits. *out (may be NULL: dropped) is the answered
+ * request, set also when the answer is an error; NULL when there was none. */
+weft_err wf_node_call(weft_node *node, weft_addr *to, weft_request *req, weft_ns timeout,
+                      weft_request **out);
+
+/* Has notify ask `to` and call done there. On anything but OK nothing was begun and the
+ * request was dropped. */
+weft_err wf_node_ask(weft_node *node, weft_addr *to, weft_request *req, weft_ns timeout,
+                     void (*done)(void *arg, weft_err err, weft_request *request), void *arg);
+
+#endif
