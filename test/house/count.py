@@ -29,6 +29,7 @@ with open(sys.argv[-1], encoding="utf-8") as log:
         if show and (bad or not good):
             print(f"--- {run['name']}: {run['result']}, exit code {run['returncode']}")
             for text in (output, run.get("stderr") or ""):
-                print("\n".join(text.splitlines()[-60:]))
+                lines = [line for line in text.splitlines() if not re.match(r"ok\b", line)]
+                print("\n".join(lines[-60:]))
 if not show:
     print(passed, failed, skipped)
