@@ -50,10 +50,9 @@ bad, foreign = [], {}
 
 
 def source_of(member):
-    """src_actor_mailbox.c.o -> src/actor/mailbox.c (layer names hold no underscore)."""
-    name = re.sub(r"\.o(bj)?$", "", member)
-    parts = name.split("_", 2)
-    return "/".join(parts) if len(parts) == 3 else name.replace("_", "/", 1)
+    """src_actor_mailbox.c.o -> src/actor/mailbox.c, src_weft.c.o -> src/weft.c"""
+    return re.sub(r"^src_(?:(actor|store|transport|sync)_)?(.*)\.o$",
+                  lambda m: "/".join(filter(None, ["src", m[1], m[2]])), member)
 
 
 with open(archive, "rb") as file:
