@@ -14,9 +14,10 @@ enum {
     FIELDS = 9,
     STORE_FIELDS = 4,
     ID_STRIDE = 2 + WEFT_ID_BYTES, /* a bin head and an id: lists of ids are views */
-    /* The most values an entry within its bounds can have, arrays included. */
-    NODES_MAX = 1 + FIELDS + 2 + WEFT_ENTRY_UNION_PARENTS_MAX +
-                (1 + STORE_FIELDS) * WEFT_ENTRY_STORES_MAX
+    /* The most values an entry can have whose lists keep their own bounds; that all
+     * parents together keep theirs is checked when they are known. */
+    NODES_MAX = 1 + FIELDS + 2 + (1 + WEFT_ENTRY_STORES_MAX) * (1 + WEFT_ENTRY_PARENTS_MAX) +
+                STORE_FIELDS * (1 + WEFT_ENTRY_STORES_MAX)
 };
 
 /* An array of ids, strictly ascending. *out is NULL for none. */
