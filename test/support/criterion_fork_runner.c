@@ -47,7 +47,7 @@ const char *__tsan_default_options(void)
 }
 const char *__asan_default_options(void)
 {
-    return "detect_leaks=1:detect_stack_use_after_return=1";
+    return "detect_leaks=1:detect_stack_use_after_return=1:print_legend=0";
 }
 const char *__ubsan_default_options(void) { return "halt_on_error=1:print_stacktrace=1"; }
 
