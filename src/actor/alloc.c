@@ -28,7 +28,7 @@ static bool refused(void)
 
 void *wf_calloc(size_t count, size_t size)
 {
-    if (refused())
+    if (refused() || (size != 0 && count > SIZE_MAX / size))
         return NULL;
     return count == 0 || size == 0 ? calloc(1, 1) : calloc(count, size);
 }

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_life.c - spawn, stop, join, exit: an actor from its init to its end.
+ * Called by: the test runner. */
+#include "rig.h"
+
+#include "block.h"
+#include "log.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+/* -- Spawn -- */
+
+static weft_err init_fails(weft_self *self, void *state, void *arg)
+{
+    (void)self, (void)state, (void)arg;
+    return WEFT_FORBIDDEN;
+}
+
+static void fini_counts(weft_self *self, void *state, weft_err reason)
+{
+    (void)self, (void)reason;
+    ++**(unsigned **)state;
+}
+
+static weft_err init_pointer(weft_self *self, void *state, void *arg)
+{
+    (void)self;
+    *(void **)state = arg;
+    return WEFT_OK;
+}
+
+BOTH(spawn, returns_the_error_of_init_and_leaves_no_actor)
+{
+    weft_addr *addr = NULL;
+    weft_spec spec = {.name = "bad", .init = init_fails, .handle = rig_echo};
+    cr_assert_eq(weft_spawn(rig->rt, &spec, &addr), WEFT_FORBIDDEN);
+    cr_assert_null(addr);
+    cr_assert_eq(weft_rt_destroy(NULL), WEFT_OK);
+}
+
+BOTH(spawn, refuses_a_spec_out_of_range)
+{
+    char name[WEFT_ACTOR_NAME_BYTES_MAX + 2];
+    weft_addr *addr = NULL;
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    cr_assert_eq(weft_spawn(rig->rt, &(weft_spec){.name = "no handler"}, &addr), WEFT_INVALID);
+    cr_assert_eq(weft_spawn(rig->rt, &(weft_spec){.name = name, .handle = rig_echo}, &addr),
+                 WEFT_INVALID);
+    cr_assert_eq(weft_spawn(rig->rt,
+                            &(weft_spec){.handle = rig_echo, .mailbox = WEFT_MAILBOX_MAX + 1}, &addr),
+                 WEFT_INVALID);
+    cr_assert_null(addr);
+}
+
+static weft_verdict spawn_one(weft_self *self, void *data, weft_msg *msg)
+{
+    (void)msg;
+    weft_spec spec = {.name = "child", .handle = rig_echo};
+    cr_assert_eq(weft_spawn(weft_self_rt(self), &spec, data), WEFT_OK);
+    return WEFT_STOP;
+}
+
+BOTH(spawn, works_from_inside_an_actor)
+{
+    weft_addr *child = NULL, *parent = rig_spawn(rig, spawn_one, &child, 0);
+    cr_assert_eq(weft_send(parent, &note_new(0, 0)->msg), WEFT_OK);
+    cr_assert_eq(rig_join(rig, parent), WEFT_OK);
+    cr_assert_eq(rig_call(rig, child, 1), WEFT_OK);
+    weft_addr_put(child);
+    weft_addr_put(parent);
+}
+
+/* -- The forbidden calls inside an actor -- */
+
+struct waits {
+    weft_err call, send_wait, join, stop;
+    bool taken;
+};
+
+static weft_verdict try_to_wait(weft_self *self, void *data, weft_msg *msg)
+{
+    struct waits *waits = data;
+    weft_addr *me = weft_self_addr(self);
+    struct query *query = query_new(0);
+    weft_request *out = NULL;
+    waits->call = weft_call(me, &query->req, WEFT_NEVER, &out, &waits->taken);
+    weft_drop(&query->req.msg);
+    waits->send_wait = weft_send_wait(me, msg, WEFT_NEVER);
+    waits->join = weft_join(me, WEFT_NEVER, NULL);
+    waits->stop = weft_rt_stop(weft_self_rt(self), WEFT_NEVER);
+    return WEFT_STOP;
+}
+
+BOTH(life, calls_that_wait_answer_deadlk_inside_an_actor)
+{
+    struct waits waits = {0};
+    weft_addr *addr = rig_spawn(rig, try_to_wait, &waits, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    cr_assert_eq(waits.call, WEFT_DEADLK);
+    cr_assert_not(waits.taken);
+    cr_assert_eq(waits.send_wait, WEFT_DEADLK);
+    cr_assert_eq(waits.join, WEFT_DEADLK);
+    cr_assert_eq(waits.stop, WEFT_DEADLK);
+    weft_addr_put(addr);
+}
+
+/* -- Stop -- */
+
+static weft_verdict count_notes(weft_self *self, void *data, weft_msg *msg)
+{
+    (void)self;
+    if (msg->kind == &NOTE) ++*(unsigned *)data;
+    return msg->kind == &QUERY ? rig_echo(self, NULL, msg) : WEFT_DONE;
+}
+
+BOTH(stop, drain_handles_what_is_queued_and_then_ends)
+{
+    unsigned handled = 0;
+    weft_addr *addr = rig_spawn(rig, count_notes, &handled, 0);
+    for (unsigned i = 0; i < 500; i++) cr_assert_eq(weft_send(addr, &note_new(0, i)->msg), WEFT_OK);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    cr_assert_eq(handled, 500);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_CLOSED);
+    weft_addr_put(addr);
+}
+
+/* Sends itself a note for each note: a drain must not wait for those. */
+static weft_verdict breed(weft_self *self, void *data, weft_msg *msg)
+{
+    ++*(unsigned *)data;
+    return weft_send(weft_self_addr(self), msg) == WEFT_OK ? WEFT_KEPT : WEFT_DONE;
+}
+
+BOTH(stop, drain_does_not_wait_for_later_mail)
+{
+    unsigned handled = 0;
+    weft_addr *addr = rig_spawn(rig, breed, &handled, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    cr_assert(handled >= 1);
+    weft_addr_put(addr);
+}
+
+struct letters {
+    unsigned count;
+    weft_addr *to;
+};
+
+static void on_letter(void *arg, weft_addr *to, weft_msg *msg)
+{
+    struct letters *letters = arg;
+    letters->count++;
+    letters->to = to;
+    weft_drop(msg);
+}
+
+Test(stop, now_turns_what_is_queued_into_dead_letters)
+{
+    struct rig rig = rig_open(true, 3);
+    unsigned handled = 0;
+    struct letters letters = {0};
+    weft_rt_on_dead_letter(rig.rt, on_letter, &letters);
+    weft_addr *addr = rig_spawn(&rig, count_notes, &handled, 0);
+    for (unsigned i = 0; i < 10; i++) cr_assert_eq(weft_send(addr, &note_new(0, i)->msg), WEFT_OK);
+    cr_assert_eq(weft_stop(addr, WEFT_NOW), WEFT_OK);
+    cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
+    weft_actor_stats stats;
+    weft_addr_stats(addr, &stats);
+    cr_assert_eq(handled, 0);
+    cr_assert_eq(letters.count, 10);
+    cr_assert_eq(letters.to, addr);
+    cr_assert_eq(stats.dropped, 10);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+static weft_verdict raise_stop(weft_self *self, void *data, weft_msg *msg)
+{
+    (void)msg;
+    if (++*(unsigned *)data == 3) cr_assert_eq(weft_stop(weft_self_addr(self), WEFT_NOW), WEFT_OK);
+    return WEFT_DONE;
+}
+
+Test(stop, now_wins_over_a_drain_under_way)
+{
+    struct rig rig = rig_open(true, 3);
+    unsigned handled = 0;
+    weft_addr *addr = rig_spawn(&rig, raise_stop, &handled, 0);
+    for (unsigned i = 0; i < 10; i++) cr_assert_eq(weft_send(addr, &note_new(0, i)->msg), WEFT_OK);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
+    cr_assert_eq(handled, 3);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+BOTH(stop, sends_after_the_end_answer_closed_and_keep_the_message)
+{
+    struct note *note = note_new(0, 0);
+    weft_addr *addr = rig_spawn(rig, rig_echo, NULL, 0);
+    cr_assert_eq(weft_stop(addr, WEFT_NOW), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    cr_assert_eq(weft_send(addr, &note->msg), WEFT_CLOSED);
+    cr_assert_eq(wf_send_system(addr, &note->msg), WEFT_CLOSED);
+    cr_assert_eq(rig_call(rig, addr, 0), WEFT_CLOSED);
+    weft_drop(&note->msg);
+    weft_addr_put(addr);
+}
+
+/* -- Exit reasons and hooks -- */
+
+static weft_verdict fail_as_told(weft_self *self, void *data, weft_msg *msg)
+{
+    (void)msg;
+    weft_err reason = *(weft_err *)data;
+    return reason == WEFT_OK ? WEFT_FAIL : weft_fail(self, reason);
+}
+
+static void silent(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    (void)level, (void)facility, (void)line;
+    ++*(unsigned *)arg;
+}
+
+static void fails_with(struct rig *rig, weft_err told, weft_err expected)
+{
+    unsigned lines = 0;
+    weft_log_to(silent, &lines, WEFT_LOG_WARN);
+    weft_addr *addr = rig_spawn(rig, fail_as_told, &told, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), expected);
+    cr_assert_eq(lines, 1, "a failure is logged once");
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+    weft_addr_put(addr);
+}
+
+BOTH(exit, fail_without_a_reason_is_internal) { fails_with(rig, WEFT_OK, WEFT_INTERNAL); }
+BOTH(exit, fail_carries_the_given_reason) { fails_with(rig, WEFT_CORRUPT, WEFT_CORRUPT); }
+
+static void on_exit_count(void *arg, weft_addr *addr, weft_err reason)
+{
+    (void)addr;
+    *(weft_err *)arg = reason;
+}
+
+BOTH(exit, the_hook_runs_with_the_reason)
+{
+    weft_err told = WEFT_BUSY, heard = WEFT_INVALID;
+    weft_log_to(silent, &(unsigned){0}, WEFT_LOG_OFF);
+    weft_addr *addr = rig_spawn(rig, fail_as_told, &told, 0);
+    cr_assert_eq(weft_on_exit(addr, on_exit_count, &heard), WEFT_OK);
+    cr_assert_eq(weft_on_exit(addr, on_exit_count, &heard), WEFT_EXISTS);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_BUSY);
+    cr_assert_eq(heard, WEFT_BUSY);
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+    weft_addr_put(addr);
+}
+
+BOTH(exit, a_hook_set_after_the_end_runs_at_once)
+{
+    weft_err heard = WEFT_INVALID;
+    weft_addr *addr = rig_spawn(rig, rig_echo, NULL, 0);
+    cr_assert_eq(weft_stop(addr, WEFT_NOW), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    cr_assert_eq(weft_on_exit(addr, on_exit_count, &heard), WEFT_OK);
+    cr_assert_eq(heard, WEFT_OK);
+    weft_addr_put(addr);
+}
+
+BOTH(exit, fini_runs_once_before_join_returns)
+{
+    unsigned finis = 0;
+    weft_addr *addr = NULL;
+    weft_spec spec = {.arg = &finis,
+                      .state_size = sizeof(void *),
+                      .init = init_pointer,
+                      .fini = fini_counts,
+                      .handle = rig_echo};
+    cr_assert_eq(weft_spawn(rig->rt, &spec, &addr), WEFT_OK);
+    cr_assert_eq(finis, 0);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    cr_assert_eq(finis, 1);
+    weft_addr_put(addr);
+}
+
+/* -- Join and the runtime's stop -- */
+
+BOTH(join, times_out_while_the_actor_runs_and_may_be_called_again)
+{
+    weft_addr *addr = rig_spawn(rig, rig_echo, NULL, 0);
+    cr_assert_eq(weft_join(addr, weft_rt_after(rig->rt, WEFT_MS), NULL), WEFT_TIMED_OUT);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    weft_addr_put(addr);
+}
+
+struct order {
+    unsigned *next, *slot;
+};
+
+static weft_err init_order(weft_self *self, void *state, void *arg)
+{
+    (void)self;
+    *(struct order *)state = *(struct order *)arg;
+    return WEFT_OK;
+}
+
+static void fini_order(weft_self *self, void *state, weft_err reason)
+{
+    struct order *order = state;
+    (void)self, (void)reason;
+    *order->slot = (*order->next)++;
+}
+
+Test(runtime, stop_ends_actors_in_reverse_order_of_spawning)
+{
+    for (int simulated = 0; simulated < 2; simulated++) {
+        struct rig rig = rig_open(simulated, 1);
+        unsigned next = 0, ended[4];
+        for (int i = 0; i < 4; i++) {
+            struct order order = {&next, &ended[i]};
+            weft_addr *addr = NULL;
+            weft_spec spec = {.arg = &order,
+                              .state_size = sizeof order,
+                              .init = init_order,
+                              .fini = fini_order,
+                              .handle = rig_echo};
+            cr_assert_eq(weft_spawn(rig.rt, &spec, &addr), WEFT_OK);
+            weft_addr_put(addr); /* the runtime keeps it alive */
+        }
+        rig_close(&rig);
+        for (unsigned i = 0; i < 4; i++) cr_assert_eq(ended[i], 3 - i);
+    }
+}
+
+Test(runtime, destroy_is_busy_while_an_actor_runs)
+{
+    struct rig rig = rig_open(false, 0);
+    weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 0);
+    cr_assert_eq(weft_rt_destroy(rig.rt), WEFT_BUSY);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+/* Holds its thread until told to go on: a straggler. */
+static weft_verdict hold(weft_self *self, void *data, weft_msg *msg)
+{
+    (void)self, (void)msg;
+    while (__atomic_load_n((int *)data, __ATOMIC_ACQUIRE) == 0) {
+    }
+    return WEFT_DONE;
+}
+
+static void keep_line(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    (void)level, (void)facility;
+    snprintf(arg, 200, "%s", line);
+}
+
+Test(runtime, a_stop_past_its_deadline_names_the_straggler_and_may_be_repeated)
+{
+    struct rig rig = rig_open(false, 0);
+    int go = 0;
+    char line[200] = "";
+    weft_log_to(keep_line, line, WEFT_LOG_WARN);
+    weft_addr *addr = rig_spawn(&rig, hold, &go, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    cr_assert_eq(weft_rt_stop(rig.rt, weft_rt_after(rig.rt, WEFT_MS)), WEFT_TIMED_OUT);
+    cr_assert_not_null(strstr(line, "actor=rig"));
+    __atomic_store_n(&go, 1, __ATOMIC_RELEASE);
+    weft_addr_put(addr);
+    rig_close(&rig);
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+}
+
+Test(runtime, a_stopped_runtime_spawns_no_more)
+{
+    struct rig rig = rig_open(false, 0);
+    weft_addr *addr = NULL;
+    cr_assert_eq(weft_rt_stop(rig.rt, rig_soon(&rig)), WEFT_OK);
+    cr_assert_eq(weft_spawn(rig.rt, &(weft_spec){.handle = rig_echo}, &addr), WEFT_CLOSED);
+    rig_close(&rig);
+}
+
+Test(runtime, an_address_is_safe_after_its_runtime_is_gone)
+{
+    struct rig rig = rig_open(false, 0);
+    weft_err reason = WEFT_INTERNAL, heard = WEFT_INTERNAL;
+    weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 0);
+    weft_msg msg;
+    rig_close(&rig);
+    weft_msg_init(&msg, &NOTE);
+    cr_assert_eq(weft_send(addr, &msg), WEFT_CLOSED);
+    cr_assert_eq(weft_stop(addr, WEFT_NOW), WEFT_CLOSED);
+    cr_assert_eq(weft_join(addr, 0, &reason), WEFT_OK);
+    cr_assert_eq(reason, WEFT_OK);
+    cr_assert_eq(weft_on_exit(addr, on_exit_count, &heard), WEFT_OK);
+    weft_addr_put(addr);
+}
+
+/* -- An idle actor costs nothing; signals stay with the application -- */
+
+Test(life, an_idle_actor_does_not_wake)
+{
+    struct rig rig = rig_open(false, 0);
+    weft_actor_stats first, then;
+    weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 0), *other = rig_spawn(&rig, rig_echo, NULL, 0);
+    cr_assert_eq(rig_call(&rig, addr, 0), WEFT_OK);
+    do { /* until it sleeps */
+        cr_assert_eq(rig_call(&rig, other, 0), WEFT_OK);
+        weft_addr_stats(addr, &first);
+    } while (first.parks == 0 && first.spins < 1000);
+    cr_assert_eq(weft_join(addr, weft_rt_after(rig.rt, 50 * WEFT_MS), NULL), WEFT_TIMED_OUT);
+    weft_addr_stats(addr, &first);
+    cr_assert_eq(weft_join(addr, weft_rt_after(rig.rt, 50 * WEFT_MS), NULL), WEFT_TIMED_OUT);
+    weft_addr_stats(addr, &then);
+    cr_assert_eq(first.parks, then.parks);
+    weft_addr_put(addr);
+    weft_addr_put(other);
+    rig_close(&rig);
+}
+
+static weft_verdict report_mask(weft_self *self, void *data, weft_msg *msg)
+{
+    if (msg->kind == &NOTE) pthread_sigmask(SIG_SETMASK, NULL, data);
+    return rig_echo(self, NULL, msg);
+}
+
+Test(life, an_actors_thread_blocks_the_applications_signals)
+{
+    struct rig rig = rig_open(false, 0);
+    sigset_t mask;
+    weft_addr *addr = rig_spawn(&rig, report_mask, &mask, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    cr_assert_eq(rig_call(&rig, addr, 0), WEFT_OK);
+    cr_assert_eq(sigismember(&mask, SIGTERM), 1);
+    cr_assert_eq(sigismember(&mask, SIGCHLD), 1);
+    cr_assert_eq(sigismember(&mask, SIGSEGV), 0);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}

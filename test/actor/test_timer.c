@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_timer.c - timers of an actor, mostly in virtual time.
+ * Called by: the test runner. */
+#include "rig.h"
+
+#define TIMERS 200
+
+struct clock {
+    weft_timer timers[TIMERS];
+    weft_ns fired_at[TIMERS];
+    unsigned fired, order[TIMERS * 2];
+    uint32_t missed;
+    unsigned stop_at;
+    weft_ns first, every;
+    weft_ns at[TIMERS];
+    unsigned count;
+    bool rearm_now;
+};
+
+static void on_tick(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct rig_actor *actor = state;
+    struct clock *clock = actor->data;
+    unsigned i = (unsigned)(timer - clock->timers);
+    clock->fired_at[i] = weft_now(self);
+    if (clock->fired < TIMERS * 2) clock->order[clock->fired] = i;
+    __atomic_fetch_add(&clock->fired, 1, __ATOMIC_RELAXED); /* a test may look at it meanwhile */
+    clock->missed = missed;
+    if (clock->fired == clock->stop_at) weft_timer_stop(self, timer);
+    if (clock->rearm_now && clock->fired < clock->stop_at)
+        cr_assert_eq(weft_timer_set(self, timer, 0, 0, on_tick), WEFT_OK);
+}
+
+static weft_err set_one(weft_self *self, void *data)
+{
+    struct clock *clock = data;
+    clock->first = weft_now(self) + 10 * WEFT_MS;
+    weft_err err = weft_timer_set(self, &clock->timers[0], clock->first, clock->every, on_tick);
+    cr_assert_eq(clock->fired, 0, "never inside the call");
+    return err;
+}
+
+static weft_addr *start(struct rig *rig, struct clock *clock, weft_err (*init)(weft_self *, void *))
+{
+    return rig_spawn_init(rig, rig_echo, init, clock, 0);
+}
+
+static void run_for(struct rig *rig, weft_ns span)
+{
+    wf_sim_run_until(rig->sim, wf_sim_now(rig->sim) + span);
+}
+
+Test(timer, a_one_shot_fires_once_at_its_time)
+{
+    struct rig rig = rig_open(true, 1);
+    struct clock clock = {0};
+    weft_addr *addr = start(&rig, &clock, set_one);
+    run_for(&rig, 10 * WEFT_MS - 1);
+    cr_assert_eq(clock.fired, 0);
+    run_for(&rig, WEFT_SEC);
+    cr_assert_eq(clock.fired, 1);
+    cr_assert_eq(clock.fired_at[0], clock.first);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(timer, a_periodic_one_fires_at_each_multiple)
+{
+    struct rig rig = rig_open(true, 1);
+    struct clock clock = {.every = 5 * WEFT_MS};
+    weft_addr *addr = start(&rig, &clock, set_one);
+    run_for(&rig, 30 * WEFT_MS); /* at 10, 15, 20, 25, 30 */
+    cr_assert_eq(clock.fired, 5);
+    cr_assert_eq(clock.missed, 0);
+    cr_assert_eq(clock.fired_at[0], clock.first + 20 * WEFT_MS);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(timer, a_stopped_one_does_not_fire_any_more)
+{
+    struct rig rig = rig_open(true, 1);
+    struct clock clock = {.every = WEFT_MS, .stop_at = 3};
+    weft_addr *addr = start(&rig, &clock, set_one);
+    run_for(&rig, WEFT_SEC);
+    cr_assert_eq(clock.fired, 3);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+/* Arms all, then moves the last in front, then stops every third. */
+static weft_err set_many(weft_self *self, void *data)
+{
+    struct clock *clock = data;
+    weft_ns now = weft_now(self);
+    for (unsigned i = 0; i < TIMERS; i++) {
+        clock->at[i] = now + 1 + (i * 7919 % 50) * WEFT_MS;
+        cr_assert_eq(weft_timer_set(self, &clock->timers[i], clock->at[i], 0, on_tick), WEFT_OK);
+    }
+    clock->at[TIMERS - 1] = now + 1;
+    cr_assert_eq(weft_timer_set(self, &clock->timers[TIMERS - 1], now + 1, 0, on_tick), WEFT_OK);
+    for (unsigned i = 0; i < TIMERS; i += 3) {
+        weft_timer_stop(self, &clock->timers[i]);
+        weft_timer_stop(self, &clock->timers[i]); /* idempotent */
+    }
+    return WEFT_OK;
+}
+
+Test(timer, many_fire_in_the_order_of_their_times_and_then_of_arming)
+{
+    struct rig rig = rig_open(true, 1);
+    struct clock clock = {0};
+    weft_addr *addr = start(&rig, &clock, set_many);
+    run_for(&rig, WEFT_SEC);
+    cr_assert_eq(clock.fired, TIMERS - (TIMERS + 2) / 3);
+    for (unsigned i = 1; i < clock.fired; i++) {
+        unsigned a = clock.order[i - 1], b = clock.order[i];
+        cr_assert(clock.at[a] < clock.at[b] || (clock.at[a] == clock.at[b] && a < b));
+        cr_assert_eq(clock.fired_at[b], clock.at[b]);
+        cr_assert_neq(b % 3, 0);
+    }
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+static weft_err set_past(weft_self *self, void *data)
+{
+    struct clock *clock = data;
+    clock->rearm_now = true;
+    clock->stop_at = 5;
+    return weft_timer_set(self, &clock->timers[0], 0, 0, on_tick);
+}
+
+BOTH(timer, one_that_rearms_itself_for_the_past_does_not_starve_the_mailbox)
+{
+    struct clock clock = {0};
+    weft_addr *addr = start(rig, &clock, set_past);
+    for (unsigned i = 0; i < 10; i++) cr_assert_eq(rig_call(rig, addr, i), WEFT_OK);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    cr_assert(clock.fired >= 1 && clock.fired <= 5);
+    weft_addr_put(addr);
+}
+
+static weft_err set_too_many(weft_self *self, void *data)
+{
+    weft_timer *timers = data;
+    weft_timer one = {0};
+    for (unsigned i = 0; i < WEFT_TIMERS_MAX; i++)
+        cr_assert_eq(weft_timer_set(self, &timers[i], WEFT_NEVER - i, 0, on_tick), WEFT_OK);
+    cr_assert_eq(weft_timer_set(self, &one, 1, 0, on_tick), WEFT_LIMIT);
+    cr_assert_eq(weft_timer_set(self, &timers[0], WEFT_NEVER, 0, on_tick), WEFT_OK);
+    cr_assert_eq(weft_timer_set(self, &timers[0], WEFT_NEVER, 0, NULL), WEFT_INVALID);
+    return WEFT_OK;
+}
+
+Test(timer, the_bound_is_an_answer)
+{
+    struct rig rig = rig_open(true, 1);
+    weft_timer *timers = calloc(WEFT_TIMERS_MAX, sizeof *timers);
+    weft_addr *addr = rig_spawn_init(&rig, rig_echo, set_too_many, timers, 0);
+    weft_addr_put(addr);
+    rig_close(&rig);
+    free(timers);
+}
+
+/* Blocks its own turn past several periods: what SKIP is about. */
+static weft_verdict dawdle(weft_self *self, void *data, weft_msg *msg)
+{
+    struct clock *clock = data;
+    if (msg->kind == &NOTE)
+        while (weft_now(self) < clock->first + 6 * WEFT_MS) {
+        }
+    return rig_echo(self, NULL, msg);
+}
+
+Test(timer, missed_ticks_are_skipped_and_counted)
+{
+    struct rig rig = rig_open(false, 0);
+    struct clock clock = {.every = 2 * WEFT_MS, .stop_at = 1};
+    weft_addr *addr = rig_spawn_init(&rig, dawdle, set_one, &clock, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    while (__atomic_load_n(&clock.fired, __ATOMIC_RELAXED) == 0) cr_assert_eq(rig_call(&rig, addr, 0), WEFT_OK);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
+    cr_assert_eq(clock.fired, 1);
+    cr_assert_geq(clock.missed, 3);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(timer, on_the_machine_it_is_never_early)
+{
+    struct rig rig = rig_open(false, 0);
+    struct clock clock = {.every = WEFT_MS, .stop_at = 5};
+    weft_addr *addr = start(&rig, &clock, set_one);
+    weft_actor_stats stats;
+    do {
+        cr_assert_eq(weft_join(addr, weft_rt_after(rig.rt, WEFT_MS), NULL), WEFT_TIMED_OUT);
+        weft_addr_stats(addr, &stats);
+    } while (stats.timer_ticks < 5);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
+    cr_assert(clock.fired_at[0] >= clock.first + 4 * WEFT_MS);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
