@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * evidence.c - reads the bytes that a node left behind, below the store's own logic.
+ * Called by: judge.c, the tests. May touch: the key-value engine, the dump's file.
+ * Never: repairs; writes, except to lose an entry on request. */
+#include "evidence.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/entry.h>
+
+#include "cluster.h"
+#include "kit.h"
+#include "proc.h"
+#include "store.h"
+
+struct evidence {
+    wf_kv *kv; /* or: */
+    FILE *dump;
+};
+
+static char *store_path(const char *dir, uint32_t index)
+{
+    char leaf[40];
+    snprintf(leaf, sizeof leaf, "node%u/store", index);
+    return proc_path(dir, leaf);
+}
+
+static weft_err kv_open(const char *dir, uint32_t index, bool read_only, wf_kv **out)
+{
+    wf_kv_rocksdb_options options = {.read_only = read_only};
+    char *path = store_path(dir, index);
+    weft_err err = wf_kv_rocksdb_open(path, &options, out);
+    free(path);
+    return err;
+}
+
+weft_err evidence_open(const char *dir, uint32_t index, bool memory_store, struct evidence **out)
+{
+    weft_err err = WEFT_OK;
+    struct evidence *ev = kit_alloc(1, sizeof *ev);
+    if (memory_store) {
+        char *path = cluster_dump_path(dir, index);
+        ev->dump = fopen(path, "re");
+        if (ev->dump == NULL) err = WEFT_NOT_FOUND;
+        free(path);
+    } else {
+        err = kv_open(dir, index, true, &ev->kv);
+    }
+    if (err == WEFT_OK) *out = ev;
+    else free(ev);
+    return err;
+}
+
+void evidence_close(struct evidence *ev)
+{
+    if (ev == NULL) return;
+    wf_kv_close(ev->kv);
+    if (ev->dump != NULL) fclose(ev->dump);
+    free(ev);
+}
+
+/* The next record of a dump. END; CORRUPT when it is cut. */
+static weft_err record_next(FILE *dump, uint8_t *room, uint32_t *len)
+{
+    size_t got = fread(len, 1, sizeof *len, dump);
+    if (got == 0) return ferror(dump) ? WEFT_IO : WEFT_END;
+    if (got != sizeof *len || *len > WEFT_ENTRY_BYTES_MAX) return WEFT_CORRUPT;
+    return fread(room, 1, *len, dump) == *len ? WEFT_OK : WEFT_CORRUPT;
+}
+
+weft_err evidence_each(struct evidence *ev,
+                       weft_err (*fn)(void *arg, const weft_id *key, const uint8_t *bytes,
+                                      size_t len),
+                       void *arg)
+{
+    weft_err err = WEFT_OK;
+    if (ev->dump != NULL) {
+        uint8_t *room = kit_alloc(WEFT_ENTRY_BYTES_MAX, 1);
+        uint32_t len;
+        rewind(ev->dump);
+        while (err == WEFT_OK && (err = record_next(ev->dump, room, &len)) == WEFT_OK)
+            err = fn(arg, NULL, room, len);
+        free(room);
+        return err == WEFT_END ? WEFT_OK : err;
+    }
+    wf_kv_iter *it;
+    err = wf_kv_iter_create(ev->kv, NULL, WF_CF_ENTRY, NULL, 0, &it);
+    if (err != WEFT_OK) return err;
+    for (wf_kv_iter_first(it); err == WEFT_OK && wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
+        size_t key_len, len;
+        const uint8_t *key = wf_kv_iter_key(it, &key_len);
+        const uint8_t *bytes = wf_kv_iter_value(it, &len);
+        weft_id id;
+        if (key_len != sizeof id.bytes) {
+            err = WEFT_CORRUPT;
+            break;
+        }
+        memcpy(id.bytes, key, key_len);
+        err = fn(arg, &id, bytes, len);
+    }
+    if (err == WEFT_OK) err = wf_kv_iter_err(it);
+    wf_kv_iter_destroy(it);
+    return err;
+}
+
+weft_err evidence_tips(struct evidence *ev, weft_err (*fn)(void *arg, const weft_id *tip),
+                       void *arg)
+{
+    if (ev->kv == NULL) return WEFT_UNSUPPORTED;
+    wf_kv_iter *it;
+    weft_err err = wf_kv_iter_create(ev->kv, NULL, WF_CF_TIP, NULL, 0, &it);
+    if (err != WEFT_OK) return err;
+    for (wf_kv_iter_first(it); err == WEFT_OK && wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
+        size_t len;
+        const uint8_t *key = wf_kv_iter_key(it, &len);
+        weft_id id;
+        /* Tree number, length of the store's name (0: the tree's own tips), id. */
+        if (len != 8 + 1 + sizeof id.bytes || key[8] != 0) continue;
+        memcpy(id.bytes, key + 9, sizeof id.bytes);
+        err = fn(arg, &id);
+    }
+    if (err == WEFT_OK) err = wf_kv_iter_err(it);
+    wf_kv_iter_destroy(it);
+    return err;
+}
+
+weft_err evidence_check(struct evidence *ev, uint64_t *out_faults)
+{
+    if (ev->kv == NULL) return WEFT_UNSUPPORTED;
+    weft_rt *rt = NULL;
+    wf_store *store = NULL;
+    wf_check_report report;
+    weft_err err = weft_rt_create(&rt);
+    if (err != WEFT_OK) return err;
+    err = wf_store_open(ev->kv, rt, &store);
+    if (err == WEFT_OK) {
+        ev->kv = NULL; /* the store's now, and closed with it */
+        err = wf_store_check(store, false, &report);
+        if (err == WEFT_OK)
+            *out_faults = report.bad_bytes + report.bad_ids + report.missing_parents +
+                          report.bad_tips + report.bad_indexes;
+        wf_store_close(store);
+    }
+    weft_rt_stop(rt, WEFT_NEVER);
+    weft_rt_destroy(rt);
+    return err;
+}
+
+static weft_err dump_lose(const char *path, const weft_id *id)
+{
+    char *copy = kit_alloc(strlen(path) + 5, 1);
+    snprintf(copy, strlen(path) + 5, "%s.new", path);
+    FILE *in = fopen(path, "re"), *to = fopen(copy, "we");
+    uint8_t *room = kit_alloc(WEFT_ENTRY_BYTES_MAX, 1);
+    weft_entry entry;
+    uint32_t len;
+    weft_err err = in == NULL || to == NULL ? WEFT_IO : WEFT_OK;
+    bool lost = false;
+    while (err == WEFT_OK && (err = record_next(in, room, &len)) == WEFT_OK) {
+        err = weft_entry_decode(room, len, &entry);
+        if (err == WEFT_OK && weft_id_equal(&entry.id, id)) {
+            lost = true;
+            continue;
+        }
+        if (err == WEFT_OK &&
+            (fwrite(&len, sizeof len, 1, to) != 1 || fwrite(room, len, 1, to) != 1))
+            err = WEFT_IO;
+    }
+    if (err == WEFT_END) err = lost ? WEFT_OK : WEFT_NOT_FOUND;
+    if (in != NULL) fclose(in);
+    if (to != NULL && fclose(to) != 0 && err == WEFT_OK) err = WEFT_IO;
+    if (err == WEFT_OK && rename(copy, path) != 0) err = WEFT_IO;
+    free(room);
+    free(copy);
+    return err;
+}
+
+weft_err evidence_lose(const char *dir, uint32_t index, bool memory_store, const weft_id *id)
+{
+    if (memory_store) {
+        char *path = cluster_dump_path(dir, index);
+        weft_err err = dump_lose(path, id);
+        free(path);
+        return err;
+    }
+    wf_kv *kv = NULL;
+    wf_batch *batch = NULL;
+    wf_value value;
+    weft_err err = kv_open(dir, index, false, &kv);
+    if (err != WEFT_OK) return err;
+    err = wf_kv_get(kv, NULL, WF_CF_ENTRY, id->bytes, sizeof id->bytes, &value);
+    if (err == WEFT_OK) {
+        wf_value_release(kv, &value);
+        err = wf_batch_create(&batch);
+    }
+    if (err == WEFT_OK) {
+        wf_batch_delete(batch, WF_CF_ENTRY, id->bytes, sizeof id->bytes);
+        err = wf_kv_write(kv, batch, true);
+    }
+    wf_batch_destroy(batch);
+    wf_kv_close(kv);
+    return err;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * evidence.h - the bytes that a node left behind: its store on disk, or what a node in
+ * memory wrote down before it ended. */
+#ifndef STRESS_EVIDENCE_H
+#define STRESS_EVIDENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/id.h>
+
+struct evidence; /* opaque */
+
+/* Opens what node `index` left in `dir`. OK, or why not (CORRUPT, NOT_STORE, IO ...). */
+weft_err evidence_open(const char *dir, uint32_t index, bool memory_store, struct evidence **out);
+void evidence_close(struct evidence *ev); /* NULL is fine */
+/* Calls fn for every stored entry. `key` is the id under which it is stored; NULL where
+ * entries are stored without one. Bytes are valid during the call. */
+weft_err evidence_each(struct evidence *ev,
+                       weft_err (*fn)(void *arg, const weft_id *key, const uint8_t *bytes,
+                                      size_t len),
+                       void *arg);
+/* Calls fn for every tip of the tree that the store's index names. UNSUPPORTED: there
+ * is no index. */
+weft_err evidence_tips(struct evidence *ev, weft_err (*fn)(void *arg, const weft_id *tip),
+                       void *arg);
+/* Has the store check its own indexes; how many disagree. UNSUPPORTED: there are none. */
+weft_err evidence_check(struct evidence *ev, uint64_t *out_faults);
+/* Deletes the bytes of one entry, as a broken store would: the indexes still name it. */
+weft_err evidence_lose(const char *dir, uint32_t index, bool memory_store, const weft_id *id);
+
+#endif

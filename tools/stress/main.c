@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * main.c - weft-stress: reads the command line, runs, reports, cleans up.
+ * Called by: people, CI, itself (--node: one node as a process of its own).
+ * May touch: standard streams, the JSON file. Never: leaves a child behind. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "node.h"
+#include "proc.h"
+#include "run.h"
+
+/* A node dies with its parent, however that ends. */
+static int node_main(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == 1) return EXIT_HARNESS;
+    return node_run(3, NULL);
+}
+
+static void speak(struct run *r)
+{
+    const struct options *o = r->options;
+    bool json_out = o->json != NULL && strcmp(o->json, "-") == 0;
+    if (!o->quiet && r->code != EXIT_USAGE) {
+        report_table(r, json_out ? stderr : stdout);
+        fflush(stdout);
+    } else if (r->code != EXIT_PASS) {
+        kit_say("%s", r->why);
+    }
+    if (o->json == NULL || r->code == EXIT_USAGE) return;
+    if (report_json(r, o->json) != 0) {
+        kit_say("%s: %s", o->json, strerror(errno));
+        if (r->code == EXIT_PASS) r->code = EXIT_HARNESS;
+    }
+}
+
+/* The nodes' bytes are the evidence of a failure; a pass or an interruption leaves none. */
+static void clean(struct run *r)
+{
+    bool keep = r->code != EXIT_PASS && r->code != EXIT_INT && r->code != EXIT_TERM &&
+                r->cluster.members != NULL;
+    bool threads = cluster_abandon(&r->cluster);
+    if (r->dir != NULL && keep) kit_say("the stores, logs and the ledger are kept in %s", r->dir);
+    else if (r->dir != NULL) proc_dir_remove(r->dir);
+    int code = r->code;
+    free(r->dir);
+    dag_free(&r->dag);
+    plan_free(&r->plan);
+    free(r);
+    fflush(NULL);
+    if (threads) _exit(code); /* nodes in memory still run on threads of this process */
+}
+
+int main(int argc, char *argv[])
+{
+    kit_program = "weft-stress";
+    if (argc == 2 && strcmp(argv[1], "--node") == 0) return node_main();
+    struct options options;
+    char why[300];
+    if (!options_read(argc, argv, &options, why, sizeof why)) {
+        kit_say("%s", why);
+        return EXIT_USAGE;
+    }
+    if (options.help) {
+        fputs(options_help, stdout);
+        return EXIT_PASS;
+    }
+    if (options.version) {
+        printf("weft-stress %s\n", weft_version());
+        return EXIT_PASS;
+    }
+    kit_signals_catch();
+    if (!options.seed_given && getrandom(&options.seed, sizeof options.seed, 0) > 0)
+        options.seed &= INT64_MAX; /* JSON integers are signed */
+    struct run *r = kit_alloc(1, sizeof *r);
+    r->options = &options;
+    r->dir = proc_dir_make(options.dir, "weft-stress");
+    if (r->dir == NULL) {
+        r->code = EXIT_HARNESS;
+        snprintf(r->why, sizeof r->why, "no working directory: %s", strerror(errno));
+    } else {
+        run_all(r);
+    }
+    speak(r);
+    int code = r->code;
+    clean(r);
+    return code;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * options.c - reads the command line of weft-stress and refuses what makes no sense.
+ * Called by: main.c. May touch: nothing else.
+ * Never: files; starts anything; prints. */
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kit.h"
+
+const char *const options_transport_names[2] = {"tcp", "mem"};
+const char *const options_store_names[2] = {"rocksdb", "memory"};
+
+const char *const options_help =
+    "usage: weft-stress [options]\n"
+    "Runs several whole weft nodes, lets one import a history and the others fetch it over the\n"
+    "wire, lets all of them commit, kills some of them, and then reads every store from the disk\n"
+    "and checks that nothing is lost, forged, sent twice or torn.\n"
+    "\n"
+    "history\n"
+    "  --dag FILE             a table of entries (see test/data/redis.dag)\n"
+    "  --git DIR              the history of HEAD in a local git repository\n"
+    "nodes\n"
+    "  --nodes N              2 to 32 (default 3)\n"
+    "  --topology T           chain, ring, star or mesh (default chain)\n"
+    "  --transport T          tcp: a process for each node; mem: all in one (default tcp)\n"
+    "  --store S              rocksdb or memory (default rocksdb)\n"
+    "load\n"
+    "  --live SECONDS         all nodes commit for so long (default 0)\n"
+    "  --rate N               commits per second and node while live (default 50)\n"
+    "  --kill9 N              kill nodes N times with SIGKILL and restart them on the same port\n"
+    "                         and store; needs tcp and rocksdb\n"
+    "  --seed N               equal seeds draw equal histories, keys and kills\n"
+    "  --sabotage lose        delete one acknowledged entry before the verification, which must\n"
+    "                         then fail\n"
+    "output\n"
+    "  --json FILE|-          write the result as JSON, schema weft.stress/1 (- puts the table\n"
+    "                         on standard error)\n"
+    "  --dir DIR              work in a new directory below DIR (default $TMPDIR or /tmp);\n"
+    "                         removed after a pass, kept and named after a failure\n"
+    "  --timeout SECONDS      give up after so long (default 600)\n"
+    "  --quiet                no table and no progress\n"
+    "  --no-progress          no progress\n"
+    "  --help, --version\n"
+    "\n"
+    "exit codes: 0 pass, 1 harness error or nothing was tested, 2 usage, 3 not found,\n"
+    "4 a peer is unreachable or a deadline passed, 5 an invariant is broken, 6 refused,\n"
+    "7 store corrupt, 8 version not supported, 130 and 143 interrupted\n";
+
+enum {
+    OPT_DAG = 256,
+    OPT_GIT,
+    OPT_NODES,
+    OPT_TOPOLOGY,
+    OPT_TRANSPORT,
+    OPT_STORE,
+    OPT_LIVE,
+    OPT_RATE,
+    OPT_KILL9,
+    OPT_SEED,
+    OPT_SABOTAGE,
+    OPT_JSON,
+    OPT_DIR,
+    OPT_TIMEOUT,
+    OPT_QUIET,
+    OPT_NO_PROGRESS,
+    OPT_HELP,
+    OPT_VERSION
+};
+
+static const struct option table[] = {
+    {"dag", required_argument, NULL, OPT_DAG},
+    {"git", required_argument, NULL, OPT_GIT},
+    {"nodes", required_argument, NULL, OPT_NODES},
+    {"topology", required_argument, NULL, OPT_TOPOLOGY},
+    {"transport", required_argument, NULL, OPT_TRANSPORT},
+    {"store", required_argument, NULL, OPT_STORE},
+    {"live", required_argument, NULL, OPT_LIVE},
+    {"rate", required_argument, NULL, OPT_RATE},
+    {"kill9", required_argument, NULL, OPT_KILL9},
+    {"seed", required_argument, NULL, OPT_SEED},
+    {"sabotage", required_argument, NULL, OPT_SABOTAGE},
+    {"json", required_argument, NULL, OPT_JSON},
+    {"dir", required_argument, NULL, OPT_DIR},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"quiet", no_argument, NULL, OPT_QUIET},
+    {"no-progress", no_argument, NULL, OPT_NO_PROGRESS},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+struct why {
+    char *text;
+    size_t len;
+};
+
+static bool number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *out,
+                   struct why *why)
+{
+    uint64_t value = 0;
+    bool good = *text != '\0' && strlen(text) <= 20;
+    for (const char *c = text; good && *c != '\0'; c++) {
+        uint64_t add = (uint64_t)(*c - '0');
+        good = *c >= '0' && *c <= '9' && value <= (UINT64_MAX - add) / 10;
+        value = value * 10 + add;
+    }
+    if (good && value >= min && value <= max) {
+        *out = value;
+        return true;
+    }
+    snprintf(why->text, why->len, "--%s takes a number from %llu to %llu, not \"%s\"", name,
+             (unsigned long long)min, (unsigned long long)max, text);
+    return false;
+}
+
+static bool choice(const char *name, const char *text, const char *const *names, int count,
+                   int *out, struct why *why)
+{
+    char all[128] = "";
+    for (int i = 0; i < count; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *out = i;
+            return true;
+        }
+        strncat(all, i == 0 ? "" : i == count - 1 ? " or " : ", ", sizeof all - strlen(all) - 1);
+        strncat(all, names[i], sizeof all - strlen(all) - 1);
+    }
+    snprintf(why->text, why->len, "--%s is %s, not \"%s\"", name, all, text);
+    return false;
+}
+
+static bool take(int opt, const char *name, char *text, struct options *o, struct why *why)
+{
+    static const char *const sabotages[] = {"lose"};
+    uint64_t n = 0;
+    int which = 0;
+    bool good = true;
+    switch (opt) {
+    case OPT_DAG: o->dag = text; break;
+    case OPT_GIT: o->git = text; break;
+    case OPT_NODES:
+        good = number(name, text, 2, PLAN_NODES_MAX, &n, why);
+        o->nodes = (uint32_t)n;
+        break;
+    case OPT_TOPOLOGY:
+        good = choice(name, text, plan_topology_names, TOPOLOGY_COUNT, &which, why);
+        o->topology = (enum topology)which;
+        break;
+    case OPT_TRANSPORT:
+        good = choice(name, text, options_transport_names, 2, &which, why);
+        o->transport = (enum transport)which;
+        break;
+    case OPT_STORE:
+        good = choice(name, text, options_store_names, 2, &which, why);
+        o->store = (enum store)which;
+        break;
+    case OPT_LIVE:
+        good = number(name, text, 0, 86400, &n, why);
+        o->live_seconds = (uint32_t)n;
+        break;
+    case OPT_RATE:
+        good = number(name, text, 1, 100000, &n, why);
+        o->rate = (uint32_t)n;
+        break;
+    case OPT_KILL9:
+        good = number(name, text, 0, PLAN_KILLS_MAX, &n, why);
+        o->kills = (uint32_t)n;
+        break;
+    case OPT_SEED:
+        good = number(name, text, 0, INT64_MAX, &o->seed, why); /* JSON integers are signed */
+        o->seed_given = true;
+        break;
+    case OPT_SABOTAGE:
+        good = choice(name, text, sabotages, 1, &which, why);
+        o->sabotage_lose = true;
+        break;
+    case OPT_JSON: o->json = text; break;
+    case OPT_DIR: o->dir = text; break;
+    case OPT_TIMEOUT:
+        good = number(name, text, 1, 604800, &n, why);
+        o->timeout_seconds = (uint32_t)n;
+        break;
+    case OPT_QUIET: o->quiet = true; break;
+    case OPT_NO_PROGRESS: o->no_progress = true; break;
+    case OPT_HELP: o->help = true; break;
+    default: o->version = true; break;
+    }
+    return good;
+}
+
+static bool sense(const struct options *o, struct why *why)
+{
+    const char *text = NULL;
+    if (o->dag != NULL && o->git != NULL) text = "--dag and --git exclude each other";
+    else if (o->dag == NULL && o->git == NULL && o->live_seconds == 0)
+        text = "give a history (--dag FILE or --git DIR) or --live SECONDS (see --help)";
+    else if (o->kills > 0 && o->transport != TRANSPORT_TCP)
+        text = "--kill9 needs --transport tcp, where every node is a process of its own";
+    else if (o->kills > 0 && o->store != STORE_ROCKSDB)
+        text = "--kill9 needs --store rocksdb, because memory does not survive a kill";
+    else if ((o->dag != NULL && *o->dag == '\0') || (o->git != NULL && *o->git == '\0') ||
+             (o->json != NULL && *o->json == '\0') || (o->dir != NULL && *o->dir == '\0'))
+        text = "a path is empty";
+    if (text != NULL) snprintf(why->text, why->len, "%s", text);
+    return text == NULL;
+}
+
+bool options_read(int argc, char *const argv[], struct options *out, char *why_text, size_t why_len)
+{
+    struct why why = {why_text, why_len};
+    struct options o = {.nodes = 3, .rate = 50, .timeout_seconds = 600};
+    optind = 0; /* tests read several command lines */
+    opterr = 0;
+    for (;;) {
+        int index = -1, before = optind == 0 ? 1 : optind;
+        int opt = getopt_long(argc, argv, ":", table, &index);
+        if (opt == -1) break;
+        if (opt == ':') {
+            snprintf(why.text, why.len, "%s needs a value (see --help)", argv[optind - 1]);
+            return false;
+        }
+        if (opt == '?') {
+            snprintf(why.text, why.len, "unknown option \"%s\" (see --help)", argv[before]);
+            return false;
+        }
+        if (!take(opt, table[index].name, optarg, &o, &why)) return false;
+        if (o.help || o.version) break;
+    }
+    if (optind < argc && !o.help && !o.version) {
+        snprintf(why.text, why.len, "unexpected argument \"%s\" (see --help)", argv[optind]);
+        return false;
+    }
+    if (!o.help && !o.version && !sense(&o, &why)) return false;
+    *out = o;
+    return true;
+}
