@@ -21,7 +21,7 @@ try() { # NAME COMMAND...
     fi
 }
 
-try install env DESTDIR="$tmp/root" "$meson" install --no-rebuild -C "$build"
+try install env DESTDIR="$tmp/root" "$meson" install --no-rebuild --tags devel -C "$build"
 pc=$(find "$tmp/root" -name weft.pc)
 lib=$(find "$tmp/root" -name libweft.a)
 header=$(find "$tmp/root" -path '*/weft/err.h')
@@ -53,7 +53,8 @@ cp "$program" "$tmp/main.cpp"
     printf 'int main(void) { return 0; }\n' >"$tmp/empty.c"
     if "$@" -static -o "$tmp/empty" "$tmp/empty.c" $(pkg-config --static --libs rocksdb libsodium) -lsnappy -llz4 \
         -lzstd -lbz2 -lz -lstdc++ -lm >"$tmp/log" 2>&1; then
-        try "C, -static" "$@" -static -o "$tmp/four" "$tmp/main.c" $(pc_ --cflags --static --libs)
+        # -u: the whole engine must come in, also while this small program does not open a store.
+        try "C, -static" "$@" -static -Wl,-u,rocksdb_open -o "$tmp/four" "$tmp/main.c" $(pc_ --cflags --static --libs)
         try "C, -static: it runs" "$tmp/four"
     else
         say "C, -static" "left out: a library here has no archive"

@@ -32,7 +32,7 @@ for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
 with tempfile.TemporaryDirectory() as folder:
     stage, work = os.path.join(folder, "root"), os.path.join(folder, "work")
     os.mkdir(work)
-    subprocess.run([meson, "install", "--no-rebuild", "-C", build], env=dict(os.environ, DESTDIR=stage),
+    subprocess.run([meson, "install", "--no-rebuild", "--tags", "devel", "-C", build], env=dict(os.environ, DESTDIR=stage),
                    stdout=subprocess.DEVNULL, check=True)
     pc = [os.path.join(d, f) for d, _, fs in os.walk(stage) for f in fs if f == "weft.pc"][0]
     with open(pc, encoding="utf-8") as file:
