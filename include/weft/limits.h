@@ -74,9 +74,12 @@
 #define WEFT_PENDING_PEER_ENTRIES 1024u
 #define WEFT_PENDING_NODE_BYTES (64u << 20)
 #define WEFT_HOLDERS_MAX 4096u                  /* known ids kept per (peer, tree)   */
+#define WEFT_PAIRS_MAX 65536u                   /* (peer, tree) pairs in the queue   */
+#define WEFT_PUSH_FRAMES_MAX 2u                 /* live frames of a pair at transport */
 #define WEFT_WALK_STEPS_MAX 65536u              /* index reads of one planning walk
                                                  * before it yields to the next job  */
 #define WEFT_DIFF_ENTRIES_MAX (1u << 18)        /* entries that one difference walk may find */
+#define WEFT_DIFFS_MAX 16u                      /* such walks kept at the same time  */
 #define WEFT_JOB_FRAMES_MAX 4u                  /* frames of one job waiting at the transport */
 #define WEFT_DOORBELL_ENTRIES 64u               /* carried by one STORED             */
 #define WEFT_DOORBELL_BYTES (256u << 10)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * held.h - what of the closure of some entries lies above a place in the order: the
+ * entries that a peer holds beyond the point where its transfer was interrupted.
+ * Called by: the reader's jobs. May touch: the store, reading. Never: recurses. */
+#ifndef WF_HELD_H
+#define WF_HELD_H
+
+#include "store.h"
+
+typedef struct wf_held wf_held;
+
+/* The closure of the `count` stored entries at `tips`, as far as it is above
+ * (gen, id). `key`: any 16 bytes that peers cannot know. NO_MEMORY. */
+weft_err wf_held_create(wf_store *store, uint64_t gen, const weft_id *id, const weft_id *tips,
+                        uint32_t count, const uint8_t key[16], wf_held **out);
+void wf_held_destroy(wf_held *held); /* NULL is fine */
+/* OK: finished; AGAIN: not yet; LIMIT: more than WEFT_DIFF_ENTRIES_MAX; IO ... */
+weft_err wf_held_step(wf_held *held, uint32_t budget);
+bool wf_held_has(const wf_held *held, const weft_id *id); /* after OK */
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * job_arrivals.c - sources that follow the arrival log: CURSOR and PUSH; and FETCH,
+ * which follows a list. Called by: job.c, job_order.c. May touch: the store, reading.
+ * Never: frames, transport. */
+#include <string.h>
+
+#include "job.h"
+#include "log.h"
+
+static bool came_from_peer(const struct wf_stream *s, const wf_arrival *a)
+{
+    const struct wf_job *job = s->job;
+    return job->skip_source && weft_key_equal(&a->source.peer, &job->peer) &&
+           memcmp(a->source.epoch, job->peer_epoch, sizeof job->peer_epoch) == 0;
+}
+
+weft_err wf_arrivals_next(weft_self *self, struct wf_stream *s)
+{
+    wf_store *store = s->reader->table->wf_store;
+    wf_arrival a;
+    (void)self;
+    if (s->arr == NULL) {
+        weft_err err = wf_arr_walk_create(store, s->info.t, s->arr_seq, &s->arr);
+        if (err != WEFT_OK) return err;
+    }
+    for (;;) {
+        weft_err err = wf_arr_walk_next(s->arr, &a);
+        if (err != WEFT_OK) return err; /* END: the newest there was when the slice began */
+        if (a.seq > s->arr_upto) return WEFT_END;
+        s->arr_seq = a.seq;
+        wf_mark mark = {.seq = a.seq};
+        memcpy(mark.epoch, s->info.epoch, sizeof mark.epoch);
+        memcpy(mark.id8, a.id.bytes, sizeof mark.id8);
+        if (!came_from_peer(s, &a)) {
+            s->item = a.id;
+            s->item_mark = mark;
+            return WEFT_OK;
+        }
+        s->covered = mark; /* it is there: what is passed over counts as held */
+        s->marked = true;
+        if (wf_stream_spent(s, 1)) return WEFT_AGAIN;
+    }
+}
+
+void wf_arrivals_slice_end(struct wf_stream *s)
+{
+    wf_arr_walk_destroy(s->arr);
+    s->arr = NULL;
+}
+
+weft_err wf_stream_init_arrivals(struct wf_stream *s)
+{
+    s->next = wf_arrivals_next;
+    s->slice_end = wf_arrivals_slice_end;
+    s->arr_seq = s->job->cursor.seq;
+    s->arr_upto = s->job->op == WF_JOB_PUSH ? UINT64_MAX : s->job->upto_seq;
+    s->job->reached = s->job->cursor;
+    return WEFT_OK;
+}
+
+/* -- FETCH -------------------------------------------------------------------------------- */
+
+static weft_err fetch_next(weft_self *self, struct wf_stream *s)
+{
+    (void)self;
+    while (s->fetch_at < s->job->wanted_count) {
+        wf_meta_brief meta;
+        const weft_id *id = &s->job->wanted[s->fetch_at++];
+        weft_err err = wf_store_meta_brief(s->reader->table->wf_store, id, &meta);
+        if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
+        if (err == WEFT_OK && meta.t == s->info.t) { /* another tree's is not theirs to see */
+            s->item = *id;
+            return WEFT_OK;
+        }
+        if (wf_stream_spent(s, 1)) return WEFT_AGAIN;
+    }
+    return WEFT_END;
+}
+
+static void fetch_slice_end(struct wf_stream *s)
+{
+    (void)s; /* nothing is open between slices */
+}
+
+weft_err wf_stream_init_fetch(struct wf_stream *s)
+{
+    s->next = fetch_next;
+    s->slice_end = fetch_slice_end;
+    s->flags = WF_ENTRIES_RAW;
+    return WEFT_OK;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * job_order.c - sources in (gen, id) order: CLOSURE, the first half of RESUME, and the
+ * order that IDS lists. Called by: job.c, job_ids.c. May touch: the store, reading.
+ * Never: frames, transport. */
+#include <string.h>
+
+#include "job.h"
+#include "log.h"
+
+/* -- The order itself --------------------------------------------------------------------- */
+
+static weft_err find_difference(struct wf_stream *s)
+{
+    struct wf_order *o = &s->order;
+    if (o->ready) return WEFT_OK;
+    uint64_t before = wf_diff_reads(o->diff);
+    weft_err err = wf_diff_step(o->diff, WF_SLICE_READS - s->reads);
+    uint64_t reads = wf_diff_reads(o->diff) - before;
+    (void)wf_stream_spent(s, reads < WF_SLICE_READS ? (uint32_t)reads : WF_SLICE_READS);
+    o->ready = err == WEFT_OK;
+    return err;
+}
+
+static weft_err walk_next(struct wf_stream *s, uint64_t *gen, weft_id *id)
+{
+    struct wf_order *o = &s->order;
+    wf_store *store = s->reader->table->wf_store;
+    if (o->walk == NULL) {
+        weft_err err = wf_gen_walk_create(store, s->info.t, o->gen, o->begun ? &o->id : NULL,
+                                          &o->walk);
+        if (err != WEFT_OK) return err;
+    }
+    for (;;) {
+        wf_meta_brief meta;
+        weft_err err = wf_gen_walk_next(o->walk, gen, id);
+        if (err != WEFT_OK) return err;
+        err = wf_store_meta_brief(store, id, &meta);
+        if (err != WEFT_OK)
+            return wf_fail(err == WEFT_NOT_FOUND ? WEFT_CORRUPT : err, "reader",
+                           "an entry of the order has no facts");
+        o->gen = *gen;
+        o->id = *id;
+        o->begun = true;
+        bool spent = wf_stream_spent(s, 1);
+        if (meta.seq <= o->upto) return WEFT_OK;
+        if (spent) return WEFT_AGAIN;
+    }
+}
+
+weft_err wf_order_next(struct wf_stream *s, uint64_t *gen, weft_id *id)
+{
+    struct wf_order *o = &s->order;
+    if (o->diff == NULL) return walk_next(s, gen, id);
+    weft_err err = find_difference(s);
+    if (err != WEFT_OK) return err;
+    if (o->at == wf_diff_count(o->diff)) return WEFT_END;
+    wf_diff_at(o->diff, o->at++, gen, id);
+    return WEFT_OK;
+}
+
+void wf_order_slice_end(struct wf_stream *s)
+{
+    wf_gen_walk_destroy(s->order.walk);
+    s->order.walk = NULL;
+}
+
+void wf_order_drop_diff(struct wf_stream *s)
+{
+    if (s->order.diff == NULL) return;
+    wf_diff_destroy(s->order.diff);
+    s->order.diff = NULL;
+    s->reader->diffs--;
+}
+
+void wf_order_mark(const struct wf_stream *s, uint64_t gen, const weft_id *id, wf_mark *out)
+{
+    memset(out, 0, sizeof *out);
+    memcpy(out->epoch, s->info.epoch, sizeof out->epoch);
+    out->seq = s->job->upto_seq;
+    memcpy(out->id8, s->job->upto_id8, sizeof out->id8);
+    out->partial = true;
+    out->gen = gen;
+    out->id = *id;
+}
+
+/* -- CLOSURE -------------------------------------------------------------------------------- */
+
+static weft_err closure_next(weft_self *self, struct wf_stream *s)
+{
+    uint64_t gen;
+    (void)self;
+    weft_err err = wf_order_next(s, &gen, &s->item);
+    if (err == WEFT_OK) wf_order_mark(s, gen, &s->item, &s->item_mark);
+    return err;
+}
+
+weft_err wf_stream_init_order(struct wf_stream *s)
+{
+    wf_store *store = s->reader->table->wf_store;
+    struct wf_plan_tips tips;
+    s->next = closure_next;
+    s->slice_end = wf_order_slice_end;
+    s->order.upto = s->job->upto_seq;
+    weft_err err = wf_plan_tips(store, s->info.t, &s->job->theirs, &tips);
+    /* A peer that holds nothing gets the whole order, however long, without a list. */
+    if (err != WEFT_OK || tips.count == 0) return err;
+    if (s->reader->diffs == WEFT_DIFFS_MAX) return WEFT_LIMIT;
+    err = wf_diff_create(store, s->info.t, s->job->upto_seq, tips.ids, tips.count, s->reader->key,
+                         &s->order.diff);
+    if (err == WEFT_OK) s->reader->diffs++;
+    return err;
+}
+
+/* -- RESUME --------------------------------------------------------------------------------- */
+
+/* The order goes on behind the cursor, as far as it was promised then (cursor.seq);
+ * what arrived after that follows from the arrival log. */
+static weft_err resume_next(weft_self *self, struct wf_stream *s)
+{
+    const wf_mark *cursor = &s->job->cursor;
+    uint64_t gen;
+    if (s->held != NULL && !s->held_ready) {
+        weft_err err = wf_held_step(s->held, WF_SLICE_READS);
+        if (err == WEFT_LIMIT) { /* they get some of their own back, which is no harm */
+            wf_held_destroy(s->held);
+            s->held = NULL;
+        } else if (err != WEFT_OK) {
+            return err;
+        }
+        s->held_ready = true;
+    }
+    for (;;) {
+        wf_mark mark = *cursor;
+        weft_err err = walk_next(s, &gen, &s->item);
+        if (err == WEFT_END) break;
+        if (err != WEFT_OK) return err;
+        mark.gen = gen;
+        mark.id = s->item;
+        s->item_mark = mark;
+        if (s->held == NULL || !wf_held_has(s->held, &s->item)) return WEFT_OK;
+        s->covered = mark; /* they hold it already */
+        s->marked = true;
+        if (s->reads > WF_SLICE_READS) return WEFT_AGAIN;
+    }
+    wf_order_slice_end(s);
+    s->covered = *cursor;
+    s->covered.partial = false;
+    s->covered.gen = 0;
+    memset(&s->covered.id, 0, sizeof s->covered.id);
+    s->marked = true;
+    s->next = wf_arrivals_next;
+    return wf_arrivals_next(self, s);
+}
+
+static void resume_slice_end(struct wf_stream *s)
+{
+    wf_order_slice_end(s);
+    wf_arrivals_slice_end(s);
+}
+
+weft_err wf_stream_init_resume(struct wf_stream *s)
+{
+    wf_store *store = s->reader->table->wf_store;
+    const wf_mark *cursor = &s->job->cursor;
+    struct wf_plan_tips tips;
+    if (!cursor->partial) return WEFT_INVALID;
+    s->next = resume_next;
+    s->slice_end = resume_slice_end;
+    s->order.upto = cursor->seq;
+    s->order.begun = true;
+    s->order.gen = cursor->gen;
+    s->order.id = cursor->id;
+    s->arr_seq = cursor->seq;
+    s->arr_upto = s->job->upto_seq;
+    s->job->reached = *cursor;
+    weft_err err = wf_plan_tips(store, s->info.t, &s->job->theirs, &tips);
+    if (err != WEFT_OK || tips.count == 0) return err;
+    return wf_held_create(store, cursor->gen, &cursor->id, tips.ids, tips.count, s->reader->key,
+                          &s->held);
+}
