@@ -14,7 +14,7 @@
 
 /* -- Its end ------------------------------------------------------------------------------ */
 
-static void stream_free(struct wf_stream *s)
+static void stream_free(struct wf_feed *s)
 {
     if (s->framing) wf_entries_abort(&s->frame);
     if (s->slice_end != NULL) s->slice_end(s);
@@ -25,7 +25,7 @@ static void stream_free(struct wf_stream *s)
     wf_free(s);
 }
 
-static void answer(struct wf_stream *s, weft_err err)
+static void answer(struct wf_feed *s, weft_err err)
 {
     struct wf_job *job = s->job;
     if (job == NULL) return;
@@ -34,7 +34,7 @@ static void answer(struct wf_stream *s, weft_err err)
 }
 
 /* Frees it once nothing refers to it: no frame at transport, no step in the mailbox. */
-static void settle(struct wf_stream *s)
+static void settle(struct wf_feed *s)
 {
     if (s->done && s->frames_out == 0) answer(s, s->err);
     if (s->job != NULL || s->frames_out > 0 || s->task.queued) return;
@@ -42,7 +42,7 @@ static void settle(struct wf_stream *s)
     stream_free(s);
 }
 
-static void finish(struct wf_stream *s, weft_err err)
+static void finish(struct wf_feed *s, weft_err err)
 {
     s->done = true;
     if (s->err == WEFT_OK) s->err = err;
@@ -53,7 +53,7 @@ static void finish(struct wf_stream *s, weft_err err)
 
 static void on_sent(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
-    struct wf_stream *s = arg;
+    struct wf_feed *s = arg;
     (void)state;
     if (req != NULL) weft_drop(&req->msg); /* NULL: the reader itself ends */
     s->frames_out--;
@@ -63,7 +63,7 @@ static void on_sent(weft_self *self, void *state, weft_err err, weft_request *re
 }
 
 /* Read permission is judged when a frame is made, by the newest list of readers. */
-static weft_err may_send(const struct wf_stream *s)
+static weft_err may_send(const struct wf_feed *s)
 {
     wf_tree_info info;
     weft_err err = wf_plan_authorise(s->reader->table->wf_store, &s->job->tree, &s->job->peer,
@@ -71,7 +71,7 @@ static weft_err may_send(const struct wf_stream *s)
     return err == WEFT_TREE ? WEFT_FORBIDDEN : err;
 }
 
-static weft_err send_frame(weft_self *self, struct wf_stream *s)
+static weft_err send_frame(weft_self *self, struct wf_feed *s)
 {
     const struct wf_node_table *table = s->reader->table;
     weft_buf *buf = NULL;
@@ -105,7 +105,7 @@ static weft_err send_frame(weft_self *self, struct wf_stream *s)
 }
 
 /* Copies the item's bytes from the store into the frame. FULL: send what is there first. */
-static weft_err add_item(struct wf_stream *s)
+static weft_err add_item(struct wf_feed *s)
 {
     weft_err err = WEFT_OK;
     size_t want = ROOM_WANTED;
@@ -141,7 +141,7 @@ static weft_err add_item(struct wf_stream *s)
 /* -- Slices ------------------------------------------------------------------------------- */
 
 /* Sends one frame, or goes on until the slice is used up. END, AGAIN, PENDING, failures. */
-static weft_err pump(weft_self *self, struct wf_stream *s)
+static weft_err pump(weft_self *self, struct wf_feed *s)
 {
     for (;;) {
         weft_err err = s->has_item ? WEFT_OK : s->next(self, s);
@@ -164,13 +164,13 @@ static weft_err pump(weft_self *self, struct wf_stream *s)
         s->has_item = false;
         s->covered = s->item_mark;
         s->marked = true;
-        if (wf_stream_spent(s, 2)) return WEFT_AGAIN;
+        if (wf_feed_spent(s, 2)) return WEFT_AGAIN;
     }
 }
 
 static void run(weft_self *self, struct reader *r, struct wf_task *task)
 {
-    struct wf_stream *s = (struct wf_stream *)task;
+    struct wf_feed *s = (struct wf_feed *)task;
     (void)r;
     if (!s->done && s->job != NULL && weft_abandoned(&s->job->req)) finish(s, WEFT_CANCELED);
     if (!s->done && s->frames_out < WEFT_JOB_FRAMES_MAX) {
@@ -188,7 +188,7 @@ static void run(weft_self *self, struct reader *r, struct wf_task *task)
 
 static void abort_task(struct reader *r, struct wf_task *task)
 {
-    struct wf_stream *s = (struct wf_stream *)task;
+    struct wf_feed *s = (struct wf_feed *)task;
     answer(s, WEFT_CLOSED);
     wf_task_remove(r, task);
     stream_free(s);
@@ -198,24 +198,24 @@ static const struct wf_task_ops ops = {run, abort_task};
 
 /* -- From outside --------------------------------------------------------------------------- */
 
-static weft_err init_op(struct wf_stream *s)
+static weft_err init_op(struct wf_feed *s)
 {
     switch (s->job->op) {
     case WF_JOB_CURSOR:
-    case WF_JOB_PUSH: return wf_stream_init_arrivals(s);
-    case WF_JOB_CLOSURE: return wf_stream_init_order(s);
-    case WF_JOB_RESUME: return wf_stream_init_resume(s);
-    case WF_JOB_IDS: return wf_stream_init_ids(s);
-    case WF_JOB_FETCH: return wf_stream_init_fetch(s);
+    case WF_JOB_PUSH: return wf_feed_init_arrivals(s);
+    case WF_JOB_CLOSURE: return wf_feed_init_order(s);
+    case WF_JOB_RESUME: return wf_feed_init_resume(s);
+    case WF_JOB_IDS: return wf_feed_init_ids(s);
+    case WF_JOB_FETCH: return wf_feed_init_fetch(s);
     }
     return WEFT_INVALID;
 }
 
-void wf_stream_start(weft_self *self, struct reader *r, struct wf_job *job)
+void wf_feed_start(weft_self *self, struct reader *r, struct wf_job *job)
 {
     wf_tree_info info;
     weft_err err = wf_plan_authorise(r->table->wf_store, &job->tree, &job->peer, &info);
-    struct wf_stream *s = NULL;
+    struct wf_feed *s = NULL;
     if (err == WEFT_OK && (s = wf_calloc(1, sizeof *s)) == NULL) err = WEFT_NO_MEMORY;
     if (err != WEFT_OK) {
         weft_reply(&job->req, err);
@@ -233,15 +233,15 @@ void wf_stream_start(weft_self *self, struct reader *r, struct wf_job *job)
     settle(s);
 }
 
-bool wf_stream_is(const struct wf_task *task, uint64_t conn, uint32_t stream)
+bool wf_feed_is(const struct wf_task *task, uint64_t conn, uint32_t stream)
 {
-    const struct wf_stream *s = (const struct wf_stream *)task;
+    const struct wf_feed *s = (const struct wf_feed *)task;
     return task->ops == &ops && s->job != NULL && s->job->conn == conn && s->job->stream == stream;
 }
 
-bool wf_stream_bits(weft_self *self, struct wf_task *task, const struct wf_job_bits *bits)
+bool wf_feed_bits(weft_self *self, struct wf_task *task, const struct wf_job_bits *bits)
 {
-    struct wf_stream *s = (struct wf_stream *)task;
+    struct wf_feed *s = (struct wf_feed *)task;
     if (s->job->op != WF_JOB_IDS) return false;
     weft_err err = wf_ids_bits(s, bits);
     if (err == WEFT_OK) err = wf_task_again(self, task);
@@ -250,9 +250,9 @@ bool wf_stream_bits(weft_self *self, struct wf_task *task, const struct wf_job_b
     return true;
 }
 
-void wf_stream_cancel(weft_self *self, struct wf_task *task)
+void wf_feed_cancel(weft_self *self, struct wf_task *task)
 {
-    struct wf_stream *s = (struct wf_stream *)task;
+    struct wf_feed *s = (struct wf_feed *)task;
     (void)self;
     if (!s->done || s->job != NULL) finish(s, WEFT_CANCELED);
     settle(s);

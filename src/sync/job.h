@@ -63,7 +63,7 @@ struct wf_page { /* one page of ids, from its making to the last entry sent */
     uint8_t bits[WEFT_IDS_PER_MESSAGE_MAX / 8];
 };
 
-struct wf_stream { /* one wf_job while it runs */
+struct wf_feed { /* one wf_job while it runs */
     struct wf_task task;
     struct reader *reader;
     struct wf_job *job; /* NULL once it was answered: then only frames are waited for */
@@ -73,8 +73,8 @@ struct wf_stream { /* one wf_job while it runs */
 
     /* What the next entry is, and what the peer holds once it has it. OK, END, AGAIN
      * (the slice is used up), PENDING (wait for BITS), or a failure. */
-    weft_err (*next)(weft_self *self, struct wf_stream *s);
-    void (*slice_end)(struct wf_stream *s);
+    weft_err (*next)(weft_self *self, struct wf_feed *s);
+    void (*slice_end)(struct wf_feed *s);
     uint32_t reads;     /* in this slice */
     bool has_item;      /* `item` waits for a frame */
     weft_id item;
@@ -104,34 +104,34 @@ struct wf_stream { /* one wf_job while it runs */
 };
 
 /* Takes the job and answers it when it has ended. */
-void wf_stream_start(weft_self *self, struct reader *r, struct wf_job *job);
-bool wf_stream_is(const struct wf_task *task, uint64_t conn, uint32_t stream);
+void wf_feed_start(weft_self *self, struct reader *r, struct wf_job *job);
+bool wf_feed_is(const struct wf_task *task, uint64_t conn, uint32_t stream);
 /* False: it does not wait for BITS. */
-bool wf_stream_bits(weft_self *self, struct wf_task *task, const struct wf_job_bits *bits);
-void wf_stream_cancel(weft_self *self, struct wf_task *task);
+bool wf_feed_bits(weft_self *self, struct wf_task *task, const struct wf_job_bits *bits);
+void wf_feed_cancel(weft_self *self, struct wf_task *task);
 
 /* True when the slice is used up; counts `n` reads. */
-static inline bool wf_stream_spent(struct wf_stream *s, uint32_t n)
+static inline bool wf_feed_spent(struct wf_feed *s, uint32_t n)
 {
     s->reads += n;
     return s->reads > WF_SLICE_READS;
 }
 
 /* How each kind of stream begins: sets next, slice_end and what they need. */
-weft_err wf_stream_init_arrivals(struct wf_stream *s); /* CURSOR, PUSH                  */
-weft_err wf_stream_init_order(struct wf_stream *s);    /* CLOSURE, the beginning of IDS */
-weft_err wf_stream_init_resume(struct wf_stream *s);   /* RESUME                        */
-weft_err wf_stream_init_ids(struct wf_stream *s);      /* IDS                           */
-weft_err wf_stream_init_fetch(struct wf_stream *s);    /* FETCH                         */
+weft_err wf_feed_init_arrivals(struct wf_feed *s); /* CURSOR, PUSH                  */
+weft_err wf_feed_init_order(struct wf_feed *s);    /* CLOSURE, the beginning of IDS */
+weft_err wf_feed_init_resume(struct wf_feed *s);   /* RESUME                        */
+weft_err wf_feed_init_ids(struct wf_feed *s);      /* IDS                           */
+weft_err wf_feed_init_fetch(struct wf_feed *s);    /* FETCH                         */
 /* What the rooms of the sources use of each other: */
-weft_err wf_arrivals_next(weft_self *self, struct wf_stream *s);
-void wf_arrivals_slice_end(struct wf_stream *s);
-weft_err wf_order_next(struct wf_stream *s, uint64_t *gen, weft_id *id);
-void wf_order_slice_end(struct wf_stream *s);
-void wf_order_drop_diff(struct wf_stream *s); /* from here on: all of the tree */
+weft_err wf_arrivals_next(weft_self *self, struct wf_feed *s);
+void wf_arrivals_slice_end(struct wf_feed *s);
+weft_err wf_order_next(struct wf_feed *s, uint64_t *gen, weft_id *id);
+void wf_order_slice_end(struct wf_feed *s);
+void wf_order_drop_diff(struct wf_feed *s); /* from here on: all of the tree */
 /* The mark of an entry in (gen, id) order up to upto_seq. */
-void wf_order_mark(const struct wf_stream *s, uint64_t gen, const weft_id *id, wf_mark *out);
-weft_err wf_ids_bits(struct wf_stream *s, const struct wf_job_bits *bits);
+void wf_order_mark(const struct wf_feed *s, uint64_t gen, const weft_id *id, wf_mark *out);
+weft_err wf_ids_bits(struct wf_feed *s, const struct wf_job_bits *bits);
 void wf_page_destroy(struct wf_page *page);
 
 #endif

@@ -7,14 +7,14 @@
 #include "job.h"
 #include "log.h"
 
-static bool came_from_peer(const struct wf_stream *s, const wf_arrival *a)
+static bool came_from_peer(const struct wf_feed *s, const wf_arrival *a)
 {
     const struct wf_job *job = s->job;
     return job->skip_source && weft_key_equal(&a->source.peer, &job->peer) &&
            memcmp(a->source.epoch, job->peer_epoch, sizeof job->peer_epoch) == 0;
 }
 
-weft_err wf_arrivals_next(weft_self *self, struct wf_stream *s)
+weft_err wf_arrivals_next(weft_self *self, struct wf_feed *s)
 {
     wf_store *store = s->reader->table->wf_store;
     wf_arrival a;
@@ -38,17 +38,17 @@ weft_err wf_arrivals_next(weft_self *self, struct wf_stream *s)
         }
         s->covered = mark; /* it is there: what is passed over counts as held */
         s->marked = true;
-        if (wf_stream_spent(s, 1)) return WEFT_AGAIN;
+        if (wf_feed_spent(s, 1)) return WEFT_AGAIN;
     }
 }
 
-void wf_arrivals_slice_end(struct wf_stream *s)
+void wf_arrivals_slice_end(struct wf_feed *s)
 {
     wf_arr_walk_destroy(s->arr);
     s->arr = NULL;
 }
 
-weft_err wf_stream_init_arrivals(struct wf_stream *s)
+weft_err wf_feed_init_arrivals(struct wf_feed *s)
 {
     s->next = wf_arrivals_next;
     s->slice_end = wf_arrivals_slice_end;
@@ -60,7 +60,7 @@ weft_err wf_stream_init_arrivals(struct wf_stream *s)
 
 /* -- FETCH -------------------------------------------------------------------------------- */
 
-static weft_err fetch_next(weft_self *self, struct wf_stream *s)
+static weft_err fetch_next(weft_self *self, struct wf_feed *s)
 {
     (void)self;
     while (s->fetch_at < s->job->wanted_count) {
@@ -72,17 +72,17 @@ static weft_err fetch_next(weft_self *self, struct wf_stream *s)
             s->item = *id;
             return WEFT_OK;
         }
-        if (wf_stream_spent(s, 1)) return WEFT_AGAIN;
+        if (wf_feed_spent(s, 1)) return WEFT_AGAIN;
     }
     return WEFT_END;
 }
 
-static void fetch_slice_end(struct wf_stream *s)
+static void fetch_slice_end(struct wf_feed *s)
 {
     (void)s; /* nothing is open between slices */
 }
 
-weft_err wf_stream_init_fetch(struct wf_stream *s)
+weft_err wf_feed_init_fetch(struct wf_feed *s)
 {
     s->next = fetch_next;
     s->slice_end = fetch_slice_end;

@@ -40,7 +40,7 @@ static weft_err page_add(struct wf_page *p, uint64_t gen, const weft_id *id)
 
 /* -- Listing ------------------------------------------------------------------------------ */
 
-static weft_buf *encode_page(const struct wf_stream *s, const struct wf_page *p, uint8_t *room)
+static weft_buf *encode_page(const struct wf_feed *s, const struct wf_page *p, uint8_t *room)
 {
     struct wf_ids frame = {.stream = s->job->stream,
                            .ref = p->ref,
@@ -66,7 +66,7 @@ static weft_buf *encode_page(const struct wf_stream *s, const struct wf_page *p,
     return wf_ids_encode(&frame);
 }
 
-static weft_err send_page(struct wf_stream *s, const struct wf_page *p)
+static weft_err send_page(struct wf_feed *s, const struct wf_page *p)
 {
     const struct wf_node_table *table = s->reader->table;
     wf_tree_info info;
@@ -89,7 +89,7 @@ static weft_err send_page(struct wf_stream *s, const struct wf_page *p)
 }
 
 /* Fills the page ahead, over several slices if need be, and sends it. */
-static weft_err list_ahead(struct wf_stream *s)
+static weft_err list_ahead(struct wf_feed *s)
 {
     if (s->ahead == NULL) {
         s->ahead = wf_calloc(1, sizeof *s->ahead);
@@ -124,7 +124,7 @@ static bool has(const struct wf_page *p, uint32_t i)
 }
 
 /* The next entry of the page that the peer lacks; END: no more in it. */
-static weft_err serve(struct wf_stream *s, struct wf_page *p)
+static weft_err serve(struct wf_feed *s, struct wf_page *p)
 {
     while (p->at < p->count) {
         uint32_t i = p->at++;
@@ -141,7 +141,7 @@ static weft_err serve(struct wf_stream *s, struct wf_page *p)
     return WEFT_END;
 }
 
-static weft_err ids_next(weft_self *self, struct wf_stream *s)
+static weft_err ids_next(weft_self *self, struct wf_feed *s)
 {
     (void)self;
     for (;;) {
@@ -166,7 +166,7 @@ static weft_err ids_next(weft_self *self, struct wf_stream *s)
     }
 }
 
-weft_err wf_ids_bits(struct wf_stream *s, const struct wf_job_bits *bits)
+weft_err wf_ids_bits(struct wf_feed *s, const struct wf_job_bits *bits)
 {
     struct wf_page *p = s->serving;
     if (p == NULL || p->ref != bits->ref) p = s->ahead;
@@ -177,9 +177,9 @@ weft_err wf_ids_bits(struct wf_stream *s, const struct wf_job_bits *bits)
     return WEFT_OK;
 }
 
-weft_err wf_stream_init_ids(struct wf_stream *s)
+weft_err wf_feed_init_ids(struct wf_feed *s)
 {
-    weft_err err = wf_stream_init_order(s);
+    weft_err err = wf_feed_init_order(s);
     s->next = ids_next;
     return err == WEFT_LIMIT ? WEFT_OK : err; /* then without a difference: it lists all */
 }

@@ -9,19 +9,19 @@
 
 /* -- The order itself --------------------------------------------------------------------- */
 
-static weft_err find_difference(struct wf_stream *s)
+static weft_err find_difference(struct wf_feed *s)
 {
     struct wf_order *o = &s->order;
     if (o->ready) return WEFT_OK;
     uint64_t before = wf_diff_reads(o->diff);
     weft_err err = wf_diff_step(o->diff, WF_SLICE_READS - s->reads);
     uint64_t reads = wf_diff_reads(o->diff) - before;
-    (void)wf_stream_spent(s, reads < WF_SLICE_READS ? (uint32_t)reads : WF_SLICE_READS);
+    (void)wf_feed_spent(s, reads < WF_SLICE_READS ? (uint32_t)reads : WF_SLICE_READS);
     o->ready = err == WEFT_OK;
     return err;
 }
 
-static weft_err walk_next(struct wf_stream *s, uint64_t *gen, weft_id *id)
+static weft_err walk_next(struct wf_feed *s, uint64_t *gen, weft_id *id)
 {
     struct wf_order *o = &s->order;
     wf_store *store = s->reader->table->wf_store;
@@ -41,13 +41,13 @@ static weft_err walk_next(struct wf_stream *s, uint64_t *gen, weft_id *id)
         o->gen = *gen;
         o->id = *id;
         o->begun = true;
-        bool spent = wf_stream_spent(s, 1);
+        bool spent = wf_feed_spent(s, 1);
         if (meta.seq <= o->upto) return WEFT_OK;
         if (spent) return WEFT_AGAIN;
     }
 }
 
-weft_err wf_order_next(struct wf_stream *s, uint64_t *gen, weft_id *id)
+weft_err wf_order_next(struct wf_feed *s, uint64_t *gen, weft_id *id)
 {
     struct wf_order *o = &s->order;
     if (o->diff == NULL) return walk_next(s, gen, id);
@@ -58,13 +58,13 @@ weft_err wf_order_next(struct wf_stream *s, uint64_t *gen, weft_id *id)
     return WEFT_OK;
 }
 
-void wf_order_slice_end(struct wf_stream *s)
+void wf_order_slice_end(struct wf_feed *s)
 {
     wf_gen_walk_destroy(s->order.walk);
     s->order.walk = NULL;
 }
 
-void wf_order_drop_diff(struct wf_stream *s)
+void wf_order_drop_diff(struct wf_feed *s)
 {
     if (s->order.diff == NULL) return;
     wf_diff_destroy(s->order.diff);
@@ -72,7 +72,7 @@ void wf_order_drop_diff(struct wf_stream *s)
     s->reader->diffs--;
 }
 
-void wf_order_mark(const struct wf_stream *s, uint64_t gen, const weft_id *id, wf_mark *out)
+void wf_order_mark(const struct wf_feed *s, uint64_t gen, const weft_id *id, wf_mark *out)
 {
     memset(out, 0, sizeof *out);
     memcpy(out->epoch, s->info.epoch, sizeof out->epoch);
@@ -85,7 +85,7 @@ void wf_order_mark(const struct wf_stream *s, uint64_t gen, const weft_id *id, w
 
 /* -- CLOSURE -------------------------------------------------------------------------------- */
 
-static weft_err closure_next(weft_self *self, struct wf_stream *s)
+static weft_err closure_next(weft_self *self, struct wf_feed *s)
 {
     uint64_t gen;
     (void)self;
@@ -94,7 +94,7 @@ static weft_err closure_next(weft_self *self, struct wf_stream *s)
     return err;
 }
 
-weft_err wf_stream_init_order(struct wf_stream *s)
+weft_err wf_feed_init_order(struct wf_feed *s)
 {
     wf_store *store = s->reader->table->wf_store;
     struct wf_plan_tips tips;
@@ -115,7 +115,7 @@ weft_err wf_stream_init_order(struct wf_stream *s)
 
 /* The order goes on behind the cursor, as far as it was promised then (cursor.seq);
  * what arrived after that follows from the arrival log. */
-static weft_err resume_next(weft_self *self, struct wf_stream *s)
+static weft_err resume_next(weft_self *self, struct wf_feed *s)
 {
     const wf_mark *cursor = &s->job->cursor;
     uint64_t gen;
@@ -152,13 +152,13 @@ static weft_err resume_next(weft_self *self, struct wf_stream *s)
     return wf_arrivals_next(self, s);
 }
 
-static void resume_slice_end(struct wf_stream *s)
+static void resume_slice_end(struct wf_feed *s)
 {
     wf_order_slice_end(s);
     wf_arrivals_slice_end(s);
 }
 
-weft_err wf_stream_init_resume(struct wf_stream *s)
+weft_err wf_feed_init_resume(struct wf_feed *s)
 {
     wf_store *store = s->reader->table->wf_store;
     const wf_mark *cursor = &s->job->cursor;

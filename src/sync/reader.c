@@ -54,8 +54,8 @@ static void on_look(weft_self *self, struct reader *r, struct wf_look *look)
 static void on_bits(weft_self *self, struct reader *r, const struct wf_job_bits *bits)
 {
     struct wf_task *task = r->oldest;
-    while (task != NULL && !(wf_stream_is(task, bits->conn, bits->stream) &&
-                             wf_stream_bits(self, task, bits)))
+    while (task != NULL && !(wf_feed_is(task, bits->conn, bits->stream) &&
+                             wf_feed_bits(self, task, bits)))
         task = task->next; /* after true the task may be gone */
 }
 
@@ -64,7 +64,7 @@ static void on_cancel(weft_self *self, struct reader *r, const struct wf_job_can
     struct wf_task *after;
     for (struct wf_task *task = r->oldest; task != NULL; task = after) {
         after = task->next; /* cancelling may free it */
-        if (wf_stream_is(task, cancel->conn, cancel->stream)) wf_stream_cancel(self, task);
+        if (wf_feed_is(task, cancel->conn, cancel->stream)) wf_feed_cancel(self, task);
     }
 }
 
@@ -84,7 +84,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
         return WEFT_KEPT;
     }
     if (msg->kind == &wf_job_kind) {
-        wf_stream_start(self, r, (struct wf_job *)msg);
+        wf_feed_start(self, r, (struct wf_job *)msg);
         return WEFT_KEPT;
     }
     if (msg->kind == &wf_job_bits_kind) on_bits(self, r, (struct wf_job_bits *)msg);
