@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_options.c - the command line of weft-stress: what it takes and what it refuses.
+ * Called by: meson test. May touch: memory. Never: starts anything. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "options.h"
+
+/* Words are separated by single blanks. */
+static bool read_line(const char *line, struct options *out, char *why, size_t why_len)
+{
+    static char text[512];
+    static char *argv[64];
+    int argc = 0;
+    snprintf(text, sizeof text, "%s", line);
+    argv[argc++] = "weft-stress";
+    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    argv[argc] = NULL;
+    return options_read(argc, argv, out, why, why_len);
+}
+
+Test(options, defaults_are_three_nodes_in_a_chain_over_tcp_and_rocksdb)
+{
+    struct options o;
+    char why[300];
+    cr_assert(read_line("--dag x", &o, why, sizeof why));
+    cr_assert_eq(o.nodes, 3u);
+    cr_assert_eq(o.topology, TOPOLOGY_CHAIN);
+    cr_assert_eq(o.transport, TRANSPORT_TCP);
+    cr_assert_eq(o.store, STORE_ROCKSDB);
+    cr_assert_eq(o.kills, 0u);
+    cr_assert_not(o.seed_given);
+}
+
+Test(options, takes_every_flag)
+{
+    struct options o;
+    char why[300];
+    cr_assert(
+        read_line("--git d --nodes 5 --topology mesh --transport tcp --store rocksdb --live 9 "
+                  "--rate 7 --kill9 4 --seed 11 --sabotage lose --json - --dir w --timeout 60 "
+                  "--quiet --no-progress",
+                  &o, why, sizeof why),
+        "%s", why);
+    cr_assert_str_eq(o.git, "d");
+    cr_assert_eq(o.nodes, 5u);
+    cr_assert_eq(o.topology, TOPOLOGY_MESH);
+    cr_assert_eq(o.live_seconds, 9u);
+    cr_assert_eq(o.rate, 7u);
+    cr_assert_eq(o.kills, 4u);
+    cr_assert_eq(o.seed, 11u);
+    cr_assert(o.seed_given && o.sabotage_lose && o.quiet && o.no_progress);
+    cr_assert_str_eq(o.json, "-");
+    cr_assert_str_eq(o.dir, "w");
+    cr_assert_eq(o.timeout_seconds, 60u);
+}
+
+static const struct {
+    const char *line, *why;
+} bad[] = {
+    {"", "give a history (--dag FILE or --git DIR) or --live SECONDS (see --help)"},
+    {"--dag a --git b", "--dag and --git exclude each other"},
+    {"--dag a --kill9 1 --transport mem",
+     "--kill9 needs --transport tcp, where every node is a process of its own"},
+    {"--dag a --kill9 1 --store memory",
+     "--kill9 needs --store rocksdb, because memory does not survive a kill"},
+    {"--dag a --nodes 1", "--nodes takes a number from 2 to 32, not \"1\""},
+    {"--dag a --nodes three", "--nodes takes a number from 2 to 32, not \"three\""},
+    {"--dag a --nodes -3", "--nodes takes a number from 2 to 32, not \"-3\""},
+    {"--dag a --rate 0", "--rate takes a number from 1 to 100000, not \"0\""},
+    {"--dag a --seed 99999999999999999999",
+     "--seed takes a number from 0 to 9223372036854775807, not \"99999999999999999999\""},
+    {"--dag a --topology line", "--topology is chain, ring, star or mesh, not \"line\""},
+    {"--dag a --transport udp", "--transport is tcp or mem, not \"udp\""},
+    {"--dag a --store disk", "--store is rocksdb or memory, not \"disk\""},
+    {"--dag a --sabotage win", "--sabotage is lose, not \"win\""},
+    {"--dag", "--dag needs a value (see --help)"},
+    {"--dag a --frobnicate", "unknown option \"--frobnicate\" (see --help)"},
+    {"--dag a extra", "unexpected argument \"extra\" (see --help)"},
+};
+
+Test(options, refuses_nonsense_in_one_clear_sentence)
+{
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct options o = {.nodes = 77};
+        char why[300] = "";
+        cr_expect_not(read_line(bad[i].line, &o, why, sizeof why), "%s", bad[i].line);
+        cr_expect_str_eq(why, bad[i].why);
+        cr_expect_eq(o.nodes, 77u, "nothing is handed out");
+    }
+}
+
+Test(options, help_wins_over_what_is_missing)
+{
+    struct options o;
+    char why[300];
+    cr_assert(read_line("--help", &o, why, sizeof why));
+    cr_assert(o.help);
+    cr_assert(read_line("--version", &o, why, sizeof why));
+    cr_assert(o.version);
+}
