@@ -36,12 +36,9 @@ static weft_verdict ping_handle(weft_self *self, void *state, weft_msg *msg)
 {
     struct ball *ball = (struct ball *)msg;
     weft_addr *pong = *(weft_addr **)state;
-    if (ball->next == NULL)
-        ball->next = weft_self_addr(self); /* the first serve comes from main */
-    else
-        ball->done++;
-    if (ball->left == 0)
-        return WEFT_STOP;
+    if (ball->next == NULL) ball->next = weft_self_addr(self); /* the first serve comes from main */
+    else ball->done++;
+    if (ball->left == 0) return WEFT_STOP;
     ball->left--;
     return weft_send(pong, msg) == WEFT_OK ? WEFT_KEPT : WEFT_FAIL;
 }
@@ -70,14 +67,12 @@ static int play(weft_rt *rt, uint64_t rounds)
         weft_ns begin = weft_rt_now(rt);
         weft_msg_init(&ball.msg, &BALL);
         err = weft_send(ping, &ball.msg);
-        if (err == WEFT_OK)
-            err = weft_join(ping, weft_rt_after(rt, 60 * WEFT_SEC), NULL);
+        if (err == WEFT_OK) err = weft_join(ping, weft_rt_after(rt, 60 * WEFT_SEC), NULL);
         weft_ns took = weft_rt_now(rt) - begin;
         printf("%" PRIu64 " round trips, %.0f per second\n", ball.done,
                (double)ball.done * 1e9 / (double)(took > 0 ? took : 1));
     }
-    if (err != WEFT_OK)
-        fprintf(stderr, "ping_pong: %s\n", weft_strerror(err));
+    if (err != WEFT_OK) fprintf(stderr, "ping_pong: %s\n", weft_strerror(err));
     err = weft_rt_stop(rt, weft_rt_after(rt, 10 * WEFT_SEC));
     weft_addr_put(ping);
     weft_addr_put(pong);
@@ -88,8 +83,7 @@ int main(int argc, char **argv)
 {
     uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 10) : ROUNDS_DEFAULT;
     weft_rt *rt = NULL;
-    if (weft_rt_create(&rt) != WEFT_OK)
-        return EXIT_FAILURE;
+    if (weft_rt_create(&rt) != WEFT_OK) return EXIT_FAILURE;
     int code = play(rt, rounds);
     return weft_rt_destroy(rt) == WEFT_OK ? code : EXIT_FAILURE;
 }

@@ -117,8 +117,8 @@ weft_err weft_send(weft_addr *to, weft_msg *msg);
  * compare-and-swap and at most one wake. All or none. FULL, CLOSED. */
 weft_err weft_send_chain(weft_addr *to, weft_msg *first, weft_msg *last);
 
-/* As weft_send, but waits for room until `deadline`. Plain threads only.
- * TIMED_OUT, CLOSED, DEADLK. */
+/* As weft_send, but waits for room until `deadline`. Plain threads only. Waiting (not
+ * sending) allocates. TIMED_OUT, CLOSED, DEADLK, NO_MEMORY: still yours. */
 weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline);
 
 /* After FULL: have `when_room` delivered to `self` once `to` has room again.
@@ -131,7 +131,10 @@ weft_err weft_notify_credit(weft_self *self, weft_addr *to, weft_msg *when_room)
 /* Sends `req` and has `fn` called exactly once on this actor's thread, by
  * `deadline` at the latest (WEFT_NEVER only where the callee always answers).
  * `token`, if not NULL, receives a handle for weft_ask_cancel. FULL, CLOSED: no
- * callback, the request is still yours. */
+ * callback, the request is still yours. The same for INVALID (fn is NULL, or somebody
+ * waits for `req` already), LIMIT (WEFT_ASKS_MAX) and NO_MEMORY. An actor may ask
+ * itself: the request waits its turn in the mailbox. An actor that ends hears
+ * CANCELED for every pending ask, before its fini. */
 weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns deadline,
                   weft_on_reply fn, void *arg, uint64_t *token);
 
@@ -152,7 +155,8 @@ bool weft_abandoned(const weft_request *req);
  * reply's err with *out = the request (yours), or TIMED_OUT, CLOSED, FULL, DEADLK
  * with *out = NULL; the request is consumed on TIMED_OUT (the callee has it) and
  * still yours on FULL, CLOSED before delivery and DEADLK. To tell the two apart:
- * *out is NULL and `taken`, if not NULL, says whether it was consumed. */
+ * *out is NULL and `taken`, if not NULL, says whether it was consumed. Allocates the
+ * box for the reply: NO_MEMORY leaves the request with you. */
 weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_request **out,
                    bool *taken);
 
@@ -161,13 +165,15 @@ weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_requ
 typedef enum weft_verdict {
     WEFT_DONE, /* the runtime drops the message                       */
     WEFT_KEPT, /* the handler replied to, forwarded or stored it      */
-    WEFT_STOP, /* as DONE, then stop in order (exit reason WEFT_OK)   */
-    WEFT_FAIL  /* as DONE, then stop: the exit reason is what
-                * weft_fail was given, else WEFT_INTERNAL             */
+    WEFT_STOP, /* as DONE, then end at once: what is queued becomes
+                * dead letters (exit reason WEFT_OK). To handle it
+                * first, weft_stop(own address, WEFT_DRAIN) and DONE  */
+    WEFT_FAIL  /* as STOP, logged: the exit reason is what weft_fail
+                * was given, else WEFT_INTERNAL                       */
 } weft_verdict;
 
 typedef enum weft_stop_mode {
-    WEFT_DRAIN, /* handle what is queued, then stop                   */
+    WEFT_DRAIN, /* handle what is queued now, not what comes later, then stop */
     WEFT_NOW    /* drop what is queued (asks answer CLOSED)           */
 } weft_stop_mode;
 
@@ -177,23 +183,27 @@ typedef enum weft_stop_mode {
 typedef struct weft_spec {
     const char *name;  /* thread name and log facility; copied              */
     void *arg;         /* handed to init                                    */
-    size_t state_size; /* zeroed before init, freed after fini              */
+    size_t state_size; /* zeroed before init; freed after fini, once the last address
+                        * is given back, because requests embedded in it may still
+                        * be with a callee                                   */
     weft_err (*init)(weft_self *self, void *state, void *arg); /* may be NULL */
     weft_verdict (*handle)(weft_self *self, void *state, weft_msg *msg);
     /* Runs once, on the actor's thread, if init returned OK. May send.       */
     void (*fini)(weft_self *self, void *state, weft_err reason); /* may be NULL */
-    /* Called on the actor's thread after every WEFT_FAIL or init failure is
-     * logged; may be NULL.                                                   */
     uint32_t mailbox;     /* capacity of the user lane; 0: WEFT_MAILBOX_DEFAULT;
                            * WEFT_UNBOUNDED                                   */
     size_t stack_bytes;   /* 0: the platform's default                        */
-    uint32_t spin_max_ns; /* 0: the default of 5 us; UINT32_MAX: never spin   */
+    uint32_t spin_max_ns; /* how long to look for mail before sleeping, at most and
+                           * only while that pays; 0: the default of 20 us, about
+                           * what a wake costs; UINT32_MAX: never                */
 } weft_spec;
 
 /* Starts an actor and waits until its init has returned. Returns init's error
- * and then no actor exists. On OK *out is a counted address, the caller's
+ * and then no actor exists; asks that a failed init made are given up without their
+ * callbacks. On OK *out is a counted address, the caller's
  * (weft_addr_put). Any thread; from inside an actor too (the new actor's init runs
- * on its own thread and must not ask the spawner). NO_MEMORY, INVALID. */
+ * on its own thread and must not ask the spawner). NO_MEMORY, INVALID, CLOSED once the
+ * runtime is stopping. */
 weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out);
 
 weft_addr *weft_addr_get(weft_addr *addr); /* adds a reference, returns addr   */
@@ -210,8 +220,8 @@ weft_err weft_stop(weft_addr *addr, weft_stop_mode mode);
 weft_err weft_join(weft_addr *addr, weft_ns deadline, weft_err *reason);
 
 /* Calls `fn(arg, addr, reason)` on the ending actor's thread after its fini, for
- * FAIL as for STOP. One hook per address; set before the actor can end, normally
- * right after weft_spawn; if it has ended already the call runs at once here. */
+ * FAIL as for STOP. One hook per address, normally set right after weft_spawn; if the
+ * actor has ended already the call runs at once here. EXISTS if there is one. */
 weft_err weft_on_exit(weft_addr *addr, void (*fn)(void *arg, weft_addr *addr, weft_err reason),
                       void *arg);
 
@@ -239,7 +249,8 @@ struct weft_timer {
 };
 
 /* Arms or re-arms: fires at `at`, then every `every` ns (0: once). A first tick
- * never fires inside the call. LIMIT when WEFT_TIMERS_MAX are armed, NO_MEMORY. */
+ * never fires inside the call. LIMIT when WEFT_TIMERS_MAX are armed, NO_MEMORY, CLOSED
+ * while the actor ends. Timers that are due at one time fire in the order of setting. */
 weft_err weft_timer_set(weft_self *self, weft_timer *timer, weft_ns at, weft_ns every,
                         weft_on_timer fn);
 /* After it returns the callback does not run any more. Idempotent. */
@@ -254,8 +265,8 @@ typedef void (*weft_on_fd)(weft_self *self, void *state, int fd, uint32_t events
 
 /* Level-triggered: `fn` runs on this actor's thread while `fd` is ready for
  * `events`. Watching an fd again replaces events, fn and arg. The fd stays the
- * caller's: unwatch before closing it. LIMIT, INVALID, NO_MEMORY; UNSUPPORTED in
- * the simulator, which has no descriptors. */
+ * caller's: unwatch before closing it. LIMIT, INVALID, NO_MEMORY, CLOSED while the
+ * actor ends; UNSUPPORTED in the simulator, which has no descriptors. */
 weft_err weft_fd_watch(weft_self *self, int fd, uint32_t events, weft_on_fd fn, void *arg);
 /* After it returns the callback does not run any more. NOT_FOUND. */
 weft_err weft_fd_unwatch(weft_self *self, int fd);

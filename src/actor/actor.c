@@ -9,10 +9,7 @@
 
 static _Thread_local weft_self *current;
 
-weft_self *wf_self_current(void)
-{
-    return current;
-}
+weft_self *wf_self_current(void) { return current; }
 
 weft_self *wf_self_enter(weft_self *self)
 {
@@ -21,10 +18,7 @@ weft_self *wf_self_enter(weft_self *self)
     return before;
 }
 
-bool wf_in_actor(void)
-{
-    return current != NULL;
-}
+bool wf_in_actor(void) { return current != NULL; }
 
 void wf_actor_trace(weft_self *self, enum wf_trace what, const char *name)
 {
@@ -40,8 +34,7 @@ static void stop_now(weft_self *self)
 
 static void on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
 {
-    if (verdict != WEFT_KEPT)
-        weft_drop(msg);
+    if (verdict != WEFT_KEPT) weft_drop(msg);
     if (verdict == WEFT_STOP) {
         stop_now(self);
     } else if (verdict == WEFT_FAIL) {
@@ -54,8 +47,7 @@ static void on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
 static void on_stop(weft_self *self)
 {
     wf_actor_trace(self, WF_TRACE_STOP, "");
-    if (self->stopping)
-        return;
+    if (self->stopping) return;
     self->stopping = true;
     /* What is queued now was sent before the stop; later mail is not waited for. */
     self->drain_left = self->addr->box.user.count;
@@ -80,10 +72,8 @@ static void on_system(weft_self *self, weft_msg *msg)
 /* A stop that was raised to NOW wins over the rest of a drain. */
 static bool must_end(weft_self *self)
 {
-    if (!self->stopping)
-        return false;
-    if (self->drain_left == 0)
-        return true;
+    if (!self->stopping) return false;
+    if (self->drain_left == 0) return true;
     return __atomic_load_n(&self->addr->stop_mode, __ATOMIC_RELAXED) == 1 + WEFT_NOW;
 }
 
@@ -91,19 +81,15 @@ static void run_messages(weft_self *self)
 {
     struct wf_mailbox *mb = &self->addr->box;
     weft_msg *msg;
-    while (!must_end(self) && (msg = wf_lane_pop(&mb->system)) != NULL)
-        on_system(self, msg);
+    while (!must_end(self) && (msg = wf_lane_pop(&mb->system)) != NULL) on_system(self, msg);
     for (uint32_t n = 0; n < self->port->turn_messages && !must_end(self); n++) {
         msg = wf_lane_pop(&mb->user);
-        if (msg == NULL)
-            return;
-        if (self->drain_left > 0)
-            self->drain_left--;
+        if (msg == NULL) return;
+        if (self->drain_left > 0) self->drain_left--;
         wf_count(&self->stats.handled);
         wf_actor_trace(self, WF_TRACE_USER, msg->kind->name);
         on_verdict(self, msg, self->handle(self, self->state, msg));
-        if (wf_mailbox_settle(mb))
-            wf_credit_tell(self->addr);
+        if (wf_mailbox_settle(mb)) wf_credit_tell(self->addr);
     }
 }
 
@@ -115,8 +101,7 @@ static weft_ns next_due(const weft_self *self)
 
 static void run_due(weft_self *self)
 {
-    if (next_due(self) == WEFT_NEVER)
-        return;
+    if (next_due(self) == WEFT_NEVER) return;
     weft_ns now = wf_port_now(self->port);
     wf_timer_run(self, now);
     wf_ask_run_deadlines(self, now);
@@ -143,20 +128,16 @@ static void turn(weft_self *self)
 {
     wf_mailbox_drain(&self->addr->box);
     run_messages(self);
-    if (!must_end(self))
-        run_due(self);
-    if (!must_end(self))
-        wf_watch_run(self);
+    if (!must_end(self)) run_due(self);
+    if (!must_end(self)) wf_watch_run(self);
 }
 
 enum wf_step wf_actor_step(struct wf_loop *loop)
 {
     weft_self *self = (weft_self *)loop;
     weft_self *before = wf_self_enter(self);
-    if (self->phase == WF_PHASE_NEW)
-        begin(self);
-    else
-        turn(self);
+    if (self->phase == WF_PHASE_NEW) begin(self);
+    else turn(self);
     enum wf_step step = WF_STEP_MORE;
     if (must_end(self)) {
         wf_actor_end(self); /* nothing of the actor may be touched after it */
@@ -174,10 +155,8 @@ void wf_actor_main(struct wf_loop *loop)
     weft_self *self = (weft_self *)loop;
     for (;;) {
         enum wf_step step = wf_actor_step(loop);
-        if (step == WF_STEP_ENDED)
-            return;
-        if (step == WF_STEP_MORE)
-            continue;
+        if (step == WF_STEP_ENDED) return;
+        if (step == WF_STEP_MORE) continue;
         struct wf_mailbox *mb = &self->addr->box;
         if (self->watch_count == 0) {
             wf_mailbox_park(mb, loop->wake_at);
@@ -188,20 +167,11 @@ void wf_actor_main(struct wf_loop *loop)
     }
 }
 
-weft_ns weft_now(weft_self *self)
-{
-    return wf_port_now(self->port);
-}
+weft_ns weft_now(weft_self *self) { return wf_port_now(self->port); }
 
-weft_addr *weft_self_addr(weft_self *self)
-{
-    return self->addr;
-}
+weft_addr *weft_self_addr(weft_self *self) { return self->addr; }
 
-weft_rt *weft_self_rt(weft_self *self)
-{
-    return self->rt;
-}
+weft_rt *weft_self_rt(weft_self *self) { return self->rt; }
 
 void weft_self_random(weft_self *self, void *out, size_t len)
 {

@@ -17,49 +17,36 @@ static uint32_t armed;    /* counting costs an atomic add, so only tests pay for
 
 static bool refused(void)
 {
-    if (__atomic_load_n(&armed, __ATOMIC_RELAXED) == 0)
-        return false;
+    if (__atomic_load_n(&armed, __ATOMIC_RELAXED) == 0) return false;
     uint64_t n = __atomic_add_fetch(&asked, 1, __ATOMIC_RELAXED);
     uint64_t at = __atomic_load_n(&fail_at, __ATOMIC_RELAXED);
-    if (at == 0 || n < at)
-        return false;
+    if (at == 0 || n < at) return false;
     return n == at || __atomic_load_n(&persists, __ATOMIC_RELAXED) != 0;
 }
 
 void *wf_calloc(size_t count, size_t size)
 {
-    if (refused() || (size != 0 && count > SIZE_MAX / size))
-        return NULL;
+    if (refused() || (size != 0 && count > SIZE_MAX / size)) return NULL;
     return count == 0 || size == 0 ? calloc(1, 1) : calloc(count, size);
 }
 
-void *wf_malloc(size_t size)
-{
-    return refused() ? NULL : malloc(size == 0 ? 1 : size);
-}
+void *wf_malloc(size_t size) { return refused() ? NULL : malloc(size == 0 ? 1 : size); }
 
 void *wf_realloc(void *old, size_t size)
 {
     return refused() ? NULL : realloc(old, size == 0 ? 1 : size);
 }
 
-void wf_free(void *ptr)
-{
-    free(ptr);
-}
+void wf_free(void *ptr) { free(ptr); }
 
 void *wf_memdup(const void *data, size_t len)
 {
     void *copy = wf_malloc(len);
-    if (copy != NULL && len > 0)
-        memcpy(copy, data, len);
+    if (copy != NULL && len > 0) memcpy(copy, data, len);
     return copy;
 }
 
-char *wf_strdup(const char *text)
-{
-    return wf_memdup(text, strlen(text) + 1);
-}
+char *wf_strdup(const char *text) { return wf_memdup(text, strlen(text) + 1); }
 
 uint64_t wf_alloc_fail_at(uint64_t nth, int persistent)
 {

@@ -8,11 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *wf_calloc(size_t count, size_t size);          /* zeroed; NULL when short     */
-void *wf_malloc(size_t size);                        /* not zeroed                  */
-void *wf_realloc(void *old, size_t size);            /* old stays valid on NULL     */
-void wf_free(void *ptr);                             /* NULL is fine                */
-char *wf_strdup(const char *text);                   /* NULL when short             */
+void *wf_calloc(size_t count, size_t size); /* zeroed; NULL when short     */
+void *wf_malloc(size_t size);               /* not zeroed                  */
+void *wf_realloc(void *old, size_t size);   /* old stays valid on NULL     */
+void wf_free(void *ptr);                    /* NULL is fine                */
+char *wf_strdup(const char *text);          /* NULL when short             */
 void *wf_memdup(const void *data, size_t len);
 
 /* Tests: the n-th allocation from now (1 = the next) fails, and all after it if

@@ -16,33 +16,24 @@ static bool settle(weft_request *req, enum wf_request_state to)
                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-bool wf_request_abandon(weft_request *req)
-{
-    return settle(req, WF_REQ_ABANDONED);
-}
+bool wf_request_abandon(weft_request *req) { return settle(req, WF_REQ_ABANDONED); }
 
 static void pending_add(weft_self *self, weft_request *req)
 {
     req->prev = self->newest_ask;
     req->next_pending = NULL;
-    if (self->newest_ask == NULL)
-        self->oldest_ask = req;
-    else
-        self->newest_ask->next_pending = req;
+    if (self->newest_ask == NULL) self->oldest_ask = req;
+    else self->newest_ask->next_pending = req;
     self->newest_ask = req;
     self->asks++;
 }
 
 static void pending_remove(weft_self *self, weft_request *req)
 {
-    if (req->prev == NULL)
-        self->oldest_ask = req->next_pending;
-    else
-        req->prev->next_pending = req->next_pending;
-    if (req->next_pending == NULL)
-        self->newest_ask = req->prev;
-    else
-        req->next_pending->prev = req->prev;
+    if (req->prev == NULL) self->oldest_ask = req->next_pending;
+    else req->prev->next_pending = req->next_pending;
+    if (req->next_pending == NULL) self->newest_ask = req->prev;
+    else req->next_pending->prev = req->prev;
     req->prev = req->next_pending = NULL;
     self->asks--;
     wf_heap_remove(&self->deadlines, &req->heap_at);
@@ -53,19 +44,15 @@ weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns dea
 {
     if (fn == NULL || __atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE)
         return WEFT_INVALID;
-    if (self->phase == WF_PHASE_ENDING)
-        return WEFT_CLOSED;
-    if (self->asks >= WEFT_ASKS_MAX)
-        return WEFT_LIMIT;
+    if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
+    if (self->asks >= WEFT_ASKS_MAX) return WEFT_LIMIT;
     uint64_t order = ++self->order;
     req->heap_at = 0;
     if (deadline != WEFT_NEVER) {
-        weft_err err = wf_heap_push(&self->deadlines, (struct wf_due){.at = deadline,
-                                                                      .order = order,
-                                                                      .item = req,
-                                                                      .place = &req->heap_at});
-        if (err != WEFT_OK)
-            return err;
+        weft_err err = wf_heap_push(
+            &self->deadlines,
+            (struct wf_due){.at = deadline, .order = order, .item = req, .place = &req->heap_at});
+        if (err != WEFT_OK) return err;
     }
     req->deadline = deadline;
     req->fn = fn;
@@ -84,8 +71,7 @@ weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns dea
         weft_addr_put(self->addr);
         return err;
     }
-    if (token != NULL)
-        *token = order;
+    if (token != NULL) *token = order;
     return WEFT_OK;
 }
 
@@ -101,8 +87,7 @@ static void give_up(weft_self *self, weft_request *req, weft_err why, bool silen
     req->fn = NULL;
     (void)wf_request_abandon(req);
     wf_actor_trace(self, WF_TRACE_ASK_OVER, weft_errname(why));
-    if (!silent)
-        fn(self, self->state, why, NULL, arg);
+    if (!silent) fn(self, self->state, why, NULL, arg);
 }
 
 weft_err weft_ask_cancel(weft_self *self, uint64_t token)
@@ -120,8 +105,7 @@ weft_err weft_ask_cancel(weft_self *self, uint64_t token)
 
 void wf_ask_cancel_all(weft_self *self, bool silent)
 {
-    while (self->oldest_ask != NULL)
-        give_up(self, self->oldest_ask, WEFT_CANCELED, silent);
+    while (self->oldest_ask != NULL) give_up(self, self->oldest_ask, WEFT_CANCELED, silent);
     wf_heap_fini(&self->deadlines);
 }
 
@@ -130,8 +114,7 @@ void wf_ask_run_deadlines(weft_self *self, weft_ns now)
     uint64_t newest = self->order; /* what a callback adds waits for the next turn */
     for (;;) {
         const struct wf_due *due = wf_heap_top(&self->deadlines);
-        if (due == NULL || due->at > now || due->order > newest)
-            return;
+        if (due == NULL || due->at > now || due->order > newest) return;
         give_up(self, due->item, WEFT_TIMED_OUT, false);
     }
 }
@@ -157,8 +140,7 @@ void wf_ask_replied(weft_self *self, weft_request *req)
 /* False if nobody waits, and then the request is the caller's to free. */
 bool wf_request_answer(weft_request *req, weft_err err)
 {
-    if (__atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) == WF_REQ_IDLE)
-        return false;
+    if (__atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) == WF_REQ_IDLE) return false;
     weft_addr *asker = req->asker; /* the reference is the holder's to use */
     req->err = err;
     bool asked = settle(req, WF_REQ_REPLIED);
@@ -178,22 +160,17 @@ bool wf_request_answer(weft_request *req, weft_err err)
     req->asker = NULL;
     __atomic_fetch_add(&asker->late, 1, __ATOMIC_RELAXED);
     /* A request embedded in the asker's state lives as long as this reference. */
-    if (req->msg.kind->drop != NULL)
-        req->msg.kind->drop(&req->msg);
+    if (req->msg.kind->drop != NULL) req->msg.kind->drop(&req->msg);
     weft_addr_put(asker);
     return true;
 }
 
 void weft_reply(weft_request *req, weft_err err)
 {
-    if (!wf_request_answer(req, err) && req->msg.kind->drop != NULL)
-        req->msg.kind->drop(&req->msg);
+    if (!wf_request_answer(req, err) && req->msg.kind->drop != NULL) req->msg.kind->drop(&req->msg);
 }
 
-weft_ns weft_deadline(const weft_request *req)
-{
-    return req->deadline;
-}
+weft_ns weft_deadline(const weft_request *req) { return req->deadline; }
 
 bool weft_abandoned(const weft_request *req)
 {

@@ -19,11 +19,9 @@ struct weft_buf {
 
 weft_err weft_buf_create(size_t len, weft_buf **out)
 {
-    if (len > SIZE_MAX - sizeof(weft_buf))
-        return WEFT_NO_MEMORY;
+    if (len > SIZE_MAX - sizeof(weft_buf)) return WEFT_NO_MEMORY;
     weft_buf *buf = wf_malloc(sizeof *buf + len);
-    if (buf == NULL)
-        return WEFT_NO_MEMORY;
+    if (buf == NULL) return WEFT_NO_MEMORY;
     buf->len = len;
     buf->refs = 1;
     *out = buf;
@@ -34,28 +32,17 @@ weft_err weft_buf_create_copy(const void *data, size_t len, weft_buf **out)
 {
     weft_buf *buf = NULL;
     weft_err err = weft_buf_create(len, &buf);
-    if (err != WEFT_OK)
-        return err;
-    if (len > 0)
-        memcpy(buf->data, data, len);
+    if (err != WEFT_OK) return err;
+    if (len > 0) memcpy(buf->data, data, len);
     *out = buf;
     return WEFT_OK;
 }
 
-uint8_t *weft_buf_data(weft_buf *buf)
-{
-    return buf->data;
-}
+uint8_t *weft_buf_data(weft_buf *buf) { return buf->data; }
 
-const uint8_t *weft_buf_bytes(const weft_buf *buf)
-{
-    return buf->data;
-}
+const uint8_t *weft_buf_bytes(const weft_buf *buf) { return buf->data; }
 
-size_t weft_buf_len(const weft_buf *buf)
-{
-    return buf->len;
-}
+size_t weft_buf_len(const weft_buf *buf) { return buf->len; }
 
 void weft_buf_truncate(weft_buf *buf, size_t len)
 {
@@ -74,12 +61,10 @@ weft_buf *weft_buf_ref(weft_buf *buf)
 
 void weft_buf_unref(weft_buf *buf)
 {
-    if (buf == NULL)
-        return;
+    if (buf == NULL) return;
     /* [BUF] release: our reads of the bytes happen-before the free; acquire: the
      * one that frees sees everybody's release. They are the same operation. */
     uint32_t before = __atomic_fetch_sub(&buf->refs, 1, __ATOMIC_ACQ_REL);
     WF_ASSERT(before > 0);
-    if (before == 1)
-        wf_free(buf);
+    if (before == 1) wf_free(buf);
 }

@@ -34,8 +34,7 @@ static weft_msg *box_wait(weft_addr *box, weft_ns deadline)
     for (;;) {
         wf_mailbox_drain(&box->box);
         weft_msg *msg = wf_lane_pop(&box->box.system);
-        if (msg != NULL || wf_port_now(box->box.port) >= deadline)
-            return msg;
+        if (msg != NULL || wf_port_now(box->box.port) >= deadline) return msg;
         wf_mailbox_park(&box->box, deadline);
     }
 }
@@ -49,8 +48,7 @@ static weft_err call_send(weft_addr *to, weft_addr *box, weft_request *req, weft
     /* Still private: weft_send publishes it. */
     __atomic_store_n(&req->msg.state, WF_REQ_ASKED, __ATOMIC_RELAXED);
     weft_err err = weft_send(to, &req->msg);
-    if (err == WEFT_OK)
-        return WEFT_OK;
+    if (err == WEFT_OK) return WEFT_OK;
     __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
     req->asker = NULL;
     weft_addr_put(box);
@@ -65,16 +63,12 @@ weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_requ
     taken = taken == NULL ? &ignored : taken;
     *taken = false;
     *out = NULL;
-    if (wf_self_current() != NULL)
-        return WEFT_DEADLK;
-    if (__atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE)
-        return WEFT_INVALID;
+    if (wf_self_current() != NULL) return WEFT_DEADLK;
+    if (__atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE) return WEFT_INVALID;
     weft_err err = box_create(to->box.port, &box);
-    if (err != WEFT_OK)
-        return err;
+    if (err != WEFT_OK) return err;
     err = call_send(to, box, req, deadline);
-    if (err != WEFT_OK)
-        goto done;
+    if (err != WEFT_OK) goto done;
     *taken = true;
     weft_msg *msg = box_wait(box, deadline);
     if (msg == NULL && wf_request_abandon(req)) {
@@ -96,15 +90,12 @@ done:
 
 weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline)
 {
-    if (wf_self_current() != NULL)
-        return WEFT_DEADLK;
+    if (wf_self_current() != NULL) return WEFT_DEADLK;
     weft_err err = weft_send(to, msg);
-    if (err != WEFT_FULL)
-        return err;
+    if (err != WEFT_FULL) return err;
     weft_addr *box = NULL;
     err = box_create(to->box.port, &box);
-    if (err != WEFT_OK)
-        return err;
+    if (err != WEFT_OK) return err;
     for (;;) {
         weft_msg *room = weft_new(&kind_room);
         if (room == NULL) {
@@ -123,10 +114,8 @@ weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline)
         bool told = room != NULL;
         weft_drop(room);
         err = weft_send(to, msg);
-        if (err == WEFT_FULL && !told)
-            err = WEFT_TIMED_OUT;
-        if (err != WEFT_FULL)
-            break;
+        if (err == WEFT_FULL && !told) err = WEFT_TIMED_OUT;
+        if (err != WEFT_FULL) break;
     }
     box_close(box);
     return err;

@@ -16,15 +16,13 @@ wf_cursor wf_cursor_open(const uint8_t *data, size_t len, bool strict)
 
 static void fail(wf_cursor *c, weft_err err)
 {
-    if (c->err == WEFT_OK)
-        c->err = err;
+    if (c->err == WEFT_OK) c->err = err;
 }
 
 /* Reads the head of one value of class `want` and steps over it. */
 static bool take(wf_cursor *c, enum wf_class want, struct wf_head *head)
 {
-    if (c->err != WEFT_OK)
-        return false;
+    if (c->err != WEFT_OK) return false;
     if (!wf_head_read(c->at, (size_t)(c->end - c->at), head) || head->class != want) {
         fail(c, WEFT_SYNTAX);
         return false;
@@ -40,8 +38,7 @@ static bool take(wf_cursor *c, enum wf_class want, struct wf_head *head)
 uint32_t wf_cursor_array(wf_cursor *c, uint32_t max)
 {
     struct wf_head head;
-    if (!take(c, WF_CLASS_ARRAY, &head))
-        return 0;
+    if (!take(c, WF_CLASS_ARRAY, &head)) return 0;
     /* Each element takes a byte at least: more cannot be here. */
     if (head.value > max || head.value > (uint64_t)(c->end - c->at)) {
         fail(c, WEFT_SYNTAX);
@@ -53,8 +50,7 @@ uint32_t wf_cursor_array(wf_cursor *c, uint32_t max)
 uint64_t wf_cursor_uint(wf_cursor *c, uint64_t max)
 {
     struct wf_head head;
-    if (!take(c, WF_CLASS_UINT, &head))
-        return 0;
+    if (!take(c, WF_CLASS_UINT, &head)) return 0;
     if (head.value > max) {
         fail(c, WEFT_SYNTAX);
         return 0;
@@ -65,10 +61,8 @@ uint64_t wf_cursor_uint(wf_cursor *c, uint64_t max)
 int64_t wf_cursor_int(wf_cursor *c)
 {
     struct wf_head head;
-    if (wf_cursor_peek(c) == WF_T_UINT)
-        return (int64_t)wf_cursor_uint(c, INT64_MAX);
-    if (!take(c, WF_CLASS_INT, &head))
-        return 0;
+    if (wf_cursor_peek(c) == WF_T_UINT) return (int64_t)wf_cursor_uint(c, INT64_MAX);
+    if (!take(c, WF_CLASS_INT, &head)) return 0;
     int64_t value;
     memcpy(&value, &head.value, sizeof value); /* two's complement, as on the wire */
     return value;
@@ -83,8 +77,7 @@ bool wf_cursor_bool(wf_cursor *c)
 double wf_cursor_float(wf_cursor *c)
 {
     struct wf_head head;
-    if (!take(c, WF_CLASS_FLOAT, &head))
-        return 0;
+    if (!take(c, WF_CLASS_FLOAT, &head)) return 0;
     if (head.len != 9) { /* a float32 is well-formed, but nobody writes it */
         fail(c, WEFT_SYNTAX);
         return 0;
@@ -99,8 +92,7 @@ static const uint8_t *take_body(wf_cursor *c, enum wf_class want, size_t min, si
                                 size_t *len)
 {
     struct wf_head head;
-    if (!take(c, want, &head))
-        return NULL;
+    if (!take(c, want, &head)) return NULL;
     if (head.value > (uint64_t)(c->end - c->at) || head.value < min || head.value > max) {
         fail(c, WEFT_SYNTAX);
         return NULL;
@@ -115,8 +107,7 @@ const uint8_t *wf_cursor_bin(wf_cursor *c, size_t min, size_t max, size_t *len)
 {
     size_t got = 0;
     const uint8_t *body = take_body(c, WF_CLASS_BIN, min, max, &got);
-    if (len != NULL)
-        *len = got;
+    if (len != NULL) *len = got;
     return body;
 }
 
@@ -135,8 +126,7 @@ const char *wf_cursor_str(wf_cursor *c, size_t min, size_t max, size_t *len)
         body = NULL;
         got = 0;
     }
-    if (len != NULL)
-        *len = got;
+    if (len != NULL) *len = got;
     return (const char *)body;
 }
 
@@ -149,8 +139,8 @@ bool wf_cursor_nil(wf_cursor *c)
 wf_type wf_cursor_peek(const wf_cursor *c)
 {
     static const wf_type types[] = {
-        [WF_CLASS_NIL] = WF_T_NIL,     [WF_CLASS_BOOL] = WF_T_BOOL, [WF_CLASS_UINT] = WF_T_UINT,
-        [WF_CLASS_INT] = WF_T_INT,     [WF_CLASS_STR] = WF_T_STR,   [WF_CLASS_BIN] = WF_T_BIN,
+        [WF_CLASS_NIL] = WF_T_NIL,     [WF_CLASS_BOOL] = WF_T_BOOL,  [WF_CLASS_UINT] = WF_T_UINT,
+        [WF_CLASS_INT] = WF_T_INT,     [WF_CLASS_STR] = WF_T_STR,    [WF_CLASS_BIN] = WF_T_BIN,
         [WF_CLASS_ARRAY] = WF_T_ARRAY, [WF_CLASS_FLOAT] = WF_T_FLOAT};
     struct wf_head head;
     if (c->err != WEFT_OK || !wf_head_read(c->at, (size_t)(c->end - c->at), &head))
@@ -199,7 +189,6 @@ void wf_cursor_skip(wf_cursor *c)
 
 weft_err wf_cursor_done(wf_cursor *c)
 {
-    if (c->at != c->end)
-        fail(c, WEFT_SYNTAX);
+    if (c->at != c->end) fail(c, WEFT_SYNTAX);
     return c->err;
 }

@@ -10,8 +10,7 @@ void wf_dead_letter(weft_addr *addr, weft_msg *msg)
     weft_self *self = addr->self;
     weft_rt *rt = self->rt;
     uint32_t state = __atomic_load_n(&msg->state, __ATOMIC_RELAXED);
-    if (msg == &addr->stop_msg)
-        return;
+    if (msg == &addr->stop_msg) return;
     if (msg->flags & WF_MSG_CREDIT) {
         wf_credit_deliver(msg); /* its next send answers CLOSED */
     } else if (state == WF_REQ_REPLIED) {
@@ -21,10 +20,8 @@ void wf_dead_letter(weft_addr *addr, weft_msg *msg)
     } else {
         wf_count(&self->stats.dropped);
         __atomic_fetch_add(&rt->dead_letters, 1, __ATOMIC_RELAXED);
-        if (rt->dead_fn != NULL)
-            rt->dead_fn(rt->dead_arg, addr, msg);
-        else
-            weft_drop(msg);
+        if (rt->dead_fn != NULL) rt->dead_fn(rt->dead_arg, addr, msg);
+        else weft_drop(msg);
     }
 }
 
@@ -32,10 +29,8 @@ static void empty_mailbox(weft_addr *addr)
 {
     weft_msg *msg;
     wf_mailbox_close(&addr->box);
-    while ((msg = wf_lane_pop(&addr->box.system)) != NULL)
-        wf_dead_letter(addr, msg);
-    while ((msg = wf_lane_pop(&addr->box.user)) != NULL)
-        wf_dead_letter(addr, msg);
+    while ((msg = wf_lane_pop(&addr->box.system)) != NULL) wf_dead_letter(addr, msg);
+    while ((msg = wf_lane_pop(&addr->box.user)) != NULL) wf_dead_letter(addr, msg);
     wf_credit_tell(addr);
 }
 
@@ -58,13 +53,11 @@ void wf_actor_end(weft_self *self)
     /* Asks first: their callbacks still need the state. After a failed init the
      * state is half-built, so they stay silent and no timer is touched. */
     wf_ask_cancel_all(self, !born);
-    if (!born)
-        self->timers.count = 0;
+    if (!born) self->timers.count = 0;
     wf_heap_fini(&self->timers);
     wf_watch_fini(self);
     empty_mailbox(addr); /* before fini: what is queued may point into the state */
-    if (born && self->fini != NULL)
-        self->fini(self, self->state, self->reason);
+    if (born && self->fini != NULL) self->fini(self, self->state, self->reason);
     run_exit_hook(addr);
     wf_actor_trace(self, WF_TRACE_END, weft_errname(self->reason));
     self->phase = WF_PHASE_ENDED;

@@ -7,11 +7,9 @@
 const char *weft_strerror(weft_err err)
 {
     switch (err) {
-    case WEFT_OK:
-        return "success";
-#define X(name, value, text)                                                                       \
-    case name:                                                                                     \
-        return text;
+    case WEFT_OK: return "success";
+#define X(name, value, text) \
+    case name: return text;
         WEFT_ERR_MAP(X)
 #undef X
     }
@@ -21,11 +19,9 @@ const char *weft_strerror(weft_err err)
 const char *weft_errname(weft_err err)
 {
     switch (err) {
-    case WEFT_OK:
-        return "WEFT_OK";
-#define X(name, value, text)                                                                       \
-    case name:                                                                                     \
-        return #name;
+    case WEFT_OK: return "WEFT_OK";
+#define X(name, value, text) \
+    case name: return #name;
         WEFT_ERR_MAP(X)
 #undef X
     }

@@ -27,7 +27,7 @@ static const struct code codes[32] = {
 
 static bool one_byte(uint8_t class, uint64_t value, struct wf_head *out)
 {
-    out->class = (enum wf_class)class;
+    out->class = (enum wf_class) class;
     out->len = 1;
     out->shortest = true;
     out->value = value;
@@ -58,56 +58,40 @@ static bool is_shortest(uint8_t class, unsigned bytes, uint64_t value)
 {
     switch (class) {
     case WF_CLASS_UINT:
-        if (bytes == 1)
-            return value >= 0x80;
+        if (bytes == 1) return value >= 0x80;
         break;
     case WF_CLASS_STR:
-        if (bytes == 1)
-            return value >= 32;
+        if (bytes == 1) return value >= 32;
         break;
     case WF_CLASS_ARRAY:
-        if (bytes == 2)
-            return value >= 16;
+        if (bytes == 2) return value >= 16;
         break;
     case WF_CLASS_BIN:
-        if (bytes == 1)
-            return true;
+        if (bytes == 1) return true;
         break;
-    default:
-        return true; /* nil, bool, float */
+    default: return true; /* nil, bool, float */
     }
     return value >= (bytes == 2 ? 0x100u : bytes == 4 ? 0x10000u : UINT64_C(0x100000000));
 }
 
 bool wf_head_read(const uint8_t *at, size_t left, struct wf_head *out)
 {
-    if (left == 0)
-        return false;
+    if (left == 0) return false;
     uint8_t first = *at;
-    if (first < 0x80)
-        return one_byte(WF_CLASS_UINT, first, out);
-    if (first >= 0xe0)
-        return one_byte(WF_CLASS_INT, (uint64_t)(int64_t)(int8_t)first, out);
-    if (first < 0x90)
-        return false; /* a map */
-    if (first < 0xa0)
-        return one_byte(WF_CLASS_ARRAY, first & 0x0fu, out);
-    if (first < 0xc0)
-        return one_byte(WF_CLASS_STR, first & 0x1fu, out);
+    if (first < 0x80) return one_byte(WF_CLASS_UINT, first, out);
+    if (first >= 0xe0) return one_byte(WF_CLASS_INT, (uint64_t)(int64_t)(int8_t)first, out);
+    if (first < 0x90) return false; /* a map */
+    if (first < 0xa0) return one_byte(WF_CLASS_ARRAY, first & 0x0fu, out);
+    if (first < 0xc0) return one_byte(WF_CLASS_STR, first & 0x1fu, out);
     struct code code = codes[first - 0xc0];
-    if (!code.known || left < 1u + code.bytes)
-        return false;
+    if (!code.known || left < 1u + code.bytes) return false;
     uint64_t value = 0;
-    for (unsigned i = 1; i <= code.bytes; i++)
-        value = value << 8 | at[i];
-    if (code.class == WF_CLASS_BOOL)
-        value = first & 1u;
+    for (unsigned i = 1; i <= code.bytes; i++) value = value << 8 | at[i];
+    if (code.class == WF_CLASS_BOOL) value = first & 1u;
     out->class = (enum wf_class)code.class;
     out->len = (uint8_t)(1 + code.bytes);
     out->value = value;
-    if (code.class == WF_CLASS_INT)
-        read_signed(value, code.bytes, out);
-    else
-        out->shortest = is_shortest(code.class, code.bytes, value);
+    if (code.class == WF_CLASS_INT) read_signed(value, code.bytes, out);
+    else out->shortest = is_shortest(code.class, code.bytes, value);
     return true;
 }

@@ -11,7 +11,7 @@
 
 struct wf_due {
     weft_ns at;
-    uint64_t order;  /* decides between equal times */
+    uint64_t order; /* decides between equal times */
     void *item;
     uint32_t *place; /* inside the item */
 };

@@ -18,16 +18,12 @@ struct wf_rwlock {
 };
 
 /* A lock call fails only when its caller broke the rules. */
-static void sure(int rc)
-{
-    WF_ASSERT(rc == 0);
-}
+static void sure(int rc) { WF_ASSERT(rc == 0); }
 
 wf_lock *wf_lock_create(void)
 {
     wf_lock *lock = wf_malloc(sizeof *lock);
-    if (lock == NULL)
-        return NULL;
+    if (lock == NULL) return NULL;
     if (pthread_mutex_init(&lock->mutex, NULL) != 0) {
         wf_free(lock);
         return NULL;
@@ -37,27 +33,19 @@ wf_lock *wf_lock_create(void)
 
 void wf_lock_destroy(wf_lock *lock)
 {
-    if (lock == NULL)
-        return;
+    if (lock == NULL) return;
     sure(pthread_mutex_destroy(&lock->mutex));
     wf_free(lock);
 }
 
-void wf_lock_take(wf_lock *lock)
-{
-    sure(pthread_mutex_lock(&lock->mutex));
-}
+void wf_lock_take(wf_lock *lock) { sure(pthread_mutex_lock(&lock->mutex)); }
 
-void wf_lock_give(wf_lock *lock)
-{
-    sure(pthread_mutex_unlock(&lock->mutex));
-}
+void wf_lock_give(wf_lock *lock) { sure(pthread_mutex_unlock(&lock->mutex)); }
 
 wf_rwlock *wf_rwlock_create(void)
 {
     wf_rwlock *lock = wf_malloc(sizeof *lock);
-    if (lock == NULL)
-        return NULL;
+    if (lock == NULL) return NULL;
     if (pthread_rwlock_init(&lock->lock, NULL) != 0) {
         wf_free(lock);
         return NULL;
@@ -67,26 +55,16 @@ wf_rwlock *wf_rwlock_create(void)
 
 void wf_rwlock_destroy(wf_rwlock *lock)
 {
-    if (lock == NULL)
-        return;
+    if (lock == NULL) return;
     sure(pthread_rwlock_destroy(&lock->lock));
     wf_free(lock);
 }
 
-void wf_rwlock_read(wf_rwlock *lock)
-{
-    sure(pthread_rwlock_rdlock(&lock->lock));
-}
+void wf_rwlock_read(wf_rwlock *lock) { sure(pthread_rwlock_rdlock(&lock->lock)); }
 
-void wf_rwlock_write(wf_rwlock *lock)
-{
-    sure(pthread_rwlock_wrlock(&lock->lock));
-}
+void wf_rwlock_write(wf_rwlock *lock) { sure(pthread_rwlock_wrlock(&lock->lock)); }
 
-void wf_rwlock_give(wf_rwlock *lock)
-{
-    sure(pthread_rwlock_unlock(&lock->lock));
-}
+void wf_rwlock_give(wf_rwlock *lock) { sure(pthread_rwlock_unlock(&lock->lock)); }
 
 uint64_t wf_counter_add(wf_counter *c, uint64_t n)
 {
@@ -103,7 +81,4 @@ uint64_t wf_counter_get(const wf_counter *c)
     return __atomic_load_n(&c->value, __ATOMIC_SEQ_CST);
 }
 
-void wf_counter_set(wf_counter *c, uint64_t v)
-{
-    __atomic_store_n(&c->value, v, __ATOMIC_SEQ_CST);
-}
+void wf_counter_set(wf_counter *c, uint64_t v) { __atomic_store_n(&c->value, v, __ATOMIC_SEQ_CST); }

@@ -27,12 +27,9 @@ static void deliver(weft_log_level level, const char *facility, char *line)
 {
     /* A line is a line: text from outside may not forge a second one. */
     for (char *c = line; *c != '\0'; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' ';
-    if (sink_fn != NULL)
-        sink_fn(sink_arg, level, facility, line);
-    else
-        to_stderr(level, facility, line);
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';
+    if (sink_fn != NULL) sink_fn(sink_arg, level, facility, line);
+    else to_stderr(level, facility, line);
 }
 
 void weft_log_to(weft_log_sink sink, void *arg, weft_log_level lowest)
@@ -44,8 +41,7 @@ void weft_log_to(weft_log_sink sink, void *arg, weft_log_level lowest)
 
 void wf_log(weft_log_level level, const char *facility, const char *fmt, ...)
 {
-    if (level < sink_lowest || level >= WEFT_LOG_OFF)
-        return;
+    if (level < sink_lowest || level >= WEFT_LOG_OFF) return;
     char line[WEFT_LOG_LINE_BYTES_MAX];
     va_list args;
     va_start(args, fmt);
@@ -56,8 +52,7 @@ void wf_log(weft_log_level level, const char *facility, const char *fmt, ...)
 
 weft_err wf_fail(weft_err err, const char *facility, const char *fmt, ...)
 {
-    if (WEFT_LOG_ERROR < sink_lowest)
-        return err;
+    if (WEFT_LOG_ERROR < sink_lowest) return err;
     char line[WEFT_LOG_LINE_BYTES_MAX];
     va_list args;
     va_start(args, fmt);

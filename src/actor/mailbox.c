@@ -13,14 +13,13 @@
 static_assert(sizeof(weft_msg) == 32 || sizeof(void *) != 8, "the header is four words");
 static_assert(_Alignof(weft_msg) >= 4, "tags need the two low bits of a message's address");
 
-#define SPIN_DEFAULT_NS 5000u
-#define SPIN_PROBE_EVERY 32u /* idles without a spin before one is tried again */
-#define SPIN_CHECKS 8u       /* looks at the word between looks at the clock   */
+#define SPIN_DEFAULT_NS 20000u /* about what waking a sleeper costs the two sides    */
+#define SPIN_LEAST_NS 200u     /* a few looks at the clock: not worth beginning      */
+#define SPIN_PROBE_FIRST 32u   /* idles without a spin before one is tried again ... */
+#define SPIN_PROBE_LAST 256u   /* ... and at most, after probes that failed          */
+#define SPIN_CHECKS 8u         /* looks at the word between looks at the clock       */
 
-static bool is_tag(uintptr_t word)
-{
-    return word <= WF_BOX_CLOSED;
-}
+static bool is_tag(uintptr_t word) { return word <= WF_BOX_CLOSED; }
 
 /* The kernel compares 32 bits: the half of the word that holds the tag. No
  * message's address has a tag in its low half, because it is aligned. */
@@ -58,9 +57,9 @@ void wf_mailbox_init(struct wf_mailbox *mb, struct wf_port *port, struct wf_loop
     mb->capacity = capacity;
     mb->credit = capacity;
     mb->spin_max_ns = spin_max_ns == 0 ? SPIN_DEFAULT_NS : spin_max_ns;
-    if (spin_max_ns == UINT32_MAX || !port->may_spin)
-        mb->spin_max_ns = 0;
-    mb->spin_ewma_ns = mb->spin_max_ns / 2;
+    if (spin_max_ns == UINT32_MAX || !port->may_spin) mb->spin_max_ns = 0;
+    mb->spin_hit_ns = mb->spin_max_ns / 2;
+    mb->spin_probe_every = SPIN_PROBE_FIRST;
 }
 
 /* -- Credit ------------------------------------------------------------------ */
@@ -69,12 +68,10 @@ void wf_mailbox_init(struct wf_mailbox *mb, struct wf_port *port, struct wf_loop
  * subtraction that is undone, so that the count never lies to the consumer. */
 bool wf_mailbox_credit_take(struct wf_mailbox *mb, uint32_t n)
 {
-    if (mb->capacity == WEFT_UNBOUNDED)
-        return true;
+    if (mb->capacity == WEFT_UNBOUNDED) return true;
     uint32_t seen = __atomic_load_n(&mb->credit, __ATOMIC_RELAXED);
     do {
-        if (seen < n)
-            return false;
+        if (seen < n) return false;
     } while (!__atomic_compare_exchange_n(&mb->credit, &seen, seen - n, true, __ATOMIC_RELAXED,
                                           __ATOMIC_RELAXED));
     return true;
@@ -82,20 +79,17 @@ bool wf_mailbox_credit_take(struct wf_mailbox *mb, uint32_t n)
 
 void wf_mailbox_credit_give(struct wf_mailbox *mb, uint32_t n)
 {
-    if (mb->capacity == WEFT_UNBOUNDED || n == 0)
-        return;
+    if (mb->capacity == WEFT_UNBOUNDED || n == 0) return;
     uint32_t after = __atomic_add_fetch(&mb->credit, n, __ATOMIC_RELAXED);
     WF_ASSERT(after <= mb->capacity);
 }
 
 bool wf_mailbox_settle(struct wf_mailbox *mb)
 {
-    if (mb->capacity == WEFT_UNBOUNDED)
-        return false;
+    if (mb->capacity == WEFT_UNBOUNDED) return false;
     mb->owed++;
     /* In halves, so that the line moves seldom; at once if somebody waits. */
-    if (mb->owed < mb->capacity - mb->capacity / 2 && mb->waiters.first == NULL)
-        return false;
+    if (mb->owed < mb->capacity - mb->capacity / 2 && mb->waiters.first == NULL) return false;
     wf_mailbox_credit_give(mb, mb->owed);
     mb->owed = 0;
     return true;
@@ -103,8 +97,7 @@ bool wf_mailbox_settle(struct wf_mailbox *mb)
 
 bool wf_mailbox_has_room(struct wf_mailbox *mb)
 {
-    if (mb->capacity == WEFT_UNBOUNDED)
-        return true;
+    if (mb->capacity == WEFT_UNBOUNDED) return true;
     wf_mailbox_credit_give(mb, mb->owed);
     mb->owed = 0;
     return __atomic_load_n(&mb->credit, __ATOMIC_RELAXED) > 0;
@@ -117,8 +110,7 @@ weft_err wf_mailbox_push(struct wf_mailbox *mb, weft_msg *newest, weft_msg *olde
     __builtin_prefetch(&mb->head, 1);
     uintptr_t seen = __atomic_load_n(&mb->head, __ATOMIC_RELAXED);
     do {
-        if (seen == WF_BOX_CLOSED)
-            return WEFT_CLOSED;
+        if (seen == WF_BOX_CLOSED) return WEFT_CLOSED;
         oldest->next = is_tag(seen) ? NULL : (weft_msg *)seen; /* still private */
         /* [PUSH] release: the chain's bytes happen-before [DRAIN] and [CLOSE]; later
          * pushes are read-modify-writes and continue the release sequence.
@@ -127,10 +119,8 @@ weft_err wf_mailbox_push(struct wf_mailbox *mb, weft_msg *newest, weft_msg *olde
                                           __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
     /* Our swap took the tag away, so this wake is ours alone. The caller's address
      * keeps the mailbox and its poll alive meanwhile. */
-    if (seen == WF_BOX_PARK_FUTEX)
-        mb->port->ops->wake_box(mb->port, mb->loop, futex_of(mb));
-    else if (seen == WF_BOX_PARK_FD)
-        mb->port->ops->poll_wake(mb->port, mb->poll);
+    if (seen == WF_BOX_PARK_FUTEX) mb->port->ops->wake_box(mb->port, mb->loop, futex_of(mb));
+    else if (seen == WF_BOX_PARK_FD) mb->port->ops->poll_wake(mb->port, mb->poll);
     return WEFT_OK;
 }
 
@@ -144,11 +134,9 @@ bool wf_mailbox_is_closed(const struct wf_mailbox *mb)
 weft_msg *wf_lane_pop(struct wf_lane *lane)
 {
     weft_msg *msg = lane->first;
-    if (msg == NULL)
-        return NULL;
+    if (msg == NULL) return NULL;
     lane->first = msg->next;
-    if (lane->first == NULL)
-        lane->last = NULL;
+    if (lane->first == NULL) lane->last = NULL;
     lane->count--;
     msg->next = NULL;
     return msg;
@@ -157,10 +145,8 @@ weft_msg *wf_lane_pop(struct wf_lane *lane)
 void wf_lane_append(struct wf_lane *lane, weft_msg *msg)
 {
     msg->next = NULL;
-    if (lane->last == NULL)
-        lane->first = msg;
-    else
-        lane->last->next = msg;
+    if (lane->last == NULL) lane->first = msg;
+    else lane->last->next = msg;
     lane->last = msg;
     lane->count++;
 }
@@ -169,19 +155,15 @@ static void lane_prepend(struct wf_lane *lane, weft_msg *msg)
 {
     msg->next = lane->first;
     lane->first = msg;
-    if (lane->last == NULL)
-        lane->last = msg;
+    if (lane->last == NULL) lane->last = msg;
     lane->count++;
 }
 
 static void lane_join(struct wf_lane *lane, const struct wf_lane *more)
 {
-    if (more->first == NULL)
-        return;
-    if (lane->last == NULL)
-        lane->first = more->first;
-    else
-        lane->last->next = more->first;
+    if (more->first == NULL) return;
+    if (lane->last == NULL) lane->first = more->first;
+    else lane->last->next = more->first;
     lane->last = more->last;
     lane->count += more->count;
 }
@@ -203,8 +185,7 @@ static void take_in(struct wf_mailbox *mb, uintptr_t word)
 
 void wf_mailbox_drain(struct wf_mailbox *mb)
 {
-    if (__atomic_load_n(&mb->head, __ATOMIC_RELAXED) == WF_BOX_EMPTY)
-        return;
+    if (__atomic_load_n(&mb->head, __ATOMIC_RELAXED) == WF_BOX_EMPTY) return;
     /* [DRAIN] acquire: pairs with [PUSH]. Only the consumer parks or closes, and it is
      * here, so the word is EMPTY or a message. */
     take_in(mb, __atomic_exchange_n(&mb->head, WF_BOX_EMPTY, __ATOMIC_ACQUIRE));
@@ -239,46 +220,50 @@ void wf_mailbox_park_end(struct wf_mailbox *mb, uintptr_t tag)
                                       __ATOMIC_RELAXED);
 }
 
-/* True when mail came while spinning. The budget is twice what a hit took lately,
- * halved by each miss, so an actor whose mail comes rarely soon stops spinning; one
- * idle in SPIN_PROBE_EVERY tries again, so it can also start to. */
+/* Learns from a spin that paid: the recent hit time follows the longest ones and
+ * decays slowly, with a floor, because a budget that just fits the usual hit turns every
+ * small delay into a sleep, and a sleep costs both sides far more than the rest of the
+ * budget. */
+static void spin_paid(struct wf_mailbox *mb, weft_ns spent)
+{
+    uint32_t took = spent < mb->spin_max_ns ? (uint32_t)spent : mb->spin_max_ns;
+    uint32_t hit = mb->spin_hit_ns - mb->spin_hit_ns / 16, least = mb->spin_max_ns / 8;
+    mb->spin_hit_ns = took > hit ? took : hit > least ? hit : least;
+    mb->spin_probe_every = SPIN_PROBE_FIRST;
+    count(&mb->spins);
+}
+
+/* True when mail came while spinning. The budget is twice the recent hit time, halved by
+ * each miss, so an actor whose mail comes rarely soon stops spinning. One idle in
+ * `spin_probe_every` tries again with the whole budget, so it can also start to; probes
+ * that fail get rarer. */
 static bool spin(struct wf_mailbox *mb)
 {
-    if (mb->spin_max_ns == 0)
-        return false;
-    uint64_t budget = 2 * (uint64_t)mb->spin_ewma_ns;
-    bool probe = ++mb->spin_skipped >= SPIN_PROBE_EVERY;
-    if (probe || budget > mb->spin_max_ns)
-        budget = mb->spin_max_ns;
-    if (probe)
-        mb->spin_skipped = 0;
-    if (budget < 100) /* less than two looks at the clock cost */
-        return false;
-    weft_ns begin = wf_port_now(mb->port), spent = 0;
+    if (mb->spin_max_ns == 0) return false;
+    bool probe = ++mb->spin_skipped >= mb->spin_probe_every;
+    weft_ns budget = 2 * (weft_ns)mb->spin_hit_ns;
+    if (probe || budget > mb->spin_max_ns) budget = mb->spin_max_ns;
+    if (budget < SPIN_LEAST_NS) return false;
+    mb->spin_skipped = 0;
+    weft_ns begin = wf_port_now(mb->port), spent;
     do {
         for (unsigned i = 0; i < SPIN_CHECKS; i++) {
             if (__atomic_load_n(&mb->head, __ATOMIC_RELAXED) != WF_BOX_EMPTY) {
-                spent = wf_port_now(mb->port) - begin;
-                if (spent > mb->spin_max_ns)
-                    spent = mb->spin_max_ns;
-                mb->spin_ewma_ns = (uint32_t)((7 * (uint64_t)mb->spin_ewma_ns + spent) / 8);
-                if (probe && spent > mb->spin_ewma_ns)
-                    mb->spin_ewma_ns = (uint32_t)spent;
-                count(&mb->spins);
+                spin_paid(mb, wf_port_now(mb->port) - begin);
                 return true;
             }
             relax();
         }
         spent = wf_port_now(mb->port) - begin;
     } while (spent < budget);
-    mb->spin_ewma_ns /= 2;
+    mb->spin_hit_ns /= 2;
+    if (probe && mb->spin_probe_every < SPIN_PROBE_LAST) mb->spin_probe_every *= 2;
     return false;
 }
 
 void wf_mailbox_park(struct wf_mailbox *mb, weft_ns deadline)
 {
-    if (spin(mb) || !wf_mailbox_park_begin(mb, WF_BOX_PARK_FUTEX))
-        return;
+    if (spin(mb) || !wf_mailbox_park_begin(mb, WF_BOX_PARK_FUTEX)) return;
     count(&mb->parks);
     mb->port->ops->wait(mb->port, futex_of(mb), (uint32_t)WF_BOX_PARK_FUTEX, deadline);
     wf_mailbox_park_end(mb, WF_BOX_PARK_FUTEX);

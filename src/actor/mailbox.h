@@ -44,7 +44,7 @@ struct wf_mailbox {
     struct wf_port *port;
     struct wf_loop *loop; /* NULL: a plain thread's */
     struct wf_poll *poll;
-    uint32_t capacity;    /* WEFT_UNBOUNDED: no credit is counted */
+    uint32_t capacity; /* WEFT_UNBOUNDED: no credit is counted */
     uint32_t spin_max_ns;
     char pad_fixed[WF_CACHE_LINE];
 
@@ -52,8 +52,9 @@ struct wf_mailbox {
     struct wf_lane system, user;
     struct wf_lane waiters; /* WF_MSG_CREDIT messages: who wants to hear of room */
     uint32_t owed;          /* handled, not yet returned to credit */
-    uint32_t spin_ewma_ns;  /* how long a spin that paid used to take */
-    uint32_t spin_skipped;  /* idles since the last probe */
+    uint32_t spin_hit_ns;   /* how long a spin that paid took lately  */
+    uint32_t spin_skipped;  /* idles since the last spin              */
+    uint32_t spin_probe_every;
     uint64_t parks, spins;
 };
 

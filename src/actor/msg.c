@@ -12,8 +12,7 @@ weft_msg *weft_new(const weft_kind *kind)
 {
     WF_ASSERT(kind->drop != NULL && kind->size >= sizeof(weft_msg));
     weft_msg *msg = wf_calloc(1, kind->size);
-    if (msg != NULL)
-        msg->kind = kind;
+    if (msg != NULL) msg->kind = kind;
     return msg;
 }
 
@@ -23,20 +22,15 @@ void weft_msg_init(weft_msg *msg, const weft_kind *kind)
     msg->kind = kind;
 }
 
-void weft_free_msg(weft_msg *msg)
-{
-    wf_free(msg);
-}
+void weft_free_msg(weft_msg *msg) { wf_free(msg); }
 
 void weft_drop(weft_msg *msg)
 {
-    if (msg == NULL)
-        return;
+    if (msg == NULL) return;
     if (__atomic_load_n(&msg->state, __ATOMIC_RELAXED) != WF_REQ_IDLE) {
         /* Only requests leave IDLE; the answer frees it if nobody waits. */
         weft_reply((weft_request *)msg, WEFT_DROPPED);
         return;
     }
-    if (msg->kind->drop != NULL)
-        msg->kind->drop(msg);
+    if (msg->kind->drop != NULL) msg->kind->drop(msg);
 }

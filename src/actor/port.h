@@ -32,10 +32,10 @@ struct wf_loop {
 
     uintptr_t thread; /* machine */
 
-    uint64_t id;           /* simulator: number in order of birth                    */
-    uint32_t heap_at;      /* simulator: place among those asleep with a deadline    */
-    uint32_t runnable_at;  /* simulator: 1-based place among the runnable            */
-    bool running;          /* simulator: its step is on the stack                    */
+    uint64_t id;          /* simulator: number in order of birth                    */
+    uint32_t heap_at;     /* simulator: place among those asleep with a deadline    */
+    uint32_t runnable_at; /* simulator: 1-based place among the runnable            */
+    bool running;         /* simulator: its step is on the stack                    */
 };
 
 struct wf_ready {
@@ -80,17 +80,14 @@ struct wf_port_ops {
 
 struct wf_port {
     const struct wf_port_ops *ops;
-    struct wf_sim *sim;      /* NULL on the machine                           */
-    uint32_t turn_messages;  /* user messages per turn: fewer, finer schedule */
-    bool may_spin;           /* more than one processor                       */
+    struct wf_sim *sim;     /* NULL on the machine                           */
+    uint32_t turn_messages; /* user messages per turn: fewer, finer schedule */
+    bool may_spin;          /* more than one processor                       */
 };
 
 /* The machine. One for the process; never destroyed. */
 struct wf_port *wf_port_machine(void);
 
-static inline weft_ns wf_port_now(struct wf_port *port)
-{
-    return port->ops->mono_ns(port);
-}
+static inline weft_ns wf_port_now(struct wf_port *port) { return port->ops->mono_ns(port); }
 
 #endif

@@ -58,8 +58,7 @@ static void random_bytes(struct wf_port *port, void *out, size_t len)
     unsigned char *at = out;
     while (len > 0) {
         ssize_t got = getrandom(at, len, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
+        if (got < 0 && errno == EINTR) continue;
         WF_ASSERT(got > 0); /* the kernel's source cannot fail after boot */
         at += got;
         len -= (size_t)got;
@@ -71,15 +70,15 @@ static unsigned cpu_count(struct wf_port *port)
     cpu_set_t set;
     (void)port;
     CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 1;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
     int count = CPU_COUNT(&set);
     return count > 0 ? (unsigned)count : 1;
 }
 
 static struct timespec to_timespec(weft_ns ns)
 {
-    return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_SEC), .tv_nsec = (long)(ns % NS_PER_SEC)};
+    return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_SEC),
+                             .tv_nsec = (long)(ns % NS_PER_SEC)};
 }
 
 /* -- Threads -------------------------------------------------------------------- */
@@ -98,10 +97,10 @@ static void *thread_main(void *arg)
  * those that tell of a fault in the thread itself. */
 static void signals_to_block(sigset_t *set)
 {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGPROF};
+    static const int faults[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                                 SIGABRT, SIGTRAP, SIGSYS, SIGPROF};
     sigfillset(set);
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        sigdelset(set, faults[i]);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) sigdelset(set, faults[i]);
 }
 
 static weft_err start(struct wf_port *port, struct wf_loop *loop)
@@ -110,8 +109,7 @@ static weft_err start(struct wf_port *port, struct wf_loop *loop)
     sigset_t block, before;
     pthread_t thread;
     (void)port;
-    if (pthread_attr_init(&attr) != 0)
-        return WEFT_NO_MEMORY;
+    if (pthread_attr_init(&attr) != 0) return WEFT_NO_MEMORY;
     if (loop->stack_bytes != 0) {
         size_t page = (size_t)sysconf(_SC_PAGESIZE), least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
         size_t bytes = loop->stack_bytes < least ? least : loop->stack_bytes;
@@ -123,8 +121,7 @@ static weft_err start(struct wf_port *port, struct wf_loop *loop)
     int rc = pthread_create(&thread, &attr, thread_main, loop);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)pthread_attr_destroy(&attr);
-    if (rc != 0)
-        return WEFT_NO_MEMORY;
+    if (rc != 0) return WEFT_NO_MEMORY;
     loop->thread = (uintptr_t)thread;
     return WEFT_OK;
 }
@@ -165,24 +162,19 @@ static void wake_box(struct wf_port *port, struct wf_loop *loop, uint32_t *word)
 static weft_err from_errno(int code)
 {
     switch (code) {
-    case ENOMEM:
-        return WEFT_NO_MEMORY;
+    case ENOMEM: return WEFT_NO_MEMORY;
     case EMFILE:
     case ENFILE:
-    case ENOSPC:
-        return WEFT_LIMIT;
-    default:
-        return WEFT_INVALID;
+    case ENOSPC: return WEFT_LIMIT;
+    default: return WEFT_INVALID;
     }
 }
 
 static void poll_close(struct wf_port *port, struct wf_poll *poll)
 {
     (void)port;
-    if (poll->epoll >= 0)
-        (void)close(poll->epoll);
-    if (poll->bell >= 0)
-        (void)close(poll->bell);
+    if (poll->epoll >= 0) (void)close(poll->epoll);
+    if (poll->bell >= 0) (void)close(poll->bell);
     wf_free(poll);
 }
 
@@ -192,8 +184,7 @@ static void poll_close(struct wf_port *port, struct wf_poll *poll)
 static weft_err poll_open(struct wf_port *port, struct wf_poll **out)
 {
     struct wf_poll *poll = wf_malloc(sizeof *poll);
-    if (poll == NULL)
-        return WEFT_NO_MEMORY;
+    if (poll == NULL) return WEFT_NO_MEMORY;
     poll->epoll = epoll_create1(EPOLL_CLOEXEC);
     poll->bell = poll->epoll < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event ring = {.events = EPOLLIN | EPOLLET, .data = {.u64 = BELL}};
@@ -209,12 +200,11 @@ static weft_err poll_open(struct wf_port *port, struct wf_poll **out)
 static weft_err poll_set(struct wf_port *port, struct wf_poll *poll, bool known,
                          const struct wf_ready *what)
 {
-    struct epoll_event event = {.data = {.u64 = (uint64_t)what->generation << 32 | (uint32_t)what->fd}};
+    struct epoll_event event = {
+        .data = {.u64 = (uint64_t)what->generation << 32 | (uint32_t)what->fd}};
     (void)port;
-    if (what->events & WEFT_FD_READ)
-        event.events |= (uint32_t)EPOLLIN | (uint32_t)EPOLLRDHUP;
-    if (what->events & WEFT_FD_WRITE)
-        event.events |= (uint32_t)EPOLLOUT;
+    if (what->events & WEFT_FD_READ) event.events |= (uint32_t)EPOLLIN | (uint32_t)EPOLLRDHUP;
+    if (what->events & WEFT_FD_WRITE) event.events |= (uint32_t)EPOLLOUT;
     if (epoll_ctl(poll->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, what->fd, &event) == 0)
         return WEFT_OK;
     /* The caller closed the descriptor under a watch and the number came back: the
@@ -234,16 +224,13 @@ static void poll_clear(struct wf_port *port, struct wf_poll *poll, int fd)
 
 static int poll_kernel(int epoll, struct epoll_event *events, int max, weft_ns deadline)
 {
-    if (deadline == 0)
-        return epoll_wait(epoll, events, max, 0);
-    if (deadline == WEFT_NEVER)
-        return epoll_wait(epoll, events, max, -1);
+    if (deadline == 0) return epoll_wait(epoll, events, max, 0);
+    if (deadline == WEFT_NEVER) return epoll_wait(epoll, events, max, -1);
     weft_ns now = mono_ns(NULL);
     weft_ns left = deadline > now ? deadline - now : 0;
     struct timespec span = to_timespec(left);
     int count = epoll_pwait2(epoll, events, max, &span, NULL);
-    if (count >= 0 || errno != ENOSYS)
-        return count;
+    if (count >= 0 || errno != ENOSYS) return count;
     /* A kernel before 5.11 counts in milliseconds: round up, so as not to spin. */
     weft_ns ms = left / 1000000 + (left % 1000000 != 0);
     return epoll_wait(epoll, events, max, ms > INT_MAX ? INT_MAX : (int)ms);
@@ -252,10 +239,8 @@ static int poll_kernel(int epoll, struct epoll_event *events, int max, weft_ns d
 static uint32_t from_epoll(uint32_t events)
 {
     uint32_t out = 0;
-    if (events & ((uint32_t)EPOLLIN | (uint32_t)EPOLLRDHUP))
-        out |= WEFT_FD_READ;
-    if (events & (uint32_t)EPOLLOUT)
-        out |= WEFT_FD_WRITE;
+    if (events & ((uint32_t)EPOLLIN | (uint32_t)EPOLLRDHUP)) out |= WEFT_FD_READ;
+    if (events & (uint32_t)EPOLLOUT) out |= WEFT_FD_WRITE;
     if (events & ((uint32_t)EPOLLHUP | (uint32_t)EPOLLERR))
         out |= WEFT_FD_HANGUP | WEFT_FD_READ | WEFT_FD_WRITE; /* whoever tries will learn why */
     return out;
@@ -266,12 +251,12 @@ static unsigned poll_wait(struct wf_port *port, struct wf_poll *poll, struct wf_
 {
     struct epoll_event events[POLL_BATCH];
     (void)port;
-    int count = poll_kernel(poll->epoll, events, (int)(max < POLL_BATCH ? max : POLL_BATCH), deadline);
+    int count = poll_kernel(poll->epoll, events, (int)(max < POLL_BATCH ? max : POLL_BATCH),
+                            deadline);
     unsigned n = 0;
     for (int i = 0; i < count; i++) { /* -1: interrupted, which is an early return */
         uint64_t data = events[i].data.u64;
-        if (data == BELL)
-            continue;
+        if (data == BELL) continue;
         out[n++] = (struct wf_ready){.fd = (int)(uint32_t)data,
                                      .generation = (uint32_t)(data >> 32),
                                      .events = from_epoll(events[i].events)};
@@ -284,8 +269,7 @@ static void poll_wake(struct wf_port *port, struct wf_poll *poll)
     const uint64_t one = 1;
     (void)port;
     /* Never full in a lifetime; each write is an edge, so the bell is never read. */
-    while (write(poll->bell, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    while (write(poll->bell, &one, sizeof one) < 0 && errno == EINTR) {}
 }
 
 static const struct wf_port_ops machine_ops = {
@@ -311,9 +295,8 @@ static struct wf_port machine;
 
 static void machine_init(void)
 {
-    machine = (struct wf_port){.ops = &machine_ops,
-                               .turn_messages = WEFT_TURN_MESSAGES,
-                               .may_spin = cpu_count(NULL) > 1};
+    machine = (struct wf_port){
+        .ops = &machine_ops, .turn_messages = WEFT_TURN_MESSAGES, .may_spin = cpu_count(NULL) > 1};
 }
 
 struct wf_port *wf_port_machine(void)

@@ -11,13 +11,11 @@ weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out)
 {
     weft_err err = WEFT_NO_MEMORY;
     weft_rt *rt = wf_calloc(1, sizeof *rt);
-    if (rt == NULL)
-        return err;
+    if (rt == NULL) return err;
     rt->port = port;
     rt->lock = wf_lock_create();
     rt->join_lock = wf_lock_create();
-    if (rt->lock == NULL || rt->join_lock == NULL)
-        goto done;
+    if (rt->lock == NULL || rt->join_lock == NULL) goto done;
     *out = rt;
     rt = NULL;
     err = WEFT_OK;
@@ -30,21 +28,14 @@ done:
     return err;
 }
 
-weft_err weft_rt_create(weft_rt **out)
-{
-    return wf_rt_create_on(wf_port_machine(), out);
-}
+weft_err weft_rt_create(weft_rt **out) { return wf_rt_create_on(wf_port_machine(), out); }
 
 static void list_remove(weft_rt *rt, weft_addr *addr)
 {
-    if (addr->prev == NULL)
-        rt->first = addr->next;
-    else
-        addr->prev->next = addr->next;
-    if (addr->next == NULL)
-        rt->last = addr->prev;
-    else
-        addr->next->prev = addr->prev;
+    if (addr->prev == NULL) rt->first = addr->next;
+    else addr->prev->next = addr->next;
+    if (addr->next == NULL) rt->last = addr->prev;
+    else addr->next->prev = addr->prev;
     addr->prev = addr->next = NULL;
 }
 
@@ -55,10 +46,8 @@ bool wf_rt_add(weft_rt *rt, weft_addr *addr)
     if (open) {
         (void)weft_addr_get(addr);
         addr->prev = rt->last;
-        if (rt->last == NULL)
-            rt->first = addr;
-        else
-            rt->last->next = addr;
+        if (rt->last == NULL) rt->first = addr;
+        else rt->last->next = addr;
         rt->last = addr;
     }
     wf_lock_give(rt->lock);
@@ -70,8 +59,7 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr)
     wf_lock_take(rt->lock);
     list_remove(rt, addr);
     addr->next = rt->gone;
-    if (rt->gone != NULL)
-        rt->gone->prev = addr;
+    if (rt->gone != NULL) rt->gone->prev = addr;
     rt->gone = addr;
     wf_lock_give(rt->lock);
 }
@@ -80,17 +68,12 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr)
  * caller holds join_lock and a reference of its own. */
 static void join_one(weft_rt *rt, weft_addr *addr)
 {
-    if (addr->joined != 0)
-        return;
-    if (addr->self->loop.step != NULL)
-        rt->port->ops->join(rt->port, &addr->self->loop);
+    if (addr->joined != 0) return;
+    if (addr->self->loop.step != NULL) rt->port->ops->join(rt->port, &addr->self->loop);
     wf_lock_take(rt->lock);
-    if (addr->prev == NULL)
-        rt->gone = addr->next;
-    else
-        addr->prev->next = addr->next;
-    if (addr->next != NULL)
-        addr->next->prev = addr->prev;
+    if (addr->prev == NULL) rt->gone = addr->next;
+    else addr->prev->next = addr->next;
+    if (addr->next != NULL) addr->next->prev = addr->prev;
     addr->prev = addr->next = NULL;
     wf_lock_give(rt->lock);
     /* [JOINED] release: whoever sees it needs neither thread nor runtime any more. */
@@ -112,8 +95,7 @@ void wf_rt_reap(weft_rt *rt)
         wf_lock_take(rt->lock);
         weft_addr *addr = rt->gone == NULL ? NULL : weft_addr_get(rt->gone);
         wf_lock_give(rt->lock);
-        if (addr == NULL)
-            break;
+        if (addr == NULL) break;
         join_one(rt, addr);
         weft_addr_put(addr);
     }
@@ -143,15 +125,13 @@ static void name_stragglers(weft_rt *rt)
 
 weft_err weft_rt_stop(weft_rt *rt, weft_ns deadline)
 {
-    if (wf_self_current() != NULL)
-        return WEFT_DEADLK;
+    if (wf_self_current() != NULL) return WEFT_DEADLK;
     for (;;) {
         wf_lock_take(rt->lock);
         rt->stopping = true;
         weft_addr *addr = rt->last == NULL ? NULL : weft_addr_get(rt->last);
         wf_lock_give(rt->lock);
-        if (addr == NULL)
-            break;
+        if (addr == NULL) break;
         (void)weft_stop(addr, WEFT_DRAIN); /* CLOSED: it is ending by itself */
         weft_err err = wf_addr_wait_end(addr, deadline);
         weft_addr_put(addr);
@@ -166,13 +146,11 @@ weft_err weft_rt_stop(weft_rt *rt, weft_ns deadline)
 
 weft_err weft_rt_destroy(weft_rt *rt)
 {
-    if (rt == NULL)
-        return WEFT_OK;
+    if (rt == NULL) return WEFT_OK;
     wf_lock_take(rt->lock);
     bool busy = rt->first != NULL;
     wf_lock_give(rt->lock);
-    if (busy)
-        return WEFT_BUSY;
+    if (busy) return WEFT_BUSY;
     wf_rt_reap(rt);
     wf_lock_destroy(rt->lock);
     wf_lock_destroy(rt->join_lock);
@@ -180,10 +158,7 @@ weft_err weft_rt_destroy(weft_rt *rt)
     return WEFT_OK;
 }
 
-weft_ns weft_rt_now(weft_rt *rt)
-{
-    return wf_port_now(rt->port);
-}
+weft_ns weft_rt_now(weft_rt *rt) { return wf_port_now(rt->port); }
 
 weft_ns weft_rt_after(weft_rt *rt, weft_ns timeout)
 {
@@ -197,17 +172,8 @@ void weft_rt_on_dead_letter(weft_rt *rt, weft_on_dead_letter fn, void *arg)
     rt->dead_arg = arg;
 }
 
-int64_t wf_wall_ms(weft_rt *rt)
-{
-    return rt->port->ops->wall_ms(rt->port);
-}
+int64_t wf_wall_ms(weft_rt *rt) { return rt->port->ops->wall_ms(rt->port); }
 
-void wf_random(weft_rt *rt, void *out, size_t len)
-{
-    rt->port->ops->random(rt->port, out, len);
-}
+void wf_random(weft_rt *rt, void *out, size_t len) { rt->port->ops->random(rt->port, out, len); }
 
-unsigned wf_cpu_count(weft_rt *rt)
-{
-    return rt->port->ops->cpu_count(rt->port);
-}
+unsigned wf_cpu_count(weft_rt *rt) { return rt->port->ops->cpu_count(rt->port); }

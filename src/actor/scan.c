@@ -20,28 +20,23 @@ weft_err wf_scan(const uint8_t *data, size_t len, unsigned depth, size_t nodes)
     uint64_t left = len;
     while (owed > 0) {
         struct wf_head head;
-        if (++seen > nodes || !wf_head_read(at, (size_t)left, &head))
-            return WEFT_SYNTAX;
+        if (++seen > nodes || !wf_head_read(at, (size_t)left, &head)) return WEFT_SYNTAX;
         at += head.len;
         left -= head.len;
         owed--;
-        if (level > 0)
-            open[level - 1]--;
+        if (level > 0) open[level - 1]--;
         if (head.class == WF_CLASS_ARRAY) {
-            if (level >= depth || head.value > left || owed + head.value > left)
-                return WEFT_SYNTAX;
+            if (level >= depth || head.value > left || owed + head.value > left) return WEFT_SYNTAX;
             owed += head.value;
             open[level++] = head.value;
         } else if (head.class == WF_CLASS_STR || head.class == WF_CLASS_BIN) {
-            if (head.value > left || owed > left - head.value)
-                return WEFT_SYNTAX;
+            if (head.value > left || owed > left - head.value) return WEFT_SYNTAX;
             at += head.value;
             left -= head.value;
         } else if (owed > left) {
             return WEFT_SYNTAX;
         }
-        while (level > 0 && open[level - 1] == 0)
-            level--;
+        while (level > 0 && open[level - 1] == 0) level--;
     }
     return left == 0 ? WEFT_OK : WEFT_SYNTAX;
 }

@@ -57,14 +57,14 @@ struct weft_self {
 
     /* The actor's thread. */
     enum wf_phase phase;
-    bool stopping;       /* end after `drain_left` more user messages */
-    bool failed;         /* the exit is worth a line in the log       */
+    bool stopping; /* end after `drain_left` more user messages */
+    bool failed;   /* the exit is worth a line in the log       */
     uint64_t drain_left;
     weft_err reason;
     weft_err fail_reason;
-    uint64_t order;      /* numbers timers and asks, for equal times  */
+    uint64_t order; /* numbers timers and asks, for equal times  */
     struct wf_heap timers;
-    struct wf_heap deadlines;           /* of pending asks            */
+    struct wf_heap deadlines; /* of pending asks            */
     weft_request *oldest_ask, *newest_ask;
     uint32_t asks;
     struct wf_watch *watches; /* by descriptor */
@@ -73,7 +73,7 @@ struct weft_self {
     uint32_t watch_generation;
     bool polled; /* `ready` is fresh from the sleep */
     unsigned ready_count;
-    struct wf_ready *ready; /* WF_READY_MAX, from the first watch on */
+    struct wf_ready *ready;        /* WF_READY_MAX, from the first watch on */
     struct weft_actor_stats stats; /* written here, read anywhere: relaxed */
 
     /* At the end, so that it is aligned for any type; lives as long as the address,
@@ -103,8 +103,8 @@ struct weft_addr {
 
 struct weft_rt {
     struct wf_port *port;
-    wf_lock *lock;      /* the lists             */
-    wf_lock *join_lock; /* who joins a thread    */
+    wf_lock *lock;           /* the lists             */
+    wf_lock *join_lock;      /* who joins a thread    */
     weft_addr *first, *last; /* live, in order of spawning */
     weft_addr *gone;         /* ended, not yet joined      */
     bool stopping;
@@ -162,6 +162,9 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr);
 void wf_rt_join(weft_rt *rt, weft_addr *addr);
 void wf_rt_reap(weft_rt *rt);
 void wf_rt_forget_all(weft_rt *rt); /* the simulator's kill */
+
+/* sim.c: the loop will never run again. */
+void wf_sim_forget(struct wf_sim *sim, struct wf_loop *loop);
 
 static inline void wf_count(uint64_t *counter)
 {

@@ -12,8 +12,7 @@ weft_err weft_send(weft_addr *to, weft_msg *msg)
         return wf_mailbox_is_closed(&to->box) ? WEFT_CLOSED : WEFT_FULL;
     msg->flags = 0;
     weft_err err = wf_mailbox_push(&to->box, msg, msg);
-    if (err != WEFT_OK)
-        wf_mailbox_credit_give(&to->box, 1);
+    if (err != WEFT_OK) wf_mailbox_credit_give(&to->box, 1);
     return err;
 }
 
@@ -58,10 +57,7 @@ weft_err wf_push_system(weft_addr *to, weft_msg *msg)
     return wf_mailbox_push(&to->box, msg, msg);
 }
 
-weft_err wf_send_system(weft_addr *to, weft_msg *msg)
-{
-    return wf_push_system(to, msg);
-}
+weft_err wf_send_system(weft_addr *to, weft_msg *msg) { return wf_push_system(to, msg); }
 
 /* The message itself travels to `to`, which keeps it until there is room and then
  * sends it on: nothing is allocated and nothing can fail. */
@@ -81,23 +77,19 @@ void wf_credit_deliver(weft_msg *msg)
 {
     weft_addr *waiter = msg->ctx;
     msg->ctx = NULL;
-    if (wf_push_system(waiter, msg) != WEFT_OK)
-        weft_drop(msg);
+    if (wf_push_system(waiter, msg) != WEFT_OK) weft_drop(msg);
     weft_addr_put(waiter);
 }
 
 void wf_credit_wanted(weft_addr *addr, weft_msg *msg)
 {
-    if (wf_mailbox_has_room(&addr->box))
-        wf_credit_deliver(msg);
-    else
-        wf_lane_append(&addr->box.waiters, msg);
+    if (wf_mailbox_has_room(&addr->box)) wf_credit_deliver(msg);
+    else wf_lane_append(&addr->box.waiters, msg);
 }
 
 void wf_credit_tell(weft_addr *addr)
 {
     /* All of them: one that no longer cares must not keep the others waiting. */
     weft_msg *msg;
-    while ((msg = wf_lane_pop(&addr->box.waiters)) != NULL)
-        wf_credit_deliver(msg);
+    while ((msg = wf_lane_pop(&addr->box.waiters)) != NULL) wf_credit_deliver(msg);
 }

@@ -11,7 +11,7 @@
 #include "log.h"
 #include "self.h"
 
-#define SIM_BEGIN_NS WEFT_SEC             /* zero stays "no time"                        */
+#define SIM_BEGIN_NS WEFT_SEC              /* zero stays "no time"                        */
 #define SIM_WALL_MS INT64_C(1700000000000) /* an arbitrary day                           */
 #define SIM_STILL_STEPS 100000u            /* so many steps in one instant are a busy loop: */
 #define SIM_CREEP_NS 1000u                 /* then each costs time, and timers come again   */
@@ -70,14 +70,10 @@ static void sim_trace(struct wf_port *port, const struct wf_loop *loop, uint32_t
     mix(sim, sim->now);
     mix(sim, loop == NULL ? 0 : loop->id);
     mix(sim, what);
-    for (const char *c = name; *c != '\0'; c++)
-        mix(sim, (unsigned char)*c);
+    for (const char *c = name; *c != '\0'; c++) mix(sim, (unsigned char)*c);
 }
 
-uint64_t wf_sim_trace(wf_sim *sim)
-{
-    return sim->trace;
-}
+uint64_t wf_sim_trace(wf_sim *sim) { return sim->trace; }
 
 /* -- Who runs next --------------------------------------------------------------------- */
 
@@ -87,8 +83,7 @@ static weft_err reserve(wf_sim *sim)
     if (sim->loops + 1 > sim->runnable_room) {
         uint32_t room = sim->runnable_room == 0 ? 16 : sim->runnable_room * 2;
         struct wf_loop **list = wf_realloc(sim->runnable, room * sizeof *list);
-        if (list == NULL)
-            return WEFT_NO_MEMORY;
+        if (list == NULL) return WEFT_NO_MEMORY;
         sim->runnable = list;
         sim->runnable_room = room;
     }
@@ -97,8 +92,7 @@ static weft_err reserve(wf_sim *sim)
 
 static void runnable_add(wf_sim *sim, struct wf_loop *loop)
 {
-    if (loop->runnable_at != 0)
-        return;
+    if (loop->runnable_at != 0) return;
     WF_ASSERT(sim->runnable_count < sim->runnable_room);
     sim->runnable[sim->runnable_count++] = loop;
     loop->runnable_at = sim->runnable_count;
@@ -106,8 +100,7 @@ static void runnable_add(wf_sim *sim, struct wf_loop *loop)
 
 static void runnable_remove(wf_sim *sim, struct wf_loop *loop)
 {
-    if (loop->runnable_at == 0)
-        return;
+    if (loop->runnable_at == 0) return;
     struct wf_loop *last = sim->runnable[--sim->runnable_count];
     sim->runnable[loop->runnable_at - 1] = last;
     last->runnable_at = loop->runnable_at;
@@ -116,18 +109,16 @@ static void runnable_remove(wf_sim *sim, struct wf_loop *loop)
 
 static void sleep_until(wf_sim *sim, weft_ns at, void *item, uint32_t *place)
 {
-    weft_err err = wf_heap_push(&sim->sleepers, (struct wf_due){.at = at,
-                                                                .order = wf_sim_random(sim),
-                                                                .item = item,
-                                                                .place = place});
+    weft_err err = wf_heap_push(
+        &sim->sleepers,
+        (struct wf_due){.at = at, .order = wf_sim_random(sim), .item = item, .place = place});
     WF_ASSERT(err == WEFT_OK); /* reserved when it was born */
 }
 
 static void wake_loop(wf_sim *sim, struct wf_loop *loop)
 {
     wf_heap_remove(&sim->sleepers, &loop->heap_at);
-    if (!loop->running)
-        runnable_add(sim, loop);
+    if (!loop->running) runnable_add(sim, loop);
 }
 
 static void run_loop(wf_sim *sim, struct wf_loop *loop)
@@ -142,15 +133,11 @@ static void run_loop(wf_sim *sim, struct wf_loop *loop)
     loop->running = false;
     if (step == WF_STEP_MORE || !wf_mailbox_park_begin(loop->box, WF_BOX_PARK_FUTEX))
         runnable_add(sim, loop);
-    else if (loop->wake_at != WEFT_NEVER)
-        sleep_until(sim, loop->wake_at, loop, &loop->heap_at);
+    else if (loop->wake_at != WEFT_NEVER) sleep_until(sim, loop->wake_at, loop, &loop->heap_at);
 }
 
 /* Events carry a tag in the low bit of their pointer, loops do not. */
-static void *tagged(struct sim_event *event)
-{
-    return (void *)((uintptr_t)event | 1u);
-}
+static void *tagged(struct sim_event *event) { return (void *)((uintptr_t)event | 1u); }
 
 static struct sim_event *event_of(void *item)
 {
@@ -182,12 +169,10 @@ static bool step_until(wf_sim *sim, weft_ns limit)
 {
     if (sim->runnable_count == 0) {
         weft_ns next = wf_heap_next(&sim->sleepers);
-        if (next == WEFT_NEVER || next > limit)
-            return false;
+        if (next == WEFT_NEVER || next > limit) return false;
         pass_time(sim, next);
     }
-    if (++sim->still > SIM_STILL_STEPS)
-        sim->now += SIM_CREEP_NS;
+    if (++sim->still > SIM_STILL_STEPS) sim->now += SIM_CREEP_NS;
     const struct wf_due *due;
     while ((due = wf_heap_top(&sim->sleepers)) != NULL && due->at <= sim->now) {
         struct sim_event *event = event_of(due->item);
@@ -208,10 +193,7 @@ static bool step_until(wf_sim *sim, weft_ns limit)
 
 /* -- The port ------------------------------------------------------------------------------ */
 
-static weft_ns sim_mono(struct wf_port *port)
-{
-    return ((wf_sim *)port)->now;
-}
+static weft_ns sim_mono(struct wf_port *port) { return ((wf_sim *)port)->now; }
 
 static int64_t sim_wall(struct wf_port *port)
 {
@@ -237,8 +219,7 @@ static unsigned sim_cpus(struct wf_port *port)
 static weft_err sim_start(struct wf_port *port, struct wf_loop *loop)
 {
     wf_sim *sim = (wf_sim *)port;
-    if (reserve(sim) != WEFT_OK)
-        return WEFT_NO_MEMORY;
+    if (reserve(sim) != WEFT_OK) return WEFT_NO_MEMORY;
     sim->loops++;
     loop->id = ++sim->born;
     run_loop(sim, loop); /* its init, inline: the spawner waits for nothing else */
@@ -256,8 +237,7 @@ static void sim_wait(struct wf_port *port, uint32_t *word, uint32_t seen, weft_n
     wf_sim *sim = (wf_sim *)port;
     WF_ASSERT(wf_self_current() == NULL); /* actors do not block */
     while (*word == seen && sim->now < deadline) {
-        if (step_until(sim, deadline))
-            continue;
+        if (step_until(sim, deadline)) continue;
         WF_ASSERT(deadline != WEFT_NEVER); /* else this world would wait for ever */
         pass_time(sim, deadline);
     }
@@ -272,8 +252,7 @@ static void sim_wake(struct wf_port *port, uint32_t *word)
 static void sim_wake_box(struct wf_port *port, struct wf_loop *loop, uint32_t *word)
 {
     (void)word;
-    if (loop != NULL)
-        wake_loop((wf_sim *)port, loop);
+    if (loop != NULL) wake_loop((wf_sim *)port, loop);
 }
 
 static weft_err sim_poll_open(struct wf_port *port, struct wf_poll **out)
@@ -303,8 +282,7 @@ static const struct wf_port_ops sim_ops = {
 weft_err wf_sim_create(uint64_t seed, wf_sim **out)
 {
     wf_sim *sim = wf_calloc(1, sizeof *sim);
-    if (sim == NULL)
-        return WEFT_NO_MEMORY;
+    if (sim == NULL) return WEFT_NO_MEMORY;
     sim->port = (struct wf_port){.ops = &sim_ops, .sim = sim, .turn_messages = 1};
     sim->rng = seed;
     sim->trace = UINT64_C(0xcbf29ce484222325);
@@ -315,8 +293,7 @@ weft_err wf_sim_create(uint64_t seed, wf_sim **out)
 
 void wf_sim_destroy(wf_sim *sim)
 {
-    if (sim == NULL)
-        return;
+    if (sim == NULL) return;
     WF_ASSERT(sim->loops == 0); /* runtimes first */
     const struct wf_due *due;
     while ((due = wf_heap_top(&sim->sleepers)) != NULL) {
@@ -330,20 +307,11 @@ void wf_sim_destroy(wf_sim *sim)
     wf_free(sim);
 }
 
-weft_err wf_sim_rt_create(wf_sim *sim, weft_rt **out)
-{
-    return wf_rt_create_on(&sim->port, out);
-}
+weft_err wf_sim_rt_create(wf_sim *sim, weft_rt **out) { return wf_rt_create_on(&sim->port, out); }
 
-weft_ns wf_sim_now(wf_sim *sim)
-{
-    return sim->now;
-}
+weft_ns wf_sim_now(wf_sim *sim) { return sim->now; }
 
-bool wf_sim_step(wf_sim *sim)
-{
-    return step_until(sim, WEFT_NEVER);
-}
+bool wf_sim_step(wf_sim *sim) { return step_until(sim, WEFT_NEVER); }
 
 static bool never(void *arg)
 {
@@ -362,12 +330,9 @@ bool wf_sim_run_while_not(wf_sim *sim, bool (*done)(void *arg), void *arg, weft_
         if (sim->now >= until && sim->runnable_count == 0 &&
             wf_heap_next(&sim->sleepers) > sim->now)
             return false;
-        if (sim->now > until)
-            return false;
-        if (step_until(sim, until))
-            continue;
-        if (until != WEFT_NEVER)
-            pass_time(sim, until);
+        if (sim->now > until) return false;
+        if (step_until(sim, until)) continue;
+        if (until != WEFT_NEVER) pass_time(sim, until);
         return done(arg);
     }
     return true;
@@ -376,8 +341,7 @@ bool wf_sim_run_while_not(wf_sim *sim, bool (*done)(void *arg), void *arg, weft_
 weft_err wf_sim_at(wf_sim *sim, weft_ns at, void (*fn)(void *arg), void *arg)
 {
     struct sim_event *event = wf_calloc(1, sizeof *event);
-    if (event == NULL)
-        return WEFT_NO_MEMORY;
+    if (event == NULL) return WEFT_NO_MEMORY;
     if (reserve(sim) != WEFT_OK) {
         wf_free(event);
         return WEFT_NO_MEMORY;
@@ -389,51 +353,12 @@ weft_err wf_sim_at(wf_sim *sim, weft_ns at, void (*fn)(void *arg), void *arg)
     return WEFT_OK;
 }
 
-wf_sim *wf_sim_of(weft_rt *rt)
-{
-    return rt->port->sim;
-}
+wf_sim *wf_sim_of(weft_rt *rt) { return rt->port->sim; }
 
-/* -- A crash --------------------------------------------------------------------------------------- */
-
-static void vanish_loop(wf_sim *sim, struct wf_loop *loop)
+void wf_sim_forget(wf_sim *sim, struct wf_loop *loop)
 {
     WF_ASSERT(!loop->running); /* nobody kills the ground it stands on */
     wf_heap_remove(&sim->sleepers, &loop->heap_at);
     runnable_remove(sim, loop);
     sim->loops--;
-}
-
-static void vanish_lane(weft_addr *addr, struct wf_lane *lane)
-{
-    weft_msg *msg;
-    while ((msg = wf_lane_pop(lane)) != NULL) {
-        uint32_t state = __atomic_load_n(&msg->state, __ATOMIC_RELAXED);
-        if (state == WF_REQ_IDLE && !(msg->flags & WF_MSG_CREDIT) && msg != &addr->stop_msg)
-            weft_drop(msg);
-        else
-            wf_dead_letter(addr, msg); /* askers of other runtimes hear CLOSED */
-    }
-}
-
-void wf_sim_kill(weft_rt *rt)
-{
-    wf_sim *sim = rt->port->sim;
-    WF_ASSERT(sim != NULL);
-    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
-        vanish_loop(sim, &addr->self->loop);
-        addr->self->phase = WF_PHASE_ENDED;
-        wf_ask_cancel_all(addr->self, true);
-        wf_mailbox_close(&addr->box);
-        addr->self->timers.count = 0; /* the timers are in memory that vanishes too */
-        wf_heap_fini(&addr->self->timers);
-    }
-    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
-        vanish_lane(addr, &addr->box.system);
-        vanish_lane(addr, &addr->box.user);
-        vanish_lane(addr, &addr->box.waiters);
-    }
-    wf_rt_forget_all(rt);
-    weft_err err = weft_rt_destroy(rt);
-    WF_ASSERT(err == WEFT_OK);
 }

@@ -21,8 +21,8 @@ void wf_sim_destroy(wf_sim *sim); /* after its runtimes were destroyed */
 weft_err wf_sim_rt_create(wf_sim *sim, weft_rt **out);
 
 weft_ns wf_sim_now(wf_sim *sim);
-uint64_t wf_sim_random(wf_sim *sim);                 /* 64 bits of the seed's stream */
-uint64_t wf_sim_below(wf_sim *sim, uint64_t bound);  /* 0 .. bound-1                 */
+uint64_t wf_sim_random(wf_sim *sim);                /* 64 bits of the seed's stream */
+uint64_t wf_sim_below(wf_sim *sim, uint64_t bound); /* 0 .. bound-1                 */
 
 /* Runs one event. False when nothing is runnable and no timer is armed. */
 bool wf_sim_step(wf_sim *sim);

@@ -10,14 +10,10 @@
 
 static weft_err check(const weft_spec *spec)
 {
-    if (spec->handle == NULL)
-        return WEFT_INVALID;
-    if (spec->name != NULL && strlen(spec->name) > WEFT_ACTOR_NAME_BYTES_MAX)
-        return WEFT_INVALID;
-    if (spec->mailbox != WEFT_UNBOUNDED && spec->mailbox > WEFT_MAILBOX_MAX)
-        return WEFT_INVALID;
-    if (spec->state_size > SIZE_MAX - sizeof(weft_self))
-        return WEFT_NO_MEMORY;
+    if (spec->handle == NULL) return WEFT_INVALID;
+    if (spec->name != NULL && strlen(spec->name) > WEFT_ACTOR_NAME_BYTES_MAX) return WEFT_INVALID;
+    if (spec->mailbox != WEFT_UNBOUNDED && spec->mailbox > WEFT_MAILBOX_MAX) return WEFT_INVALID;
+    if (spec->state_size > SIZE_MAX - sizeof(weft_self)) return WEFT_NO_MEMORY;
     return WEFT_OK;
 }
 
@@ -27,8 +23,7 @@ static weft_err build(weft_rt *rt, const weft_spec *spec, weft_addr **out)
     const char *name = spec->name == NULL ? "actor" : spec->name;
     uint32_t mailbox = spec->mailbox == 0 ? WEFT_MAILBOX_DEFAULT : spec->mailbox;
     weft_err err = wf_addr_create(rt->port, name, mailbox, spec->spin_max_ns, &addr);
-    if (err != WEFT_OK)
-        return err;
+    if (err != WEFT_OK) return err;
     weft_self *self = wf_calloc(1, sizeof *self + spec->state_size);
     if (self == NULL) {
         weft_addr_put(addr);
@@ -58,12 +53,10 @@ weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out)
 {
     weft_addr *addr = NULL;
     weft_err err = check(spec);
-    if (err != WEFT_OK)
-        return err;
+    if (err != WEFT_OK) return err;
     wf_rt_reap(rt); /* threads that ended meanwhile are not kept */
     err = build(rt, spec, &addr);
-    if (err != WEFT_OK)
-        return err;
+    if (err != WEFT_OK) return err;
     if (!wf_rt_add(rt, addr)) {
         addr->joined = 1; /* no thread was ever made */
         weft_addr_put(addr);

@@ -8,20 +8,15 @@
 weft_err weft_timer_set(weft_self *self, weft_timer *timer, weft_ns at, weft_ns every,
                         weft_on_timer fn)
 {
-    if (fn == NULL)
-        return WEFT_INVALID;
-    if (self->phase == WF_PHASE_ENDING)
-        return WEFT_CLOSED;
-    if (timer->heap_at == 0 && self->timers.count >= WEFT_TIMERS_MAX)
-        return WEFT_LIMIT;
+    if (fn == NULL) return WEFT_INVALID;
+    if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
+    if (timer->heap_at == 0 && self->timers.count >= WEFT_TIMERS_MAX) return WEFT_LIMIT;
     wf_heap_remove(&self->timers, &timer->heap_at);
     uint64_t order = ++self->order;
-    weft_err err = wf_heap_push(&self->timers, (struct wf_due){.at = at,
-                                                               .order = order,
-                                                               .item = timer,
-                                                               .place = &timer->heap_at});
-    if (err != WEFT_OK)
-        return err;
+    weft_err err = wf_heap_push(
+        &self->timers,
+        (struct wf_due){.at = at, .order = order, .item = timer, .place = &timer->heap_at});
+    if (err != WEFT_OK) return err;
     timer->at = at;
     timer->every = every;
     timer->fn = fn;
@@ -39,8 +34,7 @@ static uint32_t rearm(weft_self *self, weft_timer *timer, weft_ns now)
 {
     weft_ns missed = (now - timer->at) / timer->every;
     weft_ns step = WEFT_NEVER;
-    if (missed < WEFT_NEVER / timer->every - 1)
-        step = (missed + 1) * timer->every;
+    if (missed < WEFT_NEVER / timer->every - 1) step = (missed + 1) * timer->every;
     timer->at = timer->at > WEFT_NEVER - step ? WEFT_NEVER : timer->at + step;
     timer->order = ++self->order;
     weft_err err = wf_heap_push(&self->timers, (struct wf_due){.at = timer->at,
@@ -56,8 +50,7 @@ void wf_timer_run(weft_self *self, weft_ns now)
     uint64_t newest = self->order; /* what a callback sets waits for the next turn */
     for (;;) {
         const struct wf_due *due = wf_heap_top(&self->timers);
-        if (due == NULL || due->at > now || due->order > newest)
-            return;
+        if (due == NULL || due->at > now || due->order > newest) return;
         weft_timer *timer = due->item;
         wf_heap_remove(&self->timers, &timer->heap_at);
         uint32_t missed = timer->every == 0 ? 0 : rearm(self, timer, now);

@@ -16,29 +16,18 @@ static size_t sequence(const uint8_t *at, size_t left)
     uint8_t first = at[0];
     uint8_t low = 0x80, high = 0xbf;
     size_t len;
-    if (first < 0x80)
-        return 1;
-    if (first < 0xc2 || first > 0xf4)
-        return 0;
-    if (first < 0xe0)
-        len = 2;
-    else if (first < 0xf0)
-        len = 3;
-    else
-        len = 4;
-    if (first == 0xe0)
-        low = 0xa0;
-    else if (first == 0xed)
-        high = 0x9f;
-    else if (first == 0xf0)
-        low = 0x90;
-    else if (first == 0xf4)
-        high = 0x8f;
-    if (left < len || at[1] < low || at[1] > high)
-        return 0;
+    if (first < 0x80) return 1;
+    if (first < 0xc2 || first > 0xf4) return 0;
+    if (first < 0xe0) len = 2;
+    else if (first < 0xf0) len = 3;
+    else len = 4;
+    if (first == 0xe0) low = 0xa0;
+    else if (first == 0xed) high = 0x9f;
+    else if (first == 0xf0) low = 0x90;
+    else if (first == 0xf4) high = 0x8f;
+    if (left < len || at[1] < low || at[1] > high) return 0;
     for (size_t i = 2; i < len; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
+        if ((at[i] & 0xc0) != 0x80) return 0;
     return len;
 }
 
@@ -55,8 +44,7 @@ bool wf_utf8_valid(const uint8_t *text, size_t len)
             }
         }
         size_t step = sequence(text + at, len - at);
-        if (step == 0)
-            return false;
+        if (step == 0) return false;
         at += step;
     }
     return true;

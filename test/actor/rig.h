@@ -27,7 +27,10 @@ static inline struct rig rig_open(bool simulated, uint64_t seed)
     return rig;
 }
 
-static inline weft_ns rig_soon(const struct rig *rig) { return weft_rt_after(rig->rt, 20 * WEFT_SEC); }
+static inline weft_ns rig_soon(const struct rig *rig)
+{
+    return weft_rt_after(rig->rt, 20 * WEFT_SEC);
+}
 
 static inline void rig_close(struct rig *rig)
 {
@@ -37,20 +40,20 @@ static inline void rig_close(struct rig *rig)
 }
 
 /* One claim, tested on threads and in the simulator. */
-#define BOTH(suite, name)                                                                          \
-    static void suite##_##name(struct rig *rig);                                                   \
-    Test(suite, name##_on_threads)                                                                 \
-    {                                                                                              \
-        struct rig rig = rig_open(false, 0);                                                       \
-        suite##_##name(&rig);                                                                      \
-        rig_close(&rig);                                                                           \
-    }                                                                                              \
-    Test(suite, name##_in_the_simulator)                                                           \
-    {                                                                                              \
-        struct rig rig = rig_open(true, 7);                                                        \
-        suite##_##name(&rig);                                                                      \
-        rig_close(&rig);                                                                           \
-    }                                                                                              \
+#define BOTH(suite, name)                        \
+    static void suite##_##name(struct rig *rig); \
+    Test(suite, name##_on_threads)               \
+    {                                            \
+        struct rig rig = rig_open(false, 0);     \
+        suite##_##name(&rig);                    \
+        rig_close(&rig);                         \
+    }                                            \
+    Test(suite, name##_in_the_simulator)         \
+    {                                            \
+        struct rig rig = rig_open(true, 7);      \
+        suite##_##name(&rig);                    \
+        rig_close(&rig);                         \
+    }                                            \
     static void suite##_##name(struct rig *rig)
 
 typedef weft_verdict (*rig_handle)(weft_self *self, void *data, weft_msg *msg);
@@ -147,10 +150,8 @@ static inline weft_err rig_call(struct rig *rig, weft_addr *to, uint64_t number)
     weft_request *out = NULL;
     bool taken = false;
     weft_err err = weft_call(to, &query->req, rig_soon(rig), &out, &taken);
-    if (out != NULL)
-        weft_drop(&out->msg);
-    else if (!taken)
-        weft_drop(&query->req.msg);
+    if (out != NULL) weft_drop(&out->msg);
+    else if (!taken) weft_drop(&query->req.msg);
     return err;
 }
 

@@ -6,14 +6,14 @@
 /* What an asking actor is told to do and what came of it. */
 struct asker {
     weft_addr *callee;
-    weft_ns timeout;     /* 0: never */
+    weft_ns timeout; /* 0: never */
     unsigned callbacks;
     weft_err err;
     bool got_request;
     uint64_t number;
     uint64_t token;
     weft_err ask_err;
-    uint64_t cancel;     /* 1: cancel at once */
+    uint64_t cancel; /* 1: cancel at once */
     weft_err cancel_err, again_err;
     bool stop_after;
 };
@@ -303,10 +303,8 @@ static void on_race(weft_self *self, void *state, weft_err err, weft_request *re
     cr_assert_eq(req != NULL, err == WEFT_OK);
     if (req != NULL) weft_drop(&req->msg);
     race->over++;
-    if (race->asked < RACES)
-        race_next(self, race);
-    else
-        cr_assert_eq(weft_stop(weft_self_addr(self), WEFT_DRAIN), WEFT_OK);
+    if (race->asked < RACES) race_next(self, race);
+    else cr_assert_eq(weft_stop(weft_self_addr(self), WEFT_DRAIN), WEFT_OK);
 }
 
 static weft_verdict race_start(weft_self *self, void *data, weft_msg *msg)

@@ -15,8 +15,8 @@
 
 Test(err, every_value_has_a_name_and_a_text)
 {
-#define X(name, value, text)                                                                       \
-    cr_assert_str_eq(weft_errname(name), #name);                                                   \
+#define X(name, value, text)                     \
+    cr_assert_str_eq(weft_errname(name), #name); \
     cr_assert_str_eq(weft_strerror(name), text);
     WEFT_ERR_MAP(X)
 #undef X
@@ -220,8 +220,9 @@ Test(heap, gives_the_earliest_whatever_is_taken_out)
     for (unsigned i = 0; i < N; i++) {
         seed = seed * UINT64_C(6364136223846793005) + 1442695;
         things[i].at = (seed >> 40) % 50;
-        cr_assert_eq(wf_heap_push(&heap, (struct wf_due){things[i].at, i, &things[i], &things[i].place}),
-                     WEFT_OK);
+        cr_assert_eq(
+            wf_heap_push(&heap, (struct wf_due){things[i].at, i, &things[i], &things[i].place}),
+            WEFT_OK);
     }
     for (unsigned i = 0; i < N; i += 2) wf_heap_remove(&heap, &things[i].place);
     weft_ns last_at = 0;
@@ -244,9 +245,11 @@ Test(heap, without_memory_it_stays_as_it_was)
     struct thing things[9] = {{0, 0}};
     struct wf_heap heap = {0};
     for (unsigned i = 0; i < 8; i++)
-        cr_assert_eq(wf_heap_push(&heap, (struct wf_due){i, i, &things[i], &things[i].place}), WEFT_OK);
+        cr_assert_eq(wf_heap_push(&heap, (struct wf_due){i, i, &things[i], &things[i].place}),
+                     WEFT_OK);
     (void)wf_alloc_fail_at(1, 0);
-    cr_assert_eq(wf_heap_push(&heap, (struct wf_due){9, 9, &things[8], &things[8].place}), WEFT_NO_MEMORY);
+    cr_assert_eq(wf_heap_push(&heap, (struct wf_due){9, 9, &things[8], &things[8].place}),
+                 WEFT_NO_MEMORY);
     (void)wf_alloc_fail_at(0, 0);
     cr_assert_eq(things[8].place, 0);
     cr_assert_eq(heap.count, 8);

@@ -141,10 +141,8 @@ static void *call_often(void *arg)
         weft_err err = weft_call(c->to, &query->req, deadline, &out, &taken);
         if (err == WEFT_OK && query->number == i + 1) c->answered++;
         if (err == WEFT_TIMED_OUT) c->late++;
-        if (out != NULL)
-            weft_drop(&out->msg);
-        else if (!taken)
-            weft_drop(&query->req.msg);
+        if (out != NULL) weft_drop(&out->msg);
+        else if (!taken) weft_drop(&query->req.msg);
     }
     return NULL;
 }

@@ -190,8 +190,7 @@ BOTH(send_wait, waits_for_room_and_sends)
 static weft_verdict gate(weft_self *self, void *data, weft_msg *msg)
 {
     (void)self, (void)msg;
-    while (__atomic_load_n((int *)data, __ATOMIC_ACQUIRE) == 0) {
-    }
+    while (__atomic_load_n((int *)data, __ATOMIC_ACQUIRE) == 0) {}
     return WEFT_DONE;
 }
 
@@ -207,7 +206,8 @@ Test(send_wait, times_out_and_keeps_the_message)
         if (err != WEFT_OK) weft_drop(&note->msg);
     } while (err == WEFT_OK);
     struct note *note = note_new(0, 0);
-    cr_assert_eq(weft_send_wait(addr, &note->msg, weft_rt_after(rig.rt, 2 * WEFT_MS)), WEFT_TIMED_OUT);
+    cr_assert_eq(weft_send_wait(addr, &note->msg, weft_rt_after(rig.rt, 2 * WEFT_MS)),
+                 WEFT_TIMED_OUT);
     weft_drop(&note->msg);
     __atomic_store_n(&open, 1, __ATOMIC_RELEASE);
     weft_addr_put(addr);

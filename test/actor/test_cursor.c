@@ -27,20 +27,38 @@ struct sample {
     const char *what, *bytes;
     size_t len;
 };
-#define S(what, text) {what, text, sizeof(text) - 1}
+#define S(what, text)                \
+    {                                \
+        what, text, sizeof(text) - 1 \
+    }
 
 Test(scan, takes_every_form_of_the_subset)
 {
     static const struct sample good[] = {
-        S("nil", "\xc0"), S("false", "\xc2"), S("fixint", "\x7f"), S("negative fixint", "\xe0"),
-        S("uint8", "\xcc\x80"), S("uint16", "\xcd\x01\x00"), S("uint32", "\xce\x00\x01\x00\x00"),
-        S("uint64", "\xcf\x00\x00\x00\x01\x00\x00\x00\x00"), S("int8", "\xd0\x80"),
-        S("int16", "\xd1\x80\x00"), S("int32", "\xd2\x80\x00\x00\x00"),
-        S("int64", "\xd3\x80\x00\x00\x00\x00\x00\x00\x00"), S("float32", "\xca\x00\x00\x00\x00"),
-        S("float64", "\xcb\x00\x00\x00\x00\x00\x00\x00\x00"), S("fixstr", "\xa1\x61"),
-        S("str8", "\xd9\x01\x61"), S("str16", "\xda\x00\x01\x61"), S("str32", "\xdb\x00\x00\x00\x01\x61"),
-        S("bin8", "\xc4\x01\x00"), S("bin16", "\xc5\x00\x01\x00"), S("bin32", "\xc6\x00\x00\x00\x01\x00"),
-        S("empty array", "\x90"), S("array16", "\xdc\x00\x01\xc0"), S("array32", "\xdd\x00\x00\x00\x01\xc0"),
+        S("nil", "\xc0"),
+        S("false", "\xc2"),
+        S("fixint", "\x7f"),
+        S("negative fixint", "\xe0"),
+        S("uint8", "\xcc\x80"),
+        S("uint16", "\xcd\x01\x00"),
+        S("uint32", "\xce\x00\x01\x00\x00"),
+        S("uint64", "\xcf\x00\x00\x00\x01\x00\x00\x00\x00"),
+        S("int8", "\xd0\x80"),
+        S("int16", "\xd1\x80\x00"),
+        S("int32", "\xd2\x80\x00\x00\x00"),
+        S("int64", "\xd3\x80\x00\x00\x00\x00\x00\x00\x00"),
+        S("float32", "\xca\x00\x00\x00\x00"),
+        S("float64", "\xcb\x00\x00\x00\x00\x00\x00\x00\x00"),
+        S("fixstr", "\xa1\x61"),
+        S("str8", "\xd9\x01\x61"),
+        S("str16", "\xda\x00\x01\x61"),
+        S("str32", "\xdb\x00\x00\x00\x01\x61"),
+        S("bin8", "\xc4\x01\x00"),
+        S("bin16", "\xc5\x00\x01\x00"),
+        S("bin32", "\xc6\x00\x00\x00\x01\x00"),
+        S("empty array", "\x90"),
+        S("array16", "\xdc\x00\x01\xc0"),
+        S("array32", "\xdd\x00\x00\x00\x01\xc0"),
         S("nested", "\x93\x91\x01\x92\xa1\x61\xc0\x90"),
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
@@ -50,13 +68,26 @@ Test(scan, takes_every_form_of_the_subset)
 Test(scan, refuses_what_is_malformed)
 {
     static const struct sample bad[] = {
-        S("nothing", ""), S("reserved", "\xc1"), S("fixmap", "\x80"), S("map16", "\xde\x00\x00"),
-        S("map32", "\xdf\x00\x00\x00\x00"), S("ext8", "\xc7\x00\x01"), S("ext16", "\xc8\x00\x00\x01"),
-        S("fixext1", "\xd4\x01\x00"), S("fixext16", "\xd8\x01"), S("two values", "\xc0\xc0"),
-        S("trailing byte", "\x91\x01\x00"), S("cut uint", "\xcd\x01"), S("cut str", "\xa2\x61"),
-        S("cut bin", "\xc4\x02\x00"), S("cut array", "\x92\x01"), S("cut float", "\xcb\x00"),
-        S("bin of 4 GiB", "\xc6\xff\xff\xff\xff\x00"), S("array of 4 G", "\xdd\xff\xff\xff\xff\x00"),
-        S("str of 4 GiB", "\xdb\xff\xff\xff\xff"), S("head only", "\xdd\x00\x00"),
+        S("nothing", ""),
+        S("reserved", "\xc1"),
+        S("fixmap", "\x80"),
+        S("map16", "\xde\x00\x00"),
+        S("map32", "\xdf\x00\x00\x00\x00"),
+        S("ext8", "\xc7\x00\x01"),
+        S("ext16", "\xc8\x00\x00\x01"),
+        S("fixext1", "\xd4\x01\x00"),
+        S("fixext16", "\xd8\x01"),
+        S("two values", "\xc0\xc0"),
+        S("trailing byte", "\x91\x01\x00"),
+        S("cut uint", "\xcd\x01"),
+        S("cut str", "\xa2\x61"),
+        S("cut bin", "\xc4\x02\x00"),
+        S("cut array", "\x92\x01"),
+        S("cut float", "\xcb\x00"),
+        S("bin of 4 GiB", "\xc6\xff\xff\xff\xff\x00"),
+        S("array of 4 G", "\xdd\xff\xff\xff\xff\x00"),
+        S("str of 4 GiB", "\xdb\xff\xff\xff\xff"),
+        S("head only", "\xdd\x00\x00"),
         S("totals that fit only one by one", "\x94\x93\x01\x01\x01"),
         S("a string over the bytes of its siblings", "\x92\xa2\x61\x61"),
     };
@@ -132,7 +163,10 @@ Test(scan, agrees_with_skip_on_random_bytes)
             case 4: (void)wf_cursor_float(&c); break;
             case 5: (void)wf_cursor_bin(&c, 0, 100, &got); break;
             case 6: (void)wf_cursor_str(&c, 0, 100, &got); break;
-            case 7: if (wf_cursor_nil(&c)) break; wf_cursor_skip(&c); break;
+            case 7:
+                if (wf_cursor_nil(&c)) break;
+                wf_cursor_skip(&c);
+                break;
             case 8: (void)wf_cursor_bin_fixed(&c, 4); break;
             default: wf_cursor_skip(&c); break;
             }
@@ -196,11 +230,17 @@ Test(cursor, bounds_are_kept)
     wf_cursor c = ON("\x93\x01\x02\x03", false);
     (void)wf_cursor_array(&c, 2);
     cr_assert_eq(c.err, WEFT_SYNTAX);
-    c = ON("\xa3" "abc", false);
+    c = ON("\xa3"
+           "abc",
+           false);
     cr_assert_null(wf_cursor_str(&c, 0, 2, NULL));
-    c = ON("\xa3" "abc", false);
+    c = ON("\xa3"
+           "abc",
+           false);
     cr_assert_null(wf_cursor_str(&c, 4, 9, NULL));
-    c = ON("\xc4\x03" "abc", false);
+    c = ON("\xc4\x03"
+           "abc",
+           false);
     cr_assert_null(wf_cursor_bin_fixed(&c, 2));
     cr_assert_eq(c.err, WEFT_SYNTAX);
 }
@@ -208,16 +248,23 @@ Test(cursor, bounds_are_kept)
 Test(cursor, strict_refuses_every_longer_form)
 {
     static const struct sample longer[] = {
-        S("uint8 of 127", "\xcc\x7f"), S("uint16 of 255", "\xcd\x00\xff"),
+        S("uint8 of 127", "\xcc\x7f"),
+        S("uint16 of 255", "\xcd\x00\xff"),
         S("uint32 of 65535", "\xce\x00\x00\xff\xff"),
         S("uint64 of 2^32-1", "\xcf\x00\x00\x00\x00\xff\xff\xff\xff"),
-        S("int8 of 1", "\xd0\x01"), S("int8 of -32", "\xd0\xe0"), S("int16 of -128", "\xd1\xff\x80"),
-        S("int16 of 300", "\xd1\x01\x2c"), S("int32 of -32768", "\xd2\xff\xff\x80\x00"),
+        S("int8 of 1", "\xd0\x01"),
+        S("int8 of -32", "\xd0\xe0"),
+        S("int16 of -128", "\xd1\xff\x80"),
+        S("int16 of 300", "\xd1\x01\x2c"),
+        S("int32 of -32768", "\xd2\xff\xff\x80\x00"),
         S("int64 of -2^31", "\xd3\xff\xff\xff\xff\x80\x00\x00\x00"),
         S("int64 of 2^40", "\xd3\x00\x00\x01\x00\x00\x00\x00\x00"),
-        S("str8 of 1", "\xd9\x01\x61"), S("str16 of 1", "\xda\x00\x01\x61"),
-        S("str32 of 1", "\xdb\x00\x00\x00\x01\x61"), S("bin16 of 1", "\xc5\x00\x01\x00"),
-        S("bin32 of 1", "\xc6\x00\x00\x00\x01\x00"), S("array16 of 1", "\xdc\x00\x01\xc0"),
+        S("str8 of 1", "\xd9\x01\x61"),
+        S("str16 of 1", "\xda\x00\x01\x61"),
+        S("str32 of 1", "\xdb\x00\x00\x00\x01\x61"),
+        S("bin16 of 1", "\xc5\x00\x01\x00"),
+        S("bin32 of 1", "\xc6\x00\x00\x00\x01\x00"),
+        S("array16 of 1", "\xdc\x00\x01\xc0"),
         S("array32 of 1", "\xdd\x00\x00\x00\x01\xc0"),
     };
     for (size_t i = 0; i < sizeof longer / sizeof longer[0]; i++) {
@@ -233,10 +280,16 @@ Test(cursor, strict_refuses_every_longer_form)
 Test(cursor, strict_takes_the_first_value_of_each_form)
 {
     static const struct sample first[] = {
-        S("127", "\x7f"), S("128", "\xcc\x80"), S("256", "\xcd\x01\x00"),
-        S("65536", "\xce\x00\x01\x00\x00"), S("2^32", "\xcf\x00\x00\x00\x01\x00\x00\x00\x00"),
-        S("-32", "\xe0"), S("-33", "\xd0\xdf"), S("-129", "\xd1\xff\x7f"),
-        S("-32769", "\xd2\xff\xff\x7f\xff"), S("-2^31-1", "\xd3\xff\xff\xff\xff\x7f\xff\xff\xff"),
+        S("127", "\x7f"),
+        S("128", "\xcc\x80"),
+        S("256", "\xcd\x01\x00"),
+        S("65536", "\xce\x00\x01\x00\x00"),
+        S("2^32", "\xcf\x00\x00\x00\x01\x00\x00\x00\x00"),
+        S("-32", "\xe0"),
+        S("-33", "\xd0\xdf"),
+        S("-129", "\xd1\xff\x7f"),
+        S("-32769", "\xd2\xff\xff\x7f\xff"),
+        S("-2^31-1", "\xd3\xff\xff\xff\xff\x7f\xff\xff\xff"),
         S("empty bin", "\xc4\x00"),
     };
     for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
@@ -253,10 +306,14 @@ Test(cursor, integers_have_their_values)
         size_t len;
         int64_t value;
     } ints[] = {
-        {"\xe0", 1, -32}, {"\xff", 1, -1}, {"\xd0\x80", 2, -128}, {"\xd1\x80\x00", 3, -32768},
+        {"\xe0", 1, -32},
+        {"\xff", 1, -1},
+        {"\xd0\x80", 2, -128},
+        {"\xd1\x80\x00", 3, -32768},
         {"\xd2\x80\x00\x00\x00", 5, INT32_MIN},
         {"\xd3\x80\x00\x00\x00\x00\x00\x00\x00", 9, INT64_MIN},
-        {"\xcf\x7f\xff\xff\xff\xff\xff\xff\xff", 9, INT64_MAX}, {"\x00", 1, 0},
+        {"\xcf\x7f\xff\xff\xff\xff\xff\xff\xff", 9, INT64_MAX},
+        {"\x00", 1, 0},
     };
     for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++) {
         wf_cursor c = on(ints[i].bytes, ints[i].len, true);
@@ -295,18 +352,34 @@ static weft_err text(const char *bytes, size_t len)
 Test(cursor, strings_are_valid_utf8)
 {
     static const struct sample good[] = {
-        S("empty", ""), S("ascii", "hello, world! 12345"), S("two", "\xc2\x80"), S("two", "\xdf\xbf"),
-        S("three", "\xe0\xa0\x80"), S("before surrogates", "\xed\x9f\xbf"),
-        S("after surrogates", "\xee\x80\x80"), S("four", "\xf0\x90\x80\x80"),
-        S("last", "\xf4\x8f\xbf\xbf"), S("mixed", "abcdefgh\xc3\xa4" "bcdefghi"),
+        S("empty", ""),
+        S("ascii", "hello, world! 12345"),
+        S("two", "\xc2\x80"),
+        S("two", "\xdf\xbf"),
+        S("three", "\xe0\xa0\x80"),
+        S("before surrogates", "\xed\x9f\xbf"),
+        S("after surrogates", "\xee\x80\x80"),
+        S("four", "\xf0\x90\x80\x80"),
+        S("last", "\xf4\x8f\xbf\xbf"),
+        S("mixed", "abcdefgh\xc3\xa4"
+                   "bcdefghi"),
     };
     static const struct sample bad[] = {
-        S("lone continuation", "\x80"), S("overlong two", "\xc0\x80"), S("overlong two", "\xc1\xbf"),
-        S("overlong three", "\xe0\x9f\xbf"), S("surrogate", "\xed\xa0\x80"),
-        S("surrogate", "\xed\xbf\xbf"), S("overlong four", "\xf0\x8f\xbf\xbf"),
-        S("above the last", "\xf4\x90\x80\x80"), S("five", "\xf8\x88\x80\x80\x80"), S("0xff", "\xff"),
-        S("cut two", "\xc3"), S("cut three", "\xe2\x82"), S("cut four", "\xf0\x9f\x98"),
-        S("bad tail", "\xe2\x28\xa1"), S("bad last", "\xf0\x9f\x98\x28"),
+        S("lone continuation", "\x80"),
+        S("overlong two", "\xc0\x80"),
+        S("overlong two", "\xc1\xbf"),
+        S("overlong three", "\xe0\x9f\xbf"),
+        S("surrogate", "\xed\xa0\x80"),
+        S("surrogate", "\xed\xbf\xbf"),
+        S("overlong four", "\xf0\x8f\xbf\xbf"),
+        S("above the last", "\xf4\x90\x80\x80"),
+        S("five", "\xf8\x88\x80\x80\x80"),
+        S("0xff", "\xff"),
+        S("cut two", "\xc3"),
+        S("cut three", "\xe2\x82"),
+        S("cut four", "\xf0\x9f\x98"),
+        S("bad tail", "\xe2\x28\xa1"),
+        S("bad last", "\xf0\x9f\x98\x28"),
         S("late", "abcdefghabcdefgh\xff"),
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
@@ -320,8 +393,9 @@ Test(cursor, peek_names_the_type_and_consumes_nothing)
     static const struct {
         const char *bytes;
         wf_type type;
-    } types[] = {{"\xc0", WF_T_NIL},  {"\xc3", WF_T_BOOL},   {"\x05", WF_T_UINT}, {"\xff", WF_T_INT},
-                 {"\x90", WF_T_ARRAY}, {"\xa0", WF_T_STR}, {"\x80", WF_T_NONE}, {"\xc1", WF_T_NONE}};
+    } types[] = {{"\xc0", WF_T_NIL},  {"\xc3", WF_T_BOOL},  {"\x05", WF_T_UINT},
+                 {"\xff", WF_T_INT},  {"\x90", WF_T_ARRAY}, {"\xa0", WF_T_STR},
+                 {"\x80", WF_T_NONE}, {"\xc1", WF_T_NONE}};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         wf_cursor c = on(types[i].bytes, 1, true);
         cr_assert_eq(wf_cursor_peek(&c), types[i].type, "case %zu", i);

@@ -50,7 +50,8 @@ BOTH(spawn, refuses_a_spec_out_of_range)
     cr_assert_eq(weft_spawn(rig->rt, &(weft_spec){.name = name, .handle = rig_echo}, &addr),
                  WEFT_INVALID);
     cr_assert_eq(weft_spawn(rig->rt,
-                            &(weft_spec){.handle = rig_echo, .mailbox = WEFT_MAILBOX_MAX + 1}, &addr),
+                            &(weft_spec){.handle = rig_echo, .mailbox = WEFT_MAILBOX_MAX + 1},
+                            &addr),
                  WEFT_INVALID);
     cr_assert_null(addr);
 }
@@ -355,8 +356,7 @@ Test(runtime, destroy_is_busy_while_an_actor_runs)
 static weft_verdict hold(weft_self *self, void *data, weft_msg *msg)
 {
     (void)self, (void)msg;
-    while (__atomic_load_n((int *)data, __ATOMIC_ACQUIRE) == 0) {
-    }
+    while (__atomic_load_n((int *)data, __ATOMIC_ACQUIRE) == 0) {}
     return WEFT_DONE;
 }
 
@@ -413,7 +413,8 @@ Test(life, an_idle_actor_does_not_wake)
 {
     struct rig rig = rig_open(false, 0);
     weft_actor_stats first, then;
-    weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 0), *other = rig_spawn(&rig, rig_echo, NULL, 0);
+    weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 0),
+              *other = rig_spawn(&rig, rig_echo, NULL, 0);
     cr_assert_eq(rig_call(&rig, addr, 0), WEFT_OK);
     do { /* until it sleeps */
         cr_assert_eq(rig_call(&rig, other, 0), WEFT_OK);

@@ -119,10 +119,8 @@ static void consume_all(struct wf_mailbox *mb, bool with_poll)
     while (got < (uint64_t)PRODUCERS * EACH) {
         wf_mailbox_drain(mb);
         weft_msg *msg = wf_lane_pop(&mb->user);
-        if (msg == NULL && with_poll)
-            (void)wf_mailbox_park_fd(mb, WEFT_NEVER, ready, 4);
-        else if (msg == NULL)
-            wf_mailbox_park(mb, WEFT_NEVER);
+        if (msg == NULL && with_poll) (void)wf_mailbox_park_fd(mb, WEFT_NEVER, ready, 4);
+        else if (msg == NULL) wf_mailbox_park(mb, WEFT_NEVER);
         if (msg == NULL) continue;
         struct note *note = (struct note *)msg;
         cr_assert_eq(note->number, next[note->from]);
@@ -158,7 +156,10 @@ static void stress(uint32_t room, uint32_t spin, bool with_poll)
     if (with_poll) mb.port->ops->poll_close(mb.port, mb.poll);
 }
 
-Test(mailbox, many_producers_keep_their_order_and_lose_nothing) { stress(WEFT_UNBOUNDED, 0, false); }
+Test(mailbox, many_producers_keep_their_order_and_lose_nothing)
+{
+    stress(WEFT_UNBOUNDED, 0, false);
+}
 Test(mailbox, a_bound_loses_nothing) { stress(16, 0, false); }
 Test(mailbox, without_spinning_every_wake_arrives) { stress(1, UINT32_MAX, false); }
 Test(mailbox, a_sleep_in_the_poll_hears_every_wake) { stress(2, UINT32_MAX, true); }

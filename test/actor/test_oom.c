@@ -35,8 +35,8 @@ static weft_verdict ask_once(weft_self *self, void *data, weft_msg *msg)
         work->asked = WEFT_NO_MEMORY;
         return WEFT_DONE;
     }
-    work->asked = weft_ask(self, work->callee, &query->req, weft_now(self) + 20 * WEFT_SEC, on_reply,
-                           work, NULL);
+    work->asked = weft_ask(self, work->callee, &query->req, weft_now(self) + 20 * WEFT_SEC,
+                           on_reply, work, NULL);
     if (work->asked != WEFT_OK) weft_drop(&query->req.msg);
     return WEFT_DONE;
 }
@@ -66,10 +66,8 @@ static weft_err life(bool simulated)
     if (err == WEFT_OK && query == NULL) err = WEFT_NO_MEMORY;
     bool taken = false;
     if (err == WEFT_OK) err = weft_call(asker, query, WEFT_NEVER, &out, &taken);
-    if (out != NULL)
-        weft_drop(&out->msg);
-    else if (query != NULL && !taken)
-        weft_drop(&query->msg);
+    if (out != NULL) weft_drop(&out->msg);
+    else if (query != NULL && !taken) weft_drop(&query->msg);
     if (err == WEFT_OK) err = work.asked;
     if (rt != NULL) cr_assert_eq(weft_rt_stop(rt, WEFT_NEVER), WEFT_OK);
     weft_addr_put(asker);

@@ -277,8 +277,8 @@ static weft_verdict ask_now(weft_self *self, void *data, weft_msg *msg)
     struct node *node = data;
     (void)msg;
     struct query *query = query_new(0);
-    cr_assert_eq(weft_ask(self, node->callee, &query->req, weft_now(self) + WEFT_SEC, node_reply, node,
-                          NULL),
+    cr_assert_eq(weft_ask(self, node->callee, &query->req, weft_now(self) + WEFT_SEC, node_reply,
+                          node, NULL),
                  WEFT_OK);
     return WEFT_DONE;
 }
@@ -331,7 +331,8 @@ Test(kill, may_be_planned_as_an_event)
     weft_rt *doomed = NULL;
     cr_assert_eq(wf_sim_rt_create(rig.sim, &doomed), WEFT_OK);
     weft_addr_put(node_spawn(doomed, &node));
-    cr_assert_eq(wf_sim_at(rig.sim, wf_sim_now(rig.sim) + 10 * WEFT_MS + 1, kill_it, doomed), WEFT_OK);
+    cr_assert_eq(wf_sim_at(rig.sim, wf_sim_now(rig.sim) + 10 * WEFT_MS + 1, kill_it, doomed),
+                 WEFT_OK);
     wf_sim_run_until(rig.sim, wf_sim_now(rig.sim) + WEFT_SEC);
     cr_assert_eq(node.ticks, 10);
     rig_close(&rig);

@@ -50,10 +50,8 @@ static weft_err produce_one(struct producer *p)
 {
     struct note *note = note_new(p->from, p->taken);
     weft_err err = weft_send(p->to, &note->msg);
-    if (err == WEFT_OK)
-        p->taken++;
-    else
-        weft_drop(&note->msg);
+    if (err == WEFT_OK) p->taken++;
+    else weft_drop(&note->msg);
     return err;
 }
 
@@ -65,8 +63,7 @@ static weft_err produce_chain(struct producer *p)
         if (i > 0) notes[i - 1]->msg.next = &notes[i]->msg;
     }
     weft_err err = weft_send_chain(p->to, &notes[0]->msg, &notes[2]->msg);
-    if (err == WEFT_OK)
-        p->taken += 3;
+    if (err == WEFT_OK) p->taken += 3;
     else
         for (unsigned i = 0; i < 3; i++) weft_drop(&notes[i]->msg);
     return err;
@@ -133,10 +130,8 @@ static void ring_ask(weft_self *self, struct ring *ring)
     struct query *query = query_new(ring->asked);
     weft_ns deadline = weft_now(self) + 1000 + ring->asked % 128 * 1000;
     weft_err err = weft_ask(self, ring->next, &query->req, deadline, on_ring, ring, NULL);
-    if (err == WEFT_OK)
-        ring->asked++;
-    else
-        weft_drop(&query->req.msg);
+    if (err == WEFT_OK) ring->asked++;
+    else weft_drop(&query->req.msg);
 }
 
 static void on_ring(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
@@ -168,7 +163,8 @@ Test(stress, asks_end_once_each_while_the_ring_is_torn_down)
         for (unsigned i = 0; i < RING; i++) ring[i].next = addrs[(i + 1) % RING];
         for (unsigned i = 0; i < RING; i++)
             cr_assert_eq(weft_send(addrs[i], &note_new(0, 0)->msg), WEFT_OK);
-        for (unsigned i = 0; i < 20 * round; i++) cr_assert_eq(rig_call(&rig, addrs[i % RING], 0), WEFT_OK);
+        for (unsigned i = 0; i < 20 * round; i++)
+            cr_assert_eq(rig_call(&rig, addrs[i % RING], 0), WEFT_OK);
         for (unsigned i = 0; i < RING; i++)
             cr_assert_eq(weft_stop(addrs[i], i % 2 == 0 ? WEFT_NOW : WEFT_DRAIN), WEFT_OK);
         for (unsigned i = 0; i < RING; i++) cr_assert_eq(rig_join(&rig, addrs[i]), WEFT_OK);
@@ -199,7 +195,8 @@ Test(stress, actors_come_and_go_from_many_threads)
 {
     struct rig rig = rig_open(false, 0);
     pthread_t threads[4];
-    for (int i = 0; i < 4; i++) cr_assert_eq(pthread_create(&threads[i], NULL, spawn_and_stop, &rig), 0);
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, spawn_and_stop, &rig), 0);
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
     rig_close(&rig);
 }

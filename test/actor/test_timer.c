@@ -169,8 +169,7 @@ static weft_verdict dawdle(weft_self *self, void *data, weft_msg *msg)
 {
     struct clock *clock = data;
     if (msg->kind == &NOTE)
-        while (weft_now(self) < clock->first + 6 * WEFT_MS) {
-        }
+        while (weft_now(self) < clock->first + 6 * WEFT_MS) {}
     return rig_echo(self, NULL, msg);
 }
 
@@ -180,7 +179,8 @@ Test(timer, missed_ticks_are_skipped_and_counted)
     struct clock clock = {.every = 2 * WEFT_MS, .stop_at = 1};
     weft_addr *addr = rig_spawn_init(&rig, dawdle, set_one, &clock, 0);
     cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
-    while (__atomic_load_n(&clock.fired, __ATOMIC_RELAXED) == 0) cr_assert_eq(rig_call(&rig, addr, 0), WEFT_OK);
+    while (__atomic_load_n(&clock.fired, __ATOMIC_RELAXED) == 0)
+        cr_assert_eq(rig_call(&rig, addr, 0), WEFT_OK);
     cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
     cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
     cr_assert_eq(clock.fired, 1);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 struct reader {
-    int fds[2];       /* a pipe */
+    int fds[2]; /* a pipe */
     unsigned bytes, calls;
     uint32_t events;
     unsigned stop_at; /* ends after so many bytes */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kill.c - the crash of one simulated runtime: its actors vanish where they stand.
+ * Called by: tests, through sim.h. May touch: everything of that runtime.
+ * Never: runs a fini, a callback or a hook of the dead. */
+#include "log.h"
+#include "self.h"
+#include "sim.h"
+
+static void vanish_lane(weft_addr *addr, struct wf_lane *lane)
+{
+    weft_msg *msg;
+    while ((msg = wf_lane_pop(lane)) != NULL) {
+        uint32_t state = __atomic_load_n(&msg->state, __ATOMIC_RELAXED);
+        if (state == WF_REQ_IDLE && !(msg->flags & WF_MSG_CREDIT) && msg != &addr->stop_msg)
+            weft_drop(msg);
+        else wf_dead_letter(addr, msg); /* askers of other runtimes hear CLOSED */
+    }
+}
+
+void wf_sim_kill(weft_rt *rt)
+{
+    wf_sim *sim = rt->port->sim;
+    WF_ASSERT(sim != NULL);
+    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
+        wf_sim_forget(sim, &addr->self->loop);
+        addr->self->phase = WF_PHASE_ENDED;
+        wf_ask_cancel_all(addr->self, true);
+        wf_mailbox_close(&addr->box);
+        addr->self->timers.count = 0; /* the timers are in memory that vanishes too */
+        wf_heap_fini(&addr->self->timers);
+    }
+    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
+        vanish_lane(addr, &addr->box.system);
+        vanish_lane(addr, &addr->box.user);
+        vanish_lane(addr, &addr->box.waiters);
+    }
+    wf_rt_forget_all(rt);
+    weft_err err = weft_rt_destroy(rt);
+    WF_ASSERT(err == WEFT_OK);
+}
