@@ -19,8 +19,8 @@ typedef struct weft_keypair weft_keypair; /* opaque; the secret is in locked mem
 weft_err weft_keypair_create(weft_keypair **out);                     /* fresh        */
 weft_err weft_keypair_from_seed(const uint8_t seed[32], weft_keypair **out);
 /* Reads a key file: one line "weft-key-1 ed25519 <64 hex digits of the seed>".
- * KEY_FILE when it is unreadable, malformed or open to group or others; NOT_FOUND
- * when it does not exist. */
+ * KEY_FILE when it is unreadable, malformed, a symbolic link, another user's, or of a
+ * mode other than 0600 or 0400; NOT_FOUND when it does not exist. */
 weft_err weft_keypair_load(const char *path, weft_keypair **out);
 /* Writes it with mode 0600, synced, never over an existing file (EXISTS). IO. */
 weft_err weft_keypair_save(const weft_keypair *pair, const char *path);
@@ -47,7 +47,7 @@ typedef struct weft_entry_spec {
     const weft_id *parents; /* >= 1; any order, duplicates are removed        */
     uint32_t parents_count;
     uint64_t height;        /* by the tree's strategy                         */
-    const void *metadata;   /* NULL: none                                     */
+    const void *metadata;   /* NULL or no bytes: none                         */
     size_t metadata_len;
     const weft_store_part *stores; /* any order, names unique                 */
     uint32_t stores_count;

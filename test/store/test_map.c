@@ -412,6 +412,38 @@ Test(map, each_malformed_payload_has_its_exact_answer)
     }
 }
 
+static const struct {
+    const char *why, *bytes;
+    weft_err expected;
+} stored[] = {
+    {"no records", "90", WEFT_OK},
+    {"a set", "91 95 91a161 01 05 01 c420 07*32", WEFT_OK},
+    {"a delete", "91 95 91a161 00 c0 01 c420 07*32", WEFT_OK},
+    {"a delete after a set", "91 97 91a161 00 c0 02 c420 07*32 01 c420 07*32", WEFT_OK},
+    {"a delete before the set", "91 97 91a161 00 c0 01 c420 07*32 02 c420 07*32",
+     WEFT_NOT_CANONICAL},
+    {"a delete at the set", "91 97 91a161 00 c0 01 c420 07*32 01 c420 07*32", WEFT_NOT_CANONICAL},
+    {"a set with two stamps", "91 97 91a161 01 05 02 c420 07*32 01 c420 07*32", WEFT_NOT_CANONICAL},
+    {"six fields", "91 96 91a161 00 c0 02 c420 07*32 01", WEFT_SYNTAX},
+    {"a delete with a value", "91 95 91a161 00 05 01 c420 07*32", WEFT_SYNTAX},
+    {"a short id", "91 95 91a161 01 05 01 c41f 07*31", WEFT_SYNTAX},
+    {"a path twice", "92 95 91a161 01 05 01 c420 07*32 95 91a161 01 05 01 c420 07*32",
+     WEFT_NOT_CANONICAL},
+};
+
+Test(map, each_malformed_stored_map_has_its_exact_answer)
+{
+    for (size_t i = 0; i < sizeof stored / sizeof stored[0]; i++) {
+        uint8_t bytes[512];
+        wf_map *map = NULL;
+        size_t len = kit_bytes(stored[i].bytes, bytes, sizeof bytes);
+        weft_err err = wf_map_decode(bytes, len, &map);
+        cr_expect_eq(err, stored[i].expected, "%s: %s", stored[i].why, weft_errname(err));
+        cr_expect_eq(map == NULL, err != WEFT_OK);
+        wf_map_destroy(map);
+    }
+}
+
 Test(map, what_cannot_be_encoded_is_refused)
 {
     uint8_t out[512];

@@ -339,32 +339,51 @@ Test(policy, settings_that_break_the_format_are_bad_whoever_writes_them)
     wf_policy_destroy(p);
 }
 
-Test(policy, settings_grow_to_their_bound_and_can_still_be_changed_there)
+enum { FILL = WEFT_POLICY_GRANTS_MAX - 1 };
+
+/* `p` and FILL more paths below `top`, as the settings of one entry. */
+static wf_policy *fill(const wf_policy *p, const char *top, wf_map_op *first)
 {
-    wf_policy *p = policy_with(EVERYONE, NULL);
-    wf_map_op op = {.path = path_of("x", "0000", NULL),
-                    .set = true,
-                    .value = {.type = WF_MAP_UINT, .as.uint = 1}};
-    /* Joined in a balanced way: one policy per path would be slow. */
-    enum { FILL = WEFT_POLICY_GRANTS_MAX - 1 };
     static char names[FILL][8];
     static wf_map_op ops[FILL];
     static uint8_t payload[256 * 1024];
+    wf_policy *full = NULL;
+    weft_id id = kit_id((uint8_t)top[0]);
     size_t len;
     for (unsigned i = 0; i < FILL; i++) {
         snprintf(names[i], sizeof names[i], "%04u", i);
-        ops[i] = op;
-        ops[i].path.part[1].text = names[i];
+        ops[i] = (wf_map_op){.path = path_of(top, names[i], NULL),
+                             .set = true,
+                             .value = {.type = WF_MAP_UINT, .as.uint = 1}};
     }
     cr_assert_eq(wf_map_ops_encode(ops, FILL, payload, sizeof payload, &len), WEFT_OK);
-    wf_policy *full = NULL;
-    weft_id id = kit_id(7);
     cr_assert_eq(wf_policy_apply(p, payload, len, 7, &id, &full), WEFT_OK);
+    *first = ops[0];
+    return full;
+}
+
+Test(policy, settings_at_their_bound_can_be_changed_but_not_grow)
+{
+    wf_map_op first;
+    wf_policy *p = policy_with(EVERYONE, NULL), *full = fill(p, "x", &first);
+    cr_expect_eq(judge(p, OWNER, grant(BOB, "read")), WEFT_OK);
     cr_expect_eq(judge(full, OWNER, grant(BOB, "read")), WEFT_BAD_ENTRY);
-    cr_expect_eq(judge(full, OWNER, ops[0]), WEFT_OK);
+    cr_expect_eq(judge(full, OWNER, first), WEFT_OK);
     cr_expect_eq(judge(full, OWNER, grant(OWNER, "admin:0")), WEFT_OK);
     wf_policy_destroy(p);
     wf_policy_destroy(full);
+}
+
+Test(policy, a_join_beyond_the_bound_can_still_be_changed)
+{
+    wf_map_op first;
+    wf_policy *p = policy_with(ALICE, "admin:5"), *x = fill(p, "x", &first),
+              *y = fill(p, "y", &first), *both;
+    cr_assert_eq(wf_policy_join(x, y, &both), WEFT_OK);
+    cr_expect_eq(judge(both, OWNER, grant(ALICE, "none")), WEFT_OK);
+    cr_expect_eq(judge(both, OWNER, grant(BOB, "read")), WEFT_BAD_ENTRY);
+    wf_policy *all[] = {p, x, y, both};
+    for (size_t i = 0; i < 4; i++) wf_policy_destroy(all[i]);
 }
 
 /* -- Roots --------------------------------------------------------------------------------- */
