@@ -39,7 +39,7 @@ with tempfile.TemporaryDirectory() as folder:
     os.makedirs(os.path.join(tree, "test", "house"))
     shutil.copy(os.path.join(root, "dev"), tree)
     shutil.copy(os.path.join(root, "test", "house", "count.py"), os.path.join(tree, "test", "house"))
-    files = {"meson_options.txt": "option('tests', type: 'feature')\n", "broken.c": "int main(void) { return x; }\n"}
+    files = {"meson_options.txt": "option('tests', type: 'feature')\noption('tools', type: 'feature')\n", "broken.c": "int main(void) { return x; }\n"}
     for name, text in files.items():
         with open(os.path.join(tree, name), "w", encoding="utf-8") as file:
             file.write(text)
