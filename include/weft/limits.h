@@ -34,6 +34,7 @@
 #define WEFT_FRAMED_ENTRIES_MAX 8192u                 /* entries in one bulk frame    */
 #define WEFT_SESSIONS_PER_CONNECTION_MAX 1024u
 #define WEFT_CONNECTIONS_MAX 4096u
+#define WEFT_STREAMS_MAX 65536u                       /* the store keeps the order of */
 #define WEFT_PENDING_HANDSHAKES_MAX 64u
 #define WEFT_PENDING_HANDSHAKES_PER_ADDRESS_MAX 8u
 #define WEFT_ADDRESSES_PER_PEER_MAX 8u
@@ -53,6 +54,8 @@
 #define WEFT_PING_TIMEOUT_NS (45 * WEFT_SEC)
 #define WEFT_IDLE_TIMEOUT_NS (120 * WEFT_SEC)
 #define WEFT_CREDIT_TIMEOUT_NS (30 * WEFT_SEC)  /* a stream without credit closes */
+#define WEFT_SESSION_TIMEOUT_NS (30 * WEFT_SEC) /* a sync session without progress */
+#define WEFT_DIAL_TIMEOUT_NS (10 * WEFT_SEC)    /* one address, names and handshake  */
 #define WEFT_PENDING_TTL_NS (60 * WEFT_SEC)     /* an entry without its parents   */
 #define WEFT_LAZY_SYNC_NS (100 * WEFT_MS)       /* unsynced commits are durable by */
 
@@ -74,6 +77,7 @@
 #define WEFT_PENDING_PEER_ENTRIES 1024u
 #define WEFT_PENDING_NODE_BYTES (64u << 20)
 #define WEFT_HOLDERS_MAX 4096u                  /* known ids kept per (peer, tree)   */
+#define WEFT_COMMANDS_MAX 4096u                  /* commands of the engine under way */
 #define WEFT_PAIRS_MAX 65536u                   /* (peer, tree) pairs in the queue   */
 #define WEFT_PUSH_FRAMES_MAX 2u                 /* live frames of a pair at transport */
 #define WEFT_WALK_STEPS_MAX 65536u              /* index reads of one planning walk
@@ -99,7 +103,7 @@
 #define WEFT_ASKS_MAX (1u << 20)                /* unanswered asks per actor         */
 #define WEFT_LOG_LINE_BYTES_MAX 512u
 
-/* -- weft_map and _settings ------------------------------------------------------------- */
+/* -- weft_map and _settings: part of the format of entries too ---------------------------- */
 #define WEFT_MAP_PATH_MAX 6u                    /* components of a path              */
 #define WEFT_MAP_COMPONENT_BYTES_MAX 255u       /* UTF-8 bytes of one path component */
 #define WEFT_MAP_OPS_MAX 4096u                  /* operations in one payload         */

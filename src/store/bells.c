@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * bells.c - doorbells: who is told which trees grew, and by what.
+ * Called by: the store actor's rooms. May touch: subscribers, the newest entries.
+ * Never: tells of what is not durable yet, or waits for a subscriber. */
+#include "bells.h"
+
+#include "alloc.h"
+#include "block.h"
+#include "log.h"
+
+/* -- The newest entries, as counted buffers ---------------------------------------------- */
+
+static struct wf_stored_entry *recent_at(struct wf_bells *bells, uint32_t i)
+{
+    return &bells->recent[(bells->first + i) % WEFT_DOORBELL_ENTRIES];
+}
+
+static void forget_oldest(struct wf_bells *bells)
+{
+    struct wf_stored_entry *oldest = recent_at(bells, 0);
+    bells->bytes -= oldest->len;
+    weft_buf_unref(oldest->buf);
+    bells->first = (bells->first + 1) % WEFT_DOORBELL_ENTRIES;
+    bells->count--;
+}
+
+/* A frame is kept for the sake of one entry only if the entry is most of it. */
+static weft_buf *keep(const struct wf_fresh *fresh, const uint8_t **bytes)
+{
+    if (fresh->holder != NULL && weft_buf_len(fresh->holder) <= 2 * (size_t)fresh->len + 1024) {
+        *bytes = fresh->bytes;
+        return weft_buf_ref(fresh->holder);
+    }
+    weft_buf *copy;
+    if (weft_buf_create_copy(fresh->bytes, fresh->len, &copy) != WEFT_OK) return NULL;
+    *bytes = weft_buf_bytes(copy);
+    return copy;
+}
+
+static void remember(struct wf_bells *bells, const wf_store *store, const struct wf_fresh *fresh)
+{
+    const uint8_t *bytes;
+    weft_buf *buf = keep(fresh, &bytes);
+    if (buf == NULL || fresh->len > WEFT_DOORBELL_BYTES) { /* a gap: then none of the older */
+        weft_buf_unref(buf);
+        while (bells->count > 0) forget_oldest(bells);
+        return;
+    }
+    while (bells->count == WEFT_DOORBELL_ENTRIES || bells->bytes + fresh->len > WEFT_DOORBELL_BYTES)
+        forget_oldest(bells);
+    *recent_at(bells, bells->count++) = (struct wf_stored_entry){
+        .tree = wf_trees_at(&store->trees, fresh->t)->now.tree,
+        .t = fresh->t,
+        .seq = fresh->seq,
+        .gen = fresh->gen,
+        .id = fresh->id,
+        .source = fresh->source,
+        .committed_ns = fresh->taken_ns,
+        .buf = buf,
+        .bytes = bytes,
+        .len = fresh->len,
+    };
+    bells->bytes += fresh->len;
+}
+
+/* -- Subscribers --------------------------------------------------------------------------- */
+
+static void subscriber_free(struct wf_subscriber *s)
+{
+    if (s->bell != NULL) weft_drop(&s->bell->msg);
+    weft_addr_put(s->addr);
+    wf_free(s->trees);
+    wf_free(s->grown);
+    wf_free(s);
+}
+
+void wf_bells_fini(struct wf_bells *bells)
+{
+    while (bells->count > 0) forget_oldest(bells);
+    for (struct wf_subscriber *s = bells->subscribers, *next; s != NULL; s = next) {
+        next = s->next;
+        subscriber_free(s);
+    }
+    bells->subscribers = NULL;
+}
+
+/* Room for all trees of the store. New ones start untold. */
+static bool reserve(struct wf_subscriber *s, uint32_t trees)
+{
+    if (trees <= s->trees_room) return true;
+    uint32_t room = s->trees_room == 0 ? 16 : s->trees_room;
+    while (room < trees) room *= 2;
+    struct wf_bell_tree *list = wf_realloc(s->trees, room * sizeof *list);
+    if (list == NULL) return false;
+    memset(list + s->trees_room, 0, (room - s->trees_room) * sizeof *list);
+    s->trees = list;
+    uint32_t *grown = wf_realloc(s->grown, room * sizeof *grown);
+    if (grown == NULL) return false;
+    s->grown = grown;
+    s->trees_room = room;
+    return true;
+}
+
+static struct wf_subscriber *subscribe(struct wf_bells *bells, const wf_store *store,
+                                       weft_addr *addr)
+{
+    struct wf_subscriber **link = &bells->subscribers;
+    for (; *link != NULL; link = &(*link)->next)
+        if ((*link)->addr == addr) return *link;
+    struct wf_subscriber *s = wf_calloc(1, sizeof *s);
+    if (s == NULL || !reserve(s, store->trees.count)) {
+        wf_free(s);
+        return NULL;
+    }
+    s->addr = weft_addr_get(addr);
+    for (uint32_t i = 0; i < store->trees.count; i++)
+        s->trees[i].told = store->trees.list[i]->pub.seq;
+    *link = s;
+    return s;
+}
+
+void wf_bells_take(struct wf_bells *bells, const wf_store *store, struct wf_stored *bell)
+{
+    wf_stored_clear(bell);
+    struct wf_subscriber *s = subscribe(bells, store, bell->subscriber);
+    if (s == NULL) {
+        wf_log(WEFT_LOG_WARN, "store", "no memory for a subscriber: it is not told of entries");
+        weft_drop(&bell->msg);
+        return;
+    }
+    if (s->bell != NULL) weft_drop(&s->bell->msg); /* it began anew: the old one is void */
+    s->bell = bell;
+}
+
+/* -- Gathering and ringing ------------------------------------------------------------------ */
+
+void wf_bells_gather(struct wf_bells *bells, const wf_store *store)
+{
+    if (bells->subscribers == NULL) return;
+    uint32_t from = store->fresh_count > WEFT_DOORBELL_ENTRIES
+                        ? store->fresh_count - WEFT_DOORBELL_ENTRIES
+                        : 0;
+    for (uint32_t i = from; i < store->fresh_count; i++)
+        remember(bells, store, &store->fresh[i]);
+    for (struct wf_subscriber *s = bells->subscribers; s != NULL; s = s->next) {
+        if (!reserve(s, store->trees.count)) s->lost = true;
+        for (uint32_t i = 0; i < store->touched_count; i++) {
+            uint32_t t = store->touched[i];
+            if (t > s->trees_room) continue;
+            struct wf_bell_tree *tree = &s->trees[t - 1];
+            if (tree->grew || store->trees.list[t - 1]->pub.seq <= tree->told) continue;
+            tree->grew = true;
+            s->grown[s->grown_count++] = t;
+        }
+    }
+}
+
+/* Do the newest entries hold all that a tree grew by? */
+static bool is_complete(struct wf_bells *bells, const struct wf_stored_tree *tree)
+{
+    uint64_t found = 0;
+    for (uint32_t i = 0; i < bells->count; i++) {
+        const struct wf_stored_entry *entry = recent_at(bells, i);
+        if (entry->t == tree->t && entry->seq > tree->from_seq) found++;
+    }
+    return found == tree->to_seq - tree->from_seq;
+}
+
+static void fill(struct wf_bells *bells, const wf_store *store, struct wf_subscriber *s)
+{
+    struct wf_stored *bell = s->bell;
+    uint32_t count = s->grown_count < WEFT_DOORBELL_TREES ? s->grown_count : WEFT_DOORBELL_TREES;
+    bell->more_trees = s->lost || count < s->grown_count;
+    bell->trees_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        const wf_tree_info *info = &store->trees.list[s->grown[i] - 1]->pub;
+        struct wf_bell_tree *told = &s->trees[s->grown[i] - 1];
+        struct wf_stored_tree *tree = &bell->trees[i];
+        *tree = (struct wf_stored_tree){
+            .tree = info->tree, .t = info->t, .from_seq = told->told, .to_seq = info->seq};
+        tree->complete = is_complete(bells, tree);
+        told->told = info->seq;
+        told->grew = false;
+    }
+    for (uint32_t i = 0; i < bells->count; i++) {
+        const struct wf_stored_entry *entry = recent_at(bells, i);
+        for (uint32_t j = 0; j < count; j++) {
+            const struct wf_stored_tree *tree = &bell->trees[j];
+            if (tree->t != entry->t || !tree->complete || entry->seq <= tree->from_seq) continue;
+            bell->entries[bell->entries_count] = *entry;
+            weft_buf_ref(bell->entries[bell->entries_count++].buf);
+        }
+    }
+    s->grown_count -= count; /* the rest is told when the bell comes back */
+    memmove(s->grown, s->grown + count, s->grown_count * sizeof *s->grown);
+    s->lost = false;
+}
+
+void wf_bells_ring(struct wf_bells *bells, const wf_store *store)
+{
+    struct wf_subscriber **link = &bells->subscribers;
+    while (*link != NULL) {
+        struct wf_subscriber *s = *link;
+        if (s->bell != NULL && (s->grown_count > 0 || s->lost)) {
+            fill(bells, store, s);
+            struct wf_stored *bell = s->bell;
+            if (wf_send_system(s->addr, &bell->msg) != WEFT_OK) { /* it has ended */
+                *link = s->next;
+                subscriber_free(s);
+                continue;
+            }
+            s->bell = NULL;
+        }
+        link = &s->next;
+    }
+}

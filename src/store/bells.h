@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * bells.h - doorbells: who is told which trees grew, and by what.
+ * Called by: the store actor's rooms. Never: tells of what is not durable yet, waits
+ * for a subscriber, or counts on a bell that is away. */
+#ifndef WF_BELLS_H
+#define WF_BELLS_H
+
+#include "state.h"
+
+struct wf_bell_tree { /* of one subscriber, by local tree number */
+    uint64_t told; /* the last arrival that it heard of */
+    bool grew;
+};
+
+struct wf_subscriber {
+    struct wf_subscriber *next;
+    weft_addr *addr;
+    struct wf_stored *bell; /* NULL: it is with the subscriber */
+    struct wf_bell_tree *trees;
+    uint32_t *grown; /* local numbers of trees that grew, in that order */
+    uint32_t trees_room, grown_count;
+    bool lost; /* memory was short: it has to look at all trees */
+};
+
+struct wf_bells {
+    struct wf_subscriber *subscribers; /* in the order of their first bell */
+    struct wf_stored_entry recent[WEFT_DOORBELL_ENTRIES]; /* the newest, a ring */
+    uint32_t first, count;
+    size_t bytes;
+};
+
+void wf_bells_fini(struct wf_bells *bells);
+/* A bell came, for the first time or back. Takes it, or drops it when memory is short. */
+void wf_bells_take(struct wf_bells *bells, const wf_store *store, struct wf_stored *bell);
+/* The batch that was just written grew trees: gather it. */
+void wf_bells_gather(struct wf_bells *bells, const wf_store *store);
+/* All that was gathered is durable: rings the bells that are here. */
+void wf_bells_ring(struct wf_bells *bells, const wf_store *store);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * desk.h - the state of the store actor, shared by the rooms that serve its messages:
+ * store_actor.c (the loop and the group commit), ingest.c (frames from peers).
+ * Never: seen by anybody else; one thread. */
+#ifndef WF_DESK_H
+#define WF_DESK_H
+
+#include "bells.h"
+#include "order.h"
+#include "pending.h"
+#include "writer.h"
+
+struct wf_answer { /* a message whose work is in the open batch, or needed none */
+    weft_msg *msg;
+    weft_err err;
+};
+
+struct wf_desk {
+    weft_self *self;
+    wf_store *store;
+    bool sync;
+    struct wf_pending pool;
+    struct wf_order order;
+    struct wf_bells bells;
+    struct wf_answer *answers;
+    uint32_t answers_count, answers_room;
+    bool must_sync;  /* somebody in the batch was promised durability          */
+    bool lazy;       /* something is written and not durable                   */
+    weft_err failed; /* the engine failed: all that comes gets this answer     */
+    uint64_t lost;   /* batches that failed so far, and why the last one did   */
+    weft_err lost_err;
+    weft_msg *flush; /* NULL: it is in the mailbox, behind what was queued     */
+    bool flush_due;
+    weft_id *woken; /* entries stored just now whose children may wait         */
+    uint32_t woken_count, woken_room;
+    weft_timer sweep, lazy_timer;
+};
+
+/* Room for one more answer. */
+bool wf_desk_reserve(struct wf_desk *desk);
+/* `msg` is answered when the open batch is durable (`sync`) or written. Takes it. */
+void wf_desk_answer_take(struct wf_desk *desk, weft_msg *msg, weft_err err, bool sync);
+/* Writes the open batch now and gives all answers. desk->failed if that fails. */
+void wf_desk_flush(struct wf_desk *desk);
+/* Tries again what waited for entries that were just stored. */
+void wf_desk_wake(struct wf_desk *desk, const weft_id *stored);
+void wf_desk_arm_sweep(struct wf_desk *desk);
+
+/* ingest.c. Takes the frame. */
+void wf_desk_ingest_take(struct wf_desk *desk, struct wf_ingest *frame);
+/* An item left the pool for good: what its stream may still write changes. */
+void wf_desk_item_gone(struct wf_desk *desk, const struct wf_pending_item *item, bool stored);
+/* Sends a frame back to whoever waits for its result. Takes it. */
+void wf_desk_result_take(struct wf_ingest *frame);
+/* Gives up frames that wait for one that does not come. */
+void wf_desk_sweep_streams(struct wf_desk *desk, uint64_t now);
+/* After a failed batch: no cursor of any stream may move any more. */
+void wf_desk_break_streams(struct wf_desk *desk);
+
+#endif

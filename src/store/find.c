@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * find.c - reading entries, their facts and the tips of trees.
+ * Called by: any thread. May touch: the engine (reads), cached digests under the
+ * store's lock. Never: the writer's side. */
+#include "alloc.h"
+#include "crypto.h"
+#include "log.h"
+#include "state.h"
+
+/* -- Facts ---------------------------------------------------------------------------- */
+
+/* The `meta` of an entry; the caller releases `value`. */
+static weft_err meta_get(wf_store *store, const weft_id *id, wf_value *value,
+                         struct wf_meta_record *meta)
+{
+    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_META, id->bytes, WEFT_ID_BYTES, value);
+    if (err != WEFT_OK) return err;
+    err = wf_meta_read(value->data, value->len, meta);
+    if (err != WEFT_OK) wf_value_release(store->kv, value);
+    return err;
+}
+
+weft_err wf_store_meta(wf_store *store, const weft_id *id, wf_meta *out)
+{
+    wf_value value;
+    struct wf_meta_record meta;
+    weft_err err = meta_get(store, id, &value, &meta);
+    if (err != WEFT_OK) return err;
+    out->t = meta.t;
+    out->gen = meta.gen;
+    out->seq = meta.seq;
+    out->height = meta.height;
+    out->author = meta.author;
+    out->policy = meta.policy;
+    out->parents_count = meta.parents_count;
+    memcpy(out->parents, meta.parents, (size_t)meta.parents_count * WEFT_ID_BYTES);
+    wf_value_release(store->kv, &value);
+    return WEFT_OK;
+}
+
+weft_err wf_store_meta_brief(wf_store *store, const weft_id *id, wf_meta_brief *out)
+{
+    wf_value value;
+    struct wf_meta_record meta;
+    weft_err err = meta_get(store, id, &value, &meta);
+    if (err != WEFT_OK) return err;
+    *out = (wf_meta_brief){meta.t, meta.gen, meta.seq, meta.height};
+    wf_value_release(store->kv, &value);
+    return WEFT_OK;
+}
+
+weft_err wf_store_parents(wf_store *store, const weft_id *id, wf_meta_brief *out,
+                          weft_err (*fn)(void *arg, const weft_id *parent), void *arg)
+{
+    wf_value value;
+    struct wf_meta_record meta;
+    weft_err err = meta_get(store, id, &value, &meta);
+    if (err != WEFT_OK) return err;
+    if (out != NULL) *out = (wf_meta_brief){meta.t, meta.gen, meta.seq, meta.height};
+    for (uint32_t i = 0; i < meta.parents_count && err == WEFT_OK; i++) {
+        weft_id parent;
+        memcpy(parent.bytes, meta.parents + (size_t)i * WEFT_ID_BYTES, WEFT_ID_BYTES);
+        err = fn(arg, &parent);
+    }
+    wf_value_release(store->kv, &value);
+    return err;
+}
+
+/* -- Bodies ---------------------------------------------------------------------------- */
+
+/* The bytes of an entry as the engine has them, which must be those of its id. */
+static weft_err body_get(wf_store *store, const weft_id *id, wf_value *value)
+{
+    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_ENTRY, id->bytes, WEFT_ID_BYTES, value);
+    if (err != WEFT_OK) return err;
+    weft_id hash;
+    wf_blake2b_256(value->data, value->len, hash.bytes);
+    if (weft_id_equal(&hash, id)) return WEFT_OK;
+    wf_value_release(store->kv, value);
+    char text[WEFT_ID_TEXT_BYTES];
+    weft_id_text(id, text);
+    return wf_fail(WEFT_CORRUPT, "store", "the bytes of an entry do not hash to id=%s", text);
+}
+
+weft_err wf_store_get(wf_store *store, const weft_id *id, weft_buf **out)
+{
+    wf_value value;
+    weft_err err = body_get(store, id, &value);
+    if (err != WEFT_OK) return err;
+    err = weft_buf_create_copy(value.data, value.len, out);
+    wf_value_release(store->kv, &value);
+    return err;
+}
+
+weft_err wf_store_get_into(wf_store *store, const weft_id *id, uint8_t *out, size_t *len)
+{
+    wf_value value;
+    weft_err err = body_get(store, id, &value);
+    if (err != WEFT_OK) return err;
+    if (value.len > *len)
+        err = WEFT_LIMIT;
+    else
+        memcpy(out, value.data, value.len);
+    *len = value.len;
+    wf_value_release(store->kv, &value);
+    return err;
+}
+
+weft_err wf_store_find_short(wf_store *store, uint64_t t, const uint8_t id8[8], weft_id *out)
+{
+    wf_kv_iter *it;
+    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_META, id8, 8, &it);
+    if (err != WEFT_OK) return err;
+    weft_id found;
+    unsigned hits = 0;
+    for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && hits < 2; wf_kv_iter_next(it)) {
+        size_t key_len, len;
+        const uint8_t *key = wf_kv_iter_key(it, &key_len);
+        const uint8_t *value = wf_kv_iter_value(it, &len);
+        if (key_len != WEFT_ID_BYTES || len < 8 || wf_get64(value) != t) continue;
+        memcpy(found.bytes, key, WEFT_ID_BYTES);
+        hits++;
+    }
+    err = wf_kv_iter_err(it);
+    wf_kv_iter_destroy(it);
+    if (err != WEFT_OK) return err;
+    if (hits != 1) return hits == 0 ? WEFT_NOT_FOUND : WEFT_LIMIT;
+    *out = found;
+    return WEFT_OK;
+}
+
+/* -- Tips -------------------------------------------------------------------------------- */
+
+static weft_err tips_of(wf_store *store, uint64_t t, const char *name, size_t name_len,
+                        weft_id *out, size_t room, size_t *count, bool *complete)
+{
+    uint8_t prefix[WF_KEY_TIP_BYTES_MAX];
+    size_t prefix_len = wf_key_tip(prefix, t, name, name_len, NULL);
+    wf_kv_iter *it;
+    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_TIP, prefix, prefix_len, &it);
+    if (err != WEFT_OK) return err;
+    size_t found = 0;
+    for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && found < room; wf_kv_iter_next(it)) {
+        size_t len;
+        const uint8_t *key = wf_kv_iter_key(it, &len);
+        if (len != prefix_len + WEFT_ID_BYTES) continue;
+        memcpy(out[found++].bytes, key + prefix_len, WEFT_ID_BYTES);
+    }
+    bool more = wf_kv_iter_valid(it);
+    err = wf_kv_iter_err(it);
+    wf_kv_iter_destroy(it);
+    if (err != WEFT_OK) return err;
+    *count = found;
+    *complete = !more;
+    return WEFT_OK;
+}
+
+weft_err wf_store_tips(wf_store *store, uint64_t t, weft_id *out, size_t room, size_t *count,
+                       bool *complete)
+{
+    return tips_of(store, t, NULL, 0, out, room, count, complete);
+}
+
+weft_err wf_store_named_tips(wf_store *store, uint64_t t, const char *name, weft_id *out,
+                             size_t room, size_t *count, bool *complete)
+{
+    size_t len = strlen(name);
+    if (len == 0 || len > WEFT_STORE_NAME_BYTES_MAX) return WEFT_INVALID;
+    return tips_of(store, t, name, len, out, room, count, complete);
+}
+
+/* The counts of a tree as they stand in one snapshot. */
+static weft_err counts_at(wf_store *store, const wf_kv_snapshot *snap, wf_tree_info *info)
+{
+    uint8_t key[WF_KEY_TREE_BYTES];
+    wf_key_tree(key, WF_TREE_COUNTS, info->t);
+    wf_value value;
+    weft_err err = wf_kv_get(store->kv, snap, WF_CF_TREE, key, sizeof key, &value);
+    if (err != WEFT_OK) return err;
+    err = wf_counts_read(value.data, value.len, info);
+    wf_value_release(store->kv, &value);
+    return err;
+}
+
+static weft_err digest_at(wf_store *store, const wf_kv_snapshot *snap, uint64_t t, uint8_t out[32])
+{
+    uint8_t prefix[WF_KEY_TIP_BYTES_MAX];
+    size_t prefix_len = wf_key_tip(prefix, t, NULL, 0, NULL);
+    wf_kv_iter *it;
+    weft_err err = wf_kv_iter_create(store->kv, snap, WF_CF_TIP, prefix, prefix_len, &it);
+    if (err != WEFT_OK) return err;
+    wf_hash hash;
+    wf_hash_init(&hash);
+    for (wf_kv_iter_first(it); wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
+        size_t len;
+        const uint8_t *key = wf_kv_iter_key(it, &len);
+        if (len == prefix_len + WEFT_ID_BYTES)
+            wf_hash_update(&hash, key + prefix_len, WEFT_ID_BYTES);
+    }
+    err = wf_kv_iter_err(it);
+    wf_kv_iter_destroy(it);
+    if (err == WEFT_OK) wf_hash_final(&hash, out);
+    return err;
+}
+
+/* Sessions of many peers ask for the same digest; it changes only with the tree. */
+static bool digest_cached(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_info *info)
+{
+    wf_rwlock_read(store->lock);
+    const struct wf_tree *tree = wf_trees_at(&store->trees, t);
+    bool hit = tree != NULL && tree->pub.t != 0 && tree->digest_seq == tree->pub.seq;
+    if (hit) {
+        memcpy(out, tree->digest, 32);
+        *info = tree->pub;
+    }
+    wf_rwlock_give(store->lock);
+    return hit;
+}
+
+weft_err wf_store_root_digest(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_info *info)
+{
+    if (digest_cached(store, t, out, info)) return WEFT_OK;
+    wf_tree_info here;
+    weft_err err = wf_store_tree_by_number(store, t, &here);
+    if (err != WEFT_OK) return err;
+    wf_kv_snapshot *snap;
+    err = wf_kv_snapshot_create(store->kv, &snap);
+    if (err != WEFT_OK) return err;
+    uint8_t digest[32];
+    err = counts_at(store, snap, &here);
+    if (err == WEFT_OK) err = digest_at(store, snap, t, digest);
+    wf_kv_snapshot_destroy(store->kv, snap);
+    if (err != WEFT_OK) return err;
+    wf_rwlock_write(store->lock);
+    struct wf_tree *tree = wf_trees_at(&store->trees, t);
+    if (tree != NULL) {
+        tree->digest_seq = here.seq;
+        memcpy(tree->digest, digest, sizeof digest);
+    }
+    wf_rwlock_give(store->lock);
+    memcpy(out, digest, sizeof digest);
+    *info = here;
+    return WEFT_OK;
+}

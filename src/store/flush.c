@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * flush.c - the open batch: what else goes in, and how it becomes the state.
+ * Called by: the store actor's rooms (one thread). May touch: the engine (writes), the
+ * published part of the trees under the store's lock. Never: judges an entry. */
+#include <stdlib.h>
+
+#include "alloc.h"
+#include "log.h"
+#include "writer.h"
+
+/* -- Records, cursors, trees that are followed ---------------------------------------- */
+
+weft_err wf_writer_cursor(wf_store *store, const weft_key *peer, uint64_t t, const wf_mark *mark)
+{
+    uint8_t key[WF_KEY_CURSOR_BYTES], value[WF_MARK_BYTES];
+    wf_key_cursor(key, peer, t);
+    wf_mark_write(mark, value);
+    wf_batch_put(store->batch, WF_CF_PEER, key, sizeof key, value, sizeof value);
+    return wf_batch_err(store->batch);
+}
+
+weft_err wf_writer_record(wf_store *store, const struct wf_record_put *record)
+{
+    bool family = record->cf == WF_CF_PEER || record->cf == WF_CF_TREE;
+    if (!family || record->key_len == 0 || record->key_len > sizeof record->key ||
+        record->key[0] < WF_UPPER_KEYS)
+        return WEFT_INVALID;
+    if (record->remove)
+        wf_batch_delete(store->batch, record->cf, record->key, record->key_len);
+    else
+        wf_batch_put(store->batch, record->cf, record->key, record->key_len, record->value,
+                     record->value_len);
+    return wf_batch_err(store->batch);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return weft_key_compare(a, b);
+}
+
+weft_err wf_writer_follow(wf_store *store, const struct wf_follow *follow)
+{
+    if (store->poison != WEFT_OK) return store->poison;
+    if (follow->readers_count > WEFT_READERS_PER_TREE_MAX) return WEFT_LIMIT;
+    if (!follow->follow && wf_trees_find(&store->trees, &follow->tree) == NULL) return WEFT_OK;
+    size_t bytes = follow->readers_count * sizeof(weft_key);
+    weft_key *readers = wf_malloc(bytes == 0 ? 1 : bytes);
+    if (readers == NULL) return WEFT_NO_MEMORY;
+    if (bytes > 0) memcpy(readers, follow->readers, bytes);
+    qsort(readers, follow->readers_count, sizeof *readers, compare_keys);
+    struct wf_tree *tree = wf_trees_find(&store->trees, &follow->tree);
+    weft_err err = tree == NULL ? wf_trees_add(store, &follow->tree, &tree) : WEFT_OK;
+    if (err == WEFT_OK) err = wf_writer_touch(store, tree);
+    if (err != WEFT_OK) {
+        wf_free(readers);
+        if (err == WEFT_NO_MEMORY) store->poison = err; /* the tree may be half there */
+        return err;
+    }
+    wf_free(tree->staged);
+    tree->staged = readers;
+    tree->staged_count = follow->readers_count;
+    tree->readers_touched = true;
+    tree->record_touched = true;
+    tree->now.followed = follow->follow;
+    uint8_t key[WF_KEY_TREE_BYTES];
+    wf_key_tree(key, WF_TREE_READERS, tree->now.t);
+    wf_batch_put(store->batch, WF_CF_TREE, key, sizeof key, readers, bytes);
+    return wf_batch_err(store->batch);
+}
+
+/* -- The batch as a whole ---------------------------------------------------------------- */
+
+bool wf_writer_is_open(const wf_store *store)
+{
+    return wf_batch_count(store->batch) > 0 || store->poison != WEFT_OK;
+}
+
+bool wf_writer_is_full(const wf_store *store)
+{
+    return wf_batch_bytes(store->batch) >= WEFT_GROUP_COMMIT_BYTES ||
+           store->fresh_count >= WEFT_GROUP_COMMIT_ENTRIES ||
+           store->briefs.pinned >= WEFT_STORE_BRIEFS_MAX / 2 ||
+           wf_policies_full(&store->policies);
+}
+
+static void put_trees(wf_store *store)
+{
+    uint8_t key[WF_KEY_TREE_BYTES], record[WF_TREE_RECORD_BYTES], counts[WF_COUNTS_BYTES];
+    for (uint32_t i = 0; i < store->touched_count; i++) {
+        const struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
+        if (tree->record_touched) {
+            wf_key_tree(key, WF_TREE_RECORD, tree->now.t);
+            wf_tree_write(&tree->now, record);
+            wf_batch_put(store->batch, WF_CF_TREE, key, sizeof key, record, sizeof record);
+        }
+        wf_key_tree(key, WF_TREE_COUNTS, tree->now.t);
+        wf_counts_write(&tree->now, counts);
+        wf_batch_put(store->batch, WF_CF_TREE, key, sizeof key, counts, sizeof counts);
+    }
+}
+
+/* Only what is a tip at the end of the batch is written: a chain of a thousand new
+ * entries costs one tip. */
+static void put_tips(wf_store *store)
+{
+    uint8_t key[WF_KEY_TIP_BYTES_MAX], gen[8];
+    for (uint32_t i = 0; i < store->fresh_count; i++) {
+        const struct wf_fresh *fresh = &store->fresh[i];
+        wf_put64(gen, fresh->gen);
+        if (fresh->tip)
+            wf_batch_put(store->batch, WF_CF_TIP, key,
+                         wf_key_tip(key, fresh->t, NULL, 0, &fresh->id), gen, sizeof gen);
+        const uint8_t *names = store->arena + fresh->names;
+        uint64_t named = fresh->named;
+        for (uint32_t at = 0; named != 0; at += 1u + names[at], named >>= 1) {
+            if ((named & 1) == 0) continue;
+            size_t len = wf_key_tip(key, fresh->t, names + at + 1, names[at], &fresh->id);
+            wf_batch_put(store->batch, WF_CF_TIP, key, len, gen, sizeof gen);
+        }
+    }
+}
+
+static void publish(wf_store *store)
+{
+    wf_rwlock_write(store->lock);
+    for (uint32_t i = 0; i < store->touched_count; i++) {
+        struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
+        tree->pub = tree->now;
+        if (!tree->readers_touched) continue;
+        wf_free(tree->readers);
+        tree->readers = tree->staged;
+        tree->readers_count = tree->staged_count;
+        tree->staged = NULL;
+    }
+    wf_rwlock_give(store->lock);
+}
+
+/* What readers see has not moved, so it is where the writer goes back to. */
+static void roll_back(wf_store *store)
+{
+    for (uint32_t i = 0; i < store->touched_count; i++) {
+        struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
+        if (tree->pub.t != 0) tree->now = tree->pub;
+        wf_free(tree->staged);
+        tree->staged = NULL;
+    }
+    wf_briefs_clear(&store->briefs);
+    wf_policies_forget(&store->policies);
+}
+
+weft_err wf_writer_flush(wf_store *store, bool sync)
+{
+    weft_err err = store->poison;
+    if (err == WEFT_OK) {
+        put_trees(store);
+        put_tips(store);
+        err = wf_batch_err(store->batch);
+    }
+    uint64_t began = weft_rt_now(store->rt);
+    if (err == WEFT_OK) err = wf_kv_write(store->kv, store->batch, sync);
+    if (err != WEFT_OK) {
+        roll_back(store);
+        return err;
+    }
+    wf_counter_add(&store->counters.write_ns, weft_rt_now(store->rt) - began);
+    wf_counter_add(&store->counters.batches, 1);
+    if (sync) wf_counter_add(&store->counters.synced, 1);
+    wf_counter_add(&store->counters.entries, store->fresh_count);
+    publish(store);
+    wf_policies_written(&store->policies);
+    store->trees_before = store->trees.count;
+    return WEFT_OK;
+}
+
+void wf_writer_clear(wf_store *store)
+{
+    for (uint32_t i = 0; i < store->touched_count; i++) {
+        struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
+        tree->touched = false;
+        tree->record_touched = false;
+        tree->readers_touched = false;
+    }
+    wf_trees_cut(store, store->trees_before); /* none, unless the batch failed */
+    for (uint32_t i = 0; i < store->fresh_count; i++) weft_buf_unref(store->fresh[i].holder);
+    store->touched_count = 0;
+    store->fresh_count = 0;
+    store->arena_len = 0;
+    store->poison = WEFT_OK;
+    wf_batch_clear(store->batch);
+    wf_briefs_next_batch(&store->briefs);
+}

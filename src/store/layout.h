@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * layout.h - the keys and records of the store, as bytes (DESIGN section 5).
+ * Called by: the store's rooms. Touches only its arguments. Never: an engine.
+ *
+ * Integers are big-endian, t is the local number of a tree.
+ *   entry   id                      canonical bytes
+ *   meta    id                      struct wf_meta_record
+ *   gen     t gen id                nothing
+ *   arr     t seq                   id [peer epoch [source_seq]]
+ *   child   parent child            nothing
+ *   tip     t 0 id                  gen        tips of the tree
+ *           t len name id           gen        tips of a named store
+ *   peer    01 peer t               wf_mark    how much of the peer's arrivals is here
+ *   tree    01                      format
+ *           02 t                    tree record
+ *           03 t                    counts
+ *           04 t                    keys of readers
+ *   policy  01 number               canonical bytes
+ *           02 hash                 number
+ * Keys of `peer` and `tree` from 80 upwards belong to the layers above. */
+#ifndef WF_LAYOUT_H
+#define WF_LAYOUT_H
+
+#include <string.h>
+
+#include "store.h"
+
+#define WF_FORMAT_VERSION 1u
+
+#define WF_KEY_GEN_BYTES 48u
+#define WF_KEY_ARR_BYTES 16u
+#define WF_KEY_CHILD_BYTES 64u
+#define WF_KEY_TIP_BYTES_MAX (9u + WEFT_STORE_NAME_BYTES_MAX + 32u)
+#define WF_KEY_CURSOR_BYTES 41u
+#define WF_KEY_TREE_BYTES 9u
+#define WF_KEY_POLICY_BYTES 5u
+#define WF_KEY_POLICY_HASH_BYTES 33u
+#define WF_ARR_BYTES_MAX 88u
+#define WF_MARK_BYTES 73u
+
+enum { WF_TREE_FORMAT = 1, WF_TREE_RECORD = 2, WF_TREE_COUNTS = 3, WF_TREE_READERS = 4 };
+enum { WF_PEER_CURSOR = 1 };
+enum { WF_POLICY_NUMBER = 1, WF_POLICY_HASH = 2 };
+#define WF_UPPER_KEYS 0x80u
+
+static inline uint8_t *wf_put32(uint8_t *at, uint32_t v)
+{
+    for (int i = 3; i >= 0; i--, v >>= 8) at[i] = (uint8_t)v;
+    return at + 4;
+}
+
+static inline uint8_t *wf_put64(uint8_t *at, uint64_t v)
+{
+    for (int i = 7; i >= 0; i--, v >>= 8) at[i] = (uint8_t)v;
+    return at + 8;
+}
+
+static inline uint8_t *wf_put_bytes(uint8_t *at, const void *data, size_t len)
+{
+    memcpy(at, data, len);
+    return at + len;
+}
+
+static inline uint32_t wf_get32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static inline uint64_t wf_get64(const uint8_t *at)
+{
+    return (uint64_t)wf_get32(at) << 32 | wf_get32(at + 4);
+}
+
+void wf_key_gen(uint8_t out[WF_KEY_GEN_BYTES], uint64_t t, uint64_t gen, const weft_id *id);
+void wf_key_arr(uint8_t out[WF_KEY_ARR_BYTES], uint64_t t, uint64_t seq);
+void wf_key_child(uint8_t out[WF_KEY_CHILD_BYTES], const weft_id *parent, const weft_id *child);
+/* name_len 0: a tip of the tree. id NULL: the prefix of all tips. Returns the length. */
+size_t wf_key_tip(uint8_t out[WF_KEY_TIP_BYTES_MAX], uint64_t t, const void *name, size_t name_len,
+                  const weft_id *id);
+void wf_key_cursor(uint8_t out[WF_KEY_CURSOR_BYTES], const weft_key *peer, uint64_t t);
+void wf_key_tree(uint8_t out[WF_KEY_TREE_BYTES], uint8_t kind, uint64_t t);
+
+/* `meta` without its parents and names: those follow as bytes. */
+struct wf_meta_record {
+    uint64_t t, gen, seq, height;
+    weft_key author;
+    uint32_t policy;
+    uint32_t parents_count;
+    const uint8_t *parents; /* parents_count ids, ascending                       */
+    const uint8_t *names;   /* stores that the entry writes: (length, bytes) each */
+    uint32_t names_len;
+};
+size_t wf_meta_bytes(const struct wf_meta_record *meta);
+void wf_meta_write(const struct wf_meta_record *meta, uint8_t *out);
+/* Points into `data`. CORRUPT. */
+weft_err wf_meta_read(const void *data, size_t len, struct wf_meta_record *out);
+/* Is `name` among the names of a record? */
+bool wf_names_have(const uint8_t *names, size_t names_len, const void *name, size_t name_len);
+
+size_t wf_arrival_write(const wf_arrival *arrival, uint8_t out[WF_ARR_BYTES_MAX]);
+weft_err wf_arrival_read(const void *key, size_t key_len, const void *data, size_t len,
+                         wf_arrival *out); /* CORRUPT */
+
+void wf_mark_write(const wf_mark *mark, uint8_t out[WF_MARK_BYTES]);
+weft_err wf_mark_read(const void *data, size_t len, wf_mark *out); /* CORRUPT */
+
+#define WF_TREE_RECORD_BYTES 50u
+void wf_tree_write(const wf_tree_info *info, uint8_t out[WF_TREE_RECORD_BYTES]);
+weft_err wf_tree_read(const void *data, size_t len, wf_tree_info *out); /* CORRUPT */
+#define WF_COUNTS_BYTES 40u
+void wf_counts_write(const wf_tree_info *info, uint8_t out[WF_COUNTS_BYTES]);
+weft_err wf_counts_read(const void *data, size_t len, wf_tree_info *out); /* CORRUPT */
+
+#endif

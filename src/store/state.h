@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * state.h - what an open store holds in memory, and which thread may touch it.
+ * Called by: the rooms of the store (trees, find, walk, writer, check).
+ * Never: included by anybody outside the store layer. */
+#ifndef WF_STATE_H
+#define WF_STATE_H
+
+#include "briefs.h"
+#include "layout.h"
+#include "lock.h"
+#include "policies.h"
+#include "store_actor.h"
+
+struct wf_tree {
+    /* Any thread, under store->lock. */
+    wf_tree_info pub;  /* as last published; pub.t is 0 before the first time */
+    weft_key *readers; /* ascending */
+    uint32_t readers_count;
+    uint64_t digest_seq; /* of the cached root digest; UINT64_MAX: none */
+    uint8_t digest[32];
+    /* The writer alone; now.tree and now.t never change and may be read by anyone. */
+    wf_tree_info now;     /* with what the open batch holds */
+    uint64_t told_seq;    /* the last arrival that doorbells may speak of */
+    bool touched;         /* the open batch has to write its counts */
+    bool record_touched;  /* and its record */
+    bool readers_touched; /* and `staged` takes the place of `readers` */
+    weft_key *staged;
+    uint32_t staged_count;
+};
+
+struct wf_trees {
+    struct wf_tree **list; /* by local number, from 1: list[t - 1] */
+    uint32_t count, room;
+    uint32_t *index; /* open addressing by id; local numbers, 0: empty */
+    uint32_t index_room;
+};
+
+/* An entry that the open batch adds. */
+struct wf_fresh {
+    weft_id id;
+    uint64_t t, seq, gen;
+    wf_source source;
+    bool tip;           /* nothing in the batch follows it                       */
+    uint64_t named;     /* bit i: it is a tip of the i-th store that it writes   */
+    uint32_t names;     /* where those stores' names lie in the writer's arena   */
+    uint32_t names_len;
+    weft_buf *holder;     /* counted; keeps bytes                                */
+    const uint8_t *bytes;
+    uint32_t len;
+    uint64_t taken_ns;
+};
+
+struct wf_store {
+    wf_kv *kv;
+    weft_rt *rt;
+    wf_rwlock *lock; /* guards trees (the table and the parts named above) */
+    struct wf_trees trees;
+    struct {
+        wf_counter batches, synced, entries, known, refused, pending_now, pending_bytes, write_ns;
+    } counters;
+    /* The writer alone. */
+    wf_batch *batch; /* the open batch; empty: none is open */
+    weft_err poison; /* why the open batch cannot be written any more */
+    struct wf_briefs briefs;
+    struct wf_policies policies;
+    struct wf_fresh *fresh;
+    uint32_t fresh_count, fresh_room;
+    uint8_t *arena; /* names of the stores that fresh entries write */
+    uint32_t arena_len, arena_room;
+    uint32_t *touched; /* local numbers, in the order of first touch */
+    uint32_t touched_count, touched_room;
+    uint32_t trees_before; /* trees.count when the batch was opened */
+    weft_id *parents;      /* room for the union of one entry's parents */
+    weft_entry *entry;     /* room for one decoded entry: too large for a stack */
+    uint8_t *scratch;      /* room for one `meta` value */
+};
+
+/* trees.c. Under the lock, or by the writer. NULL: unknown. */
+struct wf_tree *wf_trees_find(const struct wf_trees *trees, const weft_id *id);
+struct wf_tree *wf_trees_at(const struct wf_trees *trees, uint64_t t);
+/* The writer: a tree that nobody sees until it is published. LIMIT, NO_MEMORY. */
+weft_err wf_trees_add(wf_store *store, const weft_id *id, struct wf_tree **out);
+void wf_trees_cut(wf_store *store, uint32_t count); /* forgets the newest ones */
+weft_err wf_trees_load(wf_store *store);
+void wf_trees_fini(struct wf_trees *trees);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * store.c - opening and closing a store: its format, its parts.
+ * Called by: weft.c, tests, tools. May touch: the engine, through kv.h.
+ * Never: entries (writer.c adds them, find.c reads them). */
+#include "alloc.h"
+#include "block.h"
+#include "log.h"
+#include "state.h"
+
+/* The record that says that this is a store of weft, and of which format. */
+static const uint8_t format_key[1] = {WF_TREE_FORMAT};
+static const char format_magic[4] = {'w', 'e', 'f', 't'};
+#define FORMAT_BYTES 8u
+
+static weft_err read_format(wf_store *store, bool *found)
+{
+    wf_value value;
+    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_TREE, format_key, sizeof format_key, &value);
+    *found = err != WEFT_NOT_FOUND;
+    if (err != WEFT_OK) return *found ? err : WEFT_OK;
+    if (value.len < FORMAT_BYTES || memcmp(value.data, format_magic, sizeof format_magic) != 0)
+        err = wf_fail(WEFT_CORRUPT, "store", "the format record is malformed");
+    else if (wf_get32(value.data + 4) > WF_FORMAT_VERSION)
+        err = wf_fail(WEFT_VERSION, "store", "format=%u is newer than %u",
+                      wf_get32(value.data + 4), WF_FORMAT_VERSION);
+    wf_value_release(store->kv, &value);
+    return err;
+}
+
+static weft_err is_empty(wf_store *store, bool *out)
+{
+    *out = true;
+    for (unsigned cf = 0; cf < WF_CF_COUNT && *out; cf++) {
+        wf_kv_iter *it;
+        weft_err err = wf_kv_iter_create(store->kv, NULL, (enum wf_cf)cf, NULL, 0, &it);
+        if (err != WEFT_OK) return err;
+        wf_kv_iter_first(it);
+        *out = !wf_kv_iter_valid(it);
+        err = wf_kv_iter_err(it);
+        wf_kv_iter_destroy(it);
+        if (err != WEFT_OK) return err;
+    }
+    return WEFT_OK;
+}
+
+static weft_err write_format(wf_store *store)
+{
+    uint8_t value[FORMAT_BYTES];
+    memcpy(value, format_magic, sizeof format_magic);
+    wf_put32(value + 4, WF_FORMAT_VERSION);
+    wf_batch_put(store->batch, WF_CF_TREE, format_key, sizeof format_key, value, sizeof value);
+    weft_err err = wf_kv_write(store->kv, store->batch, true);
+    wf_batch_clear(store->batch);
+    return err;
+}
+
+static weft_err check_format(wf_store *store)
+{
+    bool found, empty;
+    weft_err err = read_format(store, &found);
+    if (err != WEFT_OK || found) return err;
+    err = is_empty(store, &empty);
+    if (err != WEFT_OK) return err;
+    if (!empty) return wf_fail(WEFT_CORRUPT, "store", "the format record is missing");
+    return write_format(store);
+}
+
+static void free_parts(wf_store *store)
+{
+    wf_trees_fini(&store->trees);
+    wf_briefs_fini(&store->briefs);
+    wf_policies_fini(&store->policies);
+    for (uint32_t i = 0; i < store->fresh_count; i++) weft_buf_unref(store->fresh[i].holder);
+    wf_batch_destroy(store->batch);
+    wf_rwlock_destroy(store->lock);
+    wf_free(store->fresh);
+    wf_free(store->arena);
+    wf_free(store->touched);
+    wf_free(store->parents);
+    wf_free(store->entry);
+    wf_free(store->scratch);
+    wf_free(store);
+}
+
+static weft_err create_parts(wf_store *store)
+{
+    uint64_t secret;
+    wf_random(store->rt, &secret, sizeof secret);
+    wf_briefs_init(&store->briefs, secret);
+    store->lock = wf_rwlock_create();
+    store->entry = wf_malloc(sizeof *store->entry);
+    if (store->lock == NULL || store->entry == NULL) return WEFT_NO_MEMORY;
+    return wf_batch_create(&store->batch);
+}
+
+weft_err wf_store_open(wf_kv *kv, weft_rt *rt, wf_store **out)
+{
+    wf_store *store = wf_calloc(1, sizeof *store);
+    if (store == NULL) return WEFT_NO_MEMORY;
+    store->kv = kv;
+    store->rt = rt;
+    weft_err err = create_parts(store);
+    if (err == WEFT_OK) err = check_format(store);
+    if (err == WEFT_OK) err = wf_policies_init(&store->policies, kv);
+    if (err == WEFT_OK) err = wf_trees_load(store);
+    if (err == WEFT_OK) {
+        store->trees_before = store->trees.count;
+        *out = store;
+        store = NULL;
+    }
+    if (store != NULL) free_parts(store); /* the engine stays the caller's */
+    return err;
+}
+
+wf_kv *wf_store_detach(wf_store *store)
+{
+    wf_kv *kv = store->kv;
+    free_parts(store);
+    return kv;
+}
+
+void wf_store_close(wf_store *store)
+{
+    if (store != NULL) wf_kv_close(wf_store_detach(store));
+}
+
+wf_kv *wf_store_kv(wf_store *store)
+{
+    return store->kv;
+}
+
+void wf_store_counters_read(wf_store *store, struct wf_store_counters *out)
+{
+    *out = (struct wf_store_counters){
+        .batches = wf_counter_get(&store->counters.batches),
+        .synced = wf_counter_get(&store->counters.synced),
+        .entries = wf_counter_get(&store->counters.entries),
+        .known = wf_counter_get(&store->counters.known),
+        .refused = wf_counter_get(&store->counters.refused),
+        .pending_now = wf_counter_get(&store->counters.pending_now),
+        .pending_bytes = wf_counter_get(&store->counters.pending_bytes),
+        .write_ns = wf_counter_get(&store->counters.write_ns),
+    };
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * store_actor.c - the store's thread: the only writer of the database.
+ * Batches what its mailbox holds into one synced write and answers after that.
+ * Called by: weft.c (spawn), the scheduler (handlers). May touch: wf_store.
+ * Never: sockets, sessions, the machine's clock. */
+#include "store_actor.h"
+
+#include "alloc.h"
+#include "block.h"
+#include "desk.h"
+#include "log.h"
+
+static const weft_kind flush_kind = {
+    .id = 0x0500, .name = "store.flush", .size = sizeof(weft_msg), .drop = weft_free_msg};
+
+/* -- Answers -------------------------------------------------------------------------------- */
+
+bool wf_desk_reserve(struct wf_desk *desk)
+{
+    if (desk->answers_count < desk->answers_room) return true;
+    uint32_t room = desk->answers_room == 0 ? 64 : desk->answers_room * 2;
+    struct wf_answer *answers = wf_realloc(desk->answers, room * sizeof *answers);
+    if (answers == NULL) return false;
+    desk->answers = answers;
+    desk->answers_room = room;
+    return true;
+}
+
+void wf_desk_answer_take(struct wf_desk *desk, weft_msg *msg, weft_err err, bool sync)
+{
+    WF_ASSERT(desk->answers_count < desk->answers_room);
+    desk->answers[desk->answers_count++] = (struct wf_answer){msg, err};
+    if (sync) desk->must_sync = true;
+}
+
+static void give_answer(struct wf_answer *answer)
+{
+    if (answer->msg->kind == &wf_ingest_kind) {
+        struct wf_ingest *frame = (struct wf_ingest *)answer->msg;
+        frame->err = answer->err;
+        wf_desk_result_take(frame);
+    } else {
+        weft_reply((weft_request *)answer->msg, answer->err);
+    }
+}
+
+static void give_answers(struct wf_desk *desk, weft_err failure)
+{
+    /* Replies run no code of ours, so nothing is added meanwhile. */
+    for (uint32_t i = 0; i < desk->answers_count; i++) {
+        struct wf_answer *answer = &desk->answers[i];
+        if (failure != WEFT_OK) {
+            answer->err = failure;
+            if (answer->msg->kind == &wf_commit_kind)
+                ((struct wf_commit *)answer->msg)->applied = 0;
+        }
+        give_answer(answer);
+    }
+    desk->answers_count = 0;
+}
+
+/* -- Group commit ------------------------------------------------------------------------------ */
+
+static void on_lazy(weft_self *self, void *state, weft_timer *timer, uint32_t missed);
+
+static void ask_for_flush(struct wf_desk *desk)
+{
+    if (desk->flush == NULL) return;
+    /* FULL: then more messages are queued, and each of them tries again. */
+    if (weft_send(weft_self_addr(desk->self), desk->flush) == WEFT_OK) desk->flush = NULL;
+}
+
+static void fail(struct wf_desk *desk, weft_err err)
+{
+    if (desk->failed == WEFT_OK)
+        desk->failed = wf_fail(err, "store", "the batch could not be written; the store stops");
+    desk->flush_due = true; /* on which the actor fails */
+}
+
+static void became_durable(struct wf_desk *desk)
+{
+    desk->lazy = false;
+    weft_timer_stop(desk->self, &desk->lazy_timer);
+}
+
+/* Nothing to write, but what was written before may have been promised. */
+static weft_err flush_engine(struct wf_desk *desk, bool sync)
+{
+    weft_err err = WEFT_OK;
+    if (wf_writer_is_open(desk->store))
+        err = wf_writer_flush(desk->store, sync);
+    else if (sync && desk->lazy)
+        err = wf_kv_sync(desk->store->kv);
+    return err;
+}
+
+void wf_desk_flush(struct wf_desk *desk)
+{
+    desk->flush_due = false;
+    wf_store *store = desk->store;
+    bool sync = desk->must_sync && desk->sync;
+    bool wrote = wf_writer_is_open(store);
+    weft_err err = desk->failed == WEFT_OK ? flush_engine(desk, sync) : desk->failed;
+    if (err == WEFT_OK) {
+        wf_bells_gather(&desk->bells, store);
+        if (sync || !desk->sync) {
+            became_durable(desk);
+        } else if (wrote && !desk->lazy) {
+            desk->lazy = true;
+            weft_timer_set(desk->self, &desk->lazy_timer, weft_now(desk->self) + WEFT_LAZY_SYNC_NS,
+                           0, on_lazy);
+        }
+    } else {
+        desk->lost++;
+        desk->lost_err = err;
+        wf_desk_break_streams(desk);
+        /* Short of memory before the engine was asked: only this batch is lost. */
+        bool untouched =
+            store->poison == WEFT_NO_MEMORY || wf_batch_err(store->batch) == WEFT_NO_MEMORY;
+        if (!untouched) fail(desk, err);
+    }
+    give_answers(desk, err);
+    if (err == WEFT_OK && !desk->lazy) wf_bells_ring(&desk->bells, store);
+    desk->must_sync = false;
+    wf_writer_clear(store);
+    wf_counter_set(&store->counters.pending_now, desk->pool.count);
+    wf_counter_set(&store->counters.pending_bytes, desk->pool.bytes);
+}
+
+static void on_lazy(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct wf_desk *desk = state;
+    (void)timer;
+    (void)missed;
+    desk->self = self;
+    desk->must_sync = true;
+    wf_desk_flush(desk);
+    if (desk->flush_due) ask_for_flush(desk);
+}
+
+/* -- Pending entries ------------------------------------------------------------------------------ */
+
+static bool push_woken(struct wf_desk *desk, const weft_id *id)
+{
+    if (desk->woken_count == desk->woken_room) {
+        uint32_t room = desk->woken_room == 0 ? 64 : desk->woken_room * 2;
+        weft_id *woken = wf_realloc(desk->woken, room * sizeof *woken);
+        if (woken == NULL) return false; /* its children stay until they are too old */
+        desk->woken = woken;
+        desk->woken_room = room;
+    }
+    desk->woken[desk->woken_count++] = *id;
+    return true;
+}
+
+static void try_again(struct wf_desk *desk, struct wf_pending_item *item)
+{
+    weft_id missing;
+    struct wf_add add = {.holder = item->buf, .bytes = weft_buf_bytes(item->buf),
+                         .len = (uint32_t)weft_buf_len(item->buf), .id = item->id,
+                         .asked = &item->tree, .source = item->source,
+                         .source_seq = item->source_seq, .taken_ns = item->taken_ns,
+                         .missing = &missing, .missing_room = 1};
+    weft_err err = desk->failed;
+    if (err == WEFT_OK && wf_writer_is_full(desk->store)) wf_desk_flush(desk);
+    if (err == WEFT_OK) err = wf_writer_add(desk->store, &add);
+    if (err == WEFT_PENDING) { /* for another parent now */
+        item->waits_for = missing;
+        wf_pending_return(&desk->pool, item);
+        return;
+    }
+    if (err == WEFT_OK) desk->must_sync = true;
+    if (err == WEFT_OK && !add.known) push_woken(desk, &item->id);
+    if (err != WEFT_OK) wf_counter_add(&desk->store->counters.refused, 1);
+    wf_desk_item_gone(desk, item, err == WEFT_OK);
+    wf_pending_item_free(item);
+}
+
+/* A list instead of recursion: a chain of a thousand may wait for one entry. */
+void wf_desk_wake(struct wf_desk *desk, const weft_id *stored)
+{
+    if (desk->pool.count == 0 || !push_woken(desk, stored)) return;
+    for (uint32_t i = 0; i < desk->woken_count; i++) {
+        weft_id id = desk->woken[i];
+        struct wf_pending_item *item;
+        while ((item = wf_pending_take(&desk->pool, &id)) != NULL) try_again(desk, item);
+    }
+    desk->woken_count = 0;
+}
+
+static void item_dropped(void *arg, const struct wf_pending_item *item)
+{
+    wf_desk_item_gone(arg, item, false);
+}
+
+static void on_sweep(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct wf_desk *desk = state;
+    (void)timer;
+    (void)missed;
+    desk->self = self;
+    uint64_t now = weft_now(self);
+    wf_pending_expire(&desk->pool, now);
+    wf_desk_sweep_streams(desk, now);
+    wf_counter_set(&desk->store->counters.pending_now, desk->pool.count);
+    wf_counter_set(&desk->store->counters.pending_bytes, desk->pool.bytes);
+    wf_desk_arm_sweep(desk);
+    if (desk->answers_count > 0) ask_for_flush(desk);
+}
+
+/* Only while something can grow too old: an idle store does not wake. */
+void wf_desk_arm_sweep(struct wf_desk *desk)
+{
+    if (desk->sweep.heap_at != 0) return;
+    uint64_t next = desk->pool.oldest == NULL ? WEFT_NEVER : desk->pool.oldest->expires_ns;
+    for (const struct wf_stream *s = desk->order.oldest; s != NULL; s = s->newer)
+        if (s->parked != NULL && s->parked_since_ns + WEFT_PENDING_TTL_NS < next)
+            next = s->parked_since_ns + WEFT_PENDING_TTL_NS;
+    if (next != WEFT_NEVER) weft_timer_set(desk->self, &desk->sweep, next, 0, on_sweep);
+}
+
+/* -- Handlers --------------------------------------------------------------------------------------- */
+
+static weft_err apply_commit(struct wf_desk *desk, struct wf_commit *commit)
+{
+    uint64_t lost = desk->lost;
+    weft_err err = WEFT_OK;
+    commit->applied = 0;
+    for (uint32_t i = 0; i < commit->count; i++) {
+        if (wf_writer_is_full(desk->store)) wf_desk_flush(desk);
+        if (desk->lost != lost || desk->failed != WEFT_OK) break;
+        struct wf_add add = {.holder = commit->entries[i],
+                             .bytes = weft_buf_bytes(commit->entries[i]),
+                             .len = (uint32_t)weft_buf_len(commit->entries[i]),
+                             .id = commit->ids[i],
+                             .create_tree = commit->create_trees,
+                             .taken_ns = weft_now(desk->self)};
+        err = wf_writer_add(desk->store, &add);
+        if (err != WEFT_OK) return err;
+        commit->applied++;
+        commit->seq = add.seq;
+        if (!add.known) wf_desk_wake(desk, &commit->ids[i]);
+    }
+    if (desk->lost != lost || desk->failed != WEFT_OK) {
+        commit->applied = 0; /* of a large commit some parts may have been written before */
+        err = desk->failed != WEFT_OK ? desk->failed : desk->lost_err;
+    }
+    return err;
+}
+
+static weft_verdict on_request(struct wf_desk *desk, weft_msg *msg)
+{
+    weft_err err = desk->failed;
+    bool sync = true;
+    if (err == WEFT_OK && !wf_desk_reserve(desk)) err = WEFT_NO_MEMORY;
+    if (err != WEFT_OK) {
+        weft_reply((weft_request *)msg, err);
+        return WEFT_KEPT;
+    }
+    if (msg->kind == &wf_commit_kind) {
+        struct wf_commit *commit = (struct wf_commit *)msg;
+        sync = !commit->unsynced;
+        err = apply_commit(desk, commit);
+    } else if (msg->kind == &wf_follow_kind) {
+        err = wf_writer_follow(desk->store, (struct wf_follow *)msg);
+    } else {
+        err = wf_writer_record(desk->store, (struct wf_record_put *)msg);
+    }
+    /* A flush in between gave all answers up to here, so there is room for this one. */
+    wf_desk_answer_take(desk, msg, err, sync);
+    return WEFT_KEPT;
+}
+
+static weft_verdict on_message(struct wf_desk *desk, weft_msg *msg)
+{
+    if (msg->kind == &wf_ingest_kind) {
+        wf_desk_ingest_take(desk, (struct wf_ingest *)msg);
+        return WEFT_KEPT;
+    }
+    if (msg->kind == &wf_stored_kind) {
+        wf_bells_take(&desk->bells, desk->store, (struct wf_stored *)msg);
+        if (!desk->lazy) wf_bells_ring(&desk->bells, desk->store);
+        return WEFT_KEPT;
+    }
+    if (msg->kind == &wf_commit_kind || msg->kind == &wf_follow_kind ||
+        msg->kind == &wf_record_kind)
+        return on_request(desk, msg);
+    wf_log(WEFT_LOG_WARN, "store", "unknown message kind=%s", msg->kind->name);
+    return WEFT_DONE;
+}
+
+static weft_verdict store_handle(weft_self *self, void *state, weft_msg *msg)
+{
+    struct wf_desk *desk = state;
+    desk->self = self;
+    if (msg->kind == &flush_kind) {
+        desk->flush = msg;
+        wf_desk_flush(desk);
+        if (desk->failed == WEFT_OK) return WEFT_KEPT;
+        desk->flush = NULL; /* the runtime drops it */
+        return weft_fail(self, desk->failed);
+    }
+    weft_verdict verdict = on_message(desk, msg);
+    if (wf_writer_is_full(desk->store)) wf_desk_flush(desk);
+    if (desk->answers_count > 0 || desk->flush_due || wf_writer_is_open(desk->store))
+        ask_for_flush(desk);
+    return verdict;
+}
+
+/* -- Life --------------------------------------------------------------------------------------------- */
+
+static weft_err store_init(weft_self *self, void *state, void *arg)
+{
+    const struct wf_store_actor_options *options = arg;
+    struct wf_desk *desk = state;
+    desk->self = self;
+    desk->store = options->store;
+    desk->sync = options->sync;
+    uint64_t secret;
+    weft_self_random(self, &secret, sizeof secret);
+    wf_pending_init(&desk->pool, secret, item_dropped, desk);
+    desk->flush = weft_new(&flush_kind);
+    return desk->flush == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+}
+
+static void store_fini(weft_self *self, void *state, weft_err reason)
+{
+    struct wf_desk *desk = state;
+    (void)reason;
+    desk->self = self;
+    desk->must_sync = true;
+    wf_desk_flush(desk);
+    weft_drop(desk->flush);
+    wf_order_fini(&desk->order);
+    wf_pending_fini(&desk->pool);
+    wf_bells_fini(&desk->bells);
+    wf_free(desk->answers);
+    wf_free(desk->woken);
+}
+
+weft_err wf_store_actor_spawn(weft_rt *rt, const struct wf_store_actor_options *options,
+                              weft_addr **out)
+{
+    weft_spec spec = {.name = "store",
+                      .arg = (void *)(uintptr_t)options,
+                      .state_size = sizeof(struct wf_desk),
+                      .init = store_init,
+                      .handle = store_handle,
+                      .fini = store_fini,
+                      .mailbox = WEFT_MAILBOX_DEFAULT};
+    return weft_spawn(rt, &spec, out);
+}

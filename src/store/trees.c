@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * trees.c - the table of trees: what the writer knows, and what it has published.
+ * Called by: any thread (reads), the writer (adds and publishes). May touch: the
+ * table under the store's lock, the family `tree`. Never: entries. */
+#include "alloc.h"
+#include "block.h"
+#include "log.h"
+#include "state.h"
+
+static uint32_t index_place(const struct wf_trees *trees, const weft_id *id)
+{
+    uint64_t word;
+    memcpy(&word, id->bytes, sizeof word);
+    return (uint32_t)(word * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (trees->index_room - 1);
+}
+
+struct wf_tree *wf_trees_find(const struct wf_trees *trees, const weft_id *id)
+{
+    if (trees->index_room == 0) return NULL;
+    uint32_t at = index_place(trees, id);
+    while (trees->index[at] != 0) {
+        struct wf_tree *tree = trees->list[trees->index[at] - 1];
+        if (weft_id_equal(&tree->now.tree, id)) return tree;
+        at = (at + 1) & (trees->index_room - 1);
+    }
+    return NULL;
+}
+
+struct wf_tree *wf_trees_at(const struct wf_trees *trees, uint64_t t)
+{
+    return t == 0 || t > trees->count ? NULL : trees->list[t - 1];
+}
+
+static void index_put(struct wf_trees *trees, const struct wf_tree *tree)
+{
+    uint32_t at = index_place(trees, &tree->now.tree);
+    while (trees->index[at] != 0) at = (at + 1) & (trees->index_room - 1);
+    trees->index[at] = (uint32_t)tree->now.t;
+}
+
+static void index_rebuild(struct wf_trees *trees)
+{
+    memset(trees->index, 0, trees->index_room * sizeof *trees->index);
+    for (uint32_t i = 0; i < trees->count; i++) index_put(trees, trees->list[i]);
+}
+
+static weft_err reserve(struct wf_trees *trees)
+{
+    if (trees->count == trees->room) {
+        uint32_t room = trees->room == 0 ? 8 : trees->room * 2;
+        struct wf_tree **list = wf_realloc(trees->list, room * sizeof(*list));
+        if (list == NULL) return WEFT_NO_MEMORY;
+        trees->list = list;
+        trees->room = room;
+    }
+    if ((trees->count + 1) * 2 > trees->index_room) {
+        uint32_t room = trees->index_room == 0 ? 16 : trees->index_room * 2;
+        uint32_t *index = wf_calloc(room, sizeof *index);
+        if (index == NULL) return WEFT_NO_MEMORY;
+        wf_free(trees->index);
+        trees->index = index;
+        trees->index_room = room;
+        index_rebuild(trees);
+    }
+    return WEFT_OK;
+}
+
+static void tree_free(struct wf_tree *tree)
+{
+    wf_free(tree->readers);
+    wf_free(tree->staged);
+    wf_free(tree);
+}
+
+static weft_err append(struct wf_trees *trees, const wf_tree_info *info, struct wf_tree **out)
+{
+    struct wf_tree *tree = wf_calloc(1, sizeof *tree);
+    weft_err err = tree == NULL ? WEFT_NO_MEMORY : reserve(trees);
+    if (err != WEFT_OK) {
+        wf_free(tree);
+        return err;
+    }
+    tree->now = *info;
+    tree->digest_seq = UINT64_MAX;
+    trees->list[trees->count++] = tree;
+    index_put(trees, tree);
+    *out = tree;
+    return WEFT_OK;
+}
+
+weft_err wf_trees_add(wf_store *store, const weft_id *id, struct wf_tree **out)
+{
+    if (store->trees.count >= WEFT_TREES_MAX) return WEFT_LIMIT;
+    wf_tree_info info = {.tree = *id, .t = store->trees.count + UINT64_C(1)};
+    wf_random(store->rt, info.epoch, sizeof info.epoch);
+    wf_rwlock_write(store->lock); /* readers walk the index */
+    weft_err err = append(&store->trees, &info, out);
+    wf_rwlock_give(store->lock);
+    return err;
+}
+
+void wf_trees_cut(wf_store *store, uint32_t count)
+{
+    struct wf_trees *trees = &store->trees;
+    if (trees->count == count) return;
+    wf_rwlock_write(store->lock);
+    while (trees->count > count) tree_free(trees->list[--trees->count]);
+    index_rebuild(trees);
+    wf_rwlock_give(store->lock);
+}
+
+void wf_trees_fini(struct wf_trees *trees)
+{
+    for (uint32_t i = 0; i < trees->count; i++) tree_free(trees->list[i]);
+    wf_free(trees->list);
+    wf_free(trees->index);
+    *trees = (struct wf_trees){0};
+}
+
+/* -- Loading ------------------------------------------------------------------------ */
+
+/* The record of one tree, with everything else of it that `tree` holds. */
+static weft_err load_one(wf_store *store, const wf_tree_info *record)
+{
+    wf_tree_info info = *record;
+    uint8_t key[WF_KEY_TREE_BYTES];
+    wf_key_tree(key, WF_TREE_COUNTS, info.t);
+    wf_value value;
+    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_TREE, key, sizeof key, &value);
+    if (err == WEFT_NOT_FOUND) return wf_fail(WEFT_CORRUPT, "store", "a tree has no counts");
+    if (err != WEFT_OK) return err;
+    err = wf_counts_read(value.data, value.len, &info);
+    wf_value_release(store->kv, &value);
+    struct wf_tree *tree = NULL;
+    if (err == WEFT_OK) err = append(&store->trees, &info, &tree);
+    if (err != WEFT_OK) return err;
+    tree->pub = info;
+    tree->told_seq = info.seq;
+    wf_key_tree(key, WF_TREE_READERS, info.t);
+    err = wf_kv_get(store->kv, NULL, WF_CF_TREE, key, sizeof key, &value);
+    if (err == WEFT_NOT_FOUND) return WEFT_OK;
+    if (err != WEFT_OK) return err;
+    tree->readers_count = (uint32_t)(value.len / sizeof(weft_key));
+    tree->readers = wf_memdup(value.data, value.len);
+    if (value.len % sizeof(weft_key) != 0)
+        err = wf_fail(WEFT_CORRUPT, "store", "readers: wrong length");
+    else if (tree->readers == NULL)
+        err = WEFT_NO_MEMORY;
+    wf_value_release(store->kv, &value);
+    return err;
+}
+
+weft_err wf_trees_load(wf_store *store)
+{
+    const uint8_t prefix = WF_TREE_RECORD;
+    wf_kv_iter *it;
+    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_TREE, &prefix, 1, &it);
+    if (err != WEFT_OK) return err;
+    for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && err == WEFT_OK; wf_kv_iter_next(it)) {
+        size_t key_len, len;
+        const uint8_t *key = wf_kv_iter_key(it, &key_len);
+        const uint8_t *data = wf_kv_iter_value(it, &len);
+        wf_tree_info info = {0};
+        err = wf_tree_read(data, len, &info);
+        info.t = key_len == WF_KEY_TREE_BYTES ? wf_get64(key + 1) : 0;
+        if (err == WEFT_OK && info.t != store->trees.count + UINT64_C(1))
+            err = wf_fail(WEFT_CORRUPT, "store", "the numbers of trees have a gap");
+        if (err == WEFT_OK) err = load_one(store, &info);
+    }
+    if (err == WEFT_OK) err = wf_kv_iter_err(it);
+    wf_kv_iter_destroy(it);
+    return err;
+}
+
+/* -- Reading ------------------------------------------------------------------------- */
+
+weft_err wf_store_tree(wf_store *store, const weft_id *id, wf_tree_info *out)
+{
+    wf_rwlock_read(store->lock);
+    const struct wf_tree *tree = wf_trees_find(&store->trees, id);
+    bool known = tree != NULL && tree->pub.t != 0;
+    if (known) *out = tree->pub;
+    wf_rwlock_give(store->lock);
+    return known ? WEFT_OK : WEFT_NOT_FOUND;
+}
+
+weft_err wf_store_tree_by_number(wf_store *store, uint64_t t, wf_tree_info *out)
+{
+    wf_rwlock_read(store->lock);
+    const struct wf_tree *tree = wf_trees_at(&store->trees, t);
+    bool known = tree != NULL && tree->pub.t != 0;
+    if (known) *out = tree->pub;
+    wf_rwlock_give(store->lock);
+    return known ? WEFT_OK : WEFT_NOT_FOUND;
+}
+
+weft_err wf_store_trees(wf_store *store, wf_tree_info *out, size_t *count)
+{
+    size_t room = *count, filled = 0;
+    weft_err err = WEFT_OK;
+    wf_rwlock_read(store->lock);
+    for (uint32_t i = 0; i < store->trees.count && err == WEFT_OK; i++) {
+        const struct wf_tree *tree = store->trees.list[i];
+        if (tree->pub.t == 0) continue;
+        if (filled == room)
+            err = WEFT_LIMIT;
+        else
+            out[filled++] = tree->pub;
+    }
+    wf_rwlock_give(store->lock);
+    *count = filled;
+    return err;
+}
+
+/* The steps depend only on `count`: what they compare does not show. */
+static bool readers_have(const weft_key *readers, uint32_t count, const weft_key *key)
+{
+    bool found = false;
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = weft_key_compare(&readers[middle], key);
+        found |= order == 0;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return found;
+}
+
+bool wf_store_may_read(wf_store *store, const weft_id *id, const weft_key *key)
+{
+    wf_rwlock_read(store->lock);
+    const struct wf_tree *tree = wf_trees_find(&store->trees, id);
+    bool known = tree != NULL && tree->pub.t != 0 && tree->pub.followed;
+    bool named = readers_have(tree == NULL ? NULL : tree->readers,
+                              tree == NULL ? 0 : tree->readers_count, key);
+    wf_rwlock_give(store->lock);
+    return known && named;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * walk.c - walks over a tree's indexes, and small records of the layers above.
+ * Called by: any thread. May touch: the engine (reads).
+ * Never: bodies of entries, the writer's side. */
+#include "alloc.h"
+#include "log.h"
+#include "state.h"
+
+/* -- By (gen, id): parents first --------------------------------------------------------- */
+
+struct wf_gen_walk {
+    wf_kv_iter *it;
+    bool down;
+};
+
+static weft_err gen_walk_open(wf_store *store, uint64_t t, bool down, wf_gen_walk **out)
+{
+    wf_gen_walk *walk = wf_calloc(1, sizeof *walk);
+    if (walk == NULL) return WEFT_NO_MEMORY;
+    uint8_t prefix[8];
+    wf_put64(prefix, t);
+    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_GEN, prefix, sizeof prefix, &walk->it);
+    if (err != WEFT_OK) {
+        wf_free(walk);
+        return err;
+    }
+    walk->down = down;
+    *out = walk;
+    return WEFT_OK;
+}
+
+weft_err wf_gen_walk_create(wf_store *store, uint64_t t, uint64_t gen, const weft_id *id,
+                            wf_gen_walk **out)
+{
+    wf_gen_walk *walk;
+    weft_err err = gen_walk_open(store, t, false, &walk);
+    if (err != WEFT_OK) return err;
+    static const weft_id lowest = {{0}};
+    uint8_t key[WF_KEY_GEN_BYTES];
+    wf_key_gen(key, t, gen, id == NULL ? &lowest : id);
+    wf_kv_iter_seek(walk->it, key, sizeof key);
+    if (id != NULL && wf_kv_iter_valid(walk->it)) {
+        size_t len;
+        const uint8_t *at = wf_kv_iter_key(walk->it, &len);
+        if (len == sizeof key && memcmp(at, key, sizeof key) == 0) wf_kv_iter_next(walk->it);
+    }
+    *out = walk;
+    return WEFT_OK;
+}
+
+weft_err wf_gen_walk_create_down(wf_store *store, uint64_t t, wf_gen_walk **out)
+{
+    wf_gen_walk *walk;
+    weft_err err = gen_walk_open(store, t, true, &walk);
+    if (err != WEFT_OK) return err;
+    wf_kv_iter_last(walk->it);
+    *out = walk;
+    return WEFT_OK;
+}
+
+weft_err wf_gen_walk_next(wf_gen_walk *walk, uint64_t *gen, weft_id *id)
+{
+    if (!wf_kv_iter_valid(walk->it)) {
+        weft_err err = wf_kv_iter_err(walk->it);
+        return err == WEFT_OK ? WEFT_END : err;
+    }
+    size_t len;
+    const uint8_t *key = wf_kv_iter_key(walk->it, &len);
+    if (len != WF_KEY_GEN_BYTES) return wf_fail(WEFT_CORRUPT, "store", "gen: wrong key");
+    *gen = wf_get64(key + 8);
+    memcpy(id->bytes, key + 16, WEFT_ID_BYTES);
+    if (walk->down)
+        wf_kv_iter_prev(walk->it);
+    else
+        wf_kv_iter_next(walk->it);
+    return WEFT_OK;
+}
+
+void wf_gen_walk_destroy(wf_gen_walk *walk)
+{
+    if (walk == NULL) return;
+    wf_kv_iter_destroy(walk->it);
+    wf_free(walk);
+}
+
+/* -- By arrival ----------------------------------------------------------------------------- */
+
+struct wf_arr_walk {
+    wf_kv_iter *it;
+};
+
+weft_err wf_arr_walk_create(wf_store *store, uint64_t t, uint64_t seq, wf_arr_walk **out)
+{
+    wf_arr_walk *walk = wf_calloc(1, sizeof *walk);
+    if (walk == NULL) return WEFT_NO_MEMORY;
+    uint8_t prefix[8], key[WF_KEY_ARR_BYTES];
+    wf_put64(prefix, t);
+    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_ARR, prefix, sizeof prefix, &walk->it);
+    if (err != WEFT_OK) {
+        wf_free(walk);
+        return err;
+    }
+    wf_key_arr(key, t, seq);
+    wf_kv_iter_seek(walk->it, key, sizeof key);
+    if (wf_kv_iter_valid(walk->it)) {
+        size_t len;
+        const uint8_t *at = wf_kv_iter_key(walk->it, &len);
+        if (len == sizeof key && memcmp(at, key, sizeof key) == 0) wf_kv_iter_next(walk->it);
+    }
+    *out = walk;
+    return WEFT_OK;
+}
+
+weft_err wf_arr_walk_next(wf_arr_walk *walk, wf_arrival *out)
+{
+    if (!wf_kv_iter_valid(walk->it)) {
+        weft_err err = wf_kv_iter_err(walk->it);
+        return err == WEFT_OK ? WEFT_END : err;
+    }
+    size_t key_len, len;
+    const uint8_t *key = wf_kv_iter_key(walk->it, &key_len);
+    const uint8_t *value = wf_kv_iter_value(walk->it, &len);
+    weft_err err = wf_arrival_read(key, key_len, value, len, out);
+    if (err == WEFT_OK) wf_kv_iter_next(walk->it);
+    return err;
+}
+
+void wf_arr_walk_destroy(wf_arr_walk *walk)
+{
+    if (walk == NULL) return;
+    wf_kv_iter_destroy(walk->it);
+    wf_free(walk);
+}
+
+weft_err wf_store_arrival(wf_store *store, uint64_t t, uint64_t seq, wf_arrival *out)
+{
+    uint8_t key[WF_KEY_ARR_BYTES];
+    wf_key_arr(key, t, seq);
+    wf_value value;
+    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_ARR, key, sizeof key, &value);
+    if (err != WEFT_OK) return err;
+    err = wf_arrival_read(key, sizeof key, value.data, value.len, out);
+    wf_value_release(store->kv, &value);
+    return err;
+}
+
+/* -- Children --------------------------------------------------------------------------------- */
+
+weft_err wf_store_children(wf_store *store, const weft_id *id,
+                           weft_err (*fn)(void *arg, const weft_id *child), void *arg)
+{
+    wf_kv_iter *it;
+    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_CHILD, id->bytes, WEFT_ID_BYTES, &it);
+    if (err != WEFT_OK) return err;
+    for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && err == WEFT_OK; wf_kv_iter_next(it)) {
+        size_t len;
+        const uint8_t *key = wf_kv_iter_key(it, &len);
+        weft_id child;
+        if (len != WF_KEY_CHILD_BYTES) {
+            err = wf_fail(WEFT_CORRUPT, "store", "child: wrong key");
+            break;
+        }
+        memcpy(child.bytes, key + WEFT_ID_BYTES, WEFT_ID_BYTES);
+        err = fn(arg, &child);
+    }
+    if (err == WEFT_OK) err = wf_kv_iter_err(it);
+    wf_kv_iter_destroy(it);
+    return err;
+}
+
+/* -- Records of the layers above ---------------------------------------------------------------- */
+
+weft_err wf_store_record_get(wf_store *store, enum wf_cf cf, const void *key, size_t key_len,
+                             uint8_t *out, size_t *len)
+{
+    wf_value value;
+    weft_err err = wf_kv_get(store->kv, NULL, cf, key, key_len, &value);
+    if (err != WEFT_OK) return err;
+    if (value.len > *len)
+        err = WEFT_LIMIT;
+    else if (value.len > 0)
+        memcpy(out, value.data, value.len);
+    *len = value.len;
+    wf_value_release(store->kv, &value);
+    return err;
+}
+
+weft_err wf_store_record_each(wf_store *store, enum wf_cf cf, const void *prefix, size_t prefix_len,
+                              weft_err (*fn)(void *arg, const uint8_t *key, size_t key_len,
+                                             const uint8_t *value, size_t value_len),
+                              void *arg)
+{
+    wf_kv_iter *it;
+    weft_err err = wf_kv_iter_create(store->kv, NULL, cf, prefix, prefix_len, &it);
+    if (err != WEFT_OK) return err;
+    for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && err == WEFT_OK; wf_kv_iter_next(it)) {
+        size_t key_len, len;
+        const uint8_t *key = wf_kv_iter_key(it, &key_len);
+        const uint8_t *value = wf_kv_iter_value(it, &len);
+        err = fn(arg, key, key_len, value, len);
+    }
+    if (err == WEFT_OK) err = wf_kv_iter_err(it);
+    wf_kv_iter_destroy(it);
+    return err;
+}
+
+weft_err wf_store_cursor(wf_store *store, const weft_key *peer, uint64_t t, wf_mark *out)
+{
+    uint8_t key[WF_KEY_CURSOR_BYTES];
+    wf_key_cursor(key, peer, t);
+    wf_value value;
+    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_PEER, key, sizeof key, &value);
+    if (err != WEFT_OK) return err;
+    err = wf_mark_read(value.data, value.len, out);
+    wf_value_release(store->kv, &value);
+    return err;
+}

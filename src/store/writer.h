@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * writer.h - the open batch of the store: entries and records go in, all of it is
+ * written as one, and what readers see moves on only then.
+ * Called by: the store actor's rooms (one thread). Never: a mailbox, a peer. */
+#ifndef WF_WRITER_H
+#define WF_WRITER_H
+
+#include "state.h"
+
+struct wf_add {
+    weft_buf *holder; /* keeps bytes; the writer takes a reference of its own */
+    const uint8_t *bytes;
+    uint32_t len;
+    weft_id id;           /* checked by the caller                              */
+    const weft_id *asked; /* the tree that the sender named; NULL: any          */
+    bool create_tree;
+    wf_source source;
+    uint64_t source_seq;
+    uint64_t taken_ns;
+    /* -- out: */
+    bool known; /* it was here already                                          */
+    uint64_t t, seq, gen;
+    wf_source known_from;
+    weft_id *missing; /* the caller's room for parents that are not here        */
+    uint32_t missing_room, missing_count;
+};
+/* Passes an entry through the door into the open batch. OK also if it is known.
+ * PENDING: parents are missing. TREE, BAD_ENTRY, FORBIDDEN, SYNTAX, UNSUPPORTED..: it
+ * is refused. LIMIT, NO_MEMORY, IO, CORRUPT: the store cannot take it now. */
+weft_err wf_writer_add(wf_store *store, struct wf_add *add);
+weft_err wf_writer_follow(wf_store *store, const struct wf_follow *follow); /* LIMIT, NO_MEMORY */
+weft_err wf_writer_cursor(wf_store *store, const weft_key *peer, uint64_t t, const wf_mark *mark);
+weft_err wf_writer_record(wf_store *store, const struct wf_record_put *record); /* INVALID */
+
+/* Notes that the batch must write the counts of `tree`. NO_MEMORY. */
+weft_err wf_writer_touch(wf_store *store, struct wf_tree *tree);
+bool wf_writer_is_open(const wf_store *store); /* the batch holds something */
+bool wf_writer_is_full(const wf_store *store); /* it must be written before more is added */
+
+/* Writes the batch and publishes it. What fails is taken back wholly. fresh[] stays
+ * for the doorbells until wf_writer_clear, which must follow either way. After a
+ * failure other than NO_MEMORY the engine takes nothing any more. */
+weft_err wf_writer_flush(wf_store *store, bool sync);
+void wf_writer_clear(wf_store *store);
+
+#endif
