@@ -237,6 +237,13 @@ weft_buf *wf_trees_req_encode(uint32_t stream)
     return wf_frame_out_end(&f);
 }
 
+weft_err wf_trees_req_decode(const uint8_t *bytes, size_t len)
+{
+    uint32_t stream;
+    wf_cursor c = wf_frame_read(bytes, len, 2, WF_F_TREES_REQ, &stream);
+    return wf_frame_read_end(&c);
+}
+
 weft_buf *wf_trees_encode(const struct wf_trees *trees)
 {
     WF_ASSERT(trees->count <= WEFT_IDS_PER_MESSAGE_MAX);

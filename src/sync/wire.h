@@ -138,6 +138,7 @@ weft_err wf_ack_decode(const uint8_t *bytes, size_t len, struct wf_ack *out);
 weft_buf *wf_want_encode(const struct wf_want *want);
 weft_err wf_want_decode(const uint8_t *bytes, size_t len, struct wf_want *out);
 weft_buf *wf_trees_req_encode(uint32_t stream);
+weft_err wf_trees_req_decode(const uint8_t *bytes, size_t len);
 weft_buf *wf_trees_encode(const struct wf_trees *trees);
 weft_err wf_trees_decode(const uint8_t *bytes, size_t len, struct wf_trees *out);
 weft_buf *wf_err_encode(uint32_t type /* WF_F_ERR or WF_F_CLOSE */, const struct wf_err_frame *err);
