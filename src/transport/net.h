@@ -84,7 +84,8 @@ weft_err wf_net_tcp_create(wf_net **out);
  * each net is driven by its own transport's actor. */
 typedef struct wf_net_hub wf_net_hub;
 weft_err wf_net_hub_create(wf_net_hub **out);
-void wf_net_hub_destroy(wf_net_hub *hub); /* after its nets */
+/* After its nets and the actors that owned them; its simulator steps no more. */
+void wf_net_hub_destroy(wf_net_hub *hub);
 weft_err wf_net_mem_create(wf_net_hub *hub, weft_rt *rt, const char *host, wf_net **out);
 
 /* Faults, in the simulator only. Rates are parts per million per segment. A stream
@@ -103,5 +104,9 @@ void wf_net_hub_kill(wf_net_hub *hub, const char *host);
 /* Every plaintext-free byte on the wire passes here (tests look for secrets). */
 void wf_net_hub_tap(wf_net_hub *hub, void (*fn)(void *arg, const uint8_t *data, size_t len),
                     void *arg);
+
+/* The owner of an in-memory net hands each message to this first. True: it was the net's
+ * call for attention, and ready() has run for what is ready; the message is done with. */
+bool wf_net_wake(weft_self *self, void *state, weft_msg *msg);
 
 #endif

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * manager.c - the transport actor: named transports, listeners and what the layers
+ * above ask for. Called by: weft.c (spawn), the scheduler (handlers). May touch: the
+ * manager's state. Never: blocks, or waits for an answer in a handler. */
+#include "manager.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "block.h"
+#include "log.h"
+
+#define ACCEPTS_PER_TURN 64u
+#define LISTEN_RETRY_NS (100 * WEFT_MS) /* when descriptors ran out */
+#define DEBT_NS (60 * WEFT_SEC)         /* then the bytes of a dead connection are forgotten */
+
+/* -- Small services for the other rooms --------------------------------------------------- */
+
+void wf_manager_tell(weft_addr *to, weft_msg *msg)
+{
+    if (wf_send_system(to, msg) != WEFT_OK) weft_drop(msg); /* it has ended: nobody to tell */
+}
+
+struct wf_conn *wf_manager_conn(struct wf_manager *m, uint64_t id)
+{
+    struct wf_conn *c = m->conns[id % WEFT_CONNECTIONS_MAX];
+    return c != NULL && c->id == id && c->state == WF_CONN_UP ? c : NULL;
+}
+
+struct wf_transport *wf_manager_transport(struct wf_manager *m, const char *name)
+{
+    for (uint32_t i = 0; i < m->transports_count; i++)
+        if (strncmp(m->transports[i]->name, name, WEFT_ACTOR_NAME_BYTES_MAX) == 0)
+            return m->transports[i];
+    return NULL;
+}
+
+static void on_flush(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct wf_manager *m = state;
+    (void)self;
+    (void)timer;
+    (void)missed;
+    struct wf_conn *list = m->dirty;
+    m->dirty = NULL;
+    while (list != NULL) {
+        struct wf_conn *c = list;
+        list = c->dirty_next;
+        c->dirty = false;
+        wf_conn_flush(c);
+    }
+    wf_manager_reap(m);
+}
+
+/* Once for all that happens in a turn: many small frames become one record. */
+void wf_manager_flush_later(struct wf_manager *m, struct wf_conn *c)
+{
+    if (c->dirty || c->state == WF_CONN_DEAD || m->ending) return;
+    if (m->dirty == NULL &&
+        weft_timer_set(m->self, &m->flush, weft_now(m->self), 0, on_flush) != WEFT_OK)
+        (void)wf_fail(WEFT_LIMIT, "transport", "no timer is left for sending");
+    c->dirty = true;
+    c->dirty_next = m->dirty;
+    m->dirty = c;
+}
+
+void wf_manager_reap(struct wf_manager *m)
+{
+    while (m->dead != NULL) {
+        struct wf_conn *c = m->dead;
+        m->dead = c->dead_next;
+        if (c->dirty) {
+            struct wf_conn **at = &m->dirty;
+            while (*at != NULL && *at != c) at = &(*at)->dirty_next;
+            if (*at == c) *at = c->dirty_next;
+        }
+        wf_conn_free(c);
+    }
+}
+
+/* -- Bytes that dead connections left with us ---------------------------------------------- */
+
+static void debts_return(struct wf_manager *m, struct wf_debt **at, uint64_t bytes)
+{
+    struct wf_debt *d = *at;
+    if (bytes > d->bytes) bytes = d->bytes;
+    d->bytes -= bytes;
+    wf_credit_pool_return(&m->pool, bytes);
+    if (d->bytes > 0) return;
+    *at = d->next;
+    wf_free(d);
+}
+
+static void on_debt_timer(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct wf_manager *m = state;
+    weft_ns now = weft_now(self), next = WEFT_NEVER;
+    (void)missed;
+    for (struct wf_debt **at = &m->debts; *at != NULL;) {
+        struct wf_debt *d = *at;
+        if (d->until <= now) {
+            debts_return(m, at, d->bytes);
+            continue;
+        }
+        if (d->until < next) next = d->until;
+        at = &d->next;
+    }
+    if (next != WEFT_NEVER) (void)weft_timer_set(self, timer, next, 0, on_debt_timer);
+    wf_stream_grants(m);
+}
+
+void wf_manager_debt(struct wf_manager *m, uint64_t conn, uint64_t bytes)
+{
+    struct wf_debt *d = wf_calloc(1, sizeof *d);
+    if (d == NULL) { /* then it is forgotten at once */
+        wf_credit_pool_return(&m->pool, bytes);
+        return;
+    }
+    d->conn = conn;
+    d->bytes = bytes;
+    d->until = weft_now(m->self) + DEBT_NS;
+    d->next = m->debts;
+    m->debts = d;
+    if (d->next == NULL) (void)weft_timer_set(m->self, &m->debt_timer, d->until, 0, on_debt_timer);
+}
+
+static void release_dead(struct wf_manager *m, const struct wf_tp_release *r)
+{
+    for (struct wf_debt **at = &m->debts; *at != NULL; at = &(*at)->next) {
+        if ((*at)->conn != r->conn) continue;
+        debts_return(m, at, r->bytes);
+        if (m->pool.first != NULL) wf_stream_grants(m);
+        return;
+    }
+}
+
+/* -- Listening -------------------------------------------------------------------------------- */
+
+static uint32_t handshakes_from(const struct wf_manager *m, const char *from)
+{
+    const char *colon = strrchr(from, ':');
+    size_t len = colon == NULL ? strlen(from) : (size_t)(colon - from);
+    uint32_t count = 0;
+    for (uint32_t i = 0; m->handshakes > 0 && i < WEFT_CONNECTIONS_MAX; i++) {
+        const struct wf_conn *c = m->conns[i];
+        if (c == NULL || !c->in_accepted || strncmp(c->observed, from, len) != 0) continue;
+        if (c->observed[len] == ':' && strchr(c->observed + len + 1, ':') == NULL) count++;
+    }
+    return count;
+}
+
+static void accepted(struct wf_transport *t, struct wf_conn *c, wf_sock *sock, const char *from)
+{
+    struct wf_manager *m = t->m;
+    wf_net *net = t->net->net;
+    c->sock = sock;
+    snprintf(c->observed, sizeof c->observed, "%s", from);
+    if (m->handshakes >= WEFT_PENDING_HANDSHAKES_MAX ||
+        handshakes_from(m, from) >= WEFT_PENDING_HANDSHAKES_PER_ADDRESS_MAX) {
+        wf_conn_drop(c, WEFT_LIMIT, "too many handshakes");
+        return;
+    }
+    int n = snprintf(c->address, sizeof c->address, "%s:%s", net->ops->type, from);
+    if (n < 0 || (size_t)n >= sizeof c->address) c->address[0] = '\0'; /* too long to be dialled */
+    memcpy(c->transport, t->name, sizeof c->transport);
+    c->in_accepted = true;
+    m->handshakes++;
+    weft_err err = wf_conn_begin(c, NULL);
+    if (err != WEFT_OK) wf_conn_drop(c, err, "the handshake could not begin");
+}
+
+static void on_listen_timer(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct wf_manager *m = state;
+    (void)timer;
+    (void)missed;
+    for (uint32_t i = 0; i < m->transports_count; i++) {
+        struct wf_transport *t = m->transports[i];
+        if (t->listener == NULL || !t->paused) continue;
+        t->paused = false;
+        (void)t->net->net->ops->interest(t->net->net, self, t->listener, WF_NET_READ);
+    }
+}
+
+static void pause_listener(struct wf_transport *t)
+{
+    t->paused = true;
+    (void)t->net->net->ops->interest(t->net->net, t->m->self, t->listener, 0);
+    (void)weft_timer_set(t->m->self, &t->m->listen_timer, weft_now(t->m->self) + LISTEN_RETRY_NS, 0,
+                         on_listen_timer);
+}
+
+static void on_incoming(weft_self *self, void *state, wf_sock *sock, uint32_t events, void *arg)
+{
+    struct wf_transport *t = arg;
+    struct wf_manager *m = state;
+    wf_net *net = t->net->net;
+    (void)events;
+    for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+        char from[WEFT_ADDRESS_BYTES_MAX];
+        wf_sock *fresh = NULL;
+        struct wf_conn *c = NULL;
+        /* The connection first: a socket needs somebody to belong to. */
+        weft_err err = wf_conn_create(m, t->net, false, &c);
+        if (err == WEFT_OK) err = net->ops->accept(net, self, sock, wf_conn_ready, c, &fresh, from);
+        if (err == WEFT_OK) {
+            accepted(t, c, fresh, from);
+            continue;
+        }
+        if (c != NULL) wf_conn_drop(c, WEFT_EXISTS, "nobody came");
+        if (err != WEFT_AGAIN) pause_listener(t); /* the queue of the machine holds them */
+        break;
+    }
+    wf_manager_reap(m);
+}
+
+static weft_err server_start(struct wf_transport *t)
+{
+    wf_net *net = t->net->net;
+    weft_self *self = t->m->self;
+    if (t->listener != NULL) return WEFT_EXISTS;
+    if (t->listen[0] == '\0') return WEFT_OK; /* a client only */
+    weft_err err = net->ops->listen(net, self, t->listen, on_incoming, t, &t->listener, t->bound);
+    if (err != WEFT_OK) return err;
+    err = net->ops->interest(net, self, t->listener, WF_NET_READ);
+    if (err == WEFT_OK) return WEFT_OK;
+    net->ops->close(net, self, t->listener);
+    t->listener = NULL;
+    return err;
+}
+
+static weft_err server_stop(struct wf_transport *t)
+{
+    if (t->listener == NULL) return WEFT_NOT_FOUND;
+    t->net->net->ops->close(t->net->net, t->m->self, t->listener);
+    t->listener = NULL;
+    t->paused = false;
+    return WEFT_OK;
+}
+
+/* -- Requests ----------------------------------------------------------------------------------- */
+
+static weft_err transport_insert(struct wf_manager *m, const struct wf_tp_add *req,
+                                 struct wf_tp_net *net)
+{
+    struct wf_transport *t = wf_calloc(1, sizeof *t);
+    if (t == NULL) return WEFT_NO_MEMORY;
+    t->m = m;
+    t->net = net;
+    memcpy(t->name, req->name, sizeof t->name);
+    memcpy(t->listen, req->listen, sizeof t->listen);
+    uint32_t at = m->transports_count++;
+    while (at > 0 && strcmp(m->transports[at - 1]->name, t->name) > 0) {
+        m->transports[at] = m->transports[at - 1];
+        at--;
+    }
+    m->transports[at] = t;
+    return WEFT_OK;
+}
+
+static weft_verdict on_add(struct wf_manager *m, struct wf_tp_add *req)
+{
+    weft_err err = WEFT_INVALID;
+    struct wf_tp_net *net = NULL;
+    if (req->net == NULL || req->name[0] == '\0' ||
+        memchr(req->name, 0, sizeof req->name) == NULL ||
+        memchr(req->listen, 0, sizeof req->listen) == NULL)
+        goto done;
+    err = WEFT_ADDRESS;
+    if (req->listen[0] != '\0' && req->net->ops->check(req->net, req->listen) != WEFT_OK) goto done;
+    struct wf_transport *old = wf_manager_transport(m, req->name);
+    err = WEFT_LIMIT;
+    if (old == NULL && m->transports_count == WEFT_TRANSPORTS_MAX) goto done;
+    err = WEFT_NO_MEMORY;
+    net = wf_calloc(1, sizeof *net);
+    if (net == NULL) goto done;
+    net->net = req->net;
+    wf_counter_set(&net->refs, 1);
+    err = WEFT_OK;
+    if (old != NULL) { /* its connections keep the old network until they end */
+        (void)server_stop(old);
+        wf_tp_net_put(old->net);
+        old->net = net;
+        memcpy(old->listen, req->listen, sizeof old->listen);
+    } else {
+        err = transport_insert(m, req, net);
+    }
+    if (err == WEFT_OK) {
+        req->net = NULL;
+        net = NULL;
+    }
+done:
+    wf_free(net);
+    weft_reply(&req->req, err);
+    return WEFT_KEPT;
+}
+
+static weft_err server_all(struct wf_manager *m, bool start)
+{
+    weft_err first = WEFT_OK;
+    uint32_t good = 0;
+    for (uint32_t i = 0; i < m->transports_count; i++) {
+        struct wf_transport *t = m->transports[i];
+        weft_err err = start ? server_start(t) : server_stop(t);
+        if (err == WEFT_OK) good++;
+        else if (first == WEFT_OK) first = err;
+        if (start && err != WEFT_OK)
+            wf_log(WEFT_LOG_WARN, "transport", "start name=%s err=%s", t->name, weft_errname(err));
+    }
+    return !start || good > 0 ? WEFT_OK : first;
+}
+
+static weft_verdict on_server(struct wf_manager *m, struct wf_tp_server *req)
+{
+    weft_err err = WEFT_NOT_FOUND;
+    req->name[sizeof req->name - 1] = '\0';
+    struct wf_transport *t = wf_manager_transport(m, req->name);
+    if (req->name[0] == '\0') err = server_all(m, req->start);
+    else if (t != NULL) err = req->start ? server_start(t) : server_stop(t);
+    weft_reply(&req->req, err);
+    return WEFT_KEPT;
+}
+
+static weft_verdict on_addresses(struct wf_manager *m, struct wf_tp_addresses *req)
+{
+    req->count = 0;
+    for (uint32_t i = 0; i < m->transports_count; i++) {
+        const struct wf_transport *t = m->transports[i];
+        if (t->listener == NULL) continue;
+        memcpy(req->items[req->count].name, t->name, sizeof t->name);
+        int n = snprintf(req->items[req->count].address, WEFT_ADDRESS_BYTES_MAX, "%s:%s",
+                         t->net->net->ops->type, t->bound);
+        if (n > 0 && (size_t)n < WEFT_ADDRESS_BYTES_MAX) req->count++;
+    }
+    weft_reply(&req->req, WEFT_OK);
+    return WEFT_KEPT;
+}
+
+static weft_verdict on_stream(struct wf_manager *m, struct wf_tp_stream *req)
+{
+    struct wf_conn *c = wf_manager_conn(m, req->conn);
+    weft_err err = WEFT_CLOSED;
+    if (c != NULL && req->open) err = wf_stream_register(c, req);
+    else if (c != NULL) err = wf_stream_end(c, req->stream);
+    weft_reply(&req->req, err);
+    return WEFT_KEPT;
+}
+
+static void length_word(weft_buf *frame)
+{
+    uint8_t *data = weft_buf_data(frame);
+    size_t body = weft_buf_len(frame) - WF_FRAME_HEAD;
+    for (unsigned i = 0; i < WF_FRAME_HEAD; i++)
+        data[i] = (uint8_t)(body >> (8 * (WF_FRAME_HEAD - 1 - i)));
+}
+
+/* Queues one frame; on OK the buffer is taken. INVALID: it is no frame of that stream. */
+static weft_err queue_frame(struct wf_manager *m, uint64_t conn, uint32_t number, weft_buf *frame,
+                            struct wf_tp_bulk *req)
+{
+    struct wf_conn *c = wf_manager_conn(m, conn);
+    struct wf_stream *s = NULL;
+    uint64_t type;
+    uint32_t stream;
+    size_t len = frame == NULL ? 0 : weft_buf_len(frame);
+    if (c == NULL) return WEFT_CLOSED;
+    if (len <= WF_FRAME_HEAD || len - WF_FRAME_HEAD > WEFT_MESSAGE_BYTES_MAX ||
+        wf_frame_head(weft_buf_bytes(frame) + WF_FRAME_HEAD, len - WF_FRAME_HEAD, &type, &stream) !=
+            WEFT_OK ||
+        stream != number)
+        return WEFT_INVALID;
+    if (wf_frame_in_place(type) && wf_stream_was_ended(c, number)) return WEFT_CLOSED;
+    weft_err err = wf_stream_get(c, number, &s);
+    if (err != WEFT_OK) return err;
+    struct wf_out *o = wf_calloc(1, sizeof *o);
+    err = WEFT_NO_MEMORY;
+    if (o == NULL) goto done;
+    o->frame = frame;
+    o->req = req;
+    o->len = (uint32_t)len;
+    o->charged = wf_frame_charged(type);
+    length_word(frame);
+    err = wf_stream_queue(s, o, wf_frame_in_place(type));
+    if (err == WEFT_OK) {
+        wf_manager_flush_later(m, c);
+        return WEFT_OK;
+    }
+    wf_free(o);
+done:
+    wf_stream_idle(s);
+    return err;
+}
+
+static weft_verdict on_bulk(struct wf_manager *m, struct wf_tp_bulk *req)
+{
+    weft_err err = queue_frame(m, req->conn, req->stream, req->frame, req);
+    if (err == WEFT_OK)
+        req->frame = NULL; /* the queue's now; the reply comes when it is encrypted */
+    else weft_reply(&req->req, err);
+    return WEFT_KEPT;
+}
+
+static weft_verdict on_send(struct wf_manager *m, struct wf_tp_send *req)
+{
+    struct wf_conn *c = wf_manager_conn(m, req->conn);
+    weft_err err = queue_frame(m, req->conn, req->stream, req->frame, NULL);
+    if (err == WEFT_OK) req->frame = NULL;
+    if (err == WEFT_NO_MEMORY || err == WEFT_LIMIT)
+        wf_conn_close(c, err, "a control frame could not be queued");
+    else if (err == WEFT_OK && c->control_bytes > WEFT_OUTBOUND_CONTROL_BYTES)
+        wf_conn_close(c, WEFT_BUSY, "the peer does not read");
+    return WEFT_DONE;
+}
+
+static weft_verdict on_release(struct wf_manager *m, const struct wf_tp_release *r)
+{
+    struct wf_conn *c = wf_manager_conn(m, r->conn);
+    if (c != NULL) wf_stream_release(c, r->stream, r->bytes);
+    else release_dead(m, r);
+    return WEFT_DONE;
+}
+
+static weft_verdict on_close(struct wf_manager *m, struct wf_tp_close *r)
+{
+    struct wf_conn *c = wf_manager_conn(m, r->conn);
+    r->text[sizeof r->text - 1] = '\0';
+    if (c != NULL) wf_conn_close(c, r->why, r->text);
+    return WEFT_DONE;
+}
+
+static weft_verdict on_stats(struct wf_manager *m, struct wf_tp_stats *req)
+{
+    weft_err err = WEFT_OK;
+    req->wire_in = req->wire_out = req->frames_in = req->frames_out = 0;
+    req->rtt_ns = 0;
+    req->connections = m->connections;
+    req->handshakes_failed = m->handshakes_failed;
+    const struct wf_conn *one = req->conn == 0 ? NULL : wf_manager_conn(m, req->conn);
+    if (req->conn != 0 && one == NULL) err = WEFT_CLOSED;
+    if (req->conn == 0) {
+        req->wire_in = m->total.wire_in;
+        req->wire_out = m->total.wire_out;
+        req->frames_in = m->total.frames_in;
+        req->frames_out = m->total.frames_out;
+    }
+    for (uint32_t i = 0; i < WEFT_CONNECTIONS_MAX; i++) {
+        const struct wf_conn *c = m->conns[i];
+        if (c == NULL || (req->conn != 0 && c != one)) continue;
+        req->wire_in += c->wire_in;
+        req->wire_out += c->wire_out;
+        req->frames_in += c->frames_in;
+        req->frames_out += c->frames_out;
+        if (c == one) req->rtt_ns = c->rtt_ns;
+    }
+    weft_reply(&req->req, err);
+    return WEFT_KEPT;
+}
+
+static weft_verdict dispatch(struct wf_manager *m, weft_msg *msg)
+{
+    const weft_kind *k = msg->kind;
+    if (k == &wf_tp_bulk_kind) return on_bulk(m, (struct wf_tp_bulk *)msg);
+    if (k == &wf_tp_send_kind) return on_send(m, (struct wf_tp_send *)msg);
+    if (k == &wf_tp_release_kind) return on_release(m, (struct wf_tp_release *)msg);
+    if (k == &wf_tp_stream_kind) return on_stream(m, (struct wf_tp_stream *)msg);
+    if (k == &wf_tp_dial_kind) return wf_dial_start(m, (struct wf_tp_dial *)msg);
+    if (k == &wf_tp_close_kind) return on_close(m, (struct wf_tp_close *)msg);
+    if (k == &wf_tp_add_kind) return on_add(m, (struct wf_tp_add *)msg);
+    if (k == &wf_tp_server_kind) return on_server(m, (struct wf_tp_server *)msg);
+    if (k == &wf_tp_addresses_kind) return on_addresses(m, (struct wf_tp_addresses *)msg);
+    if (k == &wf_tp_stats_kind) return on_stats(m, (struct wf_tp_stats *)msg);
+    return WEFT_DONE;
+}
+
+static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
+{
+    struct wf_manager *m = state;
+    if (wf_net_wake(self, state, msg)) return WEFT_KEPT;
+    weft_verdict verdict = dispatch(m, msg);
+    wf_manager_reap(m);
+    return verdict;
+}
+
+/* -- Life -------------------------------------------------------------------------------------- */
+
+static void options_release(struct wf_transport_options *o)
+{
+    weft_addr_put(o->events_to);
+    weft_addr_put(o->resolver);
+    for (uint32_t i = 0; i < o->verifiers_count; i++) weft_addr_put(o->verifiers[i]);
+    wf_free((void *)(uintptr_t)o->verifiers);
+}
+
+static weft_err options_hold(struct wf_manager *m, const struct wf_transport_options *from)
+{
+    weft_addr **verifiers = wf_calloc(from->verifiers_count + 1u, sizeof(weft_addr *));
+    if (verifiers == NULL) return WEFT_NO_MEMORY;
+    m->options = *from;
+    for (uint32_t i = 0; i < from->verifiers_count; i++)
+        verifiers[i] = weft_addr_get(from->verifiers[i]);
+    m->options.verifiers = verifiers;
+    (void)weft_addr_get(from->events_to);
+    (void)weft_addr_get(from->resolver);
+    if (from->node_name != NULL) snprintf(m->node_name, sizeof m->node_name, "%s", from->node_name);
+    return WEFT_OK;
+}
+
+static void memory_free(struct wf_manager *m)
+{
+    wf_free(m->conns);
+    wf_free(m->read_room);
+    wf_free(m->plain);
+    wf_noise_static_destroy(m->noise_static);
+    options_release(&m->options);
+}
+
+static weft_err init(weft_self *self, void *state, void *arg)
+{
+    struct wf_manager *m = state;
+    m->self = self;
+    weft_err err = options_hold(m, arg);
+    if (err != WEFT_OK) return err;
+    m->pool.limit = WEFT_ACCOUNT_NODE_BYTES;
+    m->conns = wf_calloc(WEFT_CONNECTIONS_MAX, sizeof(struct wf_conn *));
+    m->read_room = wf_malloc(WF_RECORD_HEAD + WEFT_RECORD_BYTES_MAX + WF_READ_BYTES);
+    m->plain = wf_malloc(WF_NOISE_PLAIN_MAX);
+    err = WEFT_NO_MEMORY;
+    if (m->conns != NULL && m->read_room != NULL && m->plain != NULL)
+        err = wf_noise_static_create(&m->options.identity, &m->noise_static);
+    if (err != WEFT_OK) memory_free(m); /* fini does not run */
+    return err;
+}
+
+static void fini(weft_self *self, void *state, weft_err reason)
+{
+    struct wf_manager *m = state;
+    (void)self;
+    (void)reason;
+    m->ending = true;
+    for (uint32_t i = 0; i < m->transports_count; i++) (void)server_stop(m->transports[i]);
+    wf_dial_fini(m);
+    for (uint32_t i = 0; i < WEFT_CONNECTIONS_MAX; i++) {
+        struct wf_conn *c = m->conns[i];
+        if (c == NULL) continue;
+        wf_conn_close(c, WEFT_CLOSED, "shutting down");
+        if (c->state == WF_CONN_LINGER) wf_conn_flush(c); /* what fits; nobody waits for more */
+        wf_conn_drop(c, WEFT_CLOSED, "shutting down");
+    }
+    wf_manager_reap(m);
+    for (uint32_t i = 0; i < m->transports_count; i++) {
+        wf_tp_net_put(m->transports[i]->net);
+        wf_free(m->transports[i]);
+    }
+    while (m->debts != NULL) debts_return(m, &m->debts, m->debts->bytes);
+    weft_timer_stop(m->self, &m->flush);
+    weft_timer_stop(m->self, &m->debt_timer);
+    weft_timer_stop(m->self, &m->listen_timer);
+    WF_ASSERT(m->conns_count == 0 && m->dials == NULL && m->pool.lent == 0);
+    memory_free(m);
+}
+
+weft_err wf_transport_spawn(weft_rt *rt, const struct wf_transport_options *options,
+                            weft_addr **out)
+{
+    weft_spec spec = {.name = "transport",
+                      .arg = (void *)(uintptr_t)options,
+                      .state_size = sizeof(struct wf_manager),
+                      .init = init,
+                      .handle = handle,
+                      .fini = fini,
+                      .mailbox = WEFT_UNBOUNDED};
+    return weft_spawn(rt, &spec, out);
+}

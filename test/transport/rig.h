@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * rig.h - nodes for the tests of the transport: a manager, its resolver and one actor
+ * that plays the layers above (owner and verifier), on the machine or in a simulator.
+ * Called by: the tests of this folder. */
+#ifndef RIG_H
+#define RIG_H
+
+#include <criterion/criterion.h>
+
+#include "noise.h"
+#include "transport.h"
+
+#define RIG_EVENTS 4096u
+
+/* What the owner has heard; counted, and waited for with rig_wait. */
+enum rig_what { RIG_UPS, RIG_DOWNS, RIG_FRAMES, RIG_BULKS, RIG_ENDS, RIG_WRONG, RIG_SENT, RIG_WHATS };
+
+/* Read by the test's thread only between its calls. */
+struct rig_log {
+    uint64_t count[RIG_WHATS];
+    uint64_t bulk_bytes;
+    uint64_t held_bytes; /* arrived, not released */
+    struct wf_tp_up up[16];
+    struct wf_tp_down down[16];
+    struct {
+        uint32_t type, stream, frame_bytes;
+        uint64_t code; /* of CLOSE and ERR */
+    } frame[RIG_EVENTS];
+    uint64_t last_n[64]; /* per stream below 64 */
+    weft_err sent_err;   /* of the last bulk that was answered with an error */
+};
+
+struct rig_node {
+    weft_rt *rt;
+    weft_addr *transport, *resolver, *owner;
+    struct wf_identity identity;
+    struct rig_log *log;
+    weft_ns wait_ns;
+};
+
+/* An identity from a number; the same number, the same key. */
+void rig_identity(unsigned number, struct wf_identity *out);
+/* Key numbers in ascending order of the keys. */
+unsigned rig_lower(unsigned a, unsigned b);
+
+struct rig_options {
+    unsigned identity;
+    bool release; /* give consumed bytes back at once */
+    bool (*may_connect)(void *arg, const weft_key *key);
+    void *arg;
+};
+void rig_start(struct rig_node *n, weft_rt *rt, const struct rig_options *o);
+void rig_stop(struct rig_node *n); /* the transport, then the rest */
+
+weft_err rig_add(struct rig_node *n, const char *name, wf_net *net, const char *listen);
+weft_err rig_server(struct rig_node *n, const char *name, bool start);
+/* The first running address, with its scheme. */
+void rig_address(struct rig_node *n, char out[WEFT_ADDRESS_BYTES_MAX]);
+/* `key` NULL: any. */
+weft_err rig_dial(struct rig_node *n, const char *address, const weft_key *key, uint64_t *conn);
+weft_err rig_stream(struct rig_node *n, uint64_t conn, uint32_t stream, bool open);
+/* Has the owner send `count` bulk frames of `bytes` each, two under way at a time. */
+void rig_bulk(struct rig_node *n, uint64_t conn, uint32_t stream, uint32_t count, uint32_t bytes);
+/* One control frame of about `bytes`. */
+void rig_send(struct rig_node *n, uint64_t conn, uint32_t stream, uint32_t type, uint32_t bytes);
+void rig_release(struct rig_node *n, uint64_t conn, uint32_t stream, uint32_t bytes);
+void rig_close(struct rig_node *n, uint64_t conn, weft_err why);
+void rig_stats(struct rig_node *n, uint64_t conn, struct wf_tp_stats *out);
+/* Waits until `what` was counted `at_least` times. TIMED_OUT. */
+weft_err rig_wait(struct rig_node *n, enum rig_what what, uint64_t at_least);
+
+/* A frame of `bytes` in all with a pattern that the owner checks; number is in it. */
+weft_buf *rig_frame(uint32_t type, uint32_t stream, uint32_t number, uint32_t bytes);
+
+#endif
