@@ -65,6 +65,9 @@ static uint64_t acked(const struct demo *d)
 static int step_nodes(struct demo *d)
 {
     weft_key hostile;
+    char *log = proc_path(d->dir, "weft.log");
+    node_log_to(log); /* of the hostile nodes and the judge */
+    free(log);
     plan_make(&d->plan, 3, TOPOLOGY_CHAIN, 0, 0, d->seed);
     d->cluster.on_news = on_news;
     d->cluster.arg = d;

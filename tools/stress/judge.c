@@ -78,7 +78,8 @@ static bool on_line(void *arg, const struct ledger_line *line)
 static int expect(struct judge *j, char *why, size_t why_len)
 {
     j->history = kit_alloc(j->jc->dag == NULL ? 0 : j->jc->dag->count, sizeof *j->history);
-    j->cat.items[catalog_put(&j->cat, &j->jc->tree)].expected = true;
+    uint32_t root = catalog_put(&j->cat, &j->jc->tree);
+    j->cat.items[root].expected = true;
     char *path = cluster_ledger_path(j->jc->dir);
     int read = ledger_each(path, on_line, j);
     if (read != 0) snprintf(why, why_len, "%s cannot be read or makes no sense", path);

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weft/log.h>
+
 #include "kit.h"
 
 bool node_send(struct node *node, enum control_type type, const void *head, size_t head_len,
@@ -38,6 +40,21 @@ weft_err node_keypair(uint64_t seed, enum node_key purpose, uint32_t number, wef
     return weft_keypair_from_seed(secret, out);
 }
 
+static void on_log(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error", "off"};
+    fprintf(arg, "%.3f %s %s: %s\n", (double)kit_now_ns() / 1e9, names[level], facility, line);
+}
+
+void node_log_to(const char *path)
+{
+    static FILE *file;
+    file = fopen(path, "ae"); /* a restarted node goes on where it was */
+    if (file == NULL) return;
+    setvbuf(file, NULL, _IOLBF, 0);
+    weft_log_to(on_log, file, WEFT_LOG_WARN);
+}
+
 static weft_err listen_at(struct node *node, const char *address, char out[WEFT_ADDRESS_BYTES_MAX])
 {
     char host[32];
@@ -63,6 +80,11 @@ static bool open_node(struct node *node)
     };
     uint64_t begun = kit_now_ns();
     weft_err err = WEFT_OK;
+    if (node->hub == NULL) {
+        char log[CONTROL_PATH_BYTES + 8];
+        snprintf(log, sizeof log, "%s.log", node->open.dir);
+        node_log_to(log);
+    }
     /* A stored node has a key file; a node in memory gets a key of the run. */
     if (node->open.memory)
         err = node_keypair(node->open.seed, NODE_KEY_DEVICE, node->open.index, &device);

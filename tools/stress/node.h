@@ -33,6 +33,9 @@ struct node {
  * parent's process; NULL: tcp. Takes `fd`. The process's exit code. */
 int node_run(int fd, weft_hub *hub);
 
+/* Has this process's weft write its warnings to a file instead of standard error. */
+void node_log_to(const char *path);
+
 /* -- between the rooms of a node ------------------------------------------------------ */
 bool node_send(struct node *node, enum control_type type, const void *head, size_t head_len,
                const void *tail, size_t tail_len);

@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 #include "git.h"
+#include "node.h"
 #include "proc.h"
 
 #define LIVE_PAYLOAD 200u
@@ -122,6 +123,9 @@ static int load_history(struct run *r)
 static int prepare(struct run *r)
 {
     const struct options *o = r->options;
+    char *log = proc_path(r->dir, "weft.log");
+    node_log_to(log); /* of the judge, and of nodes in this process */
+    free(log);
     if (load_history(r) != EXIT_PASS) return r->code;
     uint32_t payload = r->dag.count == 0 ? LIVE_PAYLOAD
                                          : (uint32_t)(r->dag.payload_bytes / r->dag.count);
