@@ -298,7 +298,7 @@ weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node 
     if (err == WEFT_OK) err = wire_all(node);
     if (err != WEFT_OK) {
         (void)weft_shutdown(node, WEFT_NEVER);
-        wf_store_forget(node->table.wf_store); /* the engine stays the caller's */
+        (void)wf_store_detach(node->table.wf_store); /* the engine stays the caller's */
         node->table.wf_store = NULL;
         goto done;
     }
@@ -372,7 +372,7 @@ void weft_node_close(weft_node *node)
 
 wf_kv *wf_node_bury(weft_node *node)
 {
-    wf_kv *kv = wf_store_forget(node->table.wf_store);
+    wf_kv *kv = wf_store_detach(node->table.wf_store);
     node->table.wf_store = NULL;
     free_node(node);
     return kv;

@@ -18,13 +18,10 @@ typedef struct wf_store wf_store;
  * CORRUPT, IO, NO_MEMORY. */
 weft_err wf_store_open(wf_kv *kv, weft_rt *rt, wf_store **out);
 void wf_store_close(wf_store *store); /* closes the engine too; NULL is fine */
-/* Frees the store and gives its engine back open: for the simulator, whose memory
- * engine outlives a crash of the node. */
+/* Frees the store and gives its engine back open: for an opening that failed later on,
+ * and for the simulator, whose memory engine outlives a crash of the node. */
 wf_kv *wf_store_detach(wf_store *store);
 wf_kv *wf_store_kv(wf_store *store);
-/* Frees the store but leaves its engine open and returns it: for an opening that failed
- * later on, and for simulated crashes. NULL is fine. */
-wf_kv *wf_store_forget(wf_store *store);
 
 /* -- What a tree is here, as last published by the writer --------------------- */
 typedef struct wf_tree_info {
