@@ -229,7 +229,7 @@ static weft_err op_register(struct peers *p, struct wf_peer_req *req, struct wf_
     if (err != WEFT_OK) return err;
     weft_peer_info *info = &(*out)->info;
     info->first_seen_ms = info->last_seen_ms = wf_wall_ms(p->table->rt);
-    strncpy(info->name, req->text, sizeof info->name - 1);
+    memcpy(info->name, req->text, sizeof info->name - 1); /* longer names are cut */
     return WEFT_OK;
 }
 
