@@ -148,42 +148,34 @@ wf_type wf_cursor_peek(const wf_cursor *c)
     return types[head.class];
 }
 
+/* Steps over one value and adds what it announces to `owed`. */
+static weft_err step_over(wf_cursor *c, uint64_t *owed)
+{
+    struct wf_head head;
+    uint64_t left = (uint64_t)(c->end - c->at);
+    if (!wf_head_read(c->at, (size_t)left, &head)) return WEFT_SYNTAX;
+    if (c->strict && !head.shortest) return WEFT_NOT_CANONICAL;
+    left -= head.len;
+    size_t body = 0;
+    if (head.class == WF_CLASS_ARRAY) {
+        *owed += head.value;
+    } else if (head.class == WF_CLASS_STR || head.class == WF_CLASS_BIN) {
+        if (head.value > left) return WEFT_SYNTAX;
+        body = (size_t)head.value;
+    }
+    if (head.class == WF_CLASS_STR && !wf_utf8_valid(c->at + head.len, body)) return WEFT_SYNTAX;
+    c->at += head.len + body;
+    return WEFT_OK;
+}
+
 void wf_cursor_skip(wf_cursor *c)
 {
-    /* Values still to step over. Each takes a byte, so their number stays below the
-     * bytes that are left, and the loop ends with the input at the latest. */
-    uint64_t owed = 1;
-    while (owed > 0 && c->err == WEFT_OK) {
-        struct wf_head head;
-        uint64_t left = (uint64_t)(c->end - c->at);
-        if (!wf_head_read(c->at, (size_t)left, &head)) {
-            fail(c, WEFT_SYNTAX);
-            return;
-        }
-        if (c->strict && !head.shortest) {
-            fail(c, WEFT_NOT_CANONICAL);
-            return;
-        }
-        c->at += head.len;
-        left -= head.len;
-        owed--;
-        if (head.class == WF_CLASS_ARRAY) {
-            if (head.value > left || owed + head.value > left) {
-                fail(c, WEFT_SYNTAX);
-                return;
-            }
-            owed += head.value;
-        } else if (head.class == WF_CLASS_STR || head.class == WF_CLASS_BIN) {
-            if (head.value > left) {
-                fail(c, WEFT_SYNTAX);
-                return;
-            }
-            if (head.class == WF_CLASS_STR && !wf_utf8_valid(c->at, (size_t)head.value)) {
-                fail(c, WEFT_SYNTAX);
-                return;
-            }
-            c->at += head.value;
-        }
+    /* Each value takes a byte at least, so more than the bytes that are left cannot be
+     * owed, and the loop ends with the input at the latest. */
+    for (uint64_t owed = 1; owed > 0 && c->err == WEFT_OK; owed--) {
+        weft_err err = step_over(c, &owed);
+        if (err == WEFT_OK && owed - 1 > (uint64_t)(c->end - c->at)) err = WEFT_SYNTAX;
+        if (err != WEFT_OK) fail(c, err);
     }
 }
 

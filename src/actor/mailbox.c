@@ -88,8 +88,9 @@ bool wf_mailbox_settle(struct wf_mailbox *mb)
 {
     if (mb->capacity == WEFT_UNBOUNDED) return false;
     mb->owed++;
-    /* In halves, so that the line moves seldom; at once if somebody waits. */
-    if (mb->owed < mb->capacity - mb->capacity / 2 && mb->waiters.first == NULL) return false;
+    /* In halves, so that the line moves seldom. Who waits for room came when all was
+     * taken and nothing owed, so a half is sure to come back. */
+    if (mb->owed < mb->capacity - mb->capacity / 2) return false;
     wf_mailbox_credit_give(mb, mb->owed);
     mb->owed = 0;
     return true;

@@ -26,16 +26,15 @@ weft_err wf_scan(const uint8_t *data, size_t len, unsigned depth, size_t nodes)
         owed--;
         if (level > 0) open[level - 1]--;
         if (head.class == WF_CLASS_ARRAY) {
-            if (level >= depth || head.value > left || owed + head.value > left) return WEFT_SYNTAX;
-            owed += head.value;
+            if (level >= depth) return WEFT_SYNTAX;
+            owed += head.value; /* no overflow: it was at most `left`, plus 32 bits */
             open[level++] = head.value;
         } else if (head.class == WF_CLASS_STR || head.class == WF_CLASS_BIN) {
-            if (head.value > left || owed > left - head.value) return WEFT_SYNTAX;
+            if (head.value > left) return WEFT_SYNTAX;
             at += head.value;
             left -= head.value;
-        } else if (owed > left) {
-            return WEFT_SYNTAX;
         }
+        if (owed > left) return WEFT_SYNTAX; /* each value takes a byte at least */
         while (level > 0 && open[level - 1] == 0) level--;
     }
     return left == 0 ? WEFT_OK : WEFT_SYNTAX;

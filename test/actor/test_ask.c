@@ -227,6 +227,39 @@ BOTH(ask, an_asker_that_ends_hears_canceled_before_its_fini)
     weft_addr_put(asker.callee);
 }
 
+/* Asks again from each callback, always with a deadline that has passed. */
+static void on_late_again(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    struct asker *asker = arg;
+    (void)state;
+    if (req != NULL) weft_drop(&req->msg);
+    asker->callbacks++;
+    if (err == WEFT_CANCELED) return;
+    struct query *query = query_new(0);
+    asker->ask_err = weft_ask(self, asker->callee, &query->req, 0, on_late_again, asker, NULL);
+    if (asker->ask_err != WEFT_OK) weft_drop(&query->req.msg);
+}
+
+static weft_verdict ask_late(weft_self *self, void *data, weft_msg *msg)
+{
+    if (msg->kind == &QUERY) return rig_echo(self, NULL, msg);
+    on_late_again(self, NULL, WEFT_OK, NULL, data);
+    return WEFT_DONE;
+}
+
+BOTH(ask, deadlines_in_the_past_do_not_starve_the_mailbox)
+{
+    struct asker asker = {.callee = rig_spawn(rig, drop_all, NULL, WEFT_UNBOUNDED)};
+    weft_addr *addr = rig_spawn(rig, ask_late, &asker, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    for (unsigned i = 0; i < 10; i++) cr_assert_eq(rig_call(rig, addr, i), WEFT_OK);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    cr_assert_gt(asker.callbacks, 1);
+    weft_addr_put(addr);
+    weft_addr_put(asker.callee);
+}
+
 /* -- A request embedded in the asker's state outlives the asker -- */
 
 struct embedded {

@@ -240,6 +240,25 @@ Test(heap, gives_the_earliest_whatever_is_taken_out)
     wf_heap_fini(&heap);
 }
 
+/* What takes the place of a removed one may belong above its new parent. */
+Test(heap, a_removal_in_the_middle_may_lift_the_last)
+{
+    static const weft_ns at[] = {1, 10, 2, 11, 12, 3, 4, 20, 21, 22, 23, 6, 7, 8, 5};
+    static const weft_ns left[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 21, 22, 23};
+    struct thing things[15] = {{0, 0}};
+    struct wf_heap heap = {0};
+    for (unsigned i = 0; i < 15; i++) {
+        struct wf_due due = {at[i], i, &things[i], &things[i].place};
+        cr_assert_eq(wf_heap_push(&heap, due), WEFT_OK);
+    }
+    wf_heap_remove(&heap, &things[7].place); /* 5 takes its place, below 11 and 10 */
+    for (unsigned i = 0; i < 14; i++) {
+        cr_assert_eq(wf_heap_next(&heap), left[i]);
+        wf_heap_remove(&heap, wf_heap_top(&heap)->place);
+    }
+    wf_heap_fini(&heap);
+}
+
 Test(heap, without_memory_it_stays_as_it_was)
 {
     struct thing things[9] = {{0, 0}};

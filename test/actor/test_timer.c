@@ -27,8 +27,7 @@ static void on_tick(weft_self *self, void *state, weft_timer *timer, uint32_t mi
     __atomic_fetch_add(&clock->fired, 1, __ATOMIC_RELAXED); /* a test may look at it meanwhile */
     clock->missed = missed;
     if (clock->fired == clock->stop_at) weft_timer_stop(self, timer);
-    if (clock->rearm_now && clock->fired < clock->stop_at)
-        cr_assert_eq(weft_timer_set(self, timer, 0, 0, on_tick), WEFT_OK);
+    if (clock->rearm_now) cr_assert_eq(weft_timer_set(self, timer, 0, 0, on_tick), WEFT_OK);
 }
 
 static weft_err set_one(weft_self *self, void *data)
@@ -127,7 +126,6 @@ static weft_err set_past(weft_self *self, void *data)
 {
     struct clock *clock = data;
     clock->rearm_now = true;
-    clock->stop_at = 5;
     return weft_timer_set(self, &clock->timers[0], 0, 0, on_tick);
 }
 
@@ -138,7 +136,7 @@ BOTH(timer, one_that_rearms_itself_for_the_past_does_not_starve_the_mailbox)
     for (unsigned i = 0; i < 10; i++) cr_assert_eq(rig_call(rig, addr, i), WEFT_OK);
     cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
     cr_assert_eq(rig_join(rig, addr), WEFT_OK);
-    cr_assert(clock.fired >= 1 && clock.fired <= 5);
+    cr_assert(clock.fired >= 1);
     weft_addr_put(addr);
 }
 

@@ -110,6 +110,26 @@ Test(watch, mail_wakes_an_actor_that_sleeps_in_its_poll)
     rig_close(&rig);
 }
 
+Test(watch, an_actor_idle_in_its_poll_does_not_wake)
+{
+    struct rig rig = rig_open(false, 0);
+    struct reader r = {0};
+    weft_actor_stats first, then;
+    weft_addr *addr = rig_spawn_init(&rig, rig_echo, watch_pipe, &r, 0);
+    for (unsigned i = 0; i < 10; i++) cr_assert_eq(rig_call(&rig, addr, i), WEFT_OK);
+    cr_assert_eq(weft_join(addr, weft_rt_after(rig.rt, 50 * WEFT_MS), NULL), WEFT_TIMED_OUT);
+    weft_addr_stats(addr, &first);
+    cr_assert_eq(weft_join(addr, weft_rt_after(rig.rt, 50 * WEFT_MS), NULL), WEFT_TIMED_OUT);
+    weft_addr_stats(addr, &then);
+    cr_assert_gt(first.parks, 0);
+    cr_assert_eq(first.parks, then.parks);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
+    close_pipe(&r);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
 /* Two pipes are ready in one batch; the first callback unwatches the other. */
 struct pair {
     int a[2], b[2];
