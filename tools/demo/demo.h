@@ -36,6 +36,8 @@ bool demo_line(struct demo *d, bool holds, const char *format, ...)
 void demo_play(struct demo *d);
 /* attack.c: bad things are tried on one node. An exit code. */
 int demo_attack(struct demo *d);
+/* actors.c: messages without a node. An exit code. */
+int demo_actors(struct demo *d);
 /* The key of the reader that turns bad; it opens its node. */
 int demo_attacker_open(struct demo *d, weft_key *out);
 void demo_attacker_close(void);

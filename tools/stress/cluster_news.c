@@ -157,7 +157,11 @@ static int hear(struct cluster *c, struct member *m)
         m->ready = false;
         return EXIT_PASS;
     }
-    int ended = m->pid > 0 ? proc_poll(m->pid) : -1;
+    int ended = -1; /* its socket closes a moment before it can be waited for */
+    for (int i = 0; m->pid > 0 && ended < 0 && i < 100; i++) {
+        ended = proc_poll(m->pid);
+        if (ended < 0) kit_sleep_until(kit_now_ns() + 10 * WEFT_MS);
+    }
     if (ended >= 0) m->up = false;
     char how[32] = "";
     if (ended > 128) snprintf(how, sizeof how, " by signal %d", ended - 128);

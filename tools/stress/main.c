@@ -27,7 +27,7 @@ static void speak(struct run *r)
 {
     const struct options *o = r->options;
     bool json_out = o->json != NULL && strcmp(o->json, "-") == 0;
-    if (!o->quiet && r->code != EXIT_USAGE) {
+    if (!o->quiet && r->cluster.members != NULL) {
         report_table(r, json_out ? stderr : stdout);
         fflush(stdout);
     } else if (r->code != EXIT_PASS) {
