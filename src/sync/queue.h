@@ -29,6 +29,9 @@ struct wf_q_stream {
                              * set by wf_q_live or a second wf_q_stream once known      */
     bool tips_told;         /* that telling was complete: what had arrived by our_seq
                              * and comes again is a duplicate                            */
+    uint64_t peer_seq;      /* second wf_q_stream: of ours, what the peer says it holds;
+                             * replaces what was thought acknowledged                    */
+    bool has_peer_seq;
 };
 /* sync -> queue: from now on push what arrives after `from` (live mode). */
 struct wf_q_live {
@@ -102,7 +105,8 @@ struct wf_q_pairs {
     struct wf_q_pair *pairs; /* by (peer, tree); wf_free'd with the message           */
 };
 /* sync -> queue: a pair exists or not any more; or an attempt for it failed or worked
- * (back-off 2^min(attempts, 6) s with jitter). */
+ * (back-off 2^min(attempts, 6) s with jitter). FAILED and UNRELATED with a zero tree: all
+ * pairs of the peer. */
 struct wf_q_note {
     weft_msg msg;
     weft_key peer;

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * engine_frame.c - what peers say: control frames, and what became of bulk.
+ * Called by: engine.c. May touch: sessions through their events.
+ * Never: keeps a frame's bytes; lets a malformed frame pass. */
+#include <string.h>
+
+#include "alloc.h"
+#include "engine_state.h"
+#include "log.h"
+
+#define OFFERS_MAX 8u /* look-ups for TREES_REQ under way per connection */
+
+static void step(struct engine *e, const struct wf_tp_frame *f, struct wf_session_event *ev)
+{
+    struct esession *es = wf_es_by_stream(e, f->conn, f->stream);
+    if (es != NULL) wf_es_run(e, es, ev, f);
+    /* Otherwise it is late: the session has ended here. */
+}
+
+/* -- OPEN -------------------------------------------------------------------------------------- */
+
+/* The peer's streams have its parity and rise. */
+static bool stream_fits(const struct conn *c, uint32_t stream)
+{
+    return stream != 0 && stream % 2 == (c->up->dialled ? 0u : 1u) && stream > c->peer_stream;
+}
+
+/* Both opened at once: the session of the lower key counts. False: theirs is answered. */
+static bool gives_way(struct engine *e, struct conn *c, const struct wf_open *open)
+{
+    struct esession *ours = wf_es_by_tree(e, c, &open->tree);
+    if (ours == NULL) return true;
+    bool crossing = ours->s.opener && ours->s.phase == WF_S_OPENED;
+    if (crossing && weft_key_compare(&e->table->self, &c->peer->key) < 0) {
+        struct wf_err_frame close = {.stream = open->stream, .code = WF_W_OK};
+        wf_e_control(e, c->id, open->stream, wf_err_encode(WF_F_CLOSE, &close));
+        return false;
+    }
+    return true; /* wf_es_accept takes over what waits for ours */
+}
+
+static void on_open(struct engine *e, struct conn *c, const struct wf_tp_frame *f)
+{
+    struct wf_open open;
+    if (wf_open_decode(f->bytes, f->len, &open) != WEFT_OK || !stream_fits(c, open.stream)) {
+        wf_conn_close(e, c, WEFT_PROTOCOL, "OPEN");
+        return;
+    }
+    c->peer_stream = open.stream;
+    if (c->sessions_count >= WEFT_SESSIONS_PER_CONNECTION_MAX) {
+        struct wf_err_frame busy = {.stream = open.stream, .code = WF_W_BUSY, .retry_ms = 2000};
+        wf_e_control(e, c->id, open.stream, wf_err_encode(WF_F_ERR, &busy));
+        return;
+    }
+    if ((open.flags & WF_OPEN_RAW) == 0 && !gives_way(e, c, &open)) return;
+    wf_es_accept(e, c, &open);
+}
+
+/* -- TREES_REQ ------------------------------------------------------------------------------------ */
+
+struct offers {
+    struct conn *conn; /* counted */
+    uint32_t stream;
+};
+
+static void on_offers(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    (void)self;
+    struct engine *e = state;
+    struct offers *o = arg;
+    const struct wf_look *look = (const struct wf_look *)req;
+    struct conn *c = o->conn;
+    e->order++;
+    c->offers--;
+    if (!c->gone && err == WEFT_OK) {
+        uint32_t count = look->trees_count < WEFT_IDS_PER_MESSAGE_MAX ? look->trees_count
+                                                                      : WEFT_IDS_PER_MESSAGE_MAX;
+        struct wf_trees trees = {.stream = o->stream,
+                                 .count = count,
+                                 .ids = (const uint8_t *)look->trees};
+        wf_e_control(e, c->id, o->stream, wf_trees_encode(&trees));
+    } else if (!c->gone) {
+        struct wf_err_frame bad = {.stream = o->stream, .code = wf_wire_code_of(err)};
+        wf_e_control(e, c->id, o->stream, wf_err_encode(WF_F_ERR, &bad));
+    }
+    weft_drop(req == NULL ? NULL : &req->msg);
+    wf_conn_put(e, c);
+    wf_free(o);
+}
+
+static void on_trees_req(struct engine *e, struct conn *c, const struct wf_tp_frame *f)
+{
+    struct offers *o = c->offers < OFFERS_MAX ? wf_calloc(1, sizeof *o) : NULL;
+    struct wf_look *look = o == NULL ? NULL : wf_look_create(WF_LOOK_OFFERS);
+    if (look != NULL) {
+        *o = (struct offers){c, f->stream};
+        look->peer = c->peer->key;
+        c->refs++;
+        c->offers++;
+        if (wf_e_ask(e, e->table->reader, &look->req, on_offers, o)) return;
+        c->offers--;
+        wf_conn_put(e, c);
+    }
+    wf_free(o);
+    struct wf_err_frame busy = {.stream = f->stream, .code = WF_W_BUSY, .retry_ms = 1000};
+    wf_e_control(e, c->id, f->stream, wf_err_encode(WF_F_ERR, &busy));
+}
+
+/* -- Frames of sessions ------------------------------------------------------------------------------ */
+
+static weft_err on_state(struct engine *e, const struct wf_tp_frame *f)
+{
+    struct wf_state state;
+    weft_err err = wf_state_decode(f->bytes, f->len, &state);
+    if (err == WEFT_OK)
+        step(e, f, &(struct wf_session_event){.kind = WF_E_STATE, .state = &state});
+    return err;
+}
+
+static weft_err on_ids(struct engine *e, const struct wf_tp_frame *f)
+{
+    struct wf_ids ids;
+    weft_err err = wf_ids_decode(f->bytes, f->len, &ids);
+    const struct esession *es = wf_es_by_stream(e, f->conn, f->stream);
+    if (err != WEFT_OK || es == NULL) return err;
+    /* Short ids in an exact session could drop data. */
+    bool exact = (es->s.flags & WF_OPEN_EXACT) != 0;
+    if (ids.id_bytes != (exact ? WEFT_ID_BYTES : 8u)) return WEFT_PROTOCOL;
+    step(e, f, &(struct wf_session_event){.kind = WF_E_IDS});
+    return WEFT_OK;
+}
+
+static weft_err on_bits(struct engine *e, const struct wf_tp_frame *f)
+{
+    struct wf_bits bits;
+    weft_err err = wf_bits_decode(f->bytes, f->len, &bits);
+    if (err == WEFT_OK)
+        step(e, f, &(struct wf_session_event){.kind = WF_E_BITS, .bits = &bits});
+    return err;
+}
+
+static weft_err on_want(struct engine *e, const struct wf_tp_frame *f)
+{
+    struct wf_want want;
+    weft_err err = wf_want_decode(f->bytes, f->len, &want);
+    if (err == WEFT_OK) step(e, f, &(struct wf_session_event){.kind = WF_E_WANT});
+    return err;
+}
+
+static weft_err on_result(struct engine *e, const struct wf_tp_frame *f)
+{
+    struct wf_result result;
+    weft_err err = wf_result_decode(f->bytes, f->len, &result);
+    if (err == WEFT_OK)
+        step(e, f, &(struct wf_session_event){.kind = WF_E_RESULT,
+                                              .code = result.code,
+                                              .round = result.round});
+    return err;
+}
+
+static weft_err on_end(struct engine *e, const struct wf_tp_frame *f)
+{
+    struct wf_err_frame end;
+    weft_err err = wf_err_decode(f->bytes, f->len, &end);
+    if (err == WEFT_OK)
+        step(e, f, &(struct wf_session_event){.kind = WF_E_PEER_ENDED,
+                                              .code = end.code,
+                                              .round = f->type});
+    return err;
+}
+
+static weft_err on_ack(struct engine *e, const struct wf_tp_frame *f)
+{
+    struct wf_ack ack;
+    weft_err err = wf_ack_decode(f->bytes, f->len, &ack);
+    struct esession *es = wf_es_by_stream(e, f->conn, f->stream);
+    if (err != WEFT_OK || es == NULL) return err;
+    struct wf_q_ack *msg = wf_q_new(&wf_q_ack_kind);
+    if (msg == NULL) return WEFT_OK;
+    msg->peer = f->key;
+    msg->conn = f->conn;
+    msg->ack = ack;
+    wf_e_send(e, e->table->queue, &msg->msg);
+    wf_es_run(e, es, &(struct wf_session_event){.kind = WF_E_PROGRESS}, NULL);
+    return WEFT_OK;
+}
+
+static void dispatch(struct engine *e, struct conn *c, const struct wf_tp_frame *f)
+{
+    weft_err err = WEFT_OK;
+    switch (f->type) {
+    case WF_F_OPEN: on_open(e, c, f); break;
+    case WF_F_TREES_REQ: on_trees_req(e, c, f); break;
+    case WF_F_STATE: err = on_state(e, f); break;
+    case WF_F_IDS: err = on_ids(e, f); break;
+    case WF_F_BITS: err = on_bits(e, f); break;
+    case WF_F_WANT: err = on_want(e, f); break;
+    case WF_F_RESULT: err = on_result(e, f); break;
+    case WF_F_CLOSE:
+    case WF_F_ERR: err = on_end(e, f); break;
+    case WF_F_ACK: err = on_ack(e, f); break;
+    case WF_F_TREES: break; /* an answer that came too late */
+    default: err = WEFT_PROTOCOL; break;
+    }
+    if (err != WEFT_OK) wf_conn_close(e, c, WEFT_PROTOCOL, "malformed frame");
+}
+
+void wf_e_on_frame(struct engine *e, struct wf_tp_frame *f)
+{
+    struct conn *c = wf_conn_find(e, f->conn);
+    struct session_key key = {f->conn, f->stream};
+    if (c == NULL) return;
+    struct wf_link *link = wf_table_find(&e->requests, &key);
+    if (link != NULL)
+        wf_cmd_request_answer(e, (struct op *)((char *)link - offsetof(struct op, by_stream)), f);
+    else
+        dispatch(e, c, f);
+    if (f->frame_bytes == 0) return;
+    struct wf_tp_release *release = wf_tp_new(&wf_tp_release_kind);
+    if (release == NULL) return;
+    release->conn = f->conn;
+    release->stream = f->stream;
+    release->bytes = f->frame_bytes;
+    wf_e_send(e, e->table->transport, &release->msg);
+}
+
+void wf_e_on_applied(struct engine *e, const struct wf_q_applied *applied)
+{
+    struct esession *es = wf_es_by_stream(e, applied->conn, applied->stream);
+    if (es == NULL) return;
+    wf_es_run(e, es, &(struct wf_session_event){.kind = WF_E_APPLIED, .applied = applied},
+              applied);
+}

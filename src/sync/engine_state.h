@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * engine_state.h - what the engine's rooms share: connections, sessions, peers, wants.
+ * Called by: engine*.c, commands*.c only. Only the engine's thread touches any of it.
+ * Objects that asks point to are counted by `refs` and outlive their end until the last
+ * answer came. */
+#ifndef WF_ENGINE_STATE_H
+#define WF_ENGINE_STATE_H
+
+#include "engine.h"
+#include "notify.h"
+#include "peers.h"
+#include "queue.h"
+#include "reader.h"
+#include "table.h"
+#include "transport.h"
+#include "tree_session.h"
+
+struct engine;
+struct conn;
+
+/* -- Lists: in the order in which things came ------------------------------------------- */
+struct item {
+    struct item *prev, *next;
+    struct list *in; /* NULL: in none */
+};
+struct list {
+    struct item *first, *last;
+};
+void wf_list_add(struct list *list, struct item *item);
+void wf_list_remove(struct item *item); /* nothing if it is in none */
+
+/* -- Peers and connections ---------------------------------------------------------------- */
+/* Somebody who waits for a connection to a peer. `conn` is NULL on failure. */
+struct conn_wait {
+    struct item item;
+    void (*fn)(struct engine *e, struct conn_wait *wait, weft_err err, struct conn *conn);
+};
+struct peer { /* with a connection, a dial, or somebody who waits for one */
+    struct wf_link link;
+    weft_key key;
+    uint32_t refs;
+    bool gone;            /* out of the table */
+    struct list conns;
+    struct list waits;    /* conn_wait */
+    bool dialling;
+    bool wanted;          /* this dial is for a command: also to an inactive peer */
+    weft_peer_info *info; /* while dialling */
+    uint32_t address;     /* the one that is tried */
+    uint32_t attempts;
+    weft_ns next_dial;
+    weft_timer timer;     /* the next automatic dial */
+};
+struct conn {
+    struct item item; /* of the peer */
+    struct wf_link link;
+    uint64_t id;
+    struct peer *peer;
+    struct wf_tp_up *up; /* ours */
+    uint32_t refs;
+    bool gone;
+    bool known;           /* the peer is registered: it may leave traces */
+    uint32_t next_stream, peer_stream;
+    uint32_t sessions_count;
+    uint32_t offers;      /* look-ups for TREES_REQ under way */
+    struct list sessions; /* by esession.of_conn */
+    weft_timer open_rest;
+};
+
+/* -- Sessions -------------------------------------------------------------------------------- */
+struct session_key {
+    uint64_t conn;
+    uint64_t stream;
+};
+struct tree_key {
+    uint64_t conn;
+    weft_id tree;
+};
+struct esession {
+    struct wf_session s;
+    struct wf_link link;       /* by (conn, stream) */
+    struct session_key key;
+    struct wf_link tree_link;  /* by (conn, tree); raw sessions are not there */
+    struct tree_key tree_key;
+    bool by_tree;
+    struct item of_conn;
+    struct item of_due;        /* while a deadline applies; in its order */
+    weft_ns due;
+    struct conn *conn;         /* counted */
+    uint32_t refs;
+    uint8_t salt[16];
+    uint64_t began;            /* engine.order when our side was asked for; 0: not by us */
+    uint64_t round_began;
+    bool streaming;            /* queue and transport know the stream */
+    uint32_t jobs;             /* with the reader */
+    uint64_t told_sent, told_received; /* to the peer manager */
+    struct list wants;
+    struct op *raw;            /* C01 */
+    uint32_t raw_from, raw_count; /* its entries */
+    weft_err broken;           /* an effect could not be carried out */
+};
+
+/* Somebody who wants (peer, tree) synced as it is from now on. */
+struct want {
+    struct conn_wait wait; /* first */
+    struct item of_session;
+    struct op *op;
+    weft_key peer;
+    weft_id tree;
+    uint64_t began;
+    uint32_t tries;
+    bool retry;            /* flush: the pair was in back-off */
+    uint64_t sent0, received0;
+};
+
+/* -- Commands ------------------------------------------------------------------------------------ */
+struct op { /* a command under way */
+    struct conn_wait wait; /* first */
+    struct item of_engine;
+    struct wf_cmd *cmd;    /* NULL: answered */
+    weft_timer timer;
+    uint32_t refs;
+    struct want *wants;
+    uint32_t wants_count, wants_open, wants_next;
+    weft_err first_err;
+    uint32_t raw_open;
+    struct wf_q_pair *pairs; /* flush */
+    uint32_t pairs_count;
+    bool second_half;        /* flush: the pairs in back-off are through */
+    bool quiet;              /* of a timer: nobody waits */
+    struct wf_link by_stream; /* requests: the first frame on it is the answer */
+    struct session_key key;
+    bool listening;
+};
+
+struct engine {
+    weft_self *self;
+    const struct wf_node_table *table; /* NULL: not wired yet */
+    uint64_t order;       /* counts what happens: what came first */
+    uint8_t salt[16];
+    struct wf_table peers, conns, sessions, trees, requests, exact;
+    struct list ops, due;
+    uint32_t ops_count;
+    weft_timer periodic, retry, check, settings, sweep, check_soon;
+    weft_ns interval;
+    bool retrying, checking;
+};
+
+/* engine.c */
+bool wf_e_ask(struct engine *e, weft_addr *to, weft_request *req, weft_on_reply fn, void *arg);
+void wf_e_send(struct engine *e, weft_addr *to, weft_msg *msg);
+void wf_e_send_system(struct engine *e, weft_addr *to, weft_msg *msg);
+void wf_e_control(struct engine *e, uint64_t conn, uint32_t stream, weft_buf *frame);
+void wf_e_event(struct engine *e, const weft_event *event);
+void wf_e_note_pair(struct engine *e, const weft_key *peer, const weft_id *tree, int what,
+                    uint64_t acked);
+struct wf_peer_note *wf_e_note_peer(const weft_key *peer, int what, weft_err err);
+weft_ns wf_e_jitter(struct engine *e, weft_ns wait);
+void wf_e_check_soon(struct engine *e, weft_ns wait);
+
+/* engine_dial.c */
+struct peer *wf_peer_need(struct engine *e, const weft_key *key);
+void wf_peer_put(struct engine *e, struct peer *p);
+void wf_peer_settle(struct engine *e, struct peer *p); /* frees it if nothing keeps it */
+struct conn *wf_peer_conn(struct engine *e, const weft_key *key);
+/* Calls wait->fn now or later, exactly once, unless the wait is taken out before. */
+void wf_e_connect(struct engine *e, const weft_key *key, struct conn_wait *wait);
+void wf_e_disconnect_wait(struct engine *e, const weft_key *key, struct conn_wait *wait);
+void wf_dial_auto(struct engine *e, const weft_key *key, weft_ns wait);
+void wf_dial_up(struct engine *e, struct peer *p, struct conn *c);
+void wf_dial_off(struct engine *e, struct peer *p); /* no automatic dials */
+
+/* engine_conn.c */
+struct conn *wf_conn_find(struct engine *e, uint64_t id);
+void wf_conn_put(struct engine *e, struct conn *c);
+void wf_conn_on_up(struct engine *e, struct wf_tp_up *up);
+void wf_conn_on_down(struct engine *e, const struct wf_tp_down *down);
+void wf_conn_drop(struct engine *e, struct conn *c, weft_err why);
+void wf_conn_close(struct engine *e, struct conn *c, weft_err why, const char *text);
+uint32_t wf_conn_stream(struct conn *c); /* a fresh number; 0: used up */
+void wf_conn_registered(struct engine *e, struct conn *c);
+
+/* engine_frame.c */
+void wf_e_on_frame(struct engine *e, struct wf_tp_frame *frame);
+void wf_e_on_applied(struct engine *e, const struct wf_q_applied *applied);
+
+/* engine_session.c */
+struct esession *wf_es_by_tree(struct engine *e, const struct conn *c, const weft_id *tree);
+struct esession *wf_es_by_stream(struct engine *e, uint64_t conn, uint32_t stream);
+/* Opens as the one who begins. *out may be NULL. LIMIT, NO_MEMORY. */
+weft_err wf_es_open(struct engine *e, struct conn *c, const weft_id *tree, uint32_t flags,
+                    struct esession **out);
+void wf_es_accept(struct engine *e, struct conn *c, const struct wf_open *open);
+/* Steps the session; `msg` is what the event came with, if an effect needs it. */
+void wf_es_run(struct engine *e, struct esession *es, const struct wf_session_event *event,
+               const void *msg);
+void wf_es_stop(struct engine *e, struct esession *es, weft_err err, bool tell, unsigned code);
+void wf_es_put(struct engine *e, struct esession *es);
+void wf_es_on_sweep(weft_self *self, void *state, weft_timer *timer, uint32_t missed);
+
+/* engine_effect.c */
+weft_err wf_effect_do(struct engine *e, struct esession *es, const struct wf_session_event *event,
+                      const struct wf_session_effect *x, const void *msg);
+
+/* engine_over.c */
+void wf_over_synced(struct engine *e, struct esession *es);
+void wf_over_round(struct engine *e, struct esession *es);
+void wf_over_ended(struct engine *e, struct esession *es, const struct wf_session_effect *x);
+
+/* engine_want.c */
+void wf_want_start(struct engine *e, struct want *want);
+void wf_want_attach(struct engine *e, struct want *want, struct esession *es);
+void wf_want_cancel(struct engine *e, struct want *want);
+/* One of several: the op has to look at its sum. */
+void wf_want_done(struct engine *e, struct want *want, weft_err err, struct esession *es);
+
+/* engine_exact.c */
+weft_err wf_exact_load(struct engine *e);
+void wf_exact_drop_all(struct engine *e);
+bool wf_exact_is(struct engine *e, const weft_key *peer, const weft_id *tree);
+void wf_exact_set(struct engine *e, const weft_key *peer, const weft_id *tree, bool on);
+
+/* engine_timer.c */
+weft_err wf_timers_start(struct engine *e);
+void wf_timer_on_changed(struct engine *e, const struct wf_peer_changed *changed);
+
+/* commands.c */
+weft_verdict wf_cmd_on(struct engine *e, struct wf_cmd *cmd);
+/* Answers the command and lets go of everything. */
+void wf_op_finish(struct engine *e, struct op *op, weft_err err);
+void wf_op_put(struct op *op);
+/* An op that nobody waits for: wants of a timer. NULL when memory is short. */
+struct op *wf_op_quiet(struct engine *e);
+
+/* commands_sync.c */
+void wf_cmd_sync_peer(struct engine *e, struct op *op);
+void wf_cmd_sync_tree(struct engine *e, struct op *op);
+void wf_cmd_flush(struct engine *e, struct op *op);
+weft_err wf_op_want_room(struct op *op, uint32_t count);
+void wf_op_want_add(struct op *op, const weft_key *peer, const weft_id *tree, bool retry);
+void wf_op_wants_start(struct engine *e, struct op *op);
+void wf_op_want_ended(struct engine *e, struct op *op, struct want *want, weft_err err);
+
+/* commands_raw.c */
+void wf_cmd_send_entries(struct engine *e, struct op *op);
+void wf_cmd_send_request(struct engine *e, struct op *op);
+void wf_cmd_offers(struct engine *e, struct op *op);
+void wf_cmd_raw_ended(struct engine *e, struct op *op, weft_err err, uint64_t sent);
+void wf_cmd_request_answer(struct engine *e, struct op *op, const struct wf_tp_frame *frame);
+void wf_cmd_requests_down(struct engine *e, const struct conn *c, weft_err why);
+
+/* commands_server.c */
+void wf_cmd_server(struct engine *e, struct op *op);
+void wf_cmd_connect(struct engine *e, struct op *op);
+
+#endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * queue_push.c - live push: what was just stored goes out in the same turn; whoever is
+ * further behind is caught up by the reader.
+ * Called by: queue.c and its rooms. May touch: pairs, frames.
+ * Never: pushes to who may not read, or what the peer is known to hold. */
+#include <string.h>
+
+#include "alloc.h"
+#include "log.h"
+#include "queue_state.h"
+
+/* A PUSH frame at transport. */
+struct flight {
+    struct q_pair *pair; /* counted */
+    uint32_t life;
+    uint32_t count;
+    weft_id ids[WEFT_DOORBELL_ENTRIES];
+};
+
+static struct q_pair *pair_ref(struct q_pair *p)
+{
+    p->refs++;
+    return p;
+}
+
+/* -- Waiting for a point ---------------------------------------------------------------- */
+
+static void wait_answer(struct q_wait *wait, weft_err err)
+{
+    weft_reply(&wait->req->req, err);
+    wf_free(wait);
+}
+
+/* Sends the DONE frames of barriers whose point was passed. */
+static void waits_run(struct queue *q, struct q_pair *p)
+{
+    while (p->waits != NULL && p->waits->seq <= p->pos.seq && !p->job) {
+        struct q_wait *wait = p->waits;
+        p->waits = wait->next;
+        if (p->waits == NULL) p->waits_end = &p->waits;
+        struct wf_done done = {.stream = p->stream, .round = wait->req->round, .mark = p->pos};
+        weft_buf *frame = wf_done_encode(&done);
+        weft_err err = frame == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+        wf_queue_control(q, p->conn, p->stream, frame);
+        if (p->pos.seq > p->need_seq) p->need_seq = p->pos.seq;
+        wait->req->sent = p->pushed;
+        wait_answer(wait, err);
+    }
+}
+
+static void waits_fail(struct q_pair *p)
+{
+    while (p->waits != NULL) {
+        struct q_wait *wait = p->waits;
+        p->waits = wait->next;
+        wait_answer(wait, WEFT_CLOSED);
+    }
+    p->waits_end = &p->waits;
+}
+
+/* -- Moving on --------------------------------------------------------------------------------- */
+
+/* All up to (seq, id) needs no frame any more. */
+static void move_to(struct queue *q, struct q_pair *p, uint64_t seq, const uint8_t id8[8])
+{
+    p->pos.seq = seq;
+    memcpy(p->pos.id8, id8, 8);
+    if (p->held.max <= seq && p->held.ids.count > 0) wf_idlog_clear(&p->held);
+    /* With nothing on the wire that is not acknowledged, what was skipped is, too. */
+    if (p->acked_seq >= p->need_seq) wf_pair_acked(q, p, p->need_seq);
+}
+
+static void on_flown(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    (void)self;
+    struct queue *q = state;
+    struct flight *flight = arg;
+    struct q_pair *p = flight->pair;
+    const struct wf_tp_bulk *bulk = (const struct wf_tp_bulk *)req;
+    if (flight->life == p->life) {
+        p->flights--;
+        for (uint32_t i = 0; err == WEFT_OK && bulk != NULL && i < flight->count; i++)
+            wf_idlog_put(&p->told, &flight->ids[i], bulk->n);
+        /* CLOSED: sync hears of it from transport and ends the session. */
+        if (err == WEFT_OK) wf_push_more(q, p, NULL);
+    }
+    weft_drop(req == NULL ? NULL : &req->msg);
+    wf_free(flight);
+    wf_pair_put(q, p);
+}
+
+/* Hands a finished frame to transport. Takes `frame` and `flight`. */
+static weft_err fly(struct queue *q, struct q_pair *p, weft_buf *frame, struct flight *flight)
+{
+    weft_err err = WEFT_NO_MEMORY;
+    struct wf_tp_bulk *bulk = wf_tp_new(&wf_tp_bulk_kind);
+    if (bulk == NULL) goto done;
+    bulk->conn = p->conn;
+    bulk->stream = p->stream;
+    bulk->frame = frame;
+    frame = NULL;
+    flight->pair = pair_ref(p);
+    flight->life = p->life;
+    /* Transport answers every frame, and none of them for ever: credit has a deadline. */
+    err = weft_ask(q->self, q->table->transport, &bulk->req, WEFT_NEVER, on_flown, flight, NULL);
+    if (err != WEFT_OK) {
+        p->refs--;
+        weft_drop(&bulk->req.msg);
+        goto done;
+    }
+    p->flights++;
+    p->pushed += flight->count;
+    wf_counter_add(&q->table->counters->entries_sent, flight->count);
+    flight = NULL;
+done:
+    weft_buf_unref(frame);
+    wf_free(flight);
+    return err;
+}
+
+static bool may_read(struct queue *q, const struct q_pair *p)
+{
+    return wf_store_may_read(q->table->wf_store, &p->key.tree, &p->key.peer);
+}
+
+static bool peer_has(const struct q_pair *p, const struct wf_stored_entry *e)
+{
+    if (weft_key_equal(&e->source.peer, &p->key.peer) &&
+        memcmp(e->source.epoch, p->peer_epoch, sizeof p->peer_epoch) == 0)
+        return true;
+    return wf_idlog_get(&p->held, &e->id) != 0;
+}
+
+static uint64_t taken_from(struct queue *q, const struct q_pair *p)
+{
+    const struct q_stream *st = wf_stream_find(q, p->conn, p->stream);
+    return st == NULL ? 0 : st->n;
+}
+
+/* -- From the doorbell ---------------------------------------------------------------------------- */
+
+/* One frame from entries[*at..] of the bell, and the position that it ends at. Nothing is
+ * sent when the peer has all of them. */
+static weft_err frame_from_bell(struct queue *q, struct q_pair *p, const struct wf_stored *bell,
+                                uint32_t *at)
+{
+    struct flight *flight = wf_calloc(1, sizeof *flight);
+    struct wf_entries_builder b = {0};
+    weft_buf *frame = NULL;
+    wf_mark mark = p->pos;
+    if (flight == NULL) return WEFT_NO_MEMORY;
+    weft_err err = wf_entries_begin(&b, WF_F_PUSH, p->stream, 0, taken_from(q, p));
+    if (err != WEFT_OK) goto done;
+    size_t bytes = 0;
+    for (; *at < bell->entries_count; (*at)++) {
+        const struct wf_stored_entry *e = &bell->entries[*at];
+        if (!weft_id_equal(&e->tree, &p->key.tree) || e->seq <= mark.seq) continue;
+        if (!peer_has(p, e)) {
+            if (flight->count > 0 && bytes + e->len > WEFT_FRAME_PAYLOAD_BYTES) break;
+            err = wf_entries_add(&b, e->bytes, e->len);
+            if (err == WEFT_FULL && flight->count > 0) break;
+            if (err != WEFT_OK) goto done;
+            bytes += e->len;
+            flight->ids[flight->count++] = e->id;
+        }
+        mark.seq = e->seq;
+        memcpy(mark.id8, e->id.bytes, sizeof mark.id8);
+    }
+    err = WEFT_OK;
+    if (flight->count > 0) {
+        err = wf_entries_finish(&b, &mark, &frame);
+        if (err == WEFT_OK) err = fly(q, p, frame, flight);
+        flight = NULL;
+        if (err == WEFT_OK) p->need_seq = mark.seq;
+    }
+    if (err == WEFT_OK) move_to(q, p, mark.seq, mark.id8);
+done:
+    wf_entries_abort(&b);
+    wf_free(flight);
+    return err;
+}
+
+/* Does the bell hold all entries of the pair's tree after its position? */
+static bool covers(const struct q_pair *p, const struct wf_stored *bell)
+{
+    for (uint32_t i = 0; bell != NULL && i < bell->trees_count; i++) {
+        const struct wf_stored_tree *t = &bell->trees[i];
+        if (weft_id_equal(&t->tree, &p->key.tree))
+            return t->complete && p->pos.seq >= t->from_seq && p->pos.seq < t->to_seq;
+    }
+    return false;
+}
+
+/* -- By the reader ------------------------------------------------------------------------------------ */
+
+struct chase {
+    struct q_pair *pair; /* counted */
+    uint32_t life;
+};
+
+static void on_caught_up(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    (void)self;
+    struct queue *q = state;
+    struct chase *chase = arg;
+    struct q_pair *p = chase->pair;
+    const struct wf_job *job = (const struct wf_job *)req;
+    if (chase->life == p->life) {
+        p->job = false;
+        if (err == WEFT_OK && job != NULL) {
+            p->pushed += job->entries;
+            wf_counter_add(&q->table->counters->entries_sent, job->entries);
+            if (job->entries > 0 && job->reached.seq > p->need_seq)
+                p->need_seq = job->reached.seq;
+            if (job->reached.seq > p->pos.seq)
+                move_to(q, p, job->reached.seq, job->reached.id8);
+            wf_push_more(q, p, NULL);
+        } else if (err == WEFT_FORBIDDEN) {
+            wf_push_end(q, p); /* it may not read any more; sync hears it from its own look-ups */
+        }
+        /* Otherwise the tick tries again, or the session ends. */
+    }
+    weft_drop(req == NULL ? NULL : &req->msg);
+    wf_free(chase);
+    wf_pair_put(q, p);
+}
+
+static void catch_up(struct queue *q, struct q_pair *p)
+{
+    struct chase *chase = wf_calloc(1, sizeof *chase);
+    struct wf_job *job = chase == NULL ? NULL : wf_job_create(WF_JOB_PUSH);
+    if (job == NULL) {
+        wf_free(chase);
+        return;
+    }
+    job->conn = p->conn;
+    job->stream = p->stream;
+    job->peer = p->key.peer;
+    job->tree = p->key.tree;
+    job->seen = taken_from(q, p);
+    job->cursor = p->pos;
+    job->skip_source = true;
+    memcpy(job->peer_epoch, p->peer_epoch, sizeof job->peer_epoch);
+    job->upto_seq = UINT64_MAX;
+    chase->pair = pair_ref(p);
+    chase->life = p->life;
+    weft_err err = weft_ask(q->self, q->table->reader, &job->req, WEFT_NEVER, on_caught_up, chase,
+                            NULL);
+    if (err == WEFT_OK) {
+        p->job = true;
+        return;
+    }
+    p->refs--;
+    wf_free(chase);
+    weft_drop(&job->req.msg);
+}
+
+/* -- The rooms' doors ------------------------------------------------------------------------------------ */
+
+void wf_push_more(struct queue *q, struct q_pair *p, const struct wf_stored *bell)
+{
+    wf_tree_info info;
+    if (!p->live || p->job) return;
+    if (wf_store_tree(q->table->wf_store, &p->key.tree, &info) != WEFT_OK) return;
+    if (p->pos.seq < info.seq && !may_read(q, p)) {
+        wf_push_end(q, p);
+        return;
+    }
+    if (covers(p, bell)) {
+        uint32_t at = 0;
+        while (at < bell->entries_count && p->flights < WEFT_PUSH_FRAMES_MAX)
+            if (frame_from_bell(q, p, bell, &at) != WEFT_OK) break;
+    }
+    if (p->pos.seq < info.seq && p->flights < WEFT_PUSH_FRAMES_MAX) catch_up(q, p);
+    waits_run(q, p);
+}
+
+void wf_push_ring(struct queue *q, const struct wf_stored *bell)
+{
+    if (bell->more_trees) {
+        for (struct wf_link *at = q->pairs.first; at != NULL; at = at->next)
+            wf_push_more(q, (struct q_pair *)at, bell);
+        return;
+    }
+    for (uint32_t i = 0; i < bell->trees_count; i++) {
+        struct q_tree *t =
+            (struct q_tree *)wf_table_find(&q->trees, bell->trees[i].tree.bytes);
+        for (struct q_pair *p = t == NULL ? NULL : t->first; p != NULL; p = p->next)
+            wf_push_more(q, p, bell);
+    }
+}
+
+void wf_push_end(struct queue *q, struct q_pair *p)
+{
+    waits_fail(p);
+    if (!p->live) return;
+    p->live = false;
+    p->job = false;
+    p->flights = 0;
+    p->life++;
+    wf_idlog_clear(&p->held);
+    wf_idlog_clear(&p->told);
+    wf_counter_sub(&q->table->counters->live_pairs, 1);
+}
+
+void wf_push_begin(struct queue *q, const struct wf_q_live *live)
+{
+    const struct q_stream *st = wf_stream_find(q, live->conn, live->stream);
+    if (st == NULL || st->pair == NULL) return; /* it has ended already */
+    struct q_pair *p = st->pair;
+    if (p->gone) return;
+    wf_push_end(q, p); /* of an older session */
+    p->live = true;
+    p->conn = live->conn;
+    p->stream = live->stream;
+    p->pos = live->from;
+    p->need_seq = live->from.seq;
+    p->pushed = 0;
+    memcpy(p->peer_epoch, live->peer_epoch, sizeof p->peer_epoch);
+    wf_counter_add(&q->table->counters->live_pairs, 1);
+    wf_push_more(q, p, NULL);
+}
+
+weft_verdict wf_push_on_barrier(struct queue *q, struct wf_q_barrier *req)
+{
+    struct q_stream *st = wf_stream_find(q, req->conn, req->stream);
+    struct q_pair *p = st == NULL ? NULL : st->pair;
+    wf_tree_info info;
+    weft_err err = WEFT_CLOSED;
+    if (p == NULL || !p->live || p->conn != req->conn || p->stream != req->stream) goto done;
+    err = wf_store_tree(q->table->wf_store, &p->key.tree, &info);
+    if (err != WEFT_OK) goto done;
+    struct q_wait *wait = wf_calloc(1, sizeof *wait);
+    err = WEFT_NO_MEMORY;
+    if (wait == NULL) goto done;
+    wait->req = req;
+    wait->seq = info.seq;
+    *p->waits_end = wait;
+    p->waits_end = &wait->next;
+    wf_push_more(q, p, NULL);
+    return WEFT_KEPT;
+done:
+    weft_reply(&req->req, err);
+    return WEFT_KEPT;
+}
