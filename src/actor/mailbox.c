@@ -238,7 +238,7 @@ static void spin_paid(struct wf_mailbox *mb, weft_ns spent)
  * each miss, so an actor whose mail comes rarely soon stops spinning. One idle in
  * `spin_probe_every` tries again with the whole budget, so it can also start to; probes
  * that fail get rarer. */
-static bool spin(struct wf_mailbox *mb)
+static bool spin(struct wf_mailbox *mb, weft_ns deadline)
 {
     if (mb->spin_max_ns == 0) return false;
     bool probe = ++mb->spin_skipped >= mb->spin_probe_every;
@@ -247,6 +247,8 @@ static bool spin(struct wf_mailbox *mb)
     if (budget < SPIN_LEAST_NS) return false;
     mb->spin_skipped = 0;
     weft_ns begin = wf_port_now(mb->port), spent;
+    if (deadline <= begin) return false;
+    if (budget > deadline - begin) budget = deadline - begin; /* timers are not late for it */
     do {
         for (unsigned i = 0; i < SPIN_CHECKS; i++) {
             if (__atomic_load_n(&mb->head, __ATOMIC_RELAXED) != WF_BOX_EMPTY) {
@@ -264,7 +266,7 @@ static bool spin(struct wf_mailbox *mb)
 
 void wf_mailbox_park(struct wf_mailbox *mb, weft_ns deadline)
 {
-    if (spin(mb) || !wf_mailbox_park_begin(mb, WF_BOX_PARK_FUTEX)) return;
+    if (spin(mb, deadline) || !wf_mailbox_park_begin(mb, WF_BOX_PARK_FUTEX)) return;
     count(&mb->parks);
     mb->port->ops->wait(mb->port, futex_of(mb), (uint32_t)WF_BOX_PARK_FUTEX, deadline);
     wf_mailbox_park_end(mb, WF_BOX_PARK_FUTEX);
