@@ -30,7 +30,8 @@ struct memory {
     uint64_t seq, durable;
     struct view *oldest, *newest;
     struct listed *list;
-    size_t listed, list_room, list_kept; /* list_kept: what the last sweep left */
+    size_t listed, list_room;
+    uint64_t kept; /* work that the last sweep could not do away with */
     struct listed *touched;              /* by the write in progress */
     size_t touched_len, touched_room;
     wf_batch *limbo; /* of a write that failed: a crash may bring it back */
@@ -87,17 +88,25 @@ static bool tidy(struct memory *m, enum wf_cf cf, struct wf_mem_node *node)
     return true;
 }
 
-/* Amortised: it runs when the list has doubled since the last time. */
+/* What a sweep has to look at: nodes, and versions behind them. */
+static uint64_t work(const struct memory *m)
+{
+    uint64_t all = m->listed;
+    for (unsigned cf = 0; cf < WF_CF_COUNT; cf++) all += m->maps[cf].older;
+    return all;
+}
+
+/* Amortised: it runs when the work has doubled since the last time. */
 static void sweep(struct memory *m)
 {
-    if (m->listed < 2 * m->list_kept + 64) return;
+    if (m->listed == 0 || work(m) < 2 * m->kept + 64) return;
     size_t kept = 0;
     for (size_t i = 0; i < m->listed; i++) {
         struct listed item = m->list[i];
         if (tidy(m, item.cf, item.node)) m->list[kept++] = item;
     }
     m->listed = kept;
-    m->list_kept = kept;
+    m->kept = work(m);
 }
 
 static void view_add(struct memory *m, struct view *view, uint64_t seq)
@@ -559,7 +568,7 @@ void wf_kv_memory_crash(wf_kv *kv, size_t keep)
             (void)tidy(m, item.cf, item.node); /* frees the rest: no view is left */
     }
     m->listed = 0;
-    m->list_kept = 0;
+    m->kept = 0;
     m->sticky = WEFT_OK;
     m->fail_in = 0;
     m->in_limbo = false;

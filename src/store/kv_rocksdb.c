@@ -26,7 +26,7 @@ struct rocks {
     rocksdb_options_t *options[FAMILIES];
     rocksdb_column_family_handle_t *handles[FAMILIES];
     rocksdb_writeoptions_t *synced, *unsynced;
-    rocksdb_readoptions_t *read, *read_uncached;
+    rocksdb_readoptions_t *read;
     rocksdb_writebatch_t *batch; /* the writer's, reused */
     uint64_t floor_bytes;
     bool read_only;
@@ -75,13 +75,6 @@ static weft_err fail(const char *what, char *text)
     return err;
 }
 
-/* The strict cache refuses blocks when all that it holds is in use; the same read
- * without the cache works. */
-static bool is_cache_full(const char *text)
-{
-    return strstr(text, "LRU cache") != NULL || strncmp(text, "Memory limit", 12) == 0;
-}
-
 /* -- Reading ------------------------------------------------------------------------ */
 
 static weft_err value_out(rocksdb_pinnableslice_t *slice, wf_value *out)
@@ -105,11 +98,6 @@ static weft_err rocks_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, 
     char *text = NULL;
     rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(
         r->db, read_options(r, snap), r->handles[cf], key, key_len, &text);
-    if (text != NULL && is_cache_full(text) && snap == NULL) {
-        rocksdb_free(text);
-        text = NULL;
-        slice = rocksdb_get_pinned_cf(r->db, r->read_uncached, r->handles[cf], key, key_len, &text);
-    }
     if (text != NULL) return fail("read", text);
     return value_out(slice, out);
 }
@@ -132,12 +120,8 @@ static weft_err rocks_multi_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_c
         rocksdb_batched_multi_get_cf(r->db, read_options(r, snap), r->handles[cf], n, key_list,
                                      sizes, slices, texts, false);
         for (size_t i = 0; i < n; i++) {
-            if (texts[i] == NULL) {
-                errs[from + i] = value_out(slices[i], &out[from + i]);
-            } else { /* once more alone, which also knows how to pass the cache by */
-                rocksdb_free(texts[i]);
-                errs[from + i] = rocks_get(kv, snap, cf, key_list[i], key_len, &out[from + i]);
-            }
+            errs[from + i] =
+                texts[i] == NULL ? value_out(slices[i], &out[from + i]) : fail("read", texts[i]);
         }
     }
     return WEFT_OK;
@@ -395,7 +379,6 @@ static void rocks_close(wf_kv *kv)
     if (r->synced != NULL) rocksdb_writeoptions_destroy(r->synced);
     if (r->unsynced != NULL) rocksdb_writeoptions_destroy(r->unsynced);
     if (r->read != NULL) rocksdb_readoptions_destroy(r->read);
-    if (r->read_uncached != NULL) rocksdb_readoptions_destroy(r->read_uncached);
     if (r->cache != NULL) rocksdb_cache_destroy(r->cache);
     wf_free(r->dir);
     wf_free(r);
@@ -504,9 +487,10 @@ static weft_err prepare(struct rocks *r, uint64_t memory_bytes, bool create)
     uint64_t write_buffers = memory_bytes / 3;
     r->floor_bytes = 4 * (write_buffers / 2);
     if (r->floor_bytes < FREE_FLOOR_BYTES) r->floor_bytes = FREE_FLOOR_BYTES;
-    r->cache = rocksdb_cache_create_lru_with_strict_capacity_limit(memory_bytes - write_buffers);
+    /* Not with a strict limit: a shard of such a cache is smaller than the largest entry,
+     * and then not only its reads fail but also the flush that checks the new table. */
+    r->cache = rocksdb_cache_create_lru(memory_bytes - write_buffers);
     r->read = read_options_create(true);
-    r->read_uncached = read_options_create(false);
     r->synced = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(r->synced, 1);
     r->unsynced = rocksdb_writeoptions_create();

@@ -31,12 +31,19 @@ static void drop_value(struct wf_memmap *map, struct wf_mem_value *value)
     wf_mem_value_unref(value);
 }
 
+static void free_older(struct wf_memmap *map, struct wf_mem_older *old)
+{
+    map->older--;
+    map->bytes -= sizeof *old;
+    wf_free(old);
+}
+
 static void free_node(struct wf_memmap *map, struct wf_mem_node *node)
 {
     for (struct wf_mem_older *old = node->older, *older; old != NULL; old = older) {
         older = old->older;
         drop_value(map, old->value);
-        wf_free(old);
+        free_older(map, old);
     }
     drop_value(map, node->value);
     map->bytes -= sizeof *node + node->key_len;
@@ -143,13 +150,15 @@ static void insert(struct wf_memmap *map, struct wf_mem_node *node,
 }
 
 /* Moves the newest version to the older ones. */
-static weft_err push_older(struct wf_mem_node *node)
+static weft_err push_older(struct wf_memmap *map, struct wf_mem_node *node)
 {
     struct wf_mem_older *old = wf_malloc(sizeof *old);
     if (old == NULL) return WEFT_NO_MEMORY;
     *old = (struct wf_mem_older){node->older, node->value, node->seq, node->deleted};
     node->older = old;
     node->value = NULL;
+    map->older++;
+    map->bytes += sizeof *old;
     return WEFT_OK;
 }
 
@@ -202,7 +211,7 @@ weft_err wf_memmap_push(struct wf_memmap *map, const void *key, size_t key_len, 
         if (node->seq == seq)
             drop_value(map, node->value);
         else
-            err = push_older(node);
+            err = push_older(map, node);
     }
     if (err != WEFT_OK) {
         wf_mem_value_unref(bytes);
@@ -227,7 +236,7 @@ bool wf_memmap_pop(struct wf_memmap *map, struct wf_mem_node *node, uint64_t seq
         node->seq = old->seq;
         node->deleted = old->deleted;
         node->older = old->older;
-        wf_free(old);
+        free_older(map, old);
     }
     return true;
 }
@@ -245,7 +254,7 @@ void wf_memmap_trim(struct wf_memmap *map, struct wf_mem_node *node,
         } else {
             *link = old->older;
             drop_value(map, old->value);
-            wf_free(old);
+            free_older(map, old);
         }
         newer = seq;
     }

@@ -46,6 +46,7 @@ struct wf_memmap {
     struct wf_mem_node *tail[WF_MEMMAP_LEVELS]; /* appending needs no search */
     uint64_t random;                            /* state of the level generator */
     uint64_t bytes;
+    uint64_t older; /* older versions of all keys */
 };
 
 void wf_memmap_init(struct wf_memmap *map, uint64_t seed);

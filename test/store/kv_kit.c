@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kv_kit.c - an engine under test, whichever it is, in a directory of its own.
+ * Called by: test_kv*.c, test_store_rocksdb.c. May touch: directories below /tmp.
+ * Never: an engine other than through kv.h. */
+#include "kv_kit.h"
+
+#include <criterion/criterion.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct kk_engine kk_memory = {"memory", false}, kk_rocksdb = {"rocksdb", true};
+
+void kk_dir_create(char out[64])
+{
+    strcpy(out, "/tmp/weft-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(out));
+    rmdir(out); /* the engine makes it */
+}
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *ftw)
+{
+    (void)info;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+void kk_dir_remove(const char *dir)
+{
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+wf_kv *kk_open(const struct kk_engine *engine, const char *dir)
+{
+    wf_kv *kv = NULL;
+    wf_kv_rocksdb_options options = {.create = true, .memory_bytes = 16 << 20};
+    weft_err err =
+        engine->on_disk ? wf_kv_rocksdb_open(dir, &options, &kv) : wf_kv_memory_open(&kv);
+    cr_assert_eq(err, WEFT_OK, "open %s: %s", engine->name, weft_errname(err));
+    return kv;
+}
+
+static void write_one(wf_kv *kv, enum wf_cf cf, const char *key, const char *value, bool sync)
+{
+    wf_batch *batch;
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    if (value == NULL)
+        wf_batch_delete(batch, cf, key, strlen(key));
+    else
+        wf_batch_put(batch, cf, key, strlen(key), value, strlen(value));
+    weft_err err = wf_kv_write(kv, batch, sync);
+    cr_assert_eq(err, WEFT_OK, "write: %s", weft_errname(err));
+    wf_batch_destroy(batch);
+}
+
+void kk_put(wf_kv *kv, enum wf_cf cf, const char *key, const char *value, bool sync)
+{
+    write_one(kv, cf, key, value, sync);
+}
+
+void kk_delete(wf_kv *kv, enum wf_cf cf, const char *key)
+{
+    write_one(kv, cf, key, NULL, false);
+}
+
+const char *kk_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const char *key)
+{
+    static char text[256];
+    wf_value value;
+    weft_err err = wf_kv_get(kv, snap, cf, key, strlen(key), &value);
+    if (err == WEFT_NOT_FOUND) return "(none)";
+    cr_assert_eq(err, WEFT_OK, "get: %s", weft_errname(err));
+    cr_assert_lt(value.len, sizeof text);
+    memcpy(text, value.data, value.len);
+    text[value.len] = '\0';
+    wf_value_release(kv, &value);
+    return text;
+}
+
+const char *kk_keys(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const char *prefix,
+                    bool backwards)
+{
+    static char text[4096];
+    size_t at = 0;
+    wf_kv_iter *it;
+    cr_assert_eq(wf_kv_iter_create(kv, snap, cf, prefix, strlen(prefix), &it), WEFT_OK);
+    if (backwards)
+        wf_kv_iter_last(it);
+    else
+        wf_kv_iter_first(it);
+    while (wf_kv_iter_valid(it)) {
+        size_t len;
+        const uint8_t *key = wf_kv_iter_key(it, &len);
+        cr_assert_lt(at + len + 2, sizeof text);
+        if (at > 0) text[at++] = ' ';
+        memcpy(text + at, key, len);
+        at += len;
+        if (backwards)
+            wf_kv_iter_prev(it);
+        else
+            wf_kv_iter_next(it);
+    }
+    cr_assert_eq(wf_kv_iter_err(it), WEFT_OK);
+    wf_kv_iter_destroy(it);
+    text[at] = '\0';
+    return text;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kv_kit.h - an engine under test, whichever it is, in a directory of its own.
+ * Called by: test_kv*.c, test_store_rocksdb.c. Never: the product. */
+#ifndef KV_KIT_H
+#define KV_KIT_H
+
+#include "kv.h"
+
+struct kk_engine {
+    const char *name;
+    bool on_disk;
+};
+extern const struct kk_engine kk_memory, kk_rocksdb;
+
+/* A new directory for this test; removed by kk_dir_remove. */
+void kk_dir_create(char out[64]);
+void kk_dir_remove(const char *dir);
+/* Opens the engine; `dir` is ignored in memory. Ends the test on failure. */
+wf_kv *kk_open(const struct kk_engine *engine, const char *dir);
+
+/* Text keys and values, one operation a call. */
+void kk_put(wf_kv *kv, enum wf_cf cf, const char *key, const char *value, bool sync);
+void kk_delete(wf_kv *kv, enum wf_cf cf, const char *key);
+/* The value as text, "(none)" if there is none. Static, overwritten by the next call. */
+const char *kk_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const char *key);
+/* All keys of a prefix joined by blanks, forwards or backwards; static likewise. */
+const char *kk_keys(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const char *prefix,
+                    bool backwards);
+
+#endif

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_kv_rocksdb.c - what only the engine on disk can do: open again, or refuse to.
+ * Called by: meson test. May touch: directories of its own, their files' bytes.
+ * Never: a directory that it did not make. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <rocksdb/c.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <weft/log.h>
+
+#include "kv_kit.h"
+
+static char dir[64], last_line[512];
+
+static void keep_line(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    (void)arg;
+    (void)level;
+    (void)facility;
+    snprintf(last_line, sizeof last_line, "%s", line);
+}
+
+static void setup(void)
+{
+    kk_dir_create(dir);
+    last_line[0] = '\0';
+    weft_log_to(keep_line, NULL, WEFT_LOG_WARN); /* refusals are expected here */
+}
+
+static void teardown(void)
+{
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+    kk_dir_remove(dir);
+}
+
+TestSuite(kv_rocksdb_only, .init = setup, .fini = teardown);
+
+static weft_err open_it(bool create, bool read_only, wf_kv **out)
+{
+    wf_kv_rocksdb_options options = {
+        .create = create, .read_only = read_only, .memory_bytes = 16 << 20};
+    return wf_kv_rocksdb_open(dir, &options, out);
+}
+
+static void expect_refusal(bool create, weft_err want)
+{
+    wf_kv *kv = NULL;
+    weft_err err = open_it(create, false, &kv);
+    cr_assert_eq(err, want, "%s", weft_errname(err));
+    cr_assert_null(kv);
+}
+
+Test(kv_rocksdb_only, what_was_written_is_there_after_opening_again)
+{
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
+    kk_put(kv, WF_CF_POLICY, "b", "2", false);
+    wf_kv_close(kv);
+    cr_assert_eq(open_it(false, false, &kv), WEFT_OK);
+    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "a"), "1");
+    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_POLICY, "b"), "2");
+    wf_kv_close(kv);
+}
+
+Test(kv_rocksdb_only, the_largest_entry_can_be_flushed_and_read_with_a_small_cache)
+{
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    size_t len = 1 << 20;
+    uint8_t *data = malloc(len);
+    memset(data, 7, len);
+    wf_batch *batch;
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    for (char c = 'a'; c < 'm'; c++) wf_batch_put(batch, WF_CF_ENTRY, &c, 1, data, len);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
+    wf_batch_destroy(batch);
+    wf_kv_close(kv);
+    cr_assert_str_eq(last_line, "", "%s", last_line);
+    kv = kk_open(&kk_rocksdb, dir);
+    wf_value values[12];
+    weft_err errs[12];
+    cr_assert_eq(wf_kv_multi_get(kv, NULL, WF_CF_ENTRY, "abcdefghijkl", 1, 12, values, errs), 0);
+    for (int i = 0; i < 12; i++) {
+        cr_assert_eq(errs[i], WEFT_OK);
+        cr_assert_eq(values[i].len, len);
+        wf_value_release(kv, &values[i]);
+    }
+    wf_kv_close(kv);
+    free(data);
+}
+
+/* Runs `work` in a process that ends as if killed: nothing is closed or flushed. */
+static void in_a_process_that_dies(void (*work)(wf_kv *kv))
+{
+    pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        wf_kv *kv = NULL;
+        if (open_it(true, false, &kv) != WEFT_OK) _exit(1);
+        work(kv);
+        _exit(0);
+    }
+    int status;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+}
+
+static void write_hundred(wf_kv *kv)
+{
+    for (int i = 0; i < 100; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "%03d", i);
+        kk_put(kv, WF_CF_ENTRY, key, "some bytes that are long enough to be hit", true);
+    }
+}
+
+static void newest_log(char out[128])
+{
+    DIR *handle = opendir(dir);
+    cr_assert_not_null(handle);
+    char best[32] = "";
+    struct dirent *item;
+    while ((item = readdir(handle)) != NULL) {
+        size_t len = strlen(item->d_name);
+        if (len > 4 && len < sizeof best && strcmp(item->d_name + len - 4, ".log") == 0 &&
+            strcmp(item->d_name, best) > 0)
+            strcpy(best, item->d_name);
+    }
+    closedir(handle);
+    cr_assert_str_neq(best, "");
+    snprintf(out, 128, "%s/%s", dir, best);
+}
+
+static long file_size(const char *path)
+{
+    struct stat info;
+    cr_assert_eq(stat(path, &info), 0);
+    return (long)info.st_size;
+}
+
+static void flip_byte(const char *path, long offset)
+{
+    int fd = open(path, O_RDWR);
+    uint8_t byte;
+    cr_assert_eq(pread(fd, &byte, 1, offset), 1);
+    byte ^= 0x40;
+    cr_assert_eq(pwrite(fd, &byte, 1, offset), 1);
+    close(fd);
+}
+
+Test(kv_rocksdb_only, a_killed_process_loses_nothing_that_was_synced)
+{
+    in_a_process_that_dies(write_hundred);
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    cr_assert_str_neq(kk_get(kv, NULL, WF_CF_ENTRY, "000"), "(none)");
+    cr_assert_str_neq(kk_get(kv, NULL, WF_CF_ENTRY, "099"), "(none)");
+    wf_kv_close(kv);
+}
+
+Test(kv_rocksdb_only, a_flipped_byte_in_the_log_is_refused_as_corrupt)
+{
+    in_a_process_that_dies(write_hundred);
+    char log[128];
+    newest_log(log);
+    flip_byte(log, file_size(log) / 2);
+    expect_refusal(false, WEFT_CORRUPT);
+}
+
+Test(kv_rocksdb_only, a_torn_tail_of_the_log_costs_only_the_last_batch)
+{
+    in_a_process_that_dies(write_hundred);
+    char log[128];
+    newest_log(log);
+    cr_assert_eq(truncate(log, file_size(log) - 7), 0);
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    cr_assert_str_neq(kk_get(kv, NULL, WF_CF_ENTRY, "098"), "(none)");
+    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "099"), "(none)");
+    wf_kv_close(kv);
+}
+
+Test(kv_rocksdb_only, a_flipped_byte_in_a_table_is_found_when_it_is_read)
+{
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    write_hundred(kv);
+    wf_kv_close(kv); /* flushes to a table */
+    DIR *handle = opendir(dir);
+    struct dirent *item;
+    long largest = 0;
+    char table[512] = "";
+    while ((item = readdir(handle)) != NULL) {
+        char path[512];
+        size_t len = strlen(item->d_name);
+        if (len <= 4 || strcmp(item->d_name + len - 4, ".sst") != 0) continue;
+        snprintf(path, sizeof path, "%s/%s", dir, item->d_name);
+        if (file_size(path) <= largest) continue;
+        largest = file_size(path);
+        strcpy(table, path);
+    }
+    closedir(handle);
+    flip_byte(table, 100);
+    if (open_it(false, false, &kv) != WEFT_OK) return; /* found at once */
+    wf_value value;
+    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, "000", 3, &value), WEFT_CORRUPT);
+    wf_kv_close(kv);
+}
+
+Test(kv_rocksdb_only, a_store_that_is_open_is_locked_within_the_process)
+{
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    expect_refusal(true, WEFT_LOCKED);
+    cr_assert_not_null(strstr(last_line, "in this process"), "%s", last_line);
+    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
+    wf_kv_close(kv);
+}
+
+Test(kv_rocksdb_only, a_store_that_another_process_has_names_its_holder)
+{
+    int ready[2], done[2];
+    cr_assert_eq(pipe(ready), 0);
+    cr_assert_eq(pipe(done), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        wf_kv *kv = NULL;
+        char byte = open_it(true, false, &kv) == WEFT_OK ? '1' : '0';
+        close(done[1]);
+        if (write(ready[1], &byte, 1) != 1) _exit(1);
+        if (read(done[0], &byte, 1) < 0) _exit(1); /* until the parent closes it */
+        _exit(0);
+    }
+    char byte = '?', want[32];
+    cr_assert_eq(read(ready[0], &byte, 1), 1);
+    cr_assert_eq(byte, '1');
+    expect_refusal(true, WEFT_LOCKED);
+    snprintf(want, sizeof want, "process %d", (int)child);
+    cr_assert_not_null(strstr(last_line, want), "%s", last_line);
+    close(done[1]);
+    close(done[0]);
+    waitpid(child, NULL, 0);
+}
+
+static unsigned count_names(void)
+{
+    DIR *handle = opendir(dir);
+    unsigned count = 0;
+    while (readdir(handle) != NULL) count++;
+    closedir(handle);
+    return count;
+}
+
+Test(kv_rocksdb_only, a_directory_with_other_things_is_left_as_it_is)
+{
+    cr_assert_eq(mkdir(dir, 0700), 0);
+    char path[128];
+    snprintf(path, sizeof path, "%s/letter.txt", dir);
+    FILE *file = fopen(path, "w");
+    fclose(file);
+    unsigned before = count_names();
+    expect_refusal(true, WEFT_NOT_STORE);
+    cr_assert_eq(count_names(), before);
+}
+
+Test(kv_rocksdb_only, a_database_of_somebody_else_is_left_as_it_is)
+{
+    rocksdb_options_t *options = rocksdb_options_create();
+    rocksdb_options_set_create_if_missing(options, 1);
+    char *text = NULL;
+    rocksdb_t *db = rocksdb_open(options, dir, &text);
+    cr_assert_null(text);
+    rocksdb_close(db);
+    rocksdb_options_destroy(options);
+    unsigned before = count_names();
+    expect_refusal(true, WEFT_NOT_STORE);
+    cr_assert_eq(count_names(), before);
+}
+
+Test(kv_rocksdb_only, nothing_is_made_where_nothing_is_unless_asked)
+{
+    expect_refusal(false, WEFT_NOT_STORE);
+    cr_assert_neq(access(dir, F_OK), 0);
+}
+
+Test(kv_rocksdb_only, an_empty_directory_becomes_a_store)
+{
+    cr_assert_eq(mkdir(dir, 0700), 0);
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    wf_kv_close(kv);
+}
+
+Test(kv_rocksdb_only, a_store_without_its_root_file_is_not_begun_anew)
+{
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
+    wf_kv_close(kv);
+    char path[128];
+    snprintf(path, sizeof path, "%s/CURRENT", dir);
+    cr_assert_eq(unlink(path), 0);
+    expect_refusal(true, WEFT_CORRUPT);
+}
+
+Test(kv_rocksdb_only, families_of_a_newer_version_are_refused)
+{
+    wf_kv_close(kk_open(&kk_rocksdb, dir));
+    rocksdb_options_t *options = rocksdb_options_create();
+    char *text = NULL;
+    size_t count;
+    char **names = rocksdb_list_column_families(options, dir, &count, &text);
+    cr_assert_null(text);
+    const rocksdb_options_t *all[16];
+    rocksdb_column_family_handle_t *handles[16];
+    cr_assert_leq(count, 16);
+    for (size_t i = 0; i < count; i++) all[i] = options;
+    rocksdb_t *db = rocksdb_open_column_families(options, dir, (int)count,
+                                                 (const char *const *)names, all, handles, &text);
+    cr_assert_null(text);
+    rocksdb_column_family_handle_t *more =
+        rocksdb_create_column_family(db, options, "trie", &text);
+    cr_assert_null(text);
+    rocksdb_column_family_handle_destroy(more);
+    for (size_t i = 0; i < count; i++) rocksdb_column_family_handle_destroy(handles[i]);
+    rocksdb_close(db);
+    rocksdb_list_column_families_destroy(names, count);
+    rocksdb_options_destroy(options);
+    expect_refusal(true, WEFT_VERSION);
+}
+
+Test(kv_rocksdb_only, a_store_opened_for_reading_takes_no_writes)
+{
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
+    wf_kv_close(kv);
+    cr_assert_eq(open_it(false, true, &kv), WEFT_OK);
+    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "a"), "1");
+    wf_batch *batch;
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    wf_batch_put(batch, WF_CF_ENTRY, "b", 1, "1", 1);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_INVALID);
+    wf_batch_destroy(batch);
+    wf_kv_close(kv);
+}
+
+Test(kv_rocksdb_only, a_checkpoint_opens_as_a_store_of_its_own)
+{
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    kk_put(kv, WF_CF_ENTRY, "a", "1", false);
+    char copy[80];
+    snprintf(copy, sizeof copy, "%s-copy", dir);
+    cr_assert_eq(wf_kv_checkpoint(kv, copy), WEFT_OK);
+    cr_assert_lt(wf_kv_checkpoint(kv, copy), 0, "it must not exist");
+    kk_put(kv, WF_CF_ENTRY, "a", "2", false);
+    wf_kv_close(kv);
+    kv = kk_open(&kk_rocksdb, copy);
+    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "a"), "1");
+    wf_kv_close(kv);
+    kk_dir_remove(copy);
+}
+
+/* A volume of its own needs a mount; where that is not allowed there is nothing to see. */
+Test(kv_rocksdb_only, a_nearly_full_disk_is_an_answer_and_takes_nothing_back)
+{
+    cr_assert_eq(mkdir(dir, 0700), 0);
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", dir, "tmpfs", 0, "size=12m") != 0)
+        cr_skip_test("no mounts here");
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    wf_batch *batch;
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    static uint8_t value[64 << 10];
+    weft_err err = WEFT_OK;
+    int acked = 0;
+    for (; acked < 1000 && err == WEFT_OK; acked++) {
+        char key[8];
+        snprintf(key, sizeof key, "%04d", acked);
+        memset(value, acked, sizeof value);
+        wf_batch_clear(batch);
+        wf_batch_put(batch, WF_CF_ENTRY, key, 4, value, sizeof value);
+        err = wf_kv_write(kv, batch, true);
+    }
+    acked--;
+    cr_assert_eq(err, WEFT_NO_SPACE, "%s", weft_errname(err));
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_NO_SPACE, "until it is opened again");
+    cr_assert_gt(acked, 20);
+    wf_kv_close(kv);
+    kv = kk_open(&kk_rocksdb, dir);
+    for (int i = 0; i < acked; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "%04d", i);
+        wf_value found;
+        cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, key, 4, &found), WEFT_OK, "%d", i);
+        wf_value_release(kv, &found);
+    }
+    wf_kv_close(kv);
+    wf_batch_destroy(batch);
+    umount(dir);
+}
