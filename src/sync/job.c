@@ -134,8 +134,9 @@ static weft_err add_item(struct wf_feed *s)
         if (len > most) return WEFT_FULL;
         want = len;
     }
-    if (err == WEFT_NOT_FOUND) err = WEFT_CORRUPT; /* the index names it */
-    return wf_fail(err, "reader", "an entry could not be read, so its stream ends");
+    if (err == WEFT_NOT_FOUND)
+        return wf_fail(WEFT_CORRUPT, "reader", "the index names an entry that is not there");
+    return err;
 }
 
 /* -- Slices ------------------------------------------------------------------------------- */

@@ -60,8 +60,9 @@ static void choose_parents(struct dag *d, enum dag_shape shape, struct dag_rando
     }
 }
 
-static void build_entry(struct dag *d, uint32_t at)
+static void build_entry(struct dag *d, uint32_t at, uint32_t metadata_bytes)
 {
+    uint8_t metadata[WEFT_METADATA_BYTES_MAX] = {0};
     weft_id parents[4];
     uint32_t gen = 0;
     for (uint32_t i = 0; i < d->parents_count[at]; i++) {
@@ -72,11 +73,27 @@ static void build_entry(struct dag *d, uint32_t at)
     d->gens[at] = gen;
     weft_entry_spec spec = {.tree = d->ids[0], .parents = parents,
                             .parents_count = d->parents_count[at], .height = gen,
-                            .metadata = &at, .metadata_len = sizeof at};
+                            .metadata = metadata, .metadata_len = metadata_bytes};
+    memcpy(metadata, &at, sizeof at);
     cr_assert_eq(weft_entry_build(&spec, d->key, &d->bufs[at], &d->ids[at]), WEFT_OK);
 }
 
+static uint32_t slot_of(const struct dag *d, const weft_id *id)
+{
+    uint32_t slot;
+    memcpy(&slot, id->bytes, sizeof slot);
+    for (slot %= d->index_size; d->index[slot] != 0; slot = (slot + 1) % d->index_size)
+        if (weft_id_equal(&d->ids[d->index[slot] - 1], id)) break;
+    return slot;
+}
+
 struct dag *dag_create(enum dag_shape shape, uint32_t count, uint64_t seed)
+{
+    return dag_create_fat(shape, count, seed, sizeof count);
+}
+
+struct dag *dag_create_fat(enum dag_shape shape, uint32_t count, uint64_t seed,
+                           uint32_t metadata_bytes)
 {
     struct dag_random r = {seed};
     uint8_t secret[32];
@@ -94,8 +111,11 @@ struct dag *dag_create(enum dag_shape shape, uint32_t count, uint64_t seed)
     cr_assert_eq(weft_root_build(&root, d->key, &d->bufs[0], &d->ids[0]), WEFT_OK);
     for (uint32_t at = 1; at < count; at++) {
         choose_parents(d, shape, &r, at);
-        build_entry(d, at);
+        build_entry(d, at, metadata_bytes);
     }
+    d->index_size = 2 * count + 1;
+    d->index = calloc(d->index_size, sizeof *d->index);
+    for (uint32_t at = 0; at < count; at++) d->index[slot_of(d, &d->ids[at])] = at + 1;
     return d;
 }
 
@@ -107,15 +127,15 @@ void dag_destroy(struct dag *d)
     free(d->gens);
     free(d->parents);
     free(d->parents_count);
+    free(d->index);
     weft_keypair_destroy(d->key);
     free(d);
 }
 
 uint32_t dag_find(const struct dag *d, const weft_id *id)
 {
-    uint32_t i = 0;
-    while (i < d->count && !weft_id_equal(&d->ids[i], id)) i++;
-    return i;
+    uint32_t found = d->index[slot_of(d, id)];
+    return found == 0 ? d->count : found - 1;
 }
 
 void dag_close(const struct dag *d, uint8_t *set)

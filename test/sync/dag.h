@@ -32,8 +32,12 @@ struct dag {
     uint32_t (*parents)[4];
     uint32_t *parents_count;
     weft_keypair *key;
+    uint32_t *index; /* by the first bytes of the id */
+    uint32_t index_size;
 };
 struct dag *dag_create(enum dag_shape shape, uint32_t count, uint64_t seed);
+struct dag *dag_create_fat(enum dag_shape shape, uint32_t count, uint64_t seed,
+                           uint32_t metadata_bytes); /* 4 .. WEFT_METADATA_BYTES_MAX */
 void dag_destroy(struct dag *dag);
 uint32_t dag_find(const struct dag *dag, const weft_id *id); /* count: not in it */
 
