@@ -152,7 +152,7 @@ static weft_err listen(struct engine *e, struct op *op, struct conn *c, uint32_t
 static weft_err send_request(struct engine *e, struct op *op, struct conn *c)
 {
     weft_buf *frame = NULL;
-    uint32_t stream = wf_conn_stream(c);
+    uint32_t stream = wf_econn_stream(c);
     if (stream == 0) return WEFT_LIMIT;
     weft_err err = patch(op->cmd->message, stream, &frame);
     return err != WEFT_OK ? err : listen(e, op, c, stream, frame);
@@ -201,7 +201,7 @@ static void on_dialled(weft_self *self, void *state, weft_err err, weft_request 
     const struct wf_tp_dial *dial = (const struct wf_tp_dial *)req;
     e->order++;
     if (op->cmd != NULL) {
-        struct conn *c = err == WEFT_OK ? wf_conn_find(e, dial->conn) : NULL;
+        struct conn *c = err == WEFT_OK ? wf_econn_find(e, dial->conn) : NULL;
         if (err == WEFT_OK) err = c == NULL ? WEFT_CLOSED : send_request(e, op, c);
         if (err != WEFT_OK) wf_op_finish(e, op, err);
     }
@@ -247,7 +247,7 @@ static void on_conn_for_offers(struct engine *e, struct conn_wait *wait, weft_er
 {
     struct op *op = (struct op *)wait;
     if (err == WEFT_OK) {
-        uint32_t stream = wf_conn_stream(c);
+        uint32_t stream = wf_econn_stream(c);
         weft_buf *frame = stream == 0 ? NULL : wf_trees_req_encode(stream);
         err = stream == 0 ? WEFT_LIMIT : frame == NULL ? WEFT_NO_MEMORY : WEFT_OK;
         if (err == WEFT_OK) err = listen(e, op, c, stream, frame);

@@ -115,8 +115,8 @@ static void on_ensured(weft_self *self, void *state, weft_err err, weft_request 
     struct op *op = arg;
     if (op->cmd != NULL) {
         struct conn *c = wf_peer_conn(e, &op->cmd->result.peer);
-        if (c != NULL && err == WEFT_BLOCKED) wf_conn_close(e, c, WEFT_BLOCKED, "blocked");
-        else if (c != NULL && err == WEFT_OK) wf_conn_registered(e, c);
+        if (c != NULL && err == WEFT_BLOCKED) wf_econn_close(e, c, WEFT_BLOCKED, "blocked");
+        else if (c != NULL && err == WEFT_OK) wf_econn_registered(e, c);
     }
     done(e, op, err, req);
 }

@@ -160,10 +160,10 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     if (e->table == NULL) return WEFT_DONE;
     if (kind == &wf_cmd_kind) return wf_cmd_on(e, (struct wf_cmd *)msg);
     if (kind == &wf_tp_up_kind) {
-        wf_conn_on_up(e, (struct wf_tp_up *)msg);
+        wf_econn_on_up(e, (struct wf_tp_up *)msg);
         return WEFT_KEPT;
     }
-    if (kind == &wf_tp_down_kind) wf_conn_on_down(e, (struct wf_tp_down *)msg);
+    if (kind == &wf_tp_down_kind) wf_econn_on_down(e, (struct wf_tp_down *)msg);
     else if (kind == &wf_tp_frame_kind) wf_e_on_frame(e, (struct wf_tp_frame *)msg);
     else if (kind == &wf_q_applied_kind) wf_e_on_applied(e, (struct wf_q_applied *)msg);
     else if (kind == &wf_peer_changed_kind)
@@ -204,7 +204,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
     }
     while (e->conns.first != NULL) {
         struct conn *c = (struct conn *)((char *)e->conns.first - offsetof(struct conn, link));
-        wf_conn_drop(e, c, WEFT_CLOSED);
+        wf_econn_drop(e, c, WEFT_CLOSED);
     }
     while (e->peers.first != NULL) {
         struct peer *p = (struct peer *)e->peers.first;

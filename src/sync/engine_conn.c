@@ -19,12 +19,12 @@ static struct conn *of_link(struct wf_link *link)
                         : (struct conn *)((char *)link - offsetof(struct conn, link));
 }
 
-struct conn *wf_conn_find(struct engine *e, uint64_t id)
+struct conn *wf_econn_find(struct engine *e, uint64_t id)
 {
     return of_link(wf_table_find(&e->conns, &id));
 }
 
-void wf_conn_put(struct engine *e, struct conn *c)
+void wf_econn_put(struct engine *e, struct conn *c)
 {
     (void)e;
     WF_ASSERT(c->refs > 0);
@@ -33,7 +33,7 @@ void wf_conn_put(struct engine *e, struct conn *c)
     wf_free(c);
 }
 
-uint32_t wf_conn_stream(struct conn *c)
+uint32_t wf_econn_stream(struct conn *c)
 {
     if (c->next_stream > INT32_MAX) return 0;
     uint32_t stream = c->next_stream;
@@ -41,7 +41,7 @@ uint32_t wf_conn_stream(struct conn *c)
     return stream;
 }
 
-void wf_conn_close(struct engine *e, struct conn *c, weft_err why, const char *text)
+void wf_econn_close(struct engine *e, struct conn *c, weft_err why, const char *text)
 {
     struct wf_tp_close *close = wf_tp_new(&wf_tp_close_kind);
     if (close == NULL) return;
@@ -63,7 +63,7 @@ static void note_connected(struct engine *e, const struct conn *c)
     wf_e_send(e, e->table->peers, &note->msg);
 }
 
-void wf_conn_registered(struct engine *e, struct conn *c)
+void wf_econn_registered(struct engine *e, struct conn *c)
 {
     if (c->known || c->gone) return;
     c->known = true;
@@ -86,7 +86,7 @@ static void on_trees(weft_self *self, void *state, weft_err err, weft_request *r
         }
     }
     weft_drop(req == NULL ? NULL : &req->msg);
-    wf_conn_put(e, c);
+    wf_econn_put(e, c);
 }
 
 static void open_related(struct engine *e, struct conn *c)
@@ -95,7 +95,7 @@ static void open_related(struct engine *e, struct conn *c)
     if (req == NULL) return;
     req->peer = c->peer->key;
     c->refs++;
-    if (!wf_e_ask(e, e->table->peers, &req->req, on_trees, c)) wf_conn_put(e, c);
+    if (!wf_e_ask(e, e->table->peers, &req->req, on_trees, c)) wf_econn_put(e, c);
 }
 
 static void on_open_rest(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
@@ -129,17 +129,17 @@ static struct conn *conn_create(struct engine *e, struct wf_tp_up *up)
     return c;
 }
 
-void wf_conn_on_up(struct engine *e, struct wf_tp_up *up)
+void wf_econn_on_up(struct engine *e, struct wf_tp_up *up)
 {
     struct conn refused = {.id = up->conn};
     if (!wf_peers_may_connect((void *)(uintptr_t)e->table, &up->key)) {
-        wf_conn_close(e, &refused, WEFT_BLOCKED, "blocked");
+        wf_econn_close(e, &refused, WEFT_BLOCKED, "blocked");
         weft_drop(&up->msg);
         return;
     }
     struct conn *c = conn_create(e, up);
     if (c == NULL) {
-        wf_conn_close(e, &refused, WEFT_NO_MEMORY, "out of memory");
+        wf_econn_close(e, &refused, WEFT_NO_MEMORY, "out of memory");
         weft_drop(&up->msg);
         return;
     }
@@ -153,7 +153,7 @@ void wf_conn_on_up(struct engine *e, struct wf_tp_up *up)
                              on_open_rest);
     c->refs++;
     wf_dial_up(e, c->peer, c);
-    wf_conn_put(e, c);
+    wf_econn_put(e, c);
 }
 
 /* -- Down -------------------------------------------------------------------------------------- */
@@ -164,7 +164,7 @@ static bool worth_a_redial(weft_err why)
            why != WEFT_AUTH;
 }
 
-void wf_conn_drop(struct engine *e, struct conn *c, weft_err why)
+void wf_econn_drop(struct engine *e, struct conn *c, weft_err why)
 {
     if (c->gone) return;
     c->gone = true;
@@ -179,17 +179,17 @@ void wf_conn_drop(struct engine *e, struct conn *c, weft_err why)
     wf_cmd_requests_down(e, c, why);
     wf_counter_sub(&e->table->counters->connections, 1);
     wf_peer_settle(e, c->peer);
-    wf_conn_put(e, c);
+    wf_econn_put(e, c);
 }
 
-void wf_conn_on_down(struct engine *e, const struct wf_tp_down *down)
+void wf_econn_on_down(struct engine *e, const struct wf_tp_down *down)
 {
-    struct conn *c = wf_conn_find(e, down->conn);
+    struct conn *c = wf_econn_find(e, down->conn);
     if (c == NULL) return;
     weft_key key = c->peer->key;
     bool dialled = c->up->dialled, known = c->known;
     weft_err why = down->why == WEFT_OK ? WEFT_CLOSED : down->why;
-    wf_conn_drop(e, c, why);
+    wf_econn_drop(e, c, why);
     wf_e_event(e, &(weft_event){.kind = WEFT_EV_PEER_DOWN, .peer = key, .err = down->why});
     if (wf_peer_conn(e, &key) != NULL) return; /* another one lives */
     struct wf_peer_note *note = wf_e_note_peer(&key, WF_NOTE_DISCONNECTED, down->why);

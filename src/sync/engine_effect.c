@@ -157,8 +157,8 @@ static void on_ensured(weft_self *self, void *state, weft_err err, weft_request 
     struct engine *e = state;
     struct esession *es = arg;
     e->order++;
-    if (err == WEFT_OK) wf_conn_registered(e, es->conn);
-    if (err == WEFT_BLOCKED) wf_conn_close(e, es->conn, WEFT_BLOCKED, "blocked");
+    if (err == WEFT_OK) wf_econn_registered(e, es->conn);
+    if (err == WEFT_BLOCKED) wf_econn_close(e, es->conn, WEFT_BLOCKED, "blocked");
     weft_drop(req == NULL ? NULL : &req->msg);
     wf_es_put(e, es);
 }

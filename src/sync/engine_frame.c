@@ -43,7 +43,7 @@ static void on_open(struct engine *e, struct conn *c, const struct wf_tp_frame *
 {
     struct wf_open open;
     if (wf_open_decode(f->bytes, f->len, &open) != WEFT_OK || !stream_fits(c, open.stream)) {
-        wf_conn_close(e, c, WEFT_PROTOCOL, "OPEN");
+        wf_econn_close(e, c, WEFT_PROTOCOL, "OPEN");
         return;
     }
     c->peer_stream = open.stream;
@@ -84,7 +84,7 @@ static void on_offers(weft_self *self, void *state, weft_err err, weft_request *
         wf_e_control(e, c->id, o->stream, wf_err_encode(WF_F_ERR, &bad));
     }
     weft_drop(req == NULL ? NULL : &req->msg);
-    wf_conn_put(e, c);
+    wf_econn_put(e, c);
     wf_free(o);
 }
 
@@ -99,7 +99,7 @@ static void on_trees_req(struct engine *e, struct conn *c, const struct wf_tp_fr
         c->offers++;
         if (wf_e_ask(e, e->table->reader, &look->req, on_offers, o)) return;
         c->offers--;
-        wf_conn_put(e, c);
+        wf_econn_put(e, c);
     }
     wf_free(o);
     struct wf_err_frame busy = {.stream = f->stream, .code = WF_W_BUSY, .retry_ms = 1000};
@@ -202,12 +202,12 @@ static void dispatch(struct engine *e, struct conn *c, const struct wf_tp_frame 
     case WF_F_TREES: break; /* an answer that came too late */
     default: err = WEFT_PROTOCOL; break;
     }
-    if (err != WEFT_OK) wf_conn_close(e, c, WEFT_PROTOCOL, "malformed frame");
+    if (err != WEFT_OK) wf_econn_close(e, c, WEFT_PROTOCOL, "malformed frame");
 }
 
 void wf_e_on_frame(struct engine *e, struct wf_tp_frame *f)
 {
-    struct conn *c = wf_conn_find(e, f->conn);
+    struct conn *c = wf_econn_find(e, f->conn);
     struct session_key key = {f->conn, f->stream};
     if (c == NULL) return;
     struct wf_link *link = wf_table_find(&e->requests, &key);

@@ -146,7 +146,7 @@ void wf_over_ended(struct engine *e, struct esession *es, const struct wf_sessio
     c->sessions_count--;
     if (x->tell && !c->gone) tell_peer(e, es, x);
     close_stream(e, es);
-    if (x->penalty && !c->gone) wf_conn_close(e, c, x->err, "the peer broke the protocol");
+    if (x->penalty && !c->gone) wf_econn_close(e, c, x->err, "the peer broke the protocol");
     if (es->raw != NULL) {
         struct op *op = es->raw;
         es->raw = NULL;

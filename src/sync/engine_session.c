@@ -30,7 +30,7 @@ void wf_es_put(struct engine *e, struct esession *es)
 {
     WF_ASSERT(es->refs > 0);
     if (--es->refs > 0) return;
-    wf_conn_put(e, es->conn);
+    wf_econn_put(e, es->conn);
     wf_free(es);
 }
 
@@ -143,7 +143,7 @@ weft_err wf_es_open(struct engine *e, struct conn *c, const weft_id *tree, uint3
 {
     if (c->gone) return WEFT_CLOSED;
     if (c->sessions_count >= WEFT_SESSIONS_PER_CONNECTION_MAX) return WEFT_LIMIT;
-    uint32_t stream = wf_conn_stream(c);
+    uint32_t stream = wf_econn_stream(c);
     if (stream == 0) return WEFT_LIMIT;
     if ((flags & WF_OPEN_RAW) == 0) {
         if (!e->table->timers.no_live_push) flags |= WF_OPEN_SUBSCRIBE;

@@ -170,14 +170,14 @@ void wf_dial_up(struct engine *e, struct peer *p, struct conn *c);
 void wf_dial_off(struct engine *e, struct peer *p); /* no automatic dials */
 
 /* engine_conn.c */
-struct conn *wf_conn_find(struct engine *e, uint64_t id);
-void wf_conn_put(struct engine *e, struct conn *c);
-void wf_conn_on_up(struct engine *e, struct wf_tp_up *up);
-void wf_conn_on_down(struct engine *e, const struct wf_tp_down *down);
-void wf_conn_drop(struct engine *e, struct conn *c, weft_err why);
-void wf_conn_close(struct engine *e, struct conn *c, weft_err why, const char *text);
-uint32_t wf_conn_stream(struct conn *c); /* a fresh number; 0: used up */
-void wf_conn_registered(struct engine *e, struct conn *c);
+struct conn *wf_econn_find(struct engine *e, uint64_t id);
+void wf_econn_put(struct engine *e, struct conn *c);
+void wf_econn_on_up(struct engine *e, struct wf_tp_up *up);
+void wf_econn_on_down(struct engine *e, const struct wf_tp_down *down);
+void wf_econn_drop(struct engine *e, struct conn *c, weft_err why);
+void wf_econn_close(struct engine *e, struct conn *c, weft_err why, const char *text);
+uint32_t wf_econn_stream(struct conn *c); /* a fresh number; 0: used up */
+void wf_econn_registered(struct engine *e, struct conn *c);
 
 /* engine_frame.c */
 void wf_e_on_frame(struct engine *e, struct wf_tp_frame *frame);

@@ -177,7 +177,7 @@ static void on_blocked(struct engine *e, const weft_key *key)
     if (p == NULL) return;
     wf_dial_off(e, p);
     for (struct item *at = p->conns.first; blocked && at != NULL; at = at->next)
-        wf_conn_close(e, (struct conn *)at, WEFT_BLOCKED, "blocked");
+        wf_econn_close(e, (struct conn *)at, WEFT_BLOCKED, "blocked");
     wf_peer_settle(e, p);
 }
 

@@ -141,7 +141,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     if (kind == &wf_ingest_kind) return wf_result_on_ingest(q, (struct wf_ingest *)msg);
     if (kind == &wf_stored_kind) return on_stored(q, (struct wf_stored *)msg);
     if (kind == &wf_q_ack_kind) wf_result_on_ack(q, (struct wf_q_ack *)msg);
-    else if (kind == &wf_q_stream_kind) wf_stream_on_note(q, (struct wf_q_stream *)msg);
+    else if (kind == &wf_q_stream_kind) wf_q_stream_on_note(q, (struct wf_q_stream *)msg);
     else if (kind == &wf_q_live_kind) wf_push_begin(q, (struct wf_q_live *)msg);
     else if (kind == &wf_q_note_kind) wf_pair_on_note(q, (struct wf_q_note *)msg);
     else if (kind == &wf_q_barrier_kind) return wf_push_on_barrier(q, (struct wf_q_barrier *)msg);
@@ -169,7 +169,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
     (void)reason;
     struct queue *q = state;
     if (q->table != NULL) wf_pair_save(q);
-    wf_stream_drop_all(q);
+    wf_q_stream_drop_all(q);
     wf_pair_drop_all(q);
     wf_table_fini(&q->pairs);
     wf_table_fini(&q->trees);

@@ -133,7 +133,7 @@ static bool peer_has(const struct q_pair *p, const struct wf_stored_entry *e)
 
 static uint64_t taken_from(struct queue *q, const struct q_pair *p)
 {
-    const struct q_stream *st = wf_stream_find(q, p->conn, p->stream);
+    const struct q_stream *st = wf_q_stream_find(q, p->conn, p->stream);
     return st == NULL ? 0 : st->n;
 }
 
@@ -305,7 +305,7 @@ void wf_push_end(struct queue *q, struct q_pair *p)
 
 void wf_push_begin(struct queue *q, const struct wf_q_live *live)
 {
-    const struct q_stream *st = wf_stream_find(q, live->conn, live->stream);
+    const struct q_stream *st = wf_q_stream_find(q, live->conn, live->stream);
     if (st == NULL || st->pair == NULL) return; /* it has ended already */
     struct q_pair *p = st->pair;
     if (p->gone) return;
@@ -323,7 +323,7 @@ void wf_push_begin(struct queue *q, const struct wf_q_live *live)
 
 weft_verdict wf_push_on_barrier(struct queue *q, struct wf_q_barrier *req)
 {
-    struct q_stream *st = wf_stream_find(q, req->conn, req->stream);
+    struct q_stream *st = wf_q_stream_find(q, req->conn, req->stream);
     struct q_pair *p = st == NULL ? NULL : st->pair;
     wf_tree_info info;
     weft_err err = WEFT_CLOSED;

@@ -7,7 +7,7 @@
 
 static struct q_stream *stream_of(struct queue *q, const struct q_raw *raw)
 {
-    struct q_stream *st = wf_stream_find(q, raw->conn, raw->stream);
+    struct q_stream *st = wf_q_stream_find(q, raw->conn, raw->stream);
     return st != NULL && st->raw == raw ? st : NULL;
 }
 
@@ -112,7 +112,7 @@ void wf_raw_on_ack(struct queue *q, struct q_stream *st, const struct wf_ack *ac
 
 weft_verdict wf_raw_on_request(struct queue *q, struct wf_q_raw *req)
 {
-    struct q_stream *st = wf_stream_find(q, req->conn, req->stream);
+    struct q_stream *st = wf_q_stream_find(q, req->conn, req->stream);
     struct q_raw *raw = NULL;
     weft_err err = WEFT_CLOSED;
     if (st == NULL || st->raw != NULL) goto done;

@@ -11,7 +11,7 @@
 
 /* -- Streams ----------------------------------------------------------------------------- */
 
-struct q_stream *wf_stream_find(struct queue *q, uint64_t conn, uint32_t stream)
+struct q_stream *wf_q_stream_find(struct queue *q, uint64_t conn, uint32_t stream)
 {
     struct stream_key key = {conn, stream};
     return (struct q_stream *)wf_table_find(&q->streams, &key);
@@ -29,7 +29,7 @@ static void stream_drop(struct queue *q, struct q_stream *st)
     wf_free(st);
 }
 
-void wf_stream_drop_all(struct queue *q)
+void wf_q_stream_drop_all(struct queue *q)
 {
     while (q->streams.first != NULL) stream_drop(q, (struct q_stream *)q->streams.first);
 }
@@ -48,9 +48,9 @@ static struct q_stream *stream_add(struct queue *q, const struct wf_q_stream *no
     return st;
 }
 
-void wf_stream_on_note(struct queue *q, const struct wf_q_stream *note)
+void wf_q_stream_on_note(struct queue *q, const struct wf_q_stream *note)
 {
-    struct q_stream *st = wf_stream_find(q, note->conn, note->stream);
+    struct q_stream *st = wf_q_stream_find(q, note->conn, note->stream);
     if (!note->open) {
         if (st != NULL) stream_drop(q, st);
         return;
@@ -144,7 +144,7 @@ weft_verdict wf_result_on_ingest(struct queue *q, struct wf_ingest *in)
 {
     struct wf_bulk_note *note = in->cookie;
     struct wf_node_counters *c = q->table->counters;
-    struct q_stream *st = wf_stream_find(q, in->conn, in->stream);
+    struct q_stream *st = wf_q_stream_find(q, in->conn, in->stream);
     in->cookie = NULL;
     if (note == NULL) return WEFT_DONE;
     release(q, in, note->frame_bytes);
@@ -168,7 +168,7 @@ weft_verdict wf_result_on_ingest(struct queue *q, struct wf_ingest *in)
 
 void wf_result_on_ack(struct queue *q, const struct wf_q_ack *msg)
 {
-    struct q_stream *st = wf_stream_find(q, msg->conn, msg->ack.stream);
+    struct q_stream *st = wf_q_stream_find(q, msg->conn, msg->ack.stream);
     wf_tree_info info;
     if (st == NULL) return;
     if (st->raw != NULL) {

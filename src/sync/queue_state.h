@@ -109,9 +109,9 @@ weft_verdict wf_push_on_barrier(struct queue *q, struct wf_q_barrier *req);
 /* queue_result.c */
 weft_verdict wf_result_on_ingest(struct queue *q, struct wf_ingest *in);
 void wf_result_on_ack(struct queue *q, const struct wf_q_ack *ack);
-struct q_stream *wf_stream_find(struct queue *q, uint64_t conn, uint32_t stream);
-void wf_stream_on_note(struct queue *q, const struct wf_q_stream *note);
-void wf_stream_drop_all(struct queue *q);
+struct q_stream *wf_q_stream_find(struct queue *q, uint64_t conn, uint32_t stream);
+void wf_q_stream_on_note(struct queue *q, const struct wf_q_stream *note);
+void wf_q_stream_drop_all(struct queue *q);
 
 /* queue_raw.c */
 weft_verdict wf_raw_on_request(struct queue *q, struct wf_q_raw *req);

@@ -349,7 +349,9 @@ static void settle(session *s, effects *fx, uint32_t code)
 {
     s->told = true;
     if (code == WF_RESULT_DIFFERENT) {
-        end_to_exact(s, fx, WEFT_PROTOCOL, false);
+        /* The responder's stream stays until the opener has read the result. */
+        if (s->opener) end_to_exact(s, fx, WEFT_PROTOCOL, true);
+        else add(fx, WF_X_EXACT)->on = true;
         return;
     }
     if (s->flags & WF_OPEN_EXACT) add(fx, WF_X_EXACT)->on = false;
