@@ -249,17 +249,11 @@ static weft_err send_want(struct engine *e, const struct esession *es,
 
 /* -- Jobs ---------------------------------------------------------------------------------------------------- */
 
-static void count_job(struct engine *e, struct esession *es, const struct wf_job *job)
-{
-    es->jobs--;
-    if (job != NULL) wf_counter_add(&e->table->counters->entries_sent, job->entries);
-}
-
 static void on_job(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
     const struct wf_job *job = (const struct wf_job *)req;
-    count_job(state, arg, job);
+    ((struct esession *)arg)->jobs--;
     answer(state, arg, &(event){.kind = WF_E_JOB_ENDED,
                                 .err = err,
                                 .entries = job == NULL ? 0 : job->entries}, req);
@@ -269,7 +263,7 @@ static void on_fetched(weft_self *self, void *state, weft_err err, weft_request 
 {
     (void)self;
     const struct wf_job *job = (const struct wf_job *)req;
-    count_job(state, arg, job);
+    ((struct esession *)arg)->jobs--;
     answer(state, arg, &(event){.kind = WF_E_FETCHED,
                                 .err = err,
                                 .entries = job == NULL ? 0 : job->entries}, req);

@@ -209,7 +209,6 @@ static void on_caught_up(weft_self *self, void *state, weft_err err, weft_reques
         p->job = false;
         if (err == WEFT_OK && job != NULL) {
             p->pushed += job->entries;
-            wf_counter_add(&q->table->counters->entries_sent, job->entries);
             if (job->entries > 0 && job->reached.seq > p->need_seq)
                 p->need_seq = job->reached.seq;
             if (job->reached.seq > p->pos.seq)

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_world.c - whole nodes in the simulator: what the engine and the queue promise
+ * together, from many seeds. WEFT_SIM_SEEDS sets how many, WEFT_SIM_SEED the first. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "world.h"
+
+#define HEAL (240 * WEFT_SEC) /* after the last fault: back-off ends at 64 s and a quarter */
+
+static uint64_t number_from(const char *name, uint64_t fallback)
+{
+    const char *text = getenv(name);
+    return text == NULL ? fallback : strtoull(text, NULL, 10);
+}
+
+static uint64_t seeds(uint64_t fallback) { return number_from("WEFT_SIM_SEEDS", fallback); }
+static uint64_t first_seed(void) { return number_from("WEFT_SIM_SEED", 1); }
+
+static void commit_some(struct world *w, uint32_t count, uint32_t pause_ms)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        cr_expect_eq(world_commit(w, world_below(w, w->count)), WEFT_OK, "seed %lu", w->seed);
+        world_run(w, world_below(w, pause_ms + 1) * WEFT_MS);
+    }
+}
+
+/* -- Without faults ------------------------------------------------------------------- */
+
+static void quiet(enum world_shape shape, uint64_t seed)
+{
+    struct world *w = world_create(seed, shape, 4, false);
+    commit_some(w, 20, 5);
+    cr_expect(world_converges(w, 5 * WEFT_SEC), "seed %lu: not equal", seed);
+    weft_node_stats s = world_stats(w);
+    cr_expect_eq(s.duplicates + s.redundant, 0, "seed %lu: %lu copies", seed,
+                 s.duplicates + s.redundant);
+    cr_expect_eq(s.sessions_failed, 0, "seed %lu: %lu sessions failed", seed, s.sessions_failed);
+    cr_expect_eq(s.entries_received, 21u * 3, "seed %lu: %lu received", seed, s.entries_received);
+    world_destroy(w);
+}
+
+Test(world, in_a_chain_nothing_comes_twice)
+{
+    for (uint64_t i = 0; i < seeds(200) / 20; i++) quiet(WORLD_CHAIN, first_seed() + i);
+}
+
+Test(world, in_a_star_nothing_comes_twice)
+{
+    for (uint64_t i = 0; i < seeds(200) / 20; i++) quiet(WORLD_STAR, first_seed() + i);
+}
+
+Test(world, a_commit_is_pushed_at_once)
+{
+    struct world *w = world_create(3, WORLD_CHAIN, 2, false);
+    for (int i = 0; i < 5; i++) {
+        cr_expect_eq(world_commit(w, 0), WEFT_OK);
+        cr_expect(world_converges(w, 10 * WEFT_MS), "it waited for a tick");
+    }
+    world_destroy(w);
+}
+
+Test(world, copies_that_cross_in_a_ring_are_redundant_and_no_duplicates)
+{
+    for (uint64_t seed = first_seed(); seed < first_seed() + seeds(200) / 20; seed++) {
+        struct world *w = world_create(seed, WORLD_RING, 4, false);
+        commit_some(w, 20, 2);
+        cr_expect(world_converges(w, 5 * WEFT_SEC), "seed %lu", seed);
+        weft_node_stats s = world_stats(w);
+        cr_expect_eq(s.duplicates, 0, "seed %lu: %lu duplicates", seed, s.duplicates);
+        world_destroy(w);
+    }
+}
+
+/* -- With faults ------------------------------------------------------------------------- */
+
+static wf_net_faults dice_faults(struct world *w)
+{
+    wf_net_faults f = {.delay_min = 100 * 1000, .delay_max = 100 * 1000};
+    f.delay_max += world_below(w, 50) * WEFT_MS;
+    if (world_below(w, 3) == 0) f.drop_ppm = 2000;
+    if (world_below(w, 3) == 0) f.duplicate_ppm = 2000;
+    if (world_below(w, 3) == 0) f.reorder_ppm = 2000;
+    if (world_below(w, 3) == 0) f.corrupt_ppm = 2000;
+    if (world_below(w, 2) == 0) f.reset_ppm = 3000;
+    if (world_below(w, 3) == 0) f.dial_fail_ppm = 200000;
+    if (world_below(w, 2) == 0) f.segment_max = 1 + world_below(w, 700);
+    return f;
+}
+
+static void act(struct world *w)
+{
+    uint32_t a = world_below(w, w->count), b = world_below(w, w->count);
+    switch (world_below(w, 12)) {
+    case 0: world_cut(w, a, b, true); break;
+    case 1: world_cut(w, a, b, false); break;
+    case 2:
+        if (w->nodes[a].node != NULL) world_kill(w, a);
+        break;
+    case 3:
+        if (w->nodes[a].node == NULL) world_start(w, a);
+        break;
+    case 4: {
+        wf_net_faults f = dice_faults(w);
+        world_faults(w, &f);
+        break;
+    }
+    case 5: world_run(w, world_below(w, 5000) * WEFT_MS); break;
+    default:
+        for (uint32_t i = world_below(w, 4); i > 0; i--) (void)world_commit(w, a);
+        break;
+    }
+    world_run(w, world_below(w, 300) * WEFT_MS);
+}
+
+static void heal(struct world *w)
+{
+    world_faults(w, NULL);
+    for (uint32_t a = 0; a < w->count; a++) {
+        for (uint32_t b = 0; b < a; b++) world_cut(w, a, b, false);
+        if (w->nodes[a].node == NULL) world_start(w, a);
+    }
+}
+
+static void storm(uint64_t seed, bool no_live_push)
+{
+    struct world *w = world_create(seed, (enum world_shape)(seed % 4),
+                                   2 + (uint32_t)(seed / 4 % 4), no_live_push);
+    for (int i = 0; i < 30; i++) act(w);
+    heal(w);
+    weft_ns healed = wf_sim_now(w->sim);
+    bool equal = world_converges(w, HEAL + (no_live_push ? WEFT_SYNC_INTERVAL_NS : 0));
+    if (!equal)
+        fprintf(stderr, "seed %lu: not equal after %lu s\n", seed,
+                (unsigned long)((wf_sim_now(w->sim) - healed) / WEFT_SEC));
+    uint32_t lost = equal ? world_lost(w) : 0;
+    uint64_t damage = world_damage(w);
+    cr_expect(equal && lost == 0 && damage == 0,
+              "seed %lu: equal=%d, %u acknowledged commits lost, %lu things damaged", seed, equal,
+              lost, damage);
+    world_destroy(w);
+}
+
+Test(world, all_hold_the_same_once_faults_end)
+{
+    for (uint64_t i = 0; i < seeds(200); i++) storm(first_seed() + i, false);
+}
+
+Test(world, all_hold_the_same_without_live_push)
+{
+    for (uint64_t i = 0; i < seeds(200) / 10; i++) storm(first_seed() + i, true);
+}
+
+static uint64_t trace_of(uint64_t seed)
+{
+    struct world *w = world_create(seed, WORLD_RING, 3, false);
+    for (int i = 0; i < 10; i++) act(w);
+    uint64_t trace = wf_sim_trace(w->sim);
+    world_destroy(w);
+    return trace;
+}
+
+Test(world, a_seed_replays_the_same_world)
+{
+    cr_expect_eq(trace_of(5), trace_of(5));
+    cr_expect_neq(trace_of(5), trace_of(6));
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * world.c - a few whole nodes in the simulator (world.h).
+ * Called by: test_world.c, test_engine.c. May touch: nodes, their engines, the hub.
+ * Never: threads, the machine's clock. */
+#include "world.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CALL (30 * WEFT_SEC)
+#define NEAR_NS (200 * UINT64_C(1000)) /* delays without faults: 0.2 to 2 ms */
+#define FAR_NS (2 * WEFT_MS)
+
+uint32_t world_below(struct world *w, uint32_t bound)
+{
+    return (uint32_t)wf_sim_below(w->sim, bound);
+}
+
+void world_run(struct world *w, weft_ns time)
+{
+    wf_sim_run_until(w->sim, wf_sim_now(w->sim) + time);
+}
+
+void world_faults(struct world *w, const wf_net_faults *faults)
+{
+    static const wf_net_faults none = {.delay_min = NEAR_NS, .delay_max = FAR_NS};
+    wf_net_hub_faults(w->hub->hub, faults == NULL ? &none : faults);
+}
+
+void world_cut(struct world *w, uint32_t a, uint32_t b, bool cut)
+{
+    wf_net_hub_partition(w->hub->hub, w->nodes[a].host, w->nodes[b].host, cut);
+}
+
+/* -- Nodes ---------------------------------------------------------------------------- */
+
+static void open_writer(struct world_node *n)
+{
+    weft_tree_info info;
+    if (n->writer != NULL || weft_tree_info_get(n->node, &n->world->tree, &info) != WEFT_OK) return;
+    if (info.has_root)
+        (void)weft_writer_open(n->node, &n->world->tree, n->world->author, &n->writer);
+}
+
+void world_start(struct world *w, uint32_t number)
+{
+    struct world_node *n = &w->nodes[number];
+    weft_node_options options = {.device = n->device,
+                                 .name = n->host,
+                                 .verifiers = 2,
+                                 .no_live_push = w->no_live_push};
+    cr_assert_eq(wf_sim_rt_create(w->sim, &n->rt), WEFT_OK);
+    options.rt = n->rt;
+    cr_assert_eq(wf_node_open_kv(&options, n->kv, &n->node), WEFT_OK, "seed %lu", w->seed);
+    weft_node_key(n->node, &n->key);
+    cr_assert_eq(weft_add_transport_mem(n->node, "mem", w->hub, n->host, n->listen, CALL),
+                 WEFT_OK);
+    cr_assert_eq(weft_start_server(n->node, NULL, CALL), WEFT_OK);
+}
+
+static void remember(struct world *w, const struct world_node *n)
+{
+    weft_node_stats stats;
+    if (weft_node_stats_get(n->node, &stats) != WEFT_OK) return;
+    w->duplicates += stats.duplicates;
+    w->redundant += stats.redundant;
+}
+
+void world_kill(struct world *w, uint32_t number)
+{
+    struct world_node *n = &w->nodes[number];
+    remember(w, n);
+    weft_writer_close(n->writer);
+    n->writer = NULL;
+    wf_net_hub_kill(w->hub->hub, n->host);
+    wf_sim_kill(n->rt);
+    n->rt = NULL;
+    n->kv = wf_node_bury(n->node);
+    n->node = NULL;
+    wf_kv_memory_crash(n->kv, world_below(w, 1 + (uint32_t)wf_kv_memory_unsynced(n->kv)));
+}
+
+/* -- The world --------------------------------------------------------------------------- */
+
+static bool linked(enum world_shape shape, uint32_t count, uint32_t a, uint32_t b)
+{
+    uint32_t low = a < b ? a : b, high = a < b ? b : a;
+    if (low == high) return false;
+    switch (shape) {
+    case WORLD_CHAIN: return high == low + 1;
+    case WORLD_STAR: return low == 0;
+    case WORLD_RING: return high == low + 1 || (low == 0 && high == count - 1);
+    case WORLD_MESH: return true;
+    }
+    return false;
+}
+
+/* Each pair has one side that knows the address; both name the other a reader. */
+static void introduce(struct world *w, uint32_t a, uint32_t b)
+{
+    struct world_node *x = &w->nodes[a], *y = &w->nodes[b];
+    cr_assert_eq(weft_peer_register(x->node, &y->key, y->host, CALL), WEFT_OK);
+    cr_assert_eq(weft_peer_add_address(x->node, &y->key, y->listen, CALL), WEFT_OK);
+    cr_assert_eq(weft_peer_relate(x->node, &y->key, &w->tree, CALL), WEFT_OK);
+}
+
+static void follow(struct world *w, uint32_t a)
+{
+    weft_key readers[WORLD_NODES_MAX];
+    uint32_t count = 0;
+    for (uint32_t b = 0; b < w->count; b++)
+        if (w->links[a][b]) readers[count++] = w->nodes[b].key;
+    cr_assert_eq(weft_tree_follow(w->nodes[a].node, &w->tree, readers, count, CALL), WEFT_OK);
+}
+
+struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count,
+                           bool no_live_push)
+{
+    struct world *w = calloc(1, sizeof *w);
+    cr_assert_not_null(w);
+    w->seed = seed;
+    w->count = count;
+    w->no_live_push = no_live_push;
+    cr_assert_eq(wf_sim_create(seed, &w->sim), WEFT_OK);
+    cr_assert_eq(weft_hub_create(&w->hub), WEFT_OK);
+    uint8_t author[32] = {99};
+    cr_assert_eq(weft_keypair_from_seed(author, &w->author), WEFT_OK);
+    for (uint32_t i = 0; i < count; i++) {
+        struct world_node *n = &w->nodes[i];
+        uint8_t device[32] = {(uint8_t)(i + 1), (uint8_t)seed};
+        n->world = w;
+        n->number = i;
+        snprintf(n->host, sizeof n->host, "n%u", i);
+        snprintf(n->listen, sizeof n->listen, "mem:n%u:1", i);
+        cr_assert_eq(weft_keypair_from_seed(device, &n->device), WEFT_OK);
+        cr_assert_eq(wf_kv_memory_open(&n->kv), WEFT_OK);
+        world_start(w, i);
+        for (uint32_t k = 0; k < count; k++) w->links[i][k] = linked(shape, count, i, k);
+    }
+    world_faults(w, NULL);
+    weft_root_spec root = {.everyone = WEFT_RIGHT_WRITE, .everyone_priority = 10, .entropy = {7}};
+    cr_assert_eq(weft_tree_create(w->nodes[0].node, w->author, &root, CALL, &w->tree), WEFT_OK);
+    for (uint32_t a = 0; a < count; a++) follow(w, a);
+    for (uint32_t a = 0; a < count; a++)
+        for (uint32_t b = 0; b < count; b++)
+            if (w->links[a][b] && (a < b || world_below(w, 2) == 0)) introduce(w, a, b);
+    cr_assert(world_converges(w, 120 * WEFT_SEC), "seed %lu: no first sync", seed);
+    return w;
+}
+
+void world_destroy(struct world *w)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct world_node *n = &w->nodes[i];
+        weft_writer_close(n->writer);
+        if (n->node != NULL) weft_node_close(n->node);
+        else wf_kv_close(n->kv);
+        if (n->rt != NULL) {
+            cr_assert_eq(weft_rt_stop(n->rt, WEFT_NEVER), WEFT_OK);
+            cr_assert_eq(weft_rt_destroy(n->rt), WEFT_OK);
+        }
+        weft_keypair_destroy(n->device);
+    }
+    weft_hub_destroy(w->hub);
+    wf_sim_destroy(w->sim);
+    weft_keypair_destroy(w->author);
+    free(w);
+}
+
+/* -- Acting ------------------------------------------------------------------------------------ */
+
+weft_err world_commit(struct world *w, uint32_t number)
+{
+    struct world_node *n = &w->nodes[number];
+    if (n->node == NULL) return WEFT_CLOSED;
+    open_writer(n);
+    if (n->writer == NULL) return WEFT_TREE; /* nothing of the tree is here yet */
+    uint64_t payload[4] = {wf_sim_random(w->sim), number, w->acked_count};
+    weft_id id;
+    weft_err err = weft_commit(n->writer, "log", payload, sizeof payload, CALL, &id);
+    if (err == WEFT_OK && w->acked_count < WORLD_ACKED_MAX) w->acked[w->acked_count++] = id;
+    return err;
+}
+
+/* -- Looking -------------------------------------------------------------------------------------- */
+
+weft_tree_info world_info(struct world *w, uint32_t number)
+{
+    weft_tree_info info = {0};
+    if (w->nodes[number].node != NULL)
+        (void)weft_tree_info_get(w->nodes[number].node, &w->tree, &info);
+    return info;
+}
+
+bool world_equal(struct world *w)
+{
+    weft_tree_info first = {0};
+    bool any = false;
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (w->nodes[i].node == NULL) continue;
+        weft_tree_info info = world_info(w, i);
+        if (!info.has_root) return false;
+        if (!any) first = info;
+        any = true;
+        if (info.entries != first.entries ||
+            memcmp(info.root_digest, first.root_digest, sizeof first.root_digest) != 0)
+            return false;
+    }
+    return any;
+}
+
+bool world_until(struct world *w, bool (*done)(struct world *w), weft_ns time)
+{
+    weft_ns end = wf_sim_now(w->sim) + time;
+    while (!done(w)) {
+        weft_ns now = wf_sim_now(w->sim);
+        if (now >= end) return false;
+        wf_sim_run_until(w->sim, now + 10 * WEFT_MS < end ? now + 10 * WEFT_MS : end);
+    }
+    return true;
+}
+
+bool world_converges(struct world *w, weft_ns time)
+{
+    return world_until(w, world_equal, time);
+}
+
+weft_node_stats world_stats(struct world *w)
+{
+    weft_node_stats sum = {.duplicates = w->duplicates, .redundant = w->redundant};
+    for (uint32_t i = 0; i < w->count; i++) {
+        weft_node_stats s;
+        if (w->nodes[i].node == NULL) continue;
+        cr_assert_eq(weft_node_stats_get(w->nodes[i].node, &s), WEFT_OK);
+        sum.duplicates += s.duplicates;
+        sum.redundant += s.redundant;
+        sum.refused += s.refused;
+        sum.entries_received += s.entries_received;
+        sum.entries_sent += s.entries_sent;
+        sum.sessions_ok += s.sessions_ok;
+        sum.sessions_failed += s.sessions_failed;
+        sum.sessions_exact += s.sessions_exact;
+        sum.round_trips += s.round_trips;
+        sum.connections += s.connections;
+        sum.live_pairs += s.live_pairs;
+    }
+    return sum;
+}
+
+uint32_t world_lost(struct world *w)
+{
+    uint32_t lost = 0;
+    for (uint32_t i = 0; i < w->count; i++)
+        for (uint32_t k = 0; w->nodes[i].node != NULL && k < w->acked_count; k++) {
+            weft_buf *buf = NULL;
+            if (weft_get(w->nodes[i].node, &w->acked[k], &buf) != WEFT_OK) lost++;
+            weft_buf_unref(buf);
+        }
+    return lost;
+}
+
+uint64_t world_damage(struct world *w)
+{
+    uint64_t damage = 0;
+    for (uint32_t i = 0; i < w->count; i++) {
+        wf_check_report r = {0};
+        if (w->nodes[i].node == NULL) continue;
+        cr_assert_eq(wf_store_check(w->nodes[i].node->table.wf_store, false, &r), WEFT_OK);
+        damage += r.bad_bytes + r.bad_ids + r.missing_parents + r.bad_tips + r.bad_indexes;
+    }
+    return damage;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * world.h - a few whole nodes in the simulator, joined by an in-memory network with
+ * faults: what the tests of the engine and the queue play in.
+ * Called by: test_world.c, test_engine.c. Never: threads, the machine's clock. */
+#ifndef WORLD_H
+#define WORLD_H
+
+#include <weft/node.h>
+
+#include "net.h"
+#include "node_internal.h"
+#include "sim.h"
+
+#define WORLD_NODES_MAX 8u
+#define WORLD_ACKED_MAX 4096u
+
+enum world_shape { WORLD_CHAIN, WORLD_STAR, WORLD_RING, WORLD_MESH };
+
+struct world_node {
+    struct world *world;
+    uint32_t number;
+    char host[8], listen[16];
+    weft_keypair *device;
+    weft_key key;
+    weft_rt *rt;
+    wf_kv *kv;          /* outlives crashes */
+    weft_node *node;    /* NULL: it is down */
+    weft_writer *writer;
+};
+struct world {
+    uint64_t seed;
+    wf_sim *sim;
+    weft_hub *hub;
+    uint32_t count;
+    struct world_node nodes[WORLD_NODES_MAX];
+    bool links[WORLD_NODES_MAX][WORLD_NODES_MAX];
+    bool no_live_push;
+    weft_keypair *author;
+    weft_id tree;
+    weft_id acked[WORLD_ACKED_MAX]; /* commits whose success somebody was told */
+    uint32_t acked_count;
+    uint64_t duplicates, redundant; /* of nodes that died since */
+};
+
+/* `count` nodes that listen, know their neighbours of `shape` and share one tree. The
+ * clock has moved until all connections are up. */
+struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count,
+                           bool no_live_push);
+void world_destroy(struct world *w);
+
+/* The world's dice. */
+uint32_t world_below(struct world *w, uint32_t bound);
+void world_run(struct world *w, weft_ns time);
+/* Runs until all nodes that are up hold equal sets; false after `time`. */
+bool world_converges(struct world *w, weft_ns time);
+/* Runs until `done` says so; false after `time`. */
+bool world_until(struct world *w, bool (*done)(struct world *w), weft_ns time);
+bool world_equal(struct world *w);
+
+/* Commits on a node and remembers the success. */
+weft_err world_commit(struct world *w, uint32_t node);
+/* As kill -9 and a new start; unsynced writes are torn at random. */
+void world_kill(struct world *w, uint32_t node);
+void world_start(struct world *w, uint32_t node);
+void world_cut(struct world *w, uint32_t a, uint32_t b, bool cut);
+void world_faults(struct world *w, const wf_net_faults *faults); /* NULL: none */
+
+weft_tree_info world_info(struct world *w, uint32_t node);
+weft_node_stats world_stats(struct world *w); /* of all nodes together, dead ones too */
+/* Acknowledged commits that some node lacks. */
+uint32_t world_lost(struct world *w);
+/* Entries, indexes, tips and parents of all stores: what does not fit. */
+uint64_t world_damage(struct world *w);
+
+#endif
