@@ -67,16 +67,12 @@ void wf_conn_tell_close(struct wf_conn *c, uint32_t stream, weft_err why, const 
 static weft_err on_credit(struct wf_conn *c, uint32_t stream, uint64_t bytes, bool loan)
 {
     struct wf_stream *s = loan ? wf_stream_find(c, stream) : NULL;
-    weft_err err = WEFT_OK;
-    if (loan && s == NULL) { /* it ended meanwhile: what was lent goes back */
-        if (bytes > 0) err = wf_frame_put_blocked(&c->urgent, stream, 0, bytes);
-        if (err == WEFT_OK) wf_conn_poke(c);
-        return err;
-    }
+    if (loan && s == NULL) return WEFT_PROTOCOL; /* who has asked is still there */
     if (!wf_credit_out_credit(&c->credit_out, s == NULL ? NULL : &s->out, bytes))
         return WEFT_PROTOCOL;
     if (s != NULL) {
         wf_stream_unstick(s);
+        if (!s->registered && s->queued == 0) wf_stream_give_back(s);
         wf_stream_idle(s);
     } else {
         for (s = c->streams; s != NULL; s = s->next) wf_stream_unstick(s);

@@ -13,7 +13,7 @@ static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 bool wf_credit_out_fits(const struct wf_credit_out *out, const struct wf_credit_out_stream *s,
                         uint64_t bytes)
 {
-    return s->loan + out->window >= bytes;
+    return s->loan + (s->asked ? 0 : out->window) >= bytes;
 }
 
 void wf_credit_out_take(struct wf_credit_out *out, struct wf_credit_out_stream *s, uint64_t bytes)
@@ -30,25 +30,26 @@ bool wf_credit_out_ask(const struct wf_credit_out *out, struct wf_credit_out_str
     if (head == 0) return false;
     WF_ASSERT(head <= WF_CREDIT_NEED_MAX && queued >= head);
     bool stuck = !wf_credit_out_fits(out, s, head);
-    if (stuck && s->asked && s->loan == 0) return false;
-    if (!stuck && (s->asked || queued <= s->loan + out->window || s->loan > s->granted / 2))
-        return false;
-    *need = least(queued, WEFT_LOAN_BYTES);
-    if (*need < head) *need = head;
-    /* Who waits may not sit on what others wait for: a blocked stream holds no loan, so
+    bool soon = s->loan >= head && s->loan <= s->granted / 2 && queued > s->loan;
+    if (stuck ? s->asked && s->loan == 0 : s->asked || !soon) return false;
+    /* Who waits may not sit on what others wait for: a stuck stream holds no loan, so
      * whoever holds one can send, and its bytes come back. */
     *back = stuck ? s->loan : 0;
     s->loan -= *back;
+    *need = 0;
+    if (!s->asked) {
+        *need = least(queued, WEFT_LOAN_BYTES);
+        if (*need < head) *need = head;
+    }
     s->asked = true;
     return true;
 }
 
 bool wf_credit_out_give_back(struct wf_credit_out_stream *s, uint64_t *back)
 {
-    if (s->loan == 0 && !s->asked) return false;
+    if (s->loan == 0) return false;
     *back = s->loan;
     s->loan = s->granted = 0;
-    s->asked = false;
     return true;
 }
 
@@ -59,7 +60,7 @@ bool wf_credit_out_credit(struct wf_credit_out *out, struct wf_credit_out_stream
         out->window += bytes;
         return true;
     }
-    if (bytes > UINT32_MAX - s->loan) return false;
+    if (!s->asked || bytes > WF_CREDIT_NEED_MAX) return false;
     s->loan += bytes;
     s->granted = s->loan;
     s->asked = false;
@@ -141,22 +142,17 @@ static void ask_remove(struct wf_credit_in *in, struct wf_credit_in_stream *s)
 bool wf_credit_in_ask(struct wf_credit_in *in, struct wf_credit_in_stream *s, uint64_t need,
                       uint64_t back)
 {
-    if (back > s->loan || need > WF_CREDIT_NEED_MAX) return false;
+    if (back > s->loan || need > WF_CREDIT_NEED_MAX || (need > 0 && s->need > 0)) return false;
     s->loan -= back;
     unlend(in, back);
-    if (need == 0) {
-        ask_remove(in, s);
-    } else if (s->need > 0) {
-        s->need = need; /* it keeps its place */
-    } else {
-        s->need = need;
-        s->ask_prev = in->ask_last;
-        s->ask_next = NULL;
-        if (in->ask_last != NULL) in->ask_last->ask_next = s;
-        else in->ask_first = s;
-        in->ask_last = s;
-        pool_append(in);
-    }
+    if (need == 0) return true;
+    s->need = need;
+    s->ask_prev = in->ask_last;
+    s->ask_next = NULL;
+    if (in->ask_last != NULL) in->ask_last->ask_next = s;
+    else in->ask_first = s;
+    in->ask_last = s;
+    pool_append(in);
     return true;
 }
 

@@ -25,6 +25,8 @@ struct wf_credit_out_stream {
     bool asked;
 };
 
+/* While an ask is under way only the loan counts: the answer may be on its way already,
+ * and the receiver could not know which part of a frame we took from the window. */
 bool wf_credit_out_fits(const struct wf_credit_out *out, const struct wf_credit_out_stream *s,
                         uint64_t bytes);
 /* Charges a frame that fits: its loan first, the window for the rest. */
@@ -35,7 +37,7 @@ bool wf_credit_out_ask(const struct wf_credit_out *out, struct wf_credit_out_str
                        uint64_t head, uint64_t queued, uint64_t *need, uint64_t *back);
 /* Nothing waits any more: gives the loan back. True: BLOCKED[0, back] must be sent. */
 bool wf_credit_out_give_back(struct wf_credit_out_stream *s, uint64_t *back);
-/* CREDIT arrived; `s` NULL for the window. False: more than there can be. */
+/* CREDIT arrived; `s` NULL for the window. False: more than there can be, or unasked. */
 bool wf_credit_out_credit(struct wf_credit_out *out, struct wf_credit_out_stream *s,
                           uint64_t bytes);
 
@@ -68,8 +70,9 @@ void wf_credit_in_init(struct wf_credit_in *in, struct wf_credit_pool *pool, uin
 bool wf_credit_in_take(struct wf_credit_in *in, struct wf_credit_in_stream *s, uint64_t bytes);
 /* Its bytes were consumed. More than arrived is cut. */
 void wf_credit_in_release(struct wf_credit_in *in, struct wf_credit_in_stream *s, uint64_t bytes);
-/* BLOCKED arrived: `back` returns from the loan, `need` replaces what was asked before.
- * False: more comes back than was lent, or more is asked than a frame can be. */
+/* BLOCKED arrived: `back` returns from the loan; `need`, unless 0, is asked for and will be
+ * granted exactly once. False: more comes back than was lent, more is asked than a frame
+ * can be, or an ask is under way already. */
 bool wf_credit_in_ask(struct wf_credit_in *in, struct wf_credit_in_stream *s, uint64_t need,
                       uint64_t back);
 /* The next grant, booked, as long as there is one; NULL else. Send CREDIT[*bytes]. */

@@ -279,6 +279,7 @@ void wf_stream_drop_queue(struct wf_stream *s, bool charged_only);
 void wf_stream_list(struct wf_lane *lane);
 void wf_stream_unlist(struct wf_lane *lane);
 void wf_stream_unstick(struct wf_stream *s); /* credit came */
+void wf_stream_give_back(struct wf_stream *s); /* its loan, if it has one */
 void wf_stream_ask(struct wf_stream *s); /* sends BLOCKED if it is time */
 void wf_stream_release(struct wf_conn *c, uint32_t number, uint32_t bytes);
 void wf_stream_grants(struct wf_manager *m); /* sends what there is room for now */

@@ -124,9 +124,18 @@ static void unregister(struct wf_stream *s)
     wf_manager_tell(m->options.verifiers[end->n % m->options.verifiers_count], &end->msg);
 }
 
-weft_err wf_stream_end(struct wf_conn *c, uint32_t number)
+void wf_stream_give_back(struct wf_stream *s)
 {
     uint64_t back;
+    struct wf_conn *c = s->conn;
+    s->quiet_since = WEFT_NEVER;
+    if (!wf_credit_out_give_back(&s->out, &back)) return;
+    if (wf_frame_put_blocked(&c->urgent, s->number, 0, back) == WEFT_OK) wf_conn_poke(c);
+    else wf_conn_doom(c, WEFT_NO_MEMORY, "no memory");
+}
+
+weft_err wf_stream_end(struct wf_conn *c, uint32_t number)
+{
     struct wf_stream *s = wf_stream_find(c, number);
     if (s == NULL || !s->registered) return WEFT_NOT_FOUND;
     if (c->cur != NULL && c->cur->req != NULL && c->cur->req->stream == number) wf_send_drop_cur(c);
@@ -135,9 +144,7 @@ weft_err wf_stream_end(struct wf_conn *c, uint32_t number)
     c->ended[c->ended_at] = number;
     c->ended_at = (c->ended_at + 1) % WF_ENDED_STREAMS;
     if (c->ended_count < WF_ENDED_STREAMS) c->ended_count++;
-    if (s->queued == 0 && wf_credit_out_give_back(&s->out, &back) &&
-        wf_frame_put_blocked(&c->urgent, number, 0, back) == WEFT_OK)
-        wf_conn_poke(c);
+    if (s->queued == 0) wf_stream_give_back(s);
     wf_stream_idle(s);
     return WEFT_OK;
 }
@@ -305,7 +312,6 @@ void wf_stream_release(struct wf_conn *c, uint32_t number, uint32_t bytes)
 static bool tick_send(struct wf_stream *s, weft_ns now)
 {
     struct wf_conn *c = s->conn;
-    uint64_t back;
     if (s->stuck_since != WEFT_NEVER && now - s->stuck_since >= WEFT_CREDIT_TIMEOUT_NS) {
         if (s->number == 0) {
             wf_conn_close(c, WEFT_TIMED_OUT, "no credit");
@@ -318,13 +324,9 @@ static bool tick_send(struct wf_stream *s, weft_ns now)
             return true;
         wf_conn_poke(c);
     }
-    if (s->queued > 0 || (s->out.loan == 0 && !s->out.asked)) return true;
-    if (s->quiet_since == WEFT_NEVER) {
-        s->quiet_since = now;
-    } else if (now - s->quiet_since >= GIVE_BACK_NS && wf_credit_out_give_back(&s->out, &back)) {
-        if (wf_frame_put_blocked(&c->urgent, s->number, 0, back) == WEFT_OK) wf_conn_poke(c);
-        s->quiet_since = WEFT_NEVER;
-    }
+    if (s->queued > 0 || s->out.loan == 0) return true;
+    if (s->quiet_since == WEFT_NEVER) s->quiet_since = now;
+    else if (now - s->quiet_since >= GIVE_BACK_NS) wf_stream_give_back(s);
     return true;
 }
 

@@ -3,6 +3,7 @@
  * machine and over memory in the simulator. Called by: the test runner. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "frame.h"
 #include "rig.h"
@@ -101,4 +102,517 @@ Test(transport, bulk_arrives_whole_and_in_order)
         cr_expect_eq(p.a.log->bulk_bytes, 40u * ((256u << 10) - WF_FRAME_HEAD));
         pair_down(&p);
     }
+}
+
+static void pair_joined(struct pair *p, enum over over, uint64_t *a_conn, uint64_t *b_conn)
+{
+    pair_default(p, over);
+    cr_assert_eq(rig_dial(&p->b, p->address, NULL, b_conn), WEFT_OK);
+    cr_assert_eq(rig_wait(&p->a, RIG_UPS, 1), WEFT_OK);
+    *a_conn = p->a.log->up[0].conn;
+}
+
+/* -- Dialling ------------------------------------------------------------------------------ */
+
+Test(transport, another_key_than_the_expected_is_refused_and_nobody_hears_up)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        struct wf_tp_stats stats;
+        struct wf_identity other;
+        rig_identity(9, &other);
+        pair_default(&p, o);
+        cr_expect_eq(rig_dial(&p.b, p.address, &other.key, NULL), WEFT_PEER_KEY);
+        rig_stats(&p.b, 0, &stats);
+        cr_expect_eq(stats.handshakes_failed, 1);
+        cr_expect_eq(p.a.log->count[RIG_UPS] + p.b.log->count[RIG_UPS], 0);
+        pair_down(&p);
+        free(other.arg);
+    }
+}
+
+Test(transport, an_address_where_nobody_listens_is_unreachable)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        pair_default(&p, o);
+        cr_assert_eq(rig_server(&p.a, "net", false), WEFT_OK);
+        cr_expect_eq(rig_dial(&p.b, p.address, NULL, NULL), WEFT_UNREACHABLE, "%s", over_name[o]);
+        pair_down(&p);
+    }
+}
+
+Test(transport, a_malformed_address_and_one_without_a_transport_are_told_apart)
+{
+    static const char *const bad[] = {"",
+                                      ":",
+                                      "tcp",
+                                      "tcp:",
+                                      "tcp:1.2.3.4",
+                                      "tcp:1.2.3.4:x",
+                                      "tcp:[::1:4",
+                                      "tcp:a b:1",
+                                      "tcp:1.2.3.4:65536",
+                                      "tcp::1",
+                                      "tcp:1.2.3.4:0"};
+    struct pair p;
+    pair_default(&p, TCP);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        cr_expect_eq(rig_dial(&p.b, bad[i], NULL, NULL), WEFT_ADDRESS, "\"%s\"", bad[i]);
+    cr_expect_eq(rig_dial(&p.b, "mem:a:1", NULL, NULL), WEFT_NOT_FOUND);
+    pair_down(&p);
+}
+
+Test(transport, a_name_is_looked_up)
+{
+    struct pair p;
+    char address[WEFT_ADDRESS_BYTES_MAX];
+    pair_default(&p, TCP);
+    snprintf(address, sizeof address, "tcp:localhost:%s", strrchr(p.address, ':') + 1);
+    cr_expect_eq(rig_dial(&p.b, address, &p.a.identity.key, NULL), WEFT_OK);
+    pair_down(&p);
+}
+
+Test(transport, ipv6_works)
+{
+    struct pair p;
+    char address[WEFT_ADDRESS_BYTES_MAX];
+    pair_default(&p, TCP);
+    cr_assert_eq(rig_server(&p.a, "net", false), WEFT_OK);
+    cr_assert_eq(rig_add(&p.a, "net", net_of(&p, "a"), "[::1]:0"), WEFT_OK);
+    weft_err err = rig_server(&p.a, "net", true);
+    if (err == WEFT_OK) { /* a machine may have no IPv6 at all */
+        rig_address(&p.a, address);
+        cr_expect_eq(strncmp(address, "tcp:[::1]:", 10), 0);
+        cr_expect_eq(rig_dial(&p.b, address, &p.a.identity.key, NULL), WEFT_OK);
+    }
+    pair_down(&p);
+}
+
+Test(transport, a_node_does_not_connect_to_itself)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        pair_default(&p, o);
+        cr_expect_eq(rig_dial(&p.a, p.address, NULL, NULL), WEFT_INVALID);
+        cr_expect_eq(p.a.log->count[RIG_UPS], 0);
+        pair_down(&p);
+    }
+}
+
+static bool nobody(void *arg, const weft_key *key)
+{
+    (void)arg;
+    (void)key;
+    return false;
+}
+
+Test(transport, a_blocked_key_is_neither_dialled_nor_accepted)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        pair_up(&p, o, (struct rig_options){.identity = 1, .may_connect = nobody},
+                (struct rig_options){.identity = 2});
+        cr_expect_eq(rig_dial(&p.b, p.address, NULL, NULL), WEFT_AUTH, "refused silently");
+        pair_down(&p);
+        pair_up(&p, o, (struct rig_options){.identity = 1},
+                (struct rig_options){.identity = 2, .may_connect = nobody});
+        cr_expect_eq(rig_dial(&p.b, p.address, NULL, NULL), WEFT_BLOCKED);
+        cr_expect_eq(p.a.log->count[RIG_UPS] + p.b.log->count[RIG_UPS], 0);
+        pair_down(&p);
+    }
+}
+
+/* -- Servers -------------------------------------------------------------------------------- */
+
+Test(transport, servers_start_stop_and_get_their_address_back)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        char again[WEFT_ADDRESS_BYTES_MAX];
+        pair_default(&p, o);
+        cr_expect_eq(rig_server(&p.a, "net", true), WEFT_EXISTS, "it runs");
+        cr_expect_eq(rig_server(&p.a, "none", true), WEFT_NOT_FOUND);
+        cr_assert_eq(rig_dial(&p.b, p.address, NULL, NULL), WEFT_OK);
+        cr_expect_eq(rig_server(&p.a, "net", false), WEFT_OK);
+        cr_expect_eq(rig_server(&p.a, "net", false), WEFT_NOT_FOUND, "it does not run");
+        cr_expect_eq(rig_server(&p.a, "", false), WEFT_OK, "all, though none runs");
+        cr_assert_eq(rig_add(&p.a, "net", net_of(&p, "a"), strchr(p.address, ':') + 1), WEFT_OK);
+        cr_assert_eq(rig_server(&p.a, "", true), WEFT_OK, "%s", over_name[o]);
+        rig_address(&p.a, again);
+        cr_expect_str_eq(again, p.address);
+        pair_down(&p);
+    }
+}
+
+Test(transport, an_address_in_use_is_an_answer)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        pair_default(&p, o);
+        wf_net *net = net_of(&p, "a");
+        cr_assert_eq(rig_add(&p.b, "second", net, strchr(p.address, ':') + 1), WEFT_OK);
+        cr_expect_eq(rig_server(&p.b, "second", true), WEFT_EXISTS, "%s", over_name[o]);
+        cr_expect_eq(rig_server(&p.b, "", true), WEFT_OK, "the client-only one starts");
+        pair_down(&p);
+    }
+}
+
+Test(transport, a_client_only_transport_starts_and_listens_nowhere)
+{
+    struct pair p;
+    pair_default(&p, TCP);
+    cr_expect_eq(rig_server(&p.b, "net", true), WEFT_OK);
+    cr_expect_eq(rig_server(&p.b, "net", true), WEFT_OK);
+    pair_down(&p);
+}
+
+/* -- Two connections ------------------------------------------------------------------------ */
+
+Test(transport, a_second_dial_to_a_key_yields_the_connection_that_lives)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t first = 0, second = 0, third = 0;
+        pair_default(&p, o);
+        cr_assert_eq(rig_dial(&p.b, p.address, NULL, &first), WEFT_OK);
+        cr_expect_eq(rig_dial(&p.b, p.address, &p.a.identity.key, &second), WEFT_OK);
+        cr_expect_eq(rig_dial(&p.b, p.address, NULL, &third), WEFT_OK);
+        cr_expect(first == second && first == third, "%s", over_name[o]);
+        cr_assert_eq(rig_wait(&p.a, RIG_UPS, 1), WEFT_OK);
+        cr_expect_eq(p.a.log->count[RIG_UPS] + p.a.log->count[RIG_DOWNS], 1);
+        pair_down(&p);
+    }
+}
+
+/* `dialler` dials second: with the lower key its connection takes the place of the first. */
+static void second_dial(enum over o, bool by_lower)
+{
+    struct pair p;
+    uint64_t first = 0, second = 0;
+    char address[WEFT_ADDRESS_BYTES_MAX];
+    unsigned lower = rig_lower(1, 2), higher = 3 - lower;
+    pair_up(&p, o, (struct rig_options){.identity = by_lower ? lower : higher},
+            (struct rig_options){.identity = by_lower ? higher : lower});
+    cr_assert_eq(rig_add(&p.b, "server", net_of(&p, "b2"), o == TCP ? "127.0.0.1:0" : "b2:0"),
+                 WEFT_OK);
+    cr_assert_eq(rig_server(&p.b, "server", true), WEFT_OK);
+    rig_address(&p.b, address);
+    cr_assert_eq(rig_dial(&p.b, p.address, NULL, &first), WEFT_OK);
+    cr_assert_eq(rig_wait(&p.a, RIG_UPS, 1), WEFT_OK);
+    cr_assert_eq(rig_dial(&p.a, address, NULL, &second), WEFT_OK);
+    if (by_lower) {
+        cr_assert_eq(rig_wait(&p.a, RIG_DOWNS, 1), WEFT_OK);
+        cr_assert_eq(rig_wait(&p.b, RIG_DOWNS, 1), WEFT_OK);
+        cr_assert_eq(rig_wait(&p.b, RIG_UPS, 2), WEFT_OK);
+        cr_expect_eq(p.a.log->down[0].why, WEFT_OK);
+        cr_expect_eq(p.b.log->down[0].why, WEFT_OK);
+        cr_expect_eq(p.a.log->up[1].conn, second);
+        cr_expect_arr_eq(p.a.log->up[1].channel, p.b.log->up[1].channel, 64);
+    } else {
+        cr_expect_eq(second, p.a.log->up[0].conn, "the first stays");
+        cr_expect_eq(p.a.log->count[RIG_DOWNS] + p.b.log->count[RIG_DOWNS], 0);
+    }
+    pair_down(&p);
+}
+
+Test(transport, of_two_connections_the_one_dialled_by_the_lower_key_stays)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        second_dial(o, true);
+        second_dial(o, false);
+    }
+}
+
+/* -- Frames ----------------------------------------------------------------------------------- */
+
+Test(transport, the_largest_message_passes_and_a_larger_one_is_invalid)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t a, b;
+        pair_joined(&p, o, &a, &b);
+        cr_assert_eq(rig_stream(&p.a, a, 1, true), WEFT_OK);
+        rig_bulk(&p.b, b, 1, 6, WEFT_MESSAGE_BYTES_MAX + WF_FRAME_HEAD);
+        cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 6), WEFT_OK, "%s", over_name[o]);
+        rig_bulk(&p.b, b, 1, 1, WEFT_MESSAGE_BYTES_MAX + WF_FRAME_HEAD + 1);
+        rig_bulk(&p.b, b, 1, 1, 1000);
+        cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 7), WEFT_OK);
+        cr_expect_eq(p.b.log->sent_err, WEFT_INVALID);
+        pair_down(&p);
+    }
+}
+
+Test(transport, many_streams_share_a_connection)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t a, b;
+        pair_joined(&p, o, &a, &b);
+        for (uint32_t s = 1; s < 60; s += 2) cr_assert_eq(rig_stream(&p.a, a, s, true), WEFT_OK);
+        for (uint32_t s = 1; s < 60; s += 2) rig_bulk(&p.b, b, s, 10, 100 + s * 1000);
+        cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 300), WEFT_OK, "%s", over_name[o]);
+        cr_assert_eq(rig_wait(&p.b, RIG_SENT, 300), WEFT_OK);
+        pair_down(&p);
+    }
+}
+
+Test(transport, both_directions_carry_bulk_at_once)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t a, b;
+        pair_joined(&p, o, &a, &b);
+        cr_assert_eq(rig_stream(&p.a, a, 1, true), WEFT_OK);
+        cr_assert_eq(rig_stream(&p.b, b, 1, true), WEFT_OK);
+        rig_bulk(&p.b, b, 1, 30, 200000);
+        rig_bulk(&p.a, a, 1, 30, 200000);
+        cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 30), WEFT_OK);
+        cr_assert_eq(rig_wait(&p.b, RIG_BULKS, 30), WEFT_OK);
+        pair_down(&p);
+    }
+}
+
+Test(transport, control_frames_reach_the_owner_with_what_they_cost)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t a, b;
+        pair_joined(&p, o, &a, &b);
+        rig_send(&p.b, b, 3, WF_F_OPEN, 1000);
+        rig_send(&p.b, b, 3, WF_F_ACK, 100);
+        rig_send(&p.b, b, 0, WF_F_TREES, 300000); /* far beyond the window */
+        cr_assert_eq(rig_wait(&p.a, RIG_FRAMES, 3), WEFT_OK, "%s", over_name[o]);
+        cr_expect(p.a.log->frame[0].type == WF_F_OPEN && p.a.log->frame[0].frame_bytes == 1000);
+        cr_expect(p.a.log->frame[1].type == WF_F_ACK && p.a.log->frame[1].frame_bytes == 0);
+        cr_expect(p.a.log->frame[2].type == WF_F_TREES && p.a.log->frame[2].frame_bytes == 300000);
+        pair_down(&p);
+    }
+}
+
+Test(transport, done_keeps_its_place_behind_the_bulk_and_is_not_charged)
+{
+    struct pair p;
+    uint64_t a, b;
+    pair_joined(&p, SIM, &a, &b);
+    cr_assert_eq(rig_stream(&p.a, a, 1, true), WEFT_OK);
+    rig_bulk(&p.b, b, 1, 2, 500000);
+    rig_send(&p.b, b, 1, WF_F_DONE, 100);
+    rig_send(&p.b, b, 1, WF_F_ACK, 100);
+    cr_assert_eq(rig_wait(&p.a, RIG_FRAMES, 1), WEFT_OK);
+    cr_expect_eq(p.a.log->count[RIG_BULKS], 0, "control overtakes what waits for credit");
+    cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 3), WEFT_OK);
+    cr_expect_eq(p.a.log->last_n[1], 3);
+    cr_expect_eq(p.a.log->bulk_bytes, 2u * 499996 + 96);
+    pair_down(&p);
+}
+
+/* -- Back-pressure ---------------------------------------------------------------------------- */
+
+Test(transport, a_receiver_that_releases_nothing_stops_the_sender_at_the_account)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t a, b;
+        pair_up(&p, o, (struct rig_options){.identity = 1},
+                (struct rig_options){.identity = 2, .release = true});
+        cr_assert_eq(rig_dial(&p.b, p.address, NULL, &b), WEFT_OK);
+        cr_assert_eq(rig_wait(&p.a, RIG_UPS, 1), WEFT_OK);
+        a = p.a.log->up[0].conn;
+        cr_assert_eq(rig_stream(&p.a, a, 1, true), WEFT_OK);
+        rig_bulk(&p.b, b, 1, 30, 250000);
+        cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 12), WEFT_OK, "%s", over_name[o]);
+        p.a.wait_ns = 200 * WEFT_MS;
+        cr_expect_eq(rig_wait(&p.a, RIG_BULKS, 18), WEFT_TIMED_OUT);
+        p.a.wait_ns = 20 * WEFT_SEC;
+        cr_expect_leq(p.a.log->held_bytes, WEFT_ACCOUNT_PEER_BYTES + WEFT_WINDOW_BYTES);
+        while (p.a.log->count[RIG_BULKS] < 30) {
+            uint64_t seen = p.a.log->count[RIG_BULKS];
+            rig_release(&p.a, a, 1, (uint32_t)p.a.log->held_bytes);
+            p.a.log->held_bytes = 0;
+            cr_assert_eq(rig_wait(&p.a, RIG_BULKS, seen + 1), WEFT_OK);
+        }
+        pair_down(&p);
+    }
+}
+
+Test(transport, a_stream_without_credit_ends_after_its_time)
+{
+    struct pair p;
+    uint64_t a, b;
+    pair_up(&p, SIM, (struct rig_options){.identity = 1}, (struct rig_options){.identity = 2});
+    cr_assert_eq(rig_dial(&p.b, p.address, NULL, &b), WEFT_OK);
+    cr_assert_eq(rig_wait(&p.a, RIG_UPS, 1), WEFT_OK);
+    a = p.a.log->up[0].conn;
+    cr_assert_eq(rig_stream(&p.a, a, 1, true), WEFT_OK);
+    rig_bulk(&p.b, b, 1, 30, 1 << 20);
+    p.b.wait_ns = 60 * WEFT_SEC;
+    cr_assert_eq(rig_wait(&p.b, RIG_FRAMES, 1), WEFT_OK);
+    cr_expect(p.b.log->frame[0].type == WF_F_CLOSE && p.b.log->frame[0].code == WF_W_LIMIT);
+    cr_expect_eq(p.b.log->sent_err, WEFT_CLOSED);
+    cr_assert_eq(rig_wait(&p.a, RIG_FRAMES, 1), WEFT_OK);
+    cr_expect(p.a.log->frame[0].type == WF_F_ERR && p.a.log->frame[0].code == WF_W_LIMIT);
+    cr_expect_eq(p.b.log->count[RIG_DOWNS], 0, "the connection stays");
+    pair_down(&p);
+}
+
+Test(transport, a_quiet_stream_gives_its_loan_back_and_stays)
+{
+    struct pair p;
+    uint64_t a, b;
+    pair_joined(&p, SIM, &a, &b);
+    cr_assert_eq(rig_stream(&p.a, a, 1, true), WEFT_OK);
+    rig_bulk(&p.b, b, 1, 3, 300000);
+    cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 3), WEFT_OK);
+    wf_sim_run_until(p.sim, wf_sim_now(p.sim) + 100 * WEFT_SEC);
+    cr_expect_eq(p.a.log->count[RIG_FRAMES] + p.b.log->count[RIG_FRAMES], 0, "nobody complains");
+    rig_bulk(&p.b, b, 1, 3, 300000);
+    cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 6), WEFT_OK);
+    pair_down(&p);
+}
+
+/* -- Streams ------------------------------------------------------------------------------------ */
+
+Test(transport, a_streams_end_reaches_the_verifiers_behind_its_bulk)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t a, b;
+        pair_joined(&p, o, &a, &b);
+        cr_expect_eq(rig_stream(&p.a, a, 1, true), WEFT_OK);
+        cr_expect_eq(rig_stream(&p.a, a, 1, true), WEFT_EXISTS);
+        rig_bulk(&p.b, b, 1, 3, 5000);
+        cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 3), WEFT_OK);
+        cr_expect_eq(rig_stream(&p.a, a, 1, false), WEFT_OK);
+        cr_assert_eq(rig_wait(&p.a, RIG_ENDS, 1), WEFT_OK);
+        cr_expect_eq(p.a.log->last_n[1], 4);
+        cr_expect_eq(rig_stream(&p.a, a, 1, true), WEFT_EXISTS, "numbers are not used again");
+        cr_expect_eq(rig_stream(&p.a, a, 1, false), WEFT_NOT_FOUND);
+        pair_down(&p);
+    }
+}
+
+Test(transport, bulk_that_comes_after_the_end_is_dropped_and_its_credit_returns)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t a, b;
+        pair_joined(&p, o, &a, &b);
+        cr_assert_eq(rig_stream(&p.a, a, 1, true), WEFT_OK);
+        cr_assert_eq(rig_stream(&p.a, a, 3, true), WEFT_OK);
+        cr_assert_eq(rig_stream(&p.a, a, 1, false), WEFT_OK);
+        rig_bulk(&p.b, b, 1, 60, 250000); /* more than the account holds */
+        cr_assert_eq(rig_wait(&p.b, RIG_SENT, 60), WEFT_OK, "%s", over_name[o]);
+        rig_bulk(&p.b, b, 3, 1, 5000);
+        cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 1), WEFT_OK);
+        cr_expect_eq(p.a.log->count[RIG_DOWNS], 0);
+        pair_down(&p);
+    }
+}
+
+Test(transport, ending_a_stream_answers_what_waits_on_it)
+{
+    struct pair p;
+    uint64_t a, b;
+    pair_up(&p, SIM, (struct rig_options){.identity = 1}, (struct rig_options){.identity = 2});
+    cr_assert_eq(rig_dial(&p.b, p.address, NULL, &b), WEFT_OK);
+    cr_assert_eq(rig_wait(&p.a, RIG_UPS, 1), WEFT_OK);
+    a = p.a.log->up[0].conn;
+    cr_assert_eq(rig_stream(&p.a, a, 1, true), WEFT_OK);
+    cr_assert_eq(rig_stream(&p.b, b, 1, true), WEFT_OK);
+    rig_bulk(&p.b, b, 1, 30, 1 << 20);
+    cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 3), WEFT_OK);
+    cr_assert_eq(rig_stream(&p.b, b, 1, false), WEFT_OK);
+    cr_assert_eq(rig_wait(&p.b, RIG_ENDS, 1), WEFT_OK);
+    cr_expect_eq(p.b.log->sent_err, WEFT_CLOSED);
+    pair_down(&p);
+}
+
+Test(transport, bulk_on_a_stream_that_was_never_registered_closes_the_connection)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t a, b;
+        pair_joined(&p, o, &a, &b);
+        rig_bulk(&p.b, b, 5, 1, 1000);
+        cr_assert_eq(rig_wait(&p.a, RIG_DOWNS, 1), WEFT_OK);
+        cr_assert_eq(rig_wait(&p.b, RIG_DOWNS, 1), WEFT_OK);
+        cr_expect_eq(p.a.log->down[0].why, WEFT_PROTOCOL);
+        cr_expect_eq(p.b.log->down[0].why, WEFT_PROTOCOL, "the peer was told: %s",
+                     weft_errname(p.b.log->down[0].why));
+        cr_expect_eq(p.a.log->count[RIG_BULKS], 0);
+        pair_down(&p);
+    }
+}
+
+/* -- Ending ---------------------------------------------------------------------------------------- */
+
+Test(transport, an_ordinary_close_is_down_ok_on_both_sides)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t a, b;
+        pair_joined(&p, o, &a, &b);
+        cr_assert_eq(rig_stream(&p.a, a, 1, true), WEFT_OK);
+        rig_close(&p.b, b, WEFT_OK);
+        cr_assert_eq(rig_wait(&p.a, RIG_DOWNS, 1), WEFT_OK);
+        cr_assert_eq(rig_wait(&p.b, RIG_DOWNS, 1), WEFT_OK);
+        cr_expect_eq(p.a.log->down[0].why, WEFT_OK, "%s %s", over_name[o],
+                     weft_errname(p.a.log->down[0].why));
+        cr_expect_eq(p.b.log->down[0].why, WEFT_OK);
+        cr_expect_str_eq(p.a.log->down[0].text, "the test says so");
+        cr_expect_eq(p.a.log->count[RIG_ENDS], 1, "its streams ended first");
+        cr_expect_eq(rig_stream(&p.a, a, 3, true), WEFT_CLOSED);
+        pair_down(&p);
+    }
+}
+
+Test(transport, a_node_that_stops_tells_its_peers)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t a, b;
+        pair_joined(&p, o, &a, &b);
+        cr_assert_eq(weft_stop(p.b.transport, WEFT_NOW), WEFT_OK);
+        cr_assert_eq(rig_wait(&p.a, RIG_DOWNS, 1), WEFT_OK);
+        cr_expect_eq(p.a.log->down[0].why, WEFT_CLOSED, "%s %s", over_name[o],
+                     weft_errname(p.a.log->down[0].why));
+        pair_down(&p);
+    }
+}
+
+Test(transport, a_connection_can_be_made_again_after_it_ended)
+{
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t a, b, again;
+        pair_joined(&p, o, &a, &b);
+        rig_close(&p.a, a, WEFT_OK);
+        cr_assert_eq(rig_wait(&p.b, RIG_DOWNS, 1), WEFT_OK);
+        cr_assert_eq(rig_dial(&p.b, p.address, NULL, &again), WEFT_OK);
+        cr_expect_neq(again, b, "numbers of connections are not used again");
+        pair_down(&p);
+    }
+}
+
+Test(transport, statistics_count_both_ways)
+{
+    struct pair p;
+    struct wf_tp_stats s;
+    uint64_t a, b;
+    pair_joined(&p, SIM, &a, &b);
+    cr_assert_eq(rig_stream(&p.a, a, 1, true), WEFT_OK);
+    rig_bulk(&p.b, b, 1, 4, 100000);
+    cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 4), WEFT_OK);
+    wf_net_hub_faults(p.hub, &(wf_net_faults){.delay_min = 5 * WEFT_MS, .delay_max = 5 * WEFT_MS});
+    wf_sim_run_until(p.sim, wf_sim_now(p.sim) + 60 * WEFT_SEC);
+    rig_stats(&p.a, a, &s);
+    cr_expect(s.wire_in > 400000 && s.wire_in < 410000 && s.frames_in > 4);
+    cr_expect_eq(s.rtt_ns, 10 * WEFT_MS);
+    rig_close(&p.a, a, WEFT_OK);
+    cr_assert_eq(rig_wait(&p.b, RIG_DOWNS, 1), WEFT_OK);
+    wf_sim_run_until(p.sim, wf_sim_now(p.sim) + 5 * WEFT_SEC);
+    rig_stats(&p.a, 0, &s);
+    cr_expect(s.wire_in > 400000 && s.connections == 1, "also of connections that have ended");
+    pair_down(&p);
 }
