@@ -155,8 +155,8 @@ bool weft_abandoned(const weft_request *req);
  * reply's err with *out = the request (yours), or TIMED_OUT, CLOSED, FULL, DEADLK
  * with *out = NULL; the request is consumed on TIMED_OUT (the callee has it) and
  * still yours on FULL, CLOSED before delivery and DEADLK. To tell the two apart:
- * *out is NULL and `taken`, if not NULL, says whether it was consumed. Allocates the
- * box for the reply: NO_MEMORY leaves the request with you. */
+ * *out is NULL and `taken`, if not NULL, says whether it was consumed. A thread's
+ * first call allocates its box for replies: NO_MEMORY leaves the request with you. */
 weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_request **out,
                    bool *taken);
 
@@ -286,7 +286,8 @@ weft_ns weft_rt_after(weft_rt *rt, weft_ns timeout);
 
 /* Takes every message that reached nobody: sent but not handled when its actor
  * closed. The hook owns the message and must weft_drop it; without a hook it is
- * dropped and counted. Set it before the first spawn. */
+ * dropped and counted. It runs on the ending actor's thread, so on several at once.
+ * Set it before the first spawn. */
 typedef void (*weft_on_dead_letter)(void *arg, weft_addr *to, weft_msg *msg);
 void weft_rt_on_dead_letter(weft_rt *rt, weft_on_dead_letter fn, void *arg);
 

@@ -10,21 +10,22 @@
 static const weft_kind kind_room = {
     .id = 0, .name = "weft.room", .size = sizeof(weft_msg), .drop = weft_free_msg};
 
-static weft_err box_create(struct wf_port *port, weft_addr **out)
+static weft_err box_open(struct wf_port *port, weft_addr **out)
 {
-    return wf_addr_create(port, "caller", WEFT_UNBOUNDED, 0, out);
+    weft_addr *box = port->ops->take_box(port);
+    if (box == NULL) return wf_addr_create(port, "caller", WEFT_UNBOUNDED, 0, out);
+    *out = box;
+    return WEFT_OK;
 }
 
-static void box_close(weft_addr *box)
+/* `owed`: something may still be sent to the box. Then it is closed for good, and what
+ * comes late meets a closed mailbox; else the thread keeps it for its next call. */
+static void box_done(weft_addr *box, bool owed)
 {
     weft_msg *msg;
+    if (!owed && box->box.port->ops->keep_box(box->box.port, box)) return;
     wf_mailbox_close(&box->box);
-    while ((msg = wf_lane_pop(&box->box.system)) != NULL) {
-        if (__atomic_load_n(&msg->state, __ATOMIC_RELAXED) == WF_REQ_REPLIED)
-            weft_addr_put(((weft_request *)msg)->asker);
-        msg->state = WF_REQ_IDLE;
-        weft_drop(msg);
-    }
+    while ((msg = wf_lane_pop(&box->box.system)) != NULL) weft_drop(msg); /* news of room */
     weft_addr_put(box);
 }
 
@@ -58,18 +59,18 @@ static weft_err call_send(weft_addr *to, weft_addr *box, weft_request *req, weft
 weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_request **out,
                    bool *taken)
 {
-    bool ignored;
+    bool ignored, owed = false;
     weft_addr *box = NULL;
     taken = taken == NULL ? &ignored : taken;
     *taken = false;
     *out = NULL;
     if (wf_self_current() != NULL) return WEFT_DEADLK;
     if (__atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE) return WEFT_INVALID;
-    weft_err err = box_create(to->box.port, &box);
+    weft_err err = box_open(to->box.port, &box);
     if (err != WEFT_OK) return err;
     err = call_send(to, box, req, deadline);
     if (err != WEFT_OK) goto done;
-    *taken = true;
+    *taken = owed = true;
     weft_msg *msg = box_wait(box, deadline);
     if (msg == NULL && wf_request_abandon(req)) {
         err = WEFT_TIMED_OUT; /* the callee has it */
@@ -83,8 +84,9 @@ weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_requ
     weft_addr_put(box);
     err = (weft_err)req->err;
     *out = req;
+    owed = false;
 done:
-    box_close(box);
+    box_done(box, owed);
     return err;
 }
 
@@ -94,7 +96,8 @@ weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline)
     weft_err err = weft_send(to, msg);
     if (err != WEFT_FULL) return err;
     weft_addr *box = NULL;
-    err = box_create(to->box.port, &box);
+    bool owed = false;
+    err = box_open(to->box.port, &box);
     if (err != WEFT_OK) return err;
     for (;;) {
         weft_msg *room = weft_new(&kind_room);
@@ -111,12 +114,12 @@ weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline)
             break;
         }
         room = box_wait(box, deadline);
-        bool told = room != NULL;
+        owed = room == NULL;
         weft_drop(room);
         err = weft_send(to, msg);
-        if (err == WEFT_FULL && !told) err = WEFT_TIMED_OUT;
+        if (err == WEFT_FULL && owed) err = WEFT_TIMED_OUT;
         if (err != WEFT_FULL) break;
     }
-    box_close(box);
+    box_done(box, owed);
     return err;
 }

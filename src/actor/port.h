@@ -73,6 +73,12 @@ struct wf_port_ops {
     void (*poll_wake)(struct wf_port *port, struct wf_poll *poll);
     void (*poll_close)(struct wf_port *port, struct wf_poll *poll);
 
+    /* The reply box that this thread keeps between its calls: take gives it out, NULL if
+     * there is none; keep stores it and says false if it cannot. The machine gives it
+     * back when the thread ends; the simulator keeps none. */
+    weft_addr *(*take_box)(struct wf_port *port);
+    bool (*keep_box)(struct wf_port *port, weft_addr *box);
+
     /* Adds an event to the trace; NULL on the machine. */
     void (*trace)(struct wf_port *port, const struct wf_loop *loop, uint32_t what,
                   const char *name);

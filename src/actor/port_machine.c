@@ -133,6 +133,28 @@ static void join(struct wf_port *port, struct wf_loop *loop)
     WF_ASSERT(rc == 0);
 }
 
+/* -- What a plain thread keeps ------------------------------------------------------ */
+
+static pthread_key_t box_key;
+static bool box_key_made;
+
+static void box_drop(void *box) { weft_addr_put(box); }
+
+static weft_addr *take_box(struct wf_port *port)
+{
+    (void)port;
+    weft_addr *box = box_key_made ? pthread_getspecific(box_key) : NULL;
+    if (box != NULL) (void)pthread_setspecific(box_key, NULL);
+    return box;
+}
+
+static bool keep_box(struct wf_port *port, weft_addr *box)
+{
+    (void)port;
+    return box_key_made && pthread_getspecific(box_key) == NULL &&
+           pthread_setspecific(box_key, box) == 0;
+}
+
 /* -- Sleeping -------------------------------------------------------------------- */
 
 static void wait_word(struct wf_port *port, uint32_t *word, uint32_t seen, weft_ns deadline)
@@ -288,6 +310,8 @@ static const struct wf_port_ops machine_ops = {
     .poll_wait = poll_wait,
     .poll_wake = poll_wake,
     .poll_close = poll_close,
+    .take_box = take_box,
+    .keep_box = keep_box,
     .trace = NULL,
 };
 
@@ -295,6 +319,7 @@ static struct wf_port machine;
 
 static void machine_init(void)
 {
+    box_key_made = pthread_key_create(&box_key, box_drop) == 0;
     machine = (struct wf_port){
         .ops = &machine_ops, .turn_messages = WEFT_TURN_MESSAGES, .may_spin = cpu_count(NULL) > 1};
 }

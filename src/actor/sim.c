@@ -262,6 +262,18 @@ static weft_err sim_poll_open(struct wf_port *port, struct wf_poll **out)
     return WEFT_UNSUPPORTED;
 }
 
+static weft_addr *sim_take_box(struct wf_port *port)
+{
+    (void)port;
+    return NULL;
+}
+
+static bool sim_keep_box(struct wf_port *port, weft_addr *box)
+{
+    (void)port, (void)box;
+    return false;
+}
+
 /* Without a poll none of the other calls about descriptors is ever made. */
 static const struct wf_port_ops sim_ops = {
     .mono_ns = sim_mono,
@@ -274,6 +286,8 @@ static const struct wf_port_ops sim_ops = {
     .wake = sim_wake,
     .wake_box = sim_wake_box,
     .poll_open = sim_poll_open,
+    .take_box = sim_take_box,
+    .keep_box = sim_keep_box,
     .trace = sim_trace,
 };
 
