@@ -39,7 +39,9 @@ wf_sim *wf_sim_of(weft_rt *rt);
 
 /* A crash of one runtime: its actors vanish where they stand, no fini runs, what
  * was in their mailboxes is freed through kind->drop, and the runtime is
- * destroyed. For `kill -9` of a simulated node. */
+ * destroyed. For `kill -9` of a simulated node. Not from inside one of its own actors.
+ * What only their states pointed to stays allocated: whoever kills frees it, or keeps
+ * it where the test can find it. Asks of other runtimes that were queued answer CLOSED. */
 void wf_sim_kill(weft_rt *rt);
 
 /* A digest of all that happened so far: equal seeds give equal traces. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * timer.c - an actor's timers: a heap in the actor, no helper thread.
+ * timer.c - an actor's timers: a heap in the actor, no thread of their own.
  * Called by: the actor's thread. May touch: the actor's heap and its timers.
  * Never: a one-shot timer after its callback began. */
 #include "log.h"
