@@ -25,16 +25,16 @@ struct wf_diff {
     wf_store *store;
     uint64_t t, upto_seq, reads;
     enum phase phase;
-    struct wf_idset held;  /* what the peer named; with what it means below upto_seq */
-    uint32_t held_at;      /* the next of them to look at                            */
-    struct wf_idset seen;  /* everything that was ever put into the heap             */
+    struct wf_idset held; /* what the peer named; with what it means below upto_seq */
+    uint32_t held_at;     /* the next of them to look at                            */
+    struct wf_idset seen; /* everything that was ever put into the heap             */
     struct member *members;
     uint32_t members_room;
-    uint32_t *heap;        /* members that wait, the one of highest (gen, id) first  */
+    uint32_t *heap; /* members that wait, the one of highest (gen, id) first  */
     uint32_t heap_count, heap_room;
-    uint32_t *missing;     /* members, descending by (gen, id)                       */
+    uint32_t *missing; /* members, descending by (gen, id)                       */
     uint32_t missing_count, missing_room;
-    weft_id *parents;      /* of the entry being looked at                           */
+    weft_id *parents; /* of the entry being looked at                           */
     uint32_t parents_count, parents_room;
 };
 
@@ -119,7 +119,7 @@ static uint32_t heap_pop(wf_diff *d)
     return top;
 }
 
-/* -- Reading the index ---------------------------------------------------------------------- */
+/* -- Reading the index -------------------------------------------------------------------- */
 
 static weft_err brief(wf_diff *d, const weft_id *id, wf_meta_brief *out)
 {
@@ -171,7 +171,7 @@ static weft_err put_parents(wf_diff *d, uint32_t member)
     return err;
 }
 
-/* -- The walk -------------------------------------------------------------------------------- */
+/* -- The walk ----------------------------------------------------------------------------- */
 
 /* A named entry that arrived after upto_seq stands for its parents, and so on. */
 static weft_err lower_held(wf_diff *d, uint64_t until)
@@ -302,7 +302,4 @@ void wf_diff_at(const wf_diff *d, uint32_t i, uint64_t *gen, weft_id *id)
     *id = d->seen.ids[member];
 }
 
-uint64_t wf_diff_reads(const wf_diff *d)
-{
-    return d->reads;
-}
+uint64_t wf_diff_reads(const wf_diff *d) { return d->reads; }

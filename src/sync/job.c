@@ -197,7 +197,7 @@ static void abort_task(struct reader *r, struct wf_task *task)
 
 static const struct wf_task_ops ops = {run, abort_task};
 
-/* -- From outside --------------------------------------------------------------------------- */
+/* -- From outside ------------------------------------------------------------------------- */
 
 static weft_err init_op(struct wf_feed *s)
 {

@@ -16,7 +16,7 @@
 #define WF_SLICE_READS 4096u
 
 struct reader;
-struct wf_task { /* a piece of work that comes back through the reader's own mailbox */
+struct wf_task {   /* a piece of work that comes back through the reader's own mailbox */
     weft_msg step; /* embedded: the mailbox is empty before the reader's memory goes */
     struct wf_task *prev, *next; /* all tasks of the reader, in the order of their coming */
     const struct wf_task_ops *ops;
@@ -44,7 +44,7 @@ void wf_look_answer(struct reader *r, struct wf_look *look); /* all but MATCH */
 void wf_match_start(weft_self *self, struct reader *r, struct wf_look *look);
 
 /* -- Streams ----------------------------------------------------------------------------- */
-struct wf_order { /* entries in (gen, id) order: a difference, or all of the tree */
+struct wf_order {  /* entries in (gen, id) order: a difference, or all of the tree */
     wf_diff *diff; /* NULL: all */
     bool ready;    /* the difference is found */
     uint32_t at;   /* in the difference */
@@ -68,20 +68,20 @@ struct wf_feed { /* one wf_job while it runs */
     struct reader *reader;
     struct wf_job *job; /* NULL once it was answered: then only frames are waited for */
     wf_tree_info info;
-    weft_err err;       /* how it ended; OK while it runs */
-    bool done;          /* everything was framed */
+    weft_err err; /* how it ended; OK while it runs */
+    bool done;    /* everything was framed */
 
     /* What the next entry is, and what the peer holds once it has it. OK, END, AGAIN
      * (the slice is used up), PENDING (wait for BITS), or a failure. */
     weft_err (*next)(weft_self *self, struct wf_feed *s);
     void (*slice_end)(struct wf_feed *s);
-    uint32_t reads;     /* in this slice */
-    bool has_item;      /* `item` waits for a frame */
+    uint32_t reads; /* in this slice */
+    bool has_item;  /* `item` waits for a frame */
     weft_id item;
     wf_mark item_mark;
-    wf_mark covered;    /* after all that was framed or passed over so far */
-    bool marked;        /* there is something in it */
-    bool marks;         /* this job's frames carry marks at all */
+    wf_mark covered; /* after all that was framed or passed over so far */
+    bool marked;     /* there is something in it */
+    bool marks;      /* this job's frames carry marks at all */
 
     struct wf_entries_builder frame;
     bool framing;

@@ -77,10 +77,7 @@ static weft_err fetch_next(weft_self *self, struct wf_feed *s)
     return WEFT_END;
 }
 
-static void fetch_slice_end(struct wf_feed *s)
-{
-    (void)s; /* nothing is open between slices */
-}
+static void fetch_slice_end(struct wf_feed *s) { (void)s; /* nothing is open between slices */ }
 
 weft_err wf_feed_init_fetch(struct wf_feed *s)
 {

@@ -83,7 +83,7 @@ void wf_order_mark(const struct wf_feed *s, uint64_t gen, const weft_id *id, wf_
     out->id = *id;
 }
 
-/* -- CLOSURE -------------------------------------------------------------------------------- */
+/* -- CLOSURE ------------------------------------------------------------------------------ */
 
 static weft_err closure_next(weft_self *self, struct wf_feed *s)
 {
@@ -111,7 +111,7 @@ weft_err wf_feed_init_order(struct wf_feed *s)
     return err;
 }
 
-/* -- RESUME --------------------------------------------------------------------------------- */
+/* -- RESUME ------------------------------------------------------------------------------- */
 
 /* The order goes on behind the cursor, as far as it was promised then (cursor.seq);
  * what arrived after that follows from the arrival log. */

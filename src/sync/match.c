@@ -72,7 +72,7 @@ static bool step_back(uint64_t *gen, weft_id *id)
 {
     for (size_t i = WEFT_ID_BYTES; i-- > 0;)
         if (id->bytes[i]-- != 0) return true; /* no borrow */
-    return (*gen)-- != 0; /* the id was zero and is the highest now */
+    return (*gen)-- != 0;                     /* the id was zero and is the highest now */
 }
 
 /* Returns AGAIN at the end of a slice, OK at the end. */
@@ -80,8 +80,8 @@ static weft_err match_short(struct match *m, wf_store *store)
 {
     const struct wf_ids *ids = &m->look->ids;
     wf_gen_walk *walk = NULL;
-    weft_err err = wf_gen_walk_create(store, m->t, m->begun ? m->gen : 0,
-                                      m->begun ? &m->id : NULL, &walk);
+    weft_err err = wf_gen_walk_create(store, m->t, m->begun ? m->gen : 0, m->begun ? &m->id : NULL,
+                                      &walk);
     for (uint32_t n = 0; err == WEFT_OK; n++) {
         err = n == WF_SLICE_READS ? WEFT_AGAIN : wf_gen_walk_next(walk, &m->gen, &m->id);
         if (err != WEFT_OK) break;
@@ -131,10 +131,7 @@ static void run(weft_self *self, struct reader *r, struct wf_task *task)
     if (err != WEFT_OK) end(r, task, err == WEFT_END ? WEFT_OK : err);
 }
 
-static void abort_task(struct reader *r, struct wf_task *task)
-{
-    end(r, task, WEFT_CLOSED);
-}
+static void abort_task(struct reader *r, struct wf_task *task) { end(r, task, WEFT_CLOSED); }
 
 static const struct wf_task_ops ops = {run, abort_task};
 

@@ -4,10 +4,8 @@
  * Never: keeps or frees the table, which outlives all actors. */
 #include "nodes.h"
 
-const weft_kind wf_wire_kind = {.id = 0x5301,
-                                .name = "node.wire",
-                                .size = sizeof(struct wf_wire),
-                                .drop = weft_free_msg};
+const weft_kind wf_wire_kind = {
+    .id = 0x5301, .name = "node.wire", .size = sizeof(struct wf_wire), .drop = weft_free_msg};
 
 struct wf_wire *wf_wire_create(const struct wf_node_table *table)
 {

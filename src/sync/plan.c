@@ -118,8 +118,7 @@ weft_err wf_plan_choose(wf_store *store, uint64_t t, const struct wf_summary *ou
                         enum wf_plan *out)
 {
     bool fits = false;
-    if (ours->count == theirs->count &&
-        memcmp(ours->root, theirs->root, sizeof ours->root) == 0) {
+    if (ours->count == theirs->count && memcmp(ours->root, theirs->root, sizeof ours->root) == 0) {
         *out = WF_PLAN_EQUAL;
         return WEFT_OK;
     }

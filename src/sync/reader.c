@@ -7,7 +7,7 @@
 #include "job.h"
 #include "log.h"
 
-/* -- Tasks ---------------------------------------------------------------------------------- */
+/* -- Tasks -------------------------------------------------------------------------------- */
 
 static const weft_kind step_kind = {.id = 0x5325,
                                     .name = "reader.step",
@@ -42,7 +42,7 @@ weft_err wf_task_again(weft_self *self, struct wf_task *task)
     return err == WEFT_OK ? WEFT_OK : WEFT_CLOSED;
 }
 
-/* -- Messages --------------------------------------------------------------------------------- */
+/* -- Messages ----------------------------------------------------------------------------- */
 
 static void on_look(weft_self *self, struct reader *r, struct wf_look *look)
 {
@@ -54,8 +54,8 @@ static void on_look(weft_self *self, struct reader *r, struct wf_look *look)
 static void on_bits(weft_self *self, struct reader *r, const struct wf_job_bits *bits)
 {
     struct wf_task *task = r->oldest;
-    while (task != NULL && !(wf_feed_is(task, bits->conn, bits->stream) &&
-                             wf_feed_bits(self, task, bits)))
+    while (task != NULL &&
+           !(wf_feed_is(task, bits->conn, bits->stream) && wf_feed_bits(self, task, bits)))
         task = task->next; /* after true the task may be gone */
 }
 
@@ -92,7 +92,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     return WEFT_DONE;
 }
 
-/* -- The actor ---------------------------------------------------------------------------------- */
+/* -- The actor ---------------------------------------------------------------------------- */
 
 static weft_err init(weft_self *self, void *state, void *arg)
 {

@@ -21,10 +21,8 @@ struct verify { /* only the handlers below touch this */
 struct room {
     weft_msg msg;
 };
-static const weft_kind room_kind = {.id = 0x5311,
-                                    .name = "verify.room",
-                                    .size = sizeof(struct room),
-                                    .drop = weft_free_msg};
+static const weft_kind room_kind = {
+    .id = 0x5311, .name = "verify.room", .size = sizeof(struct room), .drop = weft_free_msg};
 
 static void ingest_discard(struct wf_ingest *in)
 {
@@ -78,8 +76,7 @@ static bool is_stored(struct verify *v, const weft_id *id)
     return wf_store_meta_brief(v->table->wf_store, id, &brief) == WEFT_OK;
 }
 
-static weft_err check_entry(struct verify *v, const weft_id *tree, const uint8_t *bytes,
-                            size_t len)
+static weft_err check_entry(struct verify *v, const weft_id *tree, const uint8_t *bytes, size_t len)
 {
     weft_err err = weft_entry_decode(bytes, len, &v->entry);
     if (err != WEFT_OK) return err;

@@ -13,8 +13,8 @@
 enum {
     SHORT_BYTES = 8,
     SUMMARY_FIELDS = 9,
-    SUMMARY_BYTES = 1 + 2 * 9 + 34 + 18 + 9 + 10 + WF_FIELD_MARK_BYTES + 1 +
-                    WF_FIELD_HEAD_BYTES + WEFT_OPEN_TIPS_MAX * WEFT_ID_BYTES
+    SUMMARY_BYTES = 1 + 2 * 9 + 34 + 18 + 9 + 10 + WF_FIELD_MARK_BYTES + 1 + WF_FIELD_HEAD_BYTES +
+                    WEFT_OPEN_TIPS_MAX * WEFT_ID_BYTES
 };
 static_assert(WEFT_IDS_PER_MESSAGE_MAX * WEFT_ID_BYTES + 1024 < WEFT_MESSAGE_BYTES_MAX,
               "a page of full ids fits in one message");
@@ -253,8 +253,8 @@ weft_buf *wf_trees_encode(const struct wf_trees *trees)
 weft_err wf_trees_decode(const uint8_t *bytes, size_t len, struct wf_trees *out)
 {
     struct wf_trees t;
-    weft_err err =
-        get_list(bytes, len, WF_F_TREES, WEFT_IDS_PER_MESSAGE_MAX, &t.stream, &t.ids, &t.count);
+    weft_err err = get_list(bytes, len, WF_F_TREES, WEFT_IDS_PER_MESSAGE_MAX, &t.stream, &t.ids,
+                            &t.count);
     if (err == WEFT_OK) *out = t;
     return err;
 }

@@ -135,10 +135,7 @@ void wf_entries_wrote(struct wf_entries_builder *b, size_t len)
     b->count++;
 }
 
-size_t wf_entries_bytes(const struct wf_entries_builder *b)
-{
-    return b->at;
-}
+size_t wf_entries_bytes(const struct wf_entries_builder *b) { return b->at; }
 
 static void put_mark(struct wf_entries_builder *b, const wf_mark *mark)
 {

@@ -19,10 +19,7 @@ uint64_t dag_next(struct dag_random *r)
     return z ^ z >> 31;
 }
 
-uint32_t dag_below(struct dag_random *r, uint32_t bound)
-{
-    return (uint32_t)(dag_next(r) % bound);
-}
+uint32_t dag_below(struct dag_random *r, uint32_t bound) { return (uint32_t)(dag_next(r) % bound); }
 
 static void add_parent(struct dag *d, uint32_t at, uint32_t parent)
 {
@@ -50,7 +47,7 @@ static void choose_parents(struct dag *d, enum dag_shape shape, struct dag_rando
         return;
     case DAG_OFFLINE:
         if (at % 8 == 7 && at > far) add_parent(d, at, at - 8 > far ? at - 8 : far);
-        else add_parent(d, at, at > 3 && (at - 1) % 8 == 7 ? at - 2 : at - 1);
+        else add_parent(d, at, (at - 1) % 8 == 7 && at - 1 > far ? at - 2 : at - 1);
         return;
     case DAG_COMB:
         if (at <= 64) add_parent(d, at, at - 1);
@@ -71,9 +68,12 @@ static void build_entry(struct dag *d, uint32_t at, uint32_t metadata_bytes)
         if (d->gens[parent] + 1 > gen) gen = d->gens[parent] + 1;
     }
     d->gens[at] = gen;
-    weft_entry_spec spec = {.tree = d->ids[0], .parents = parents,
-                            .parents_count = d->parents_count[at], .height = gen,
-                            .metadata = metadata, .metadata_len = metadata_bytes};
+    weft_entry_spec spec = {.tree = d->ids[0],
+                            .parents = parents,
+                            .parents_count = d->parents_count[at],
+                            .height = gen,
+                            .metadata = metadata,
+                            .metadata_len = metadata_bytes};
     memcpy(metadata, &at, sizeof at);
     cr_assert_eq(weft_entry_build(&spec, d->key, &d->bufs[at], &d->ids[at]), WEFT_OK);
 }
@@ -142,8 +142,7 @@ void dag_close(const struct dag *d, uint8_t *set)
 {
     set[0] = 1;
     for (uint32_t at = d->count; at-- > 1;)
-        for (uint32_t i = 0; set[at] && i < d->parents_count[at]; i++)
-            set[d->parents[at][i]] = 1;
+        for (uint32_t i = 0; set[at] && i < d->parents_count[at]; i++) set[d->parents[at][i]] = 1;
 }
 
 void dag_random_set(const struct dag *d, struct dag_random *r, uint32_t picks, uint8_t *set)

@@ -104,9 +104,16 @@ static weft_buf *ids_with(uint32_t id_bytes, uint32_t count, bool last)
 {
     uint8_t bytes[3 * 32];
     for (uint32_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i / id_bytes + 0x40);
-    struct wf_ids ids = {.stream = STREAM, .ref = 1, .lo_gen = 5, .hi_gen = 260,
-                         .lo_id = id_of(0x50), .hi_id = id_of(0x51), .last = last,
-                         .id_bytes = id_bytes, .count = count, .ids = bytes};
+    struct wf_ids ids = {.stream = STREAM,
+                         .ref = 1,
+                         .lo_gen = 5,
+                         .hi_gen = 260,
+                         .lo_id = id_of(0x50),
+                         .hi_id = id_of(0x51),
+                         .last = last,
+                         .id_bytes = id_bytes,
+                         .count = count,
+                         .ids = bytes};
     return wf_ids_encode(&ids);
 }
 
@@ -194,8 +201,8 @@ static weft_err entries_again(const uint8_t *bytes, size_t len, weft_buf **again
 
 static weft_buf *done(void)
 {
-    struct wf_done d = {.stream = STREAM, .round = 1, .mark = mark_of(false), .count = 200,
-                        .clean = true};
+    struct wf_done d = {
+        .stream = STREAM, .round = 1, .mark = mark_of(false), .count = 200, .clean = true};
     memset(d.root, 0xd1, sizeof d.root);
     return wf_done_encode(&d);
 }
@@ -224,8 +231,8 @@ static weft_err result_again(const uint8_t *bytes, size_t len, weft_buf **again)
 
 static weft_buf *ack(void)
 {
-    struct wf_ack a = {.stream = STREAM, .n = 3, .seq = 300, .stored = 2, .known = 1,
-                       .code = WF_W_BAD_ENTRY};
+    struct wf_ack a = {
+        .stream = STREAM, .n = 3, .seq = 300, .stored = 2, .known = 1, .code = WF_W_BAD_ENTRY};
     return wf_ack_encode(&a);
 }
 
@@ -280,8 +287,7 @@ static weft_err trees_again(const uint8_t *bytes, size_t len, weft_buf **again)
 
 static weft_buf *err_frame(void)
 {
-    struct wf_err_frame e = {.stream = STREAM, .code = WF_W_BUSY, .retry_ms = 1500,
-                             .text = "busy"};
+    struct wf_err_frame e = {.stream = STREAM, .code = WF_W_BUSY, .retry_ms = 1500, .text = "busy"};
     return wf_err_encode(WF_F_ERR, &e);
 }
 

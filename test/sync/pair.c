@@ -22,10 +22,15 @@ static void record(struct recorder *rec, const struct wf_tp_bulk *bulk)
     cr_assert_eq(wf_entries_decode(bytes, len, &e), WEFT_OK);
     cr_assert_eq(wf_scan(bytes, len, 8, 2 * len), WEFT_OK);
     cr_assert_lt(rec->frames_count, 4096);
-    rec->frames[rec->frames_count++] = (struct sent_frame){
-        .type = bytes[1], .flags = e.flags, .first = rec->entries_count, .count = e.count,
-        .has_mark = e.has_mark, .mark = e.mark, .conn = bulk->conn, .stream = bulk->stream,
-        .bytes = len};
+    rec->frames[rec->frames_count++] = (struct sent_frame){.type = bytes[1],
+                                                           .flags = e.flags,
+                                                           .first = rec->entries_count,
+                                                           .count = e.count,
+                                                           .has_mark = e.has_mark,
+                                                           .mark = e.mark,
+                                                           .conn = bulk->conn,
+                                                           .stream = bulk->stream,
+                                                           .bytes = len};
     cr_assert_eq(e.stream, bulk->stream);
     while (wf_entries_next(&e, &entry, &entry_len) == WEFT_OK) {
         weft_entry decoded;
@@ -66,8 +71,9 @@ static void on_send(weft_self *self, struct recorder *rec, struct wf_tp_send *se
     look->peer = rec->pair->b.key;
     look->exact = rec->exact;
     memcpy(look->salt, rec->salt, sizeof look->salt);
-    cr_assert_eq(weft_ask(self, rec->pair->a.table.reader, &look->req, WEFT_NEVER, on_match, NULL,
-                          NULL), WEFT_OK);
+    cr_assert_eq(
+        weft_ask(self, rec->pair->a.table.reader, &look->req, WEFT_NEVER, on_match, NULL, NULL),
+        WEFT_OK);
 }
 
 static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
@@ -148,8 +154,12 @@ struct pair *pair_create(const struct dag *dag, uint64_t seed)
     memset(p->recorder->salt, 0x5a, sizeof p->recorder->salt);
     cr_assert_eq(wf_sim_create(seed, &p->sim), WEFT_OK);
     cr_assert_eq(wf_sim_rt_create(p->sim, &p->rt), WEFT_OK);
-    weft_spec spec = {.name = "recorder", .arg = p->recorder, .state_size = sizeof(void *),
-                      .init = init, .handle = handle, .mailbox = WEFT_UNBOUNDED};
+    weft_spec spec = {.name = "recorder",
+                      .arg = p->recorder,
+                      .state_size = sizeof(void *),
+                      .init = init,
+                      .handle = handle,
+                      .mailbox = WEFT_UNBOUNDED};
     cr_assert_eq(weft_spawn(p->rt, &spec, &p->transport), WEFT_OK);
     side_create(p, &p->a, 0xa1);
     side_create(p, &p->b, 0xb2);
@@ -219,8 +229,8 @@ void pair_put_set(struct pair *p, struct pair_side *side, const uint8_t *set, st
     }
 }
 
-void pair_receive(struct pair *p, struct pair_side *side, const struct pair_side *from,
-                  uint32_t i, uint64_t seq)
+void pair_receive(struct pair *p, struct pair_side *side, const struct pair_side *from, uint32_t i,
+                  uint64_t seq)
 {
     static uint64_t conn = 1000; /* a stream of its own for each */
     struct wf_ingest *in = wf_ingest_create(1);

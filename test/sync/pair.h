@@ -23,8 +23,8 @@ struct pair {
     wf_sim *sim;
     weft_rt *rt;
     const struct dag *dag;
-    struct pair_side a, b; /* b sends to a */
-    weft_addr *transport;  /* the recorder */
+    struct pair_side a, b;     /* b sends to a */
+    weft_addr *transport;      /* the recorder */
     struct recorder *recorder; /* its state: look only while the world stands still */
 };
 /* Both follow the dag's tree and let each other read. */
@@ -33,11 +33,10 @@ void pair_destroy(struct pair *p);
 /* Commits entry i, whose parents are there. */
 void pair_put(struct pair *p, struct pair_side *side, uint32_t i);
 /* Commits all of `set`, parents first, siblings in random order. */
-void pair_put_set(struct pair *p, struct pair_side *side, const uint8_t *set,
-                  struct dag_random *r);
+void pair_put_set(struct pair *p, struct pair_side *side, const uint8_t *set, struct dag_random *r);
 /* As if `from` had sent entry i in a frame marked `seq`. */
-void pair_receive(struct pair *p, struct pair_side *side, const struct pair_side *from,
-                  uint32_t i, uint64_t seq);
+void pair_receive(struct pair *p, struct pair_side *side, const struct pair_side *from, uint32_t i,
+                  uint64_t seq);
 void pair_follow(struct pair *p, struct pair_side *side, const weft_key *reader); /* NULL: none */
 wf_tree_info pair_info(const struct pair *p, const struct pair_side *side);
 
@@ -52,8 +51,8 @@ struct sent_frame {
 };
 struct recorder {
     struct pair *pair;
-    bool hold;       /* keep bulk frames without an answer                */
-    uint32_t held;   /* how many are kept now                             */
+    bool hold;     /* keep bulk frames without an answer                */
+    uint32_t held; /* how many are kept now                             */
     bool exact;
     uint8_t salt[16];
     uint32_t pages;
@@ -64,7 +63,7 @@ struct recorder {
     uint32_t *entries; /* indexes in the dag                              */
     struct wf_tp_bulk *kept[64];
 };
-void pair_forget(struct pair *p); /* empties the record */
+void pair_forget(struct pair *p);  /* empties the record */
 void pair_release(struct pair *p); /* answers what is held, and stops holding */
 
 /* Asks and runs the world until the answer; the caller drops the request. */

@@ -32,8 +32,8 @@ static bool before(const struct dag *d, uint32_t a, uint32_t b)
 
 /* Checks the walk over what side b holds up to `upto`, if the peer holds the closure of
  * `held`. Returns how many reads it took; *edges: parents of what is missing. */
-static uint64_t check(struct pair *p, const uint8_t *upto_set, uint64_t upto,
-                      const uint32_t *held, uint32_t count, uint32_t *missing, uint32_t *edges)
+static uint64_t check(struct pair *p, const uint8_t *upto_set, uint64_t upto, const uint32_t *held,
+                      uint32_t count, uint32_t *missing, uint32_t *edges)
 {
     const struct dag *d = p->dag;
     uint8_t *theirs = calloc(d->count, 1);
@@ -111,15 +111,9 @@ static void every_shape(uint32_t entries, uint32_t rounds, bool small)
     }
 }
 
-Test(diff, finds_exactly_what_is_not_in_the_closure)
-{
-    every_shape(600, 25, false);
-}
+Test(diff, finds_exactly_what_is_not_in_the_closure) { every_shape(600, 25, false); }
 
-Test(diff, costs_what_is_missing_whatever_the_shape)
-{
-    every_shape(1200, 1, true);
-}
+Test(diff, costs_what_is_missing_whatever_the_shape) { every_shape(1200, 1, true); }
 
 Test(diff, leaves_out_what_arrived_later)
 {
@@ -190,7 +184,7 @@ Test(diff, is_cut_into_slices_by_its_budget)
     dag_destroy(d);
 }
 
-/* -- What a peer holds beyond the point of an interruption ------------------------------------ */
+/* -- What a peer holds beyond the point of an interruption -------------------------------- */
 
 Test(held, knows_the_closure_above_the_place_and_nothing_else)
 {
@@ -206,8 +200,9 @@ Test(held, knows_the_closure_above_the_place_and_nothing_else)
         memset(closed, 0, sizeof closed);
         closed[tip] = 1;
         dag_close(d, closed);
-        cr_assert_eq(wf_held_create(p->b.store, d->gens[place], &d->ids[place], &d->ids[tip], 1,
-                                    key, &held), WEFT_OK);
+        cr_assert_eq(
+            wf_held_create(p->b.store, d->gens[place], &d->ids[place], &d->ids[tip], 1, key, &held),
+            WEFT_OK);
         weft_err err;
         while ((err = wf_held_step(held, 10)) == WEFT_AGAIN) continue;
         cr_assert_eq(err, WEFT_OK);
@@ -219,7 +214,7 @@ Test(held, knows_the_closure_above_the_place_and_nothing_else)
     dag_destroy(d);
 }
 
-/* -- The set of ids ------------------------------------------------------------------------------ */
+/* -- The set of ids ----------------------------------------------------------------------- */
 
 Test(idset, numbers_members_in_the_order_of_their_coming_and_stops_at_its_bound)
 {

@@ -8,7 +8,7 @@
 
 #include "pair.h"
 
-/* -- Checking what was sent ------------------------------------------------------------------ */
+/* -- Checking what was sent --------------------------------------------------------------- */
 
 static void check_mark(const struct pair *p, const uint8_t *has, const wf_mark *mark)
 {
@@ -59,7 +59,7 @@ static void expect_union(struct pair *p, const uint8_t *has)
         cr_assert_eq(has[i] != 0, p->a.set[i] || p->b.set[i], "entry %u", i);
 }
 
-/* -- The two sides of a session --------------------------------------------------------------- */
+/* -- The two sides of a session ----------------------------------------------------------- */
 
 static struct wf_summary summary(struct pair *p, struct pair_side *side, const weft_key *peer,
                                  bool exact)
@@ -80,7 +80,8 @@ static struct wf_summary over_the_wire(const struct wf_summary *s, bool exact)
     struct wf_open out, open = {.stream = 1, .flags = exact ? WF_OPEN_EXACT : 0, .own = *s};
     weft_buf *buf = wf_open_encode(&open);
     cr_assert_eq(wf_open_decode(weft_buf_bytes(buf) + WF_FRAME_HEAD,
-                                weft_buf_len(buf) - WF_FRAME_HEAD, &out), WEFT_OK);
+                                weft_buf_len(buf) - WF_FRAME_HEAD, &out),
+                 WEFT_OK);
     weft_buf_unref(buf);
     return out.own;
 }
@@ -184,7 +185,7 @@ static enum wf_plan converge(struct pair *p, const wf_mark *cursor, bool exact)
     return plan;
 }
 
-/* -- Random pairs -------------------------------------------------------------------------------- */
+/* -- Random pairs ------------------------------------------------------------------------- */
 
 static void random_pairs(bool exact, uint32_t *plans)
 {
@@ -243,10 +244,9 @@ static void give_prefix(struct pair *p, uint64_t seq, uint32_t place)
         wf_arrival arrival;
         cr_assert_eq(wf_store_arrival(p->b.store, t, at, &arrival), WEFT_OK);
         uint32_t i = dag_find(d, &arrival.id);
-        bool beyond = place < d->count &&
-                      (d->gens[i] > d->gens[place] ||
-                       (d->gens[i] == d->gens[place] &&
-                        weft_id_compare(&d->ids[i], &d->ids[place]) > 0));
+        bool beyond = place < d->count && (d->gens[i] > d->gens[place] ||
+                                           (d->gens[i] == d->gens[place] &&
+                                            weft_id_compare(&d->ids[i], &d->ids[place]) > 0));
         if (!beyond) pair_put(p, &p->a, i);
     }
 }

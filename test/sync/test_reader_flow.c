@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "crypto.h"
 #include "pair.h"
 
-/* -- Asking several things at once ------------------------------------------------------------ */
+/* -- Asking several things at once -------------------------------------------------------- */
 
 struct go { /* asks `to` each of the requests, in order */
     weft_msg msg;
@@ -17,12 +18,12 @@ struct go { /* asks `to` each of the requests, in order */
     uint32_t count;
     weft_request *reqs[8];
 };
-static const weft_kind go_kind = {.id = 1, .name = "go", .size = sizeof(struct go),
-                                  .drop = weft_free_msg};
+static const weft_kind go_kind = {
+    .id = 1, .name = "go", .size = sizeof(struct go), .drop = weft_free_msg};
 struct answers {
     uint32_t count;
-    weft_err errs[8];    /* in the order of coming */
-    uintptr_t order[8];  /* which request          */
+    weft_err errs[8];   /* in the order of coming */
+    uintptr_t order[8]; /* which request          */
     uint64_t entries[8];
 };
 
@@ -69,8 +70,11 @@ static struct flow *flow_create(uint32_t count, uint32_t metadata)
     f->dag = dag_create_fat(DAG_CHAIN, count, 4, metadata);
     f->pair = pair_create(f->dag, 2);
     for (uint32_t i = 0; i < count; i++) pair_put(f->pair, &f->pair->b, i);
-    weft_spec spec = {.name = "asker", .arg = &f->answers, .state_size = sizeof(void *),
-                      .init = asker_init, .handle = asker_handle};
+    weft_spec spec = {.name = "asker",
+                      .arg = &f->answers,
+                      .state_size = sizeof(void *),
+                      .init = asker_init,
+                      .handle = asker_handle};
     cr_assert_eq(weft_spawn(f->pair->rt, &spec, &f->asker), WEFT_OK);
     return f;
 }
@@ -118,7 +122,7 @@ static void cancel(struct flow *f, uint32_t stream)
     cr_assert_eq(weft_send(f->pair->b.table.reader, &c->msg), WEFT_OK);
 }
 
-/* -- Flow ------------------------------------------------------------------------------------------ */
+/* -- Flow --------------------------------------------------------------------------------- */
 
 Test(reader_flow, a_small_job_ends_before_a_huge_one_that_came_first)
 {
@@ -327,7 +331,7 @@ Test(reader_flow, bits_for_a_page_that_was_not_sent_end_the_job)
     flow_destroy(f);
 }
 
-/* -- Short answers ------------------------------------------------------------------------------------ */
+/* -- Short answers ------------------------------------------------------------------------ */
 
 static weft_err look(struct flow *f, enum wf_look_op op, const weft_key *peer, const weft_id *tree,
                      struct wf_look **out)
@@ -403,7 +407,8 @@ static struct wf_look *page_look(struct flow *f, const struct wf_ids *ids, bool 
     memset(l->salt, 3, sizeof l->salt);
     l->page = wf_ids_encode(ids);
     cr_assert_eq(wf_ids_decode(weft_buf_bytes(l->page) + WF_FRAME_HEAD,
-                               weft_buf_len(l->page) - WF_FRAME_HEAD, &l->ids), WEFT_OK);
+                               weft_buf_len(l->page) - WF_FRAME_HEAD, &l->ids),
+                 WEFT_OK);
     return l;
 }
 
@@ -417,9 +422,16 @@ Test(look, a_page_is_matched_within_its_range_only)
         uint64_t v = wf_siphash(salt, f->dag->ids[at[i]].bytes, 32);
         for (uint32_t k = 0; k < 8; k++) bytes[8 * i + k] = (uint8_t)(v >> (56 - 8 * k));
     }
-    struct wf_ids ids = {.stream = 1, .ref = 1, .lo_gen = 10, .lo_id = f->dag->ids[10],
-                         .hi_gen = 20, .hi_id = f->dag->ids[20], .last = true, .id_bytes = 8,
-                         .count = 3, .ids = bytes};
+    struct wf_ids ids = {.stream = 1,
+                         .ref = 1,
+                         .lo_gen = 10,
+                         .lo_id = f->dag->ids[10],
+                         .hi_gen = 20,
+                         .hi_id = f->dag->ids[20],
+                         .last = true,
+                         .id_bytes = 8,
+                         .count = 3,
+                         .ids = bytes};
     struct wf_look *l = page_look(f, &ids, false);
     cr_assert_eq(pair_ask(f->pair, f->pair->b.table.reader, &l->req), WEFT_OK);
     cr_expect_eq(l->bits_count, 3);
@@ -434,8 +446,8 @@ Test(look, a_page_of_full_ids_is_for_exact_sessions)
     uint8_t bytes[64];
     memcpy(bytes, f->dag->ids[3].bytes, 32);
     memset(bytes + 32, 0x11, 32);
-    struct wf_ids ids = {.stream = 1, .ref = 1, .hi_gen = 9, .last = true, .id_bytes = 32,
-                         .count = 2, .ids = bytes};
+    struct wf_ids ids = {
+        .stream = 1, .ref = 1, .hi_gen = 9, .last = true, .id_bytes = 32, .count = 2, .ids = bytes};
     struct wf_look *l = page_look(f, &ids, true);
     cr_assert_eq(pair_ask(f->pair, f->pair->b.table.reader, &l->req), WEFT_OK);
     cr_expect_eq(l->bits[0], 1);
@@ -459,6 +471,51 @@ Test(look, zero_tips_say_that_nothing_is_held_only_if_nothing_is)
         cr_assert_eq(pair_ask(f->pair, f->pair->b.table.reader, &l->req), WEFT_OK);
         cr_expect_eq(l->plan, count == 0 ? WF_PLAN_CLOSURE : WF_PLAN_ASK);
         weft_drop(&l->req.msg);
+    }
+    flow_destroy(f);
+}
+
+/* -- Short memory ------------------------------------------------------------------------- */
+
+static struct wf_job *oom_job(struct flow *f, enum wf_job_op op)
+{
+    struct wf_job *j = job(f, op, 1);
+    wf_tree_info info = pair_info(f->pair, &f->pair->b);
+    j->theirs.tip_bytes = 32;
+    j->theirs.tips_count = 1;
+    memcpy(j->theirs.tips, f->dag->ids[3].bytes, 32);
+    j->cursor.seq = 5;
+    j->cursor.partial = op == WF_JOB_RESUME;
+    j->cursor.gen = 1;
+    j->cursor.id = f->dag->ids[1];
+    memcpy(j->cursor.epoch, info.epoch, sizeof j->cursor.epoch);
+    j->wanted = calloc(1, sizeof(weft_id));
+    j->wanted[0] = f->dag->ids[4];
+    j->wanted_count = 1;
+    return j;
+}
+
+Test(reader_flow, every_failed_allocation_is_answered)
+{
+    static const enum wf_job_op ops[] = {WF_JOB_CLOSURE, WF_JOB_CURSOR, WF_JOB_RESUME,
+                                         WF_JOB_FETCH};
+    struct flow *f = flow_create(30, 4);
+    for (size_t op = 0; op < sizeof ops / sizeof ops[0]; op++) {
+        bool ended_well = false;
+        for (uint64_t nth = 1; nth < 60; nth++) {
+            struct wf_job *j = oom_job(f, ops[op]);
+            f->answers.count = 0;
+            pair_forget(f->pair);
+            ask_all(f, (weft_request *[]){&j->req}, 1);
+            (void)wf_alloc_fail_at(nth, 0);
+            run(f);
+            (void)wf_alloc_fail_at(0, 0);
+            cr_assert_eq(f->answers.count, 1, "op %d, allocation %lu", ops[op], (unsigned long)nth);
+            weft_err err = f->answers.errs[0];
+            cr_expect(err == WEFT_OK || err == WEFT_NO_MEMORY, "%s", weft_errname(err));
+            ended_well = err == WEFT_OK;
+        }
+        cr_expect(ended_well, "op %d needs more than 60 allocations", ops[op]);
     }
     flow_destroy(f);
 }

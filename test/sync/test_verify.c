@@ -58,8 +58,12 @@ static struct rig *rig_create(uint32_t mailbox)
     struct rig *r = calloc(1, sizeof *r);
     r->dag = dag_create(DAG_CHAIN, 20, 6);
     r->pair = pair_create(r->dag, 1);
-    weft_spec spec = {.name = "door", .arg = &r->taken, .state_size = sizeof(void *),
-                      .init = init, .handle = take, .mailbox = mailbox};
+    weft_spec spec = {.name = "door",
+                      .arg = &r->taken,
+                      .state_size = sizeof(void *),
+                      .init = init,
+                      .handle = take,
+                      .mailbox = mailbox};
     cr_assert_eq(weft_spawn(r->pair->rt, &spec, &r->door), WEFT_OK);
     cr_assert_eq(wf_verify_spawn(r->pair->rt, 0, &r->verify), WEFT_OK);
     r->table = r->pair->b.table;
@@ -148,8 +152,8 @@ Test(verify, a_good_frame_becomes_one_ingest)
     for (uint32_t i = 0; i < 3; i++) {
         cr_expect(weft_id_equal(&in->entries[i].id, &r->dag->ids[i]));
         cr_expect_eq(in->entries[i].len, weft_buf_len(r->dag->bufs[i]));
-        cr_expect_eq(memcmp(in->entries[i].bytes, weft_buf_bytes(r->dag->bufs[i]),
-                            in->entries[i].len), 0);
+        cr_expect_eq(
+            memcmp(in->entries[i].bytes, weft_buf_bytes(r->dag->bufs[i]), in->entries[i].len), 0);
     }
     cr_expect(in->raw && in->has_mark && in->mark.seq == 12 && in->source_seq == 12);
     cr_expect_eq(memcmp(in->source.epoch, mark.epoch, 16), 0);

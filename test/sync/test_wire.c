@@ -222,8 +222,14 @@ Test(wire, a_refused_frame_leaves_the_output_alone)
 
 Test(wire, a_page_of_ids_must_be_in_order_and_say_something)
 {
-    struct wf_ids ids = {.stream = 1, .ref = 1, .lo_gen = 4, .hi_gen = 3, .id_bytes = 8,
-                         .last = true, .count = 0, .ids = (const uint8_t *)""};
+    struct wf_ids ids = {.stream = 1,
+                         .ref = 1,
+                         .lo_gen = 4,
+                         .hi_gen = 3,
+                         .id_bytes = 8,
+                         .last = true,
+                         .count = 0,
+                         .ids = (const uint8_t *)""};
     struct wf_ids out;
     size_t len;
     weft_buf *buf = wf_ids_encode(&ids);
@@ -246,8 +252,13 @@ Test(wire, the_largest_page_fits_in_a_message)
 {
     static uint8_t bytes[WEFT_IDS_PER_MESSAGE_MAX * 32];
     struct wf_ids out;
-    struct wf_ids ids = {.stream = UINT32_MAX, .ref = UINT32_MAX, .hi_gen = INT64_MAX, .last = 1,
-                         .id_bytes = 32, .count = WEFT_IDS_PER_MESSAGE_MAX, .ids = bytes};
+    struct wf_ids ids = {.stream = UINT32_MAX,
+                         .ref = UINT32_MAX,
+                         .hi_gen = INT64_MAX,
+                         .last = 1,
+                         .id_bytes = 32,
+                         .count = WEFT_IDS_PER_MESSAGE_MAX,
+                         .ids = bytes};
     weft_buf *buf = wf_ids_encode(&ids);
     size_t len;
     const uint8_t *body = frame_body(buf, &len);
@@ -257,7 +268,7 @@ Test(wire, the_largest_page_fits_in_a_message)
     weft_buf_unref(buf);
 }
 
-/* -- The builder of bulk frames -------------------------------------------------------------- */
+/* -- The builder of bulk frames ----------------------------------------------------------- */
 
 Test(entries, the_builder_answers_full_and_keeps_what_it_has)
 {
