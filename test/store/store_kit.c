@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weft/log.h>
+
 #include "alloc.h"
 #include "block.h"
 #include "crypto.h"
@@ -346,6 +348,19 @@ struct wf_ingest *sk_ingest(sk_node *node, struct wf_ingest *frame)
     cr_assert(wf_sim_run_while_not(node->sim, heard, node, wf_sim_now(node->sim) + WEFT_SEC),
               "the frame was not answered");
     return node->sink.results[0];
+}
+
+static void ignore_line(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    (void)arg;
+    (void)level;
+    (void)facility;
+    (void)line;
+}
+
+void sk_quiet(bool quiet)
+{
+    weft_log_to(quiet ? ignore_line : NULL, NULL, WEFT_LOG_WARN);
 }
 
 /* -- Judging -------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * store_kit.h - what the tests of the store share: a simulated node of one store, an
  * actor that hears its answers, and histories of entries in several shapes.
- * Called by: test_store*.c, test_pending.c, bench/store_ingest.c. Never: the product. */
+ * Called by: test_store*.c, test_door.c, test_check.c. Never: the product. */
 #ifndef STORE_KIT_H
 #define STORE_KIT_H
 
@@ -97,6 +97,9 @@ struct wf_ingest *sk_frame(sk_node *node, uint8_t peer, uint64_t n, const weft_i
 void sk_send(sk_node *node, struct wf_ingest *frame);
 /* Sends it, waits, and returns its result (the sink's). */
 struct wf_ingest *sk_ingest(sk_node *node, struct wf_ingest *frame);
+
+/* Failures that the test provokes are not worth a reader's attention. */
+void sk_quiet(bool quiet);
 
 /* -- Judging a store ------------------------------------------------------------------------ */
 
