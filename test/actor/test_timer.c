@@ -140,6 +140,24 @@ BOTH(timer, one_that_rearms_itself_for_the_past_does_not_starve_the_mailbox)
     weft_addr_put(addr);
 }
 
+/* Sends itself the note for ever; ends once its timer has fired. */
+static weft_verdict feed_itself(weft_self *self, void *data, weft_msg *msg)
+{
+    struct clock *clock = data;
+    if (clock->fired > 0) return WEFT_STOP;
+    return weft_send(weft_self_addr(self), msg) == WEFT_OK ? WEFT_KEPT : WEFT_FAIL;
+}
+
+BOTH(timer, a_mailbox_that_is_never_empty_does_not_starve_it)
+{
+    struct clock clock = {0};
+    weft_addr *addr = rig_spawn_init(rig, feed_itself, set_one, &clock, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    cr_assert_eq(clock.fired, 1);
+    weft_addr_put(addr);
+}
+
 static weft_err set_too_many(weft_self *self, void *data)
 {
     weft_timer *timers = data;
