@@ -23,7 +23,7 @@ struct evidence {
 static char *store_path(const char *dir, uint32_t index)
 {
     char leaf[40];
-    snprintf(leaf, sizeof leaf, "node%u/store", index);
+    snprintf(leaf, sizeof leaf, "node%u", index);
     return proc_path(dir, leaf);
 }
 

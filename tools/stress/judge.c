@@ -4,6 +4,7 @@
  * the ledger (reading). Never: asks a node; trusts an index, a count or an id. */
 #include "judge.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,13 +182,64 @@ static weft_err judge_node(struct judge *j)
     weigh(j);
     err = evidence_tips(ev, on_tip, &tips);
     if (err == WEFT_OK && tips.seen != j->out->node[j->node].tips) j->out->bad_tips++;
-    uint64_t faults = 0;
-    if (err == WEFT_OK) err = evidence_check(ev, &faults);
-    j->out->bad_indexes += faults;
     if (err == WEFT_UNSUPPORTED) err = WEFT_OK; /* a memory node leaves no indexes */
 done:
     evidence_close(ev);
     return err;
+}
+
+/* -- What the stores find in themselves -------------------------------------------------------- */
+
+struct checks { /* shared by the threads, under `lock` */
+    const struct judge_case *jc;
+    pthread_mutex_t lock;
+    uint32_t next, failed; /* nodes */
+    uint64_t faults;
+    weft_err err;
+};
+
+static void *check_stores(void *arg)
+{
+    struct checks *all = arg;
+    for (;;) {
+        pthread_mutex_lock(&all->lock);
+        uint32_t node = all->next < all->jc->nodes && all->err == WEFT_OK ? all->next++
+                                                                          : UINT32_MAX;
+        pthread_mutex_unlock(&all->lock);
+        if (node == UINT32_MAX || kit_signal() != 0) return NULL;
+        uint64_t faults = 0;
+        struct evidence *ev = NULL;
+        weft_err err = evidence_open(all->jc->dir, node, false, &ev);
+        if (err == WEFT_OK) err = evidence_check(ev, &faults);
+        evidence_close(ev);
+        pthread_mutex_lock(&all->lock);
+        all->faults += faults;
+        if (err != WEFT_OK && all->err == WEFT_OK) {
+            all->err = err;
+            all->failed = node;
+        }
+        pthread_mutex_unlock(&all->lock);
+    }
+}
+
+/* Several stores at a time: each reads all its indexes at random. *node: the failed one. */
+static weft_err judge_indexes(struct judge *j, uint32_t *node)
+{
+    if (j->jc->memory_store) return WEFT_OK; /* a dump has no indexes */
+    struct checks all = {.jc = j->jc};
+    pthread_t *threads = kit_alloc(j->jc->threads, sizeof *threads);
+    uint32_t started = 1; /* this one */
+    pthread_mutex_init(&all.lock, NULL);
+    while (started < j->jc->threads && started < j->jc->nodes &&
+           pthread_create(&threads[started], NULL, check_stores, &all) == 0)
+        started++;
+    check_stores(&all);
+    for (uint32_t i = 1; i < started; i++) pthread_join(threads[i], NULL);
+    pthread_mutex_destroy(&all.lock);
+    free(threads);
+    j->out->bad_indexes = all.faults;
+    *node = all.failed;
+    return all.err;
 }
 
 /* -- Every distinct entry once ----------------------------------------------------------------- */
@@ -248,11 +300,19 @@ int judge_run(const struct judge_case *jc, struct judge_result *out, char *why, 
     j->out = out;
     int code = expect(j, why, why_len);
     if (code == EXIT_PASS && jc->sabotage_lose) code = sabotage(j, why, why_len);
-    for (j->node = 0; code == EXIT_PASS && j->node < jc->nodes; j->node++) {
-        weft_err err = judge_node(j);
-        if (err == WEFT_OK) continue;
-        snprintf(why, why_len, "the store of node %u: %s", j->node, weft_strerror(err));
-        code = cluster_exit_code(err);
+    if (code == EXIT_PASS) {
+        weft_err err = WEFT_OK;
+        uint32_t at = 0;
+        for (; err == WEFT_OK && at < jc->nodes; at++) {
+            j->node = at;
+            err = judge_node(j);
+        }
+        at = j->node;
+        if (err == WEFT_OK) err = judge_indexes(j, &at);
+        if (err != WEFT_OK) {
+            snprintf(why, why_len, "the store of node %u: %s", at, weft_strerror(err));
+            code = cluster_exit_code(err);
+        }
     }
     if (code == EXIT_PASS) out->bad_signatures = catalog_verify(&j->cat, jc->threads);
     for (size_t i = 0; code == EXIT_PASS && i < j->cat.count; i++)
