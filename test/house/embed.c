@@ -4,9 +4,12 @@
  * May touch: the public headers, standard output. Never: headers of src/. */
 #include <weft/actor.h>
 #include <weft/buf.h>
+#include <weft/entry.h>
 #include <weft/err.h>
+#include <weft/id.h>
 #include <weft/limits.h>
 #include <weft/log.h>
+#include <weft/node.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -16,5 +19,10 @@ int main(void)
     weft_log_to(NULL, NULL, WEFT_LOG_OFF);
     const char *text = weft_strerror(WEFT_FULL);
     printf("WEFT_FULL: %s\n", text);
-    return strlen(text) > 0 ? 0 : 1;
+    weft_node *node = NULL;
+    weft_err err = weft_node_open(NULL,
+                                  &node); /* in memory; it pulls every layer into the program */
+    printf("weft_node_open: %s\n", weft_strerror(err));
+    weft_node_close(node);
+    return strlen(text) > 0 && err == WEFT_OK ? 0 : 1;
 }
