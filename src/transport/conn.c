@@ -253,6 +253,7 @@ void wf_conn_hello(struct wf_conn *c, const struct wf_hello *hello)
     wf_manager_flush_later(m, c);
     while (c->waiters != NULL) wf_dial_answer(c->waiters, WEFT_OK, c);
     if (c->dial != NULL) wf_dial_answer(c->dial, WEFT_OK, c);
+    wf_dial_came_up(m, c);
 }
 
 /* -- Readiness ------------------------------------------------------------------------------ */
@@ -309,12 +310,33 @@ static void tell_down(struct wf_conn *c, weft_err why, const char *text)
     wf_manager_tell(c->m->options.events_to, &down->msg);
 }
 
+/* What becomes of the dials that counted on `c`. An orderly end before UP means that the
+ * other side keeps another connection to us: they are answered with that one. */
+static void disappoint(struct wf_conn *c, enum wf_conn_state was, weft_err why)
+{
+    struct wf_manager *m = c->m;
+    struct wf_dial *dial = c->dial;
+    bool other = was == WF_CONN_HELLO && why == WEFT_OK && !m->ending;
+    struct wf_conn *rival = other ? wf_conn_rival(m, &c->key, c) : NULL;
+    weft_err answer = why == WEFT_OK ? WEFT_UNREACHABLE : why;
+    while (c->waiters != NULL) {
+        if (rival != NULL) wf_dial_wait_for(c->waiters, rival);
+        else if (other) wf_dial_hope(c->waiters, &c->key);
+        else wf_dial_answer(c->waiters, answer, NULL);
+    }
+    c->dial = NULL;
+    if (dial == NULL) return;
+    dial->conn = NULL;
+    if (rival != NULL) wf_dial_wait_for(dial, rival);
+    else if (other) wf_dial_hope(dial, &c->key);
+    else wf_dial_failed(dial, answer);
+}
+
 /* Takes the connection out of everything that belongs to those above. */
 static void detach(struct wf_conn *c, enum wf_conn_state next, weft_err why, const char *text)
 {
     struct wf_manager *m = c->m;
     enum wf_conn_state was = c->state;
-    struct wf_dial *dial = c->dial;
     c->state = next; /* first: whoever is told of it may look */
     if (was < WF_CONN_HELLO && why != WEFT_EXISTS) m->handshakes_failed++;
     handshake_counted(c);
@@ -323,19 +345,7 @@ static void detach(struct wf_conn *c, enum wf_conn_state next, weft_err why, con
     uint64_t debt = wf_credit_in_end(&c->credit_in);
     if (debt > 0) wf_manager_debt(m, c->id, debt);
     if (was == WF_CONN_UP) tell_down(c, why, text);
-    struct wf_conn *rival = was >= WF_CONN_HELLO && why == WEFT_OK ? wf_conn_rival(m, &c->key, c)
-                                                                   : NULL;
-    weft_err answer = why == WEFT_OK ? WEFT_UNREACHABLE : why;
-    while (c->waiters != NULL) {
-        if (rival != NULL) wf_dial_wait_for(c->waiters, rival);
-        else wf_dial_answer(c->waiters, answer, NULL);
-    }
-    c->dial = NULL;
-    if (dial != NULL) {
-        dial->conn = NULL;
-        if (rival != NULL) wf_dial_wait_for(dial, rival);
-        else wf_dial_failed(dial, answer);
-    }
+    disappoint(c, was, why);
     if (m->pool.first != NULL) wf_stream_grants(m); /* its loans are free for others */
 }
 

@@ -26,6 +26,7 @@ static void release(struct wf_dial *d)
     struct wf_manager *m = d->m;
     WF_ASSERT(d->req == NULL && d->conn == NULL && d->waits == NULL && !d->resolving);
     weft_timer_stop(m->self, &d->timer);
+    weft_timer_stop(m->self, &d->hope);
     if (d->prev != NULL) d->prev->next = d->next;
     else m->dials = d->next;
     if (d->next != NULL) d->next->prev = d->prev;
@@ -143,6 +144,36 @@ static void on_resolved(weft_self *self, void *state, weft_err err, weft_request
     }
     weft_drop(r == NULL ? NULL : &r->req.msg);
     wf_manager_reap(m);
+}
+
+static void on_hope_timer(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct wf_dial *d = (struct wf_dial *)((char *)timer - offsetof(struct wf_dial, hope));
+    struct wf_manager *m = d->m;
+    (void)self;
+    (void)state;
+    (void)missed;
+    wf_dial_answer(d, WEFT_UNREACHABLE, NULL);
+    wf_manager_reap(m);
+}
+
+void wf_dial_hope(struct wf_dial *d, const weft_key *key)
+{
+    weft_ns at = weft_now(d->m->self) + WEFT_HANDSHAKE_TIMEOUT_NS;
+    d->conn = NULL;
+    unwait(d);
+    d->hoping = true;
+    d->hoped = *key;
+    if (weft_timer_set(d->m->self, &d->hope, at, 0, on_hope_timer) != WEFT_OK)
+        wf_dial_answer(d, WEFT_UNREACHABLE, NULL);
+}
+
+void wf_dial_came_up(struct wf_manager *m, struct wf_conn *c)
+{
+    for (struct wf_dial *d = m->dials, *next; d != NULL; d = next) {
+        next = d->next;
+        if (d->hoping && weft_key_equal(&d->hoped, &c->key)) wf_dial_answer(d, WEFT_OK, c);
+    }
 }
 
 static void on_deadline(weft_self *self, void *state, weft_timer *timer, uint32_t missed)

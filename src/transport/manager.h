@@ -180,7 +180,9 @@ struct wf_dial {
     bool resolving; /* the resolver's reply is still to come */
     uint64_t token; /* of that ask */
     weft_err worst; /* the most telling failure so far */
-    weft_timer timer;
+    bool hoping;    /* the peer kept another connection, which we do not know yet */
+    weft_key hoped; /* its key */
+    weft_timer timer, hope;
     struct wf_dial *prev, *next;
 };
 
@@ -223,6 +225,9 @@ weft_verdict wf_dial_start(struct wf_manager *m, struct wf_tp_dial *req);
 void wf_dial_failed(struct wf_dial *d, weft_err why);
 void wf_dial_answer(struct wf_dial *d, weft_err err, const struct wf_conn *c); /* ends it */
 void wf_dial_wait_for(struct wf_dial *d, struct wf_conn *c); /* answered when c is up or gone */
+/* The peer ended the attempt because another connection of ours stands; it will show. */
+void wf_dial_hope(struct wf_dial *d, const weft_key *key);
+void wf_dial_came_up(struct wf_manager *m, struct wf_conn *c); /* answers who hoped for it */
 void wf_dial_fini(struct wf_manager *m);
 
 /* conn.c */

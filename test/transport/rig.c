@@ -139,6 +139,12 @@ struct pump {
 };
 static const weft_kind pump_kind = {3, "rig.pump", sizeof(struct pump), weft_free_msg};
 
+struct go { /* dial, from the owner */
+    weft_msg msg;
+    char address[WEFT_ADDRESS_BYTES_MAX];
+};
+static const weft_kind go_kind = {5, "rig.go", sizeof(struct go), weft_free_msg};
+
 struct owner {
     struct rig_log *log;
     weft_addr *transport;
@@ -211,6 +217,27 @@ static void next_bulk(weft_self *self, struct owner *o, struct pump *p)
         weft_drop(&b->req.msg);
 }
 
+static void on_dialled(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    struct owner *o = state;
+    uint64_t i = o->log->count[RIG_DIALS]++ % 16;
+    (void)self;
+    (void)arg;
+    o->log->dial_err[i] = err;
+    if (err == WEFT_OK) o->log->dial_conn[i] = ((struct wf_tp_dial *)req)->conn;
+    weft_drop(req == NULL ? NULL : &req->msg);
+    check_waits(o);
+}
+
+static void go(weft_self *self, struct owner *o, const struct go *g)
+{
+    struct wf_tp_dial *d = wf_tp_new(&wf_tp_dial_kind);
+    memcpy(d->address, g->address, sizeof d->address);
+    weft_ns deadline = weft_now(self) + 20 * WEFT_SEC;
+    if (weft_ask(self, o->transport, &d->req, deadline, on_dialled, NULL, NULL) != WEFT_OK)
+        weft_drop(&d->req.msg);
+}
+
 static void on_frame(struct owner *o, const struct wf_tp_frame *f)
 {
     struct rig_log *log = o->log;
@@ -266,6 +293,8 @@ static weft_verdict owner_handle(weft_self *self, void *state, weft_msg *msg)
         o->transport = ((struct set *)msg)->transport;
         weft_reply((weft_request *)msg, WEFT_OK);
         verdict = WEFT_KEPT;
+    } else if (msg->kind == &go_kind) {
+        go(self, o, (struct go *)msg);
     } else if (msg->kind == &pump_kind) {
         struct pump *p = &o->pump[o->pumps++ % 64];
         *p = *(struct pump *)msg;
@@ -390,6 +419,23 @@ weft_err rig_dial(struct rig_node *n, const char *address, const weft_key *key, 
     weft_err err = call(n, n->transport, &d->req, &copy, sizeof copy);
     if (err == WEFT_OK && conn != NULL) *conn = copy.conn;
     return err;
+}
+
+struct rig_dialling rig_dial_begin(struct rig_node *n, const char *address)
+{
+    struct rig_dialling d = {n->log->count[RIG_DIALS]};
+    struct go *g = (struct go *)weft_new(&go_kind);
+    snprintf(g->address, sizeof g->address, "%s", address);
+    cr_assert_eq(weft_send(n->owner, &g->msg), WEFT_OK);
+    return d;
+}
+
+weft_err rig_dial_end(struct rig_node *n, const struct rig_dialling *d, uint64_t *conn)
+{
+    weft_err err = rig_wait(n, RIG_DIALS, d->number + 1);
+    if (err != WEFT_OK) return err;
+    *conn = n->log->dial_conn[d->number % 16];
+    return n->log->dial_err[d->number % 16];
 }
 
 weft_err rig_stream(struct rig_node *n, uint64_t conn, uint32_t stream, bool open)

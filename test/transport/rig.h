@@ -13,7 +13,7 @@
 #define RIG_EVENTS 4096u
 
 /* What the owner has heard; counted, and waited for with rig_wait. */
-enum rig_what { RIG_UPS, RIG_DOWNS, RIG_FRAMES, RIG_BULKS, RIG_ENDS, RIG_WRONG, RIG_SENT, RIG_WHATS };
+enum rig_what { RIG_UPS, RIG_DOWNS, RIG_FRAMES, RIG_BULKS, RIG_ENDS, RIG_WRONG, RIG_SENT, RIG_DIALS, RIG_WHATS };
 
 /* Read by the test's thread only between its calls. */
 struct rig_log {
@@ -27,6 +27,8 @@ struct rig_log {
         uint64_t code; /* of CLOSE and ERR */
     } frame[RIG_EVENTS];
     uint64_t last_n[64]; /* per stream below 64 */
+    weft_err dial_err[16];
+    uint64_t dial_conn[16];
     weft_err sent_err;   /* of the last bulk that was answered with an error */
 };
 
@@ -58,6 +60,12 @@ weft_err rig_server(struct rig_node *n, const char *name, bool start);
 void rig_address(struct rig_node *n, char out[WEFT_ADDRESS_BYTES_MAX]);
 /* `key` NULL: any. */
 weft_err rig_dial(struct rig_node *n, const char *address, const weft_key *key, uint64_t *conn);
+/* The same in two steps, for dials that cross: the owner asks, the end waits for it. */
+struct rig_dialling {
+    uint64_t number;
+};
+struct rig_dialling rig_dial_begin(struct rig_node *n, const char *address);
+weft_err rig_dial_end(struct rig_node *n, const struct rig_dialling *d, uint64_t *conn);
 weft_err rig_stream(struct rig_node *n, uint64_t conn, uint32_t stream, bool open);
 /* Has the owner send `count` bulk frames of `bytes` each, two under way at a time. */
 void rig_bulk(struct rig_node *n, uint64_t conn, uint32_t stream, uint32_t count, uint32_t bytes);
