@@ -37,8 +37,8 @@ static void choose_parents(struct dag *d, enum dag_shape shape, struct dag_rando
     case DAG_SCATTERED: add_parent(d, at, dag_below(r, at)); return;
     case DAG_STAR: add_parent(d, at, 0); return;
     case DAG_WIDE:
-        add_parent(d, at, at > 16 ? at - 16 + dag_below(r, 3) : at - 1);
-        if (dag_below(r, 10) < 3) add_parent(d, at, at > 20 ? at - 1 - dag_below(r, 19) : 0);
+        add_parent(d, at, at > 16 ? at - 16 : 0);
+        if (at > 16 && dag_below(r, 10) < 3) add_parent(d, at, at - 1 - dag_below(r, 15));
         return;
     case DAG_BEHIND:
         /* Two chains by turns; one entry in 50 joins an old place of the other. */
