@@ -80,6 +80,9 @@
 #define WEFT_COMMANDS_MAX 4096u                  /* commands of the engine under way */
 #define WEFT_PAIRS_MAX 65536u                   /* (peer, tree) pairs in the queue   */
 #define WEFT_PUSH_FRAMES_MAX 2u                 /* live frames of a pair at transport */
+#define WEFT_RECENT_ENTRIES 256u                 /* of a tree, kept for pushing them on */
+#define WEFT_RECENT_TREE_BYTES (1u << 20)
+#define WEFT_RECENT_NODE_BYTES (16u << 20)
 #define WEFT_WALK_STEPS_MAX 65536u              /* index reads of one planning walk
                                                  * before it yields to the next job  */
 #define WEFT_DIFF_ENTRIES_MAX (1u << 18)        /* entries that one difference walk may find */

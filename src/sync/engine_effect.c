@@ -60,7 +60,8 @@ static void on_plan(weft_self *self, void *state, weft_err err, weft_request *re
     answer(state, arg, &(event){.kind = WF_E_PLANNED,
                                 .err = err,
                                 .ours = look == NULL ? NULL : &look->ours,
-                                .plan = look == NULL ? WF_PLAN_ASK : look->plan}, req);
+                                .plan = look == NULL ? WF_PLAN_ASK : look->plan,
+                                .all_known = look != NULL && look->all_known}, req);
 }
 
 static void on_known(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)

@@ -106,7 +106,7 @@ static void on_tick(weft_self *self, void *state, weft_timer *timer, uint32_t mi
     (void)missed;
     struct queue *q = state;
     for (struct wf_link *at = q->pairs.first; at != NULL; at = at->next)
-        wf_push_more(q, (struct q_pair *)at, NULL);
+        wf_push_more(q, (struct q_pair *)at);
     wf_pair_save(q);
 }
 

@@ -33,6 +33,7 @@ static struct q_tree *tree_need(struct queue *q, const weft_id *tree)
 static void tree_drop_empty(struct queue *q, struct q_tree *t)
 {
     if (t->first != NULL) return;
+    wf_recent_clear(q, t);
     wf_table_remove(&q->trees, &t->link);
     wf_free(t);
 }

@@ -14,7 +14,7 @@ struct flight {
     struct q_pair *pair; /* counted */
     uint32_t life;
     uint32_t count;
-    weft_id ids[WEFT_DOORBELL_ENTRIES];
+    weft_id ids[WEFT_RECENT_ENTRIES];
 };
 
 static struct q_pair *pair_ref(struct q_pair *p)
@@ -82,7 +82,7 @@ static void on_flown(weft_self *self, void *state, weft_err err, weft_request *r
         for (uint32_t i = 0; err == WEFT_OK && bulk != NULL && i < flight->count; i++)
             wf_idlog_put(&p->told, &flight->ids[i], bulk->n);
         /* CLOSED: sync hears of it from transport and ends the session. */
-        if (err == WEFT_OK) wf_push_more(q, p, NULL);
+        if (err == WEFT_OK) wf_push_more(q, p);
     }
     weft_drop(req == NULL ? NULL : &req->msg);
     wf_free(flight);
@@ -123,7 +123,7 @@ static bool may_read(struct queue *q, const struct q_pair *p)
     return wf_store_may_read(q->table->wf_store, &p->key.tree, &p->key.peer);
 }
 
-static bool peer_has(const struct q_pair *p, const struct wf_stored_entry *e)
+static bool peer_has(const struct q_pair *p, const struct q_recent *e)
 {
     if (weft_key_equal(&e->source.peer, &p->key.peer) &&
         memcmp(e->source.epoch, p->peer_epoch, sizeof p->peer_epoch) == 0)
@@ -137,13 +137,21 @@ static uint64_t taken_from(struct queue *q, const struct q_pair *p)
     return st == NULL ? 0 : st->n;
 }
 
-/* -- From the doorbell ---------------------------------------------------------------------------- */
+/* -- From what was just stored ----------------------------------------------------------------- */
 
-/* One frame from entries[*at..] of the bell, and the position that it ends at. Nothing is
- * sent when the peer has all of them. */
-static weft_err frame_from_bell(struct queue *q, struct q_pair *p, const struct wf_stored *bell,
-                                uint32_t *at)
+/* Is all that the pair has not pushed among the recent entries? */
+static bool covers(const struct q_pair *p)
 {
+    const struct q_tree *t = p->tree;
+    return t->recent_count > 0 && p->pos.seq + 1 >= t->recent[0].seq &&
+           p->pos.seq < t->recent[t->recent_count - 1].seq;
+}
+
+/* One frame from the pair's position on, and the position that it ends at. Nothing is sent
+ * when the peer has all of it. */
+static weft_err frame_from_recent(struct queue *q, struct q_pair *p)
+{
+    const struct q_tree *t = p->tree;
     struct flight *flight = wf_calloc(1, sizeof *flight);
     struct wf_entries_builder b = {0};
     weft_buf *frame = NULL;
@@ -152,11 +160,13 @@ static weft_err frame_from_bell(struct queue *q, struct q_pair *p, const struct 
     weft_err err = wf_entries_begin(&b, WF_F_PUSH, p->stream, 0, taken_from(q, p));
     if (err != WEFT_OK) goto done;
     size_t bytes = 0;
-    for (; *at < bell->entries_count; (*at)++) {
-        const struct wf_stored_entry *e = &bell->entries[*at];
-        if (!weft_id_equal(&e->tree, &p->key.tree) || e->seq <= mark.seq) continue;
+    for (uint32_t i = 0; i < t->recent_count; i++) {
+        const struct q_recent *e = &t->recent[i];
+        if (e->seq <= mark.seq) continue;
         if (!peer_has(p, e)) {
-            if (flight->count > 0 && bytes + e->len > WEFT_FRAME_PAYLOAD_BYTES) break;
+            bool full = flight->count == WEFT_RECENT_ENTRIES ||
+                        bytes + e->len > WEFT_FRAME_PAYLOAD_BYTES;
+            if (flight->count > 0 && full) break;
             err = wf_entries_add(&b, e->bytes, e->len);
             if (err == WEFT_FULL && flight->count > 0) break;
             if (err != WEFT_OK) goto done;
@@ -169,8 +179,10 @@ static weft_err frame_from_bell(struct queue *q, struct q_pair *p, const struct 
     err = WEFT_OK;
     if (flight->count > 0) {
         err = wf_entries_finish(&b, &mark, &frame);
-        if (err == WEFT_OK) err = fly(q, p, frame, flight);
-        flight = NULL;
+        if (err == WEFT_OK) {
+            err = fly(q, p, frame, flight);
+            flight = NULL;
+        }
         if (err == WEFT_OK) p->need_seq = mark.seq;
     }
     if (err == WEFT_OK) move_to(q, p, mark.seq, mark.id8);
@@ -178,17 +190,6 @@ done:
     wf_entries_abort(&b);
     wf_free(flight);
     return err;
-}
-
-/* Does the bell hold all entries of the pair's tree after its position? */
-static bool covers(const struct q_pair *p, const struct wf_stored *bell)
-{
-    for (uint32_t i = 0; bell != NULL && i < bell->trees_count; i++) {
-        const struct wf_stored_tree *t = &bell->trees[i];
-        if (weft_id_equal(&t->tree, &p->key.tree))
-            return t->complete && p->pos.seq >= t->from_seq && p->pos.seq < t->to_seq;
-    }
-    return false;
 }
 
 /* -- By the reader ------------------------------------------------------------------------------------ */
@@ -213,7 +214,7 @@ static void on_caught_up(weft_self *self, void *state, weft_err err, weft_reques
                 p->need_seq = job->reached.seq;
             if (job->reached.seq > p->pos.seq)
                 move_to(q, p, job->reached.seq, job->reached.id8);
-            wf_push_more(q, p, NULL);
+            wf_push_more(q, p);
         } else if (err == WEFT_FORBIDDEN) {
             wf_push_end(q, p); /* it may not read any more; sync hears it from its own look-ups */
         }
@@ -256,37 +257,38 @@ static void catch_up(struct queue *q, struct q_pair *p)
 
 /* -- The rooms' doors ------------------------------------------------------------------------------------ */
 
-void wf_push_more(struct queue *q, struct q_pair *p, const struct wf_stored *bell)
+void wf_push_more(struct queue *q, struct q_pair *p)
 {
     wf_tree_info info;
-    if (!p->live || p->job) return;
+    if (!p->live || p->job || p->gone) return;
     if (wf_store_tree(q->table->wf_store, &p->key.tree, &info) != WEFT_OK) return;
     if (p->pos.seq < info.seq && !may_read(q, p)) {
         wf_push_end(q, p);
         return;
     }
-    if (covers(p, bell)) {
-        uint32_t at = 0;
-        while (at < bell->entries_count && p->flights < WEFT_PUSH_FRAMES_MAX)
-            if (frame_from_bell(q, p, bell, &at) != WEFT_OK) break;
-    }
-    if (p->pos.seq < info.seq && p->flights < WEFT_PUSH_FRAMES_MAX) catch_up(q, p);
+    while (covers(p) && p->flights < WEFT_PUSH_FRAMES_MAX)
+        if (frame_from_recent(q, p) != WEFT_OK) break;
+    /* What is newer than the recent entries is on its way here with the next bell. */
+    bool far = p->pos.seq < info.seq && !covers(p) &&
+               (p->tree->recent_count == 0 ||
+                p->pos.seq < p->tree->recent[p->tree->recent_count - 1].seq);
+    if (far && p->flights < WEFT_PUSH_FRAMES_MAX) catch_up(q, p);
     waits_run(q, p);
 }
 
 void wf_push_ring(struct queue *q, const struct wf_stored *bell)
 {
-    if (bell->more_trees) {
-        for (struct wf_link *at = q->pairs.first; at != NULL; at = at->next)
-            wf_push_more(q, (struct q_pair *)at, bell);
-        return;
-    }
     for (uint32_t i = 0; i < bell->trees_count; i++) {
         struct q_tree *t =
             (struct q_tree *)wf_table_find(&q->trees, bell->trees[i].tree.bytes);
-        for (struct q_pair *p = t == NULL ? NULL : t->first; p != NULL; p = p->next)
-            wf_push_more(q, p, bell);
+        if (t == NULL) continue;
+        wf_recent_add(q, t, bell, &bell->trees[i]);
+        for (struct q_pair *p = t->first; p != NULL; p = p->next) wf_push_more(q, p);
+        wf_recent_trim(q, t);
     }
+    if (!bell->more_trees) return;
+    for (struct wf_link *at = q->pairs.first; at != NULL; at = at->next)
+        wf_push_more(q, (struct q_pair *)at);
 }
 
 void wf_push_end(struct queue *q, struct q_pair *p)
@@ -317,7 +319,7 @@ void wf_push_begin(struct queue *q, const struct wf_q_live *live)
     p->pushed = 0;
     memcpy(p->peer_epoch, live->peer_epoch, sizeof p->peer_epoch);
     wf_counter_add(&q->table->counters->live_pairs, 1);
-    wf_push_more(q, p, NULL);
+    wf_push_more(q, p);
 }
 
 weft_verdict wf_push_on_barrier(struct queue *q, struct wf_q_barrier *req)
@@ -336,7 +338,7 @@ weft_verdict wf_push_on_barrier(struct queue *q, struct wf_q_barrier *req)
     wait->seq = info.seq;
     *p->waits_end = wait;
     p->waits_end = &wait->next;
-    wf_push_more(q, p, NULL);
+    wf_push_more(q, p);
     return WEFT_KEPT;
 done:
     weft_reply(&req->req, err);

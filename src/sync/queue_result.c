@@ -24,6 +24,8 @@ static void stream_drop(struct queue *q, struct q_stream *st)
     wf_table_remove(&q->streams, &st->link);
     if (p != NULL) {
         if (p->live && p->conn == st->key.conn && p->stream == st->key.stream) wf_push_end(q, p);
+        p->streams--;
+        if (p->tree != NULL && --p->tree->streams == 0) wf_recent_clear(q, p->tree);
         wf_pair_put(q, p);
     }
     wf_free(st);
@@ -44,7 +46,11 @@ static struct q_stream *stream_add(struct queue *q, const struct wf_q_stream *no
         wf_free(st);
         return NULL;
     }
-    if (st->pair != NULL) st->pair->refs++;
+    if (st->pair != NULL) {
+        st->pair->refs++;
+        st->pair->streams++;
+        st->pair->tree->streams++;
+    }
     return st;
 }
 

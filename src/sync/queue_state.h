@@ -14,11 +14,24 @@ struct pair_key {
     weft_key peer;
     weft_id tree;
 };
+/* An entry that was stored a moment ago. */
+struct q_recent {
+    uint64_t seq;
+    weft_id id;
+    wf_source source;
+    weft_buf *buf; /* counted; bytes live inside */
+    const uint8_t *bytes;
+    uint32_t len;
+};
 /* A tree that has pairs. */
 struct q_tree {
     struct wf_link link;
     weft_id tree;
     struct q_pair *first, *last; /* in the order in which they came */
+    uint32_t streams;            /* of all its pairs */
+    struct q_recent *recent;     /* without gaps, ascending; for pairs that lag a little */
+    uint32_t recent_count, recent_room;
+    size_t recent_bytes;
 };
 /* Somebody who waits until all up to `seq` was pushed. */
 struct q_wait {
@@ -33,6 +46,7 @@ struct q_pair {
     struct q_tree *tree;
     struct q_pair *prev, *next; /* of the tree */
     uint32_t refs;              /* streams and asks that point here */
+    uint32_t streams;
     bool related, gone;         /* gone: taken out, lives for its refs */
     /* live push: */
     bool live;
@@ -81,6 +95,7 @@ struct queue {
     weft_self *self;
     const struct wf_node_table *table; /* NULL: not wired yet */
     struct wf_table pairs, trees, streams;
+    size_t recent_bytes;
     uint8_t salt[16];
     weft_timer tick;
 };
@@ -101,10 +116,17 @@ void wf_pair_save(struct queue *q); /* what changed, as a hint for the next star
 /* queue_push.c */
 void wf_push_begin(struct queue *q, const struct wf_q_live *live);
 void wf_push_end(struct queue *q, struct q_pair *pair); /* not live any more */
-/* Frames what is new; `bell` may be NULL. */
-void wf_push_more(struct queue *q, struct q_pair *pair, const struct wf_stored *bell);
+void wf_push_more(struct queue *q, struct q_pair *pair); /* frames what is new */
 void wf_push_ring(struct queue *q, const struct wf_stored *bell);
 weft_verdict wf_push_on_barrier(struct queue *q, struct wf_q_barrier *req);
+
+/* queue_recent.c */
+/* Keeps what the bell brings for one of its trees, if anybody may push it on. */
+void wf_recent_add(struct queue *q, struct q_tree *tree, const struct wf_stored *bell,
+                   const struct wf_stored_tree *grown);
+/* Lets go of what all pairs have behind them. */
+void wf_recent_trim(struct queue *q, struct q_tree *tree);
+void wf_recent_clear(struct queue *q, struct q_tree *tree);
 
 /* queue_result.c */
 weft_verdict wf_result_on_ingest(struct queue *q, struct wf_ingest *in);

@@ -36,7 +36,7 @@ struct wf_look {
     /* out: */
     struct wf_summary ours;
     enum wf_plan plan;         /* PLAN: EQUAL, CURSOR, CLOSURE, RESUME or ASK */
-    bool all_known;            /* KNOWN: and their list is complete */
+    bool all_known;            /* PLAN, KNOWN: all of theirs, and their list is complete */
     uint32_t bits_count;
     uint8_t *bits;             /* wf_free'd with the message */
     uint32_t trees_count;

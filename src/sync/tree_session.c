@@ -101,16 +101,22 @@ static enum wf_job_op job_of(enum wf_plan plan)
                                     : WF_JOB_CLOSURE;
 }
 
+static void go_live(session *s, effects *fx)
+{
+    if (s->live || (s->flags & WF_OPEN_SUBSCRIBE) == 0) return;
+    add(fx, WF_X_LIVE);
+    s->live = true;
+}
+
 static void send_done(session *s, effects *fx, bool own, bool clean)
 {
     struct wf_session_effect *x = add(fx, WF_X_SEND_DONE);
     x->own = own;
     x->clean = clean;
     s->out = WF_OUT_DONE;
-    if (s->flags & WF_OPEN_SUBSCRIBE) {
-        add(fx, WF_X_LIVE);
-        s->live = true;
-    }
+    /* What the peer has told us it holds may still come to us from others; pushing waits
+     * until all of that is here and known to be the peer's. */
+    if (s->all_known || s->their_done) go_live(s, fx);
 }
 
 /* Opener: once both directions are through, DONE with the root of this moment. */
@@ -181,6 +187,16 @@ static void decide_late(session *s, effects *fx)
     }
 }
 
+/* A cursor tells what we sent, the tips what the peer has: they spare it what came to it
+ * from others. The cursor is for when that is too much to compare. */
+static void planned(session *s, event *ev)
+{
+    s->plan = ev->plan;
+    s->all_known = ev->all_known || ev->plan == WF_PLAN_EQUAL;
+    s->cursor_fits = ev->plan == WF_PLAN_CURSOR;
+    if (s->cursor_fits && s->all_known) s->plan = WF_PLAN_CLOSURE;
+}
+
 /* -- Beginning ------------------------------------------------------------------------------- */
 
 static void on_open(session *s, event *ev, effects *fx)
@@ -203,25 +219,34 @@ static void on_looked(session *s, event *ev, effects *fx)
     add(fx, WF_X_REGISTER);
 }
 
+static void begin_sending(session *s, effects *fx)
+{
+    if (s->plan == WF_PLAN_EQUAL) {
+        sent_all(s, fx);
+    } else if (s->plan == WF_PLAN_ASK) {
+        s->out = WF_OUT_WAITING;
+        if (s->their_done) decide_late(s, fx);
+    } else {
+        start_job(s, fx, job_of(s->plan));
+    }
+}
+
 static void on_planned(session *s, event *ev, effects *fx)
 {
     if (ev->err != WEFT_OK) {
         fail(s, fx, ev->err);
-    } else if (!s->opener) {
-        s->ours = *ev->ours;
-        s->plan = ev->plan;
-        s->phase = WF_S_REGISTERING;
-        add(fx, WF_X_AUTHORISED);
-        if (s->wants_exact) end_to_exact(s, fx, WEFT_AGAIN, true);
-        else add(fx, WF_X_REGISTER);
-    } else if (ev->plan == WF_PLAN_EQUAL) {
-        sent_all(s, fx);
-    } else if (ev->plan == WF_PLAN_ASK) {
-        s->out = WF_OUT_WAITING;
-        if (s->their_done) decide_late(s, fx);
-    } else {
-        start_job(s, fx, job_of(ev->plan));
+        return;
     }
+    planned(s, ev);
+    if (s->opener) {
+        begin_sending(s, fx);
+        return;
+    }
+    s->ours = *ev->ours;
+    s->phase = WF_S_REGISTERING;
+    add(fx, WF_X_AUTHORISED);
+    if (s->wants_exact) end_to_exact(s, fx, WEFT_AGAIN, true);
+    else add(fx, WF_X_REGISTER);
 }
 
 static void on_registered(session *s, event *ev, effects *fx)
@@ -336,7 +361,8 @@ static void on_job_ended(session *s, event *ev, effects *fx)
     if (ev->err == WEFT_OK) {
         sent_all(s, fx);
     } else if (ev->err == WEFT_LIMIT && s->job == WF_JOB_CLOSURE) {
-        start_job(s, fx, WF_JOB_IDS); /* all tips that CLOSURE began from are known to both */
+        /* All tips that CLOSURE began from are known to both. */
+        start_job(s, fx, s->cursor_fits ? WF_JOB_CURSOR : WF_JOB_IDS);
     } else {
         /* The peer lost the right to read: it learns no more than a stranger. */
         fail(s, fx, ev->err == WEFT_FORBIDDEN ? WEFT_TREE : ev->err);
@@ -355,6 +381,7 @@ static void settle(session *s, effects *fx, uint32_t code)
         return;
     }
     if (s->flags & WF_OPEN_EXACT) add(fx, WF_X_EXACT)->on = false;
+    go_live(s, fx);
     s->phase = WF_S_LIVE;
     add(fx, WF_X_SYNCED)->code = code;
     if (s->opener && !s->live) (void)end_telling(s, fx, WEFT_OK, WF_W_OK);

@@ -47,7 +47,9 @@ struct wf_session { /* written by wf_session_step alone once begun */
     bool their_done;                /* applied here */
     bool holes;                     /* parents were missing: no cursor may be trusted       */
     bool wants_exact;               /* responder: a session that is not exact is of no use  */
-    enum wf_plan plan;              /* responder: how we serve theirs                       */
+    enum wf_plan plan;              /* how we serve theirs                                  */
+    bool all_known;                 /* all that theirs told is here                         */
+    bool cursor_fits;               /* their cursor would do, too                           */
     bool matching;                  /* a page of ids is with the reader                     */
     bool live;                      /* the queue pushes                                     */
     bool told;                      /* the result was sent or came                          */
@@ -65,7 +67,7 @@ enum wf_session_event_kind {
     WF_E_START,     /* opener: begin                                                        */
     WF_E_OPEN,      /* responder: open                                                      */
     WF_E_LOOKED,    /* err, ours        LOOK_SUMMARY                                        */
-    WF_E_PLANNED,   /* err, ours, plan  LOOK_PLAN                                           */
+    WF_E_PLANNED,   /* err, ours, plan, all_known  LOOK_PLAN                                */
     WF_E_KNOWN,     /* err, bits        LOOK_KNOWN                                          */
     WF_E_MATCHED,   /* err, bits        LOOK_MATCH                                          */
     WF_E_ROOT,      /* err, ours        LOOK_SUMMARY for DONE and RESULT                    */
@@ -93,6 +95,7 @@ struct wf_session_event {
     const struct wf_state *state;
     const struct wf_summary *ours;
     enum wf_plan plan;
+    bool all_known;
     const struct wf_bits *bits; /* KNOWN, MATCHED: count and bits; BITS: the frame           */
     const struct wf_q_applied *applied;
     uint32_t code, round;
