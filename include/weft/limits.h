@@ -86,6 +86,7 @@
 #define WEFT_WALK_STEPS_MAX 65536u              /* index reads of one planning walk
                                                  * before it yields to the next job  */
 #define WEFT_DIFF_ENTRIES_MAX (1u << 18)        /* entries that one difference walk may find */
+#define WEFT_PROBE_IDS_MIN 4096u                /* a shorter list of ids is sent at once   */
 #define WEFT_DIFFS_MAX 16u                      /* such walks kept at the same time  */
 #define WEFT_JOB_FRAMES_MAX 4u                  /* frames of one job waiting at the transport */
 #define WEFT_DOORBELL_ENTRIES 64u               /* carried by one STORED             */

@@ -99,6 +99,7 @@ struct wf_feed { /* one wf_job while it runs */
     struct wf_page *serving, *ahead;
     uint32_t next_ref;
     bool listed; /* the last page was made */
+    enum { WF_PROBE_OPEN, WF_PROBE_ASKED, WF_PROBE_OVER } probe;
     /* FETCH */
     uint32_t fetch_at;
 };
@@ -126,6 +127,8 @@ weft_err wf_feed_init_fetch(struct wf_feed *s);    /* FETCH                     
 /* What the rooms of the sources use of each other: */
 weft_err wf_arrivals_next(weft_self *self, struct wf_feed *s);
 void wf_arrivals_slice_end(struct wf_feed *s);
+/* OK once it can be listed; AGAIN, LIMIT, failures. */
+weft_err wf_order_ready(struct wf_feed *s);
 weft_err wf_order_next(struct wf_feed *s, uint64_t *gen, weft_id *id);
 void wf_order_slice_end(struct wf_feed *s);
 void wf_order_drop_diff(struct wf_feed *s); /* from here on: all of the tree */
@@ -133,5 +136,9 @@ void wf_order_drop_diff(struct wf_feed *s); /* from here on: all of the tree */
 void wf_order_mark(const struct wf_feed *s, uint64_t gen, const weft_id *id, wf_mark *out);
 weft_err wf_ids_bits(struct wf_feed *s, const struct wf_job_bits *bits);
 void wf_page_destroy(struct wf_page *page);
+/* A sample to ask about before listing; *out NULL: not worth a round trip. AGAIN. */
+weft_err wf_probe_make(struct wf_feed *s, struct wf_page **out);
+/* What was answered shortens the list. */
+weft_err wf_probe_learn(struct wf_feed *s, const struct wf_page *page);
 
 #endif

@@ -141,9 +141,35 @@ static weft_err serve(struct wf_feed *s, struct wf_page *p)
     return WEFT_END;
 }
 
+/* Asks about a sample if the list is long, and shortens it by the answer. */
+static weft_err probe(struct wf_feed *s)
+{
+    if (s->probe == WF_PROBE_OPEN) {
+        weft_err err = wf_probe_make(s, &s->serving);
+        if (err == WEFT_OK && s->serving != NULL) {
+            s->serving->ref = ++s->next_ref;
+            s->serving->filled = true;
+            err = send_page(s, s->serving);
+        }
+        if (err != WEFT_OK) return err;
+        s->probe = s->serving == NULL ? WF_PROBE_OVER : WF_PROBE_ASKED;
+    }
+    if (s->probe == WF_PROBE_ASKED) {
+        if (!s->serving->answered) return WEFT_PENDING;
+        weft_err err = wf_probe_learn(s, s->serving);
+        wf_page_destroy(s->serving);
+        s->serving = NULL;
+        s->probe = WF_PROBE_OVER;
+        return err;
+    }
+    return WEFT_OK;
+}
+
 static weft_err ids_next(weft_self *self, struct wf_feed *s)
 {
     (void)self;
+    weft_err probed = probe(s);
+    if (probed != WEFT_OK) return probed;
     for (;;) {
         bool ready = s->ahead != NULL && s->ahead->filled;
         if (s->serving == NULL && ready) {

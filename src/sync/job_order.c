@@ -9,10 +9,10 @@
 
 /* -- The order itself --------------------------------------------------------------------- */
 
-static weft_err find_difference(struct wf_feed *s)
+weft_err wf_order_ready(struct wf_feed *s)
 {
     struct wf_order *o = &s->order;
-    if (o->ready) return WEFT_OK;
+    if (o->diff == NULL || o->ready) return WEFT_OK;
     uint64_t before = wf_diff_reads(o->diff);
     weft_err err = wf_diff_step(o->diff, WF_SLICE_READS - s->reads);
     uint64_t reads = wf_diff_reads(o->diff) - before;
@@ -51,7 +51,7 @@ weft_err wf_order_next(struct wf_feed *s, uint64_t *gen, weft_id *id)
 {
     struct wf_order *o = &s->order;
     if (o->diff == NULL) return walk_next(s, gen, id);
-    weft_err err = find_difference(s);
+    weft_err err = wf_order_ready(s);
     if (err != WEFT_OK) return err;
     if (o->at == wf_diff_count(o->diff)) return WEFT_END;
     wf_diff_at(o->diff, o->at++, gen, id);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 const char *const dag_shape_names[DAG_SHAPES] = {"chain",  "wide",    "scattered", "star",
-                                                 "behind", "offline", "comb"};
+                                                 "behind", "offline", "comb",      "fork"};
 
 uint64_t dag_next(struct dag_random *r)
 {
@@ -20,6 +20,8 @@ uint64_t dag_next(struct dag_random *r)
 }
 
 uint32_t dag_below(struct dag_random *r, uint32_t bound) { return (uint32_t)(dag_next(r) % bound); }
+
+uint32_t dag_fork_at(uint32_t count) { return count - count / 20; }
 
 static void add_parent(struct dag *d, uint32_t at, uint32_t parent)
 {
@@ -52,6 +54,12 @@ static void choose_parents(struct dag *d, enum dag_shape shape, struct dag_rando
     case DAG_COMB:
         if (at <= 64) add_parent(d, at, at - 1);
         else add_parent(d, at, at - 64 < 64 ? dag_below(r, 64) : at - 64);
+        return;
+    case DAG_FORK:
+        add_parent(d, at,
+                   at > dag_fork_at(d->count) + 2 ? at - 2
+                   : at > dag_fork_at(d->count)   ? dag_fork_at(d->count)
+                                                  : at - 1);
         return;
     case DAG_SHAPES: break;
     }

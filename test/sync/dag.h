@@ -14,6 +14,7 @@ enum dag_shape {
     DAG_BEHIND,    /* a chain, and side branches merged much later   */
     DAG_OFFLINE,   /* a busy world, and a chain that hangs far back  */
     DAG_COMB,      /* chains that never merge, forked at any depth   */
+    DAG_FORK,      /* one chain, in the last twentieth two       */
     DAG_SHAPES
 };
 extern const char *const dag_shape_names[DAG_SHAPES];
@@ -35,6 +36,7 @@ struct dag {
     uint32_t *index; /* by the first bytes of the id */
     uint32_t index_size;
 };
+uint32_t dag_fork_at(uint32_t count); /* the last common entry of DAG_FORK */
 struct dag *dag_create(enum dag_shape shape, uint32_t count, uint64_t seed);
 struct dag *dag_create_fat(enum dag_shape shape, uint32_t count, uint64_t seed,
                            uint32_t metadata_bytes); /* 4 .. WEFT_METADATA_BYTES_MAX */

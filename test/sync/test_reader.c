@@ -390,7 +390,7 @@ Test(reader, lists_many_ids_in_pages)
         if (i == 0 || dag_below(&r, 3) == 0) pair_put(p, &p->a, i);
     }
     cr_expect_eq(converge(p, NULL, false), WF_PLAN_ASK);
-    cr_expect_eq(p->recorder->pages, 2);
+    cr_expect_eq(p->recorder->pages, 3); /* a sample first */
     pair_destroy(p);
     dag_destroy(d);
 }
@@ -418,4 +418,24 @@ Test(reader, asks_about_the_difference_only)
                   (unsigned long)p->recorder->page_ids);
     pair_destroy(p);
     dag_destroy(d);
+}
+
+Test(reader, a_fork_of_a_long_history_is_found_by_a_sample)
+{
+    enum { COMMON = 8000, OWN = 150, COUNT = COMMON + 2 * OWN };
+    for (int exact = 0; exact < 2; exact++) {
+        struct dag *d = dag_create(DAG_FORK, COUNT, 16);
+        struct pair *p = pair_create(d, 3);
+        for (uint32_t i = 0; i < COUNT; i++) {
+            bool common = i <= dag_fork_at(COUNT);
+            if (common || i % 2 == 0) pair_put(p, &p->a, i);
+            if (common || i % 2 == 1) pair_put(p, &p->b, i);
+        }
+        cr_expect_eq(converge(p, NULL, exact), WF_PLAN_ASK);
+        uint64_t own = p->b.count - dag_fork_at(COUNT);
+        cr_expect_leq(p->recorder->page_ids, 2 * own + 150, "%lu ids for %lu entries",
+                      (unsigned long)p->recorder->page_ids, (unsigned long)own);
+        pair_destroy(p);
+        dag_destroy(d);
+    }
 }
