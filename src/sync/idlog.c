@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "alloc.h"
+#include "ids.h"
 
 struct item {
     struct wf_link link;
@@ -58,4 +59,12 @@ uint64_t wf_idlog_get(const struct wf_idlog *log, const weft_id *id)
 {
     const struct item *item = (const struct item *)wf_table_find(&log->ids, id->bytes);
     return item == NULL ? 0 : item->number;
+}
+
+uint32_t wf_idlog_copy(const struct wf_idlog *log, weft_id *out)
+{
+    uint32_t count = 0;
+    for (const struct wf_link *at = log->ids.first; at != NULL; at = at->next)
+        out[count++] = ((const struct item *)at)->id;
+    return wf_ids_sort_unique(out, count);
 }

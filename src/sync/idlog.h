@@ -21,6 +21,8 @@ void wf_idlog_fini(struct wf_idlog *log);
 void wf_idlog_put(struct wf_idlog *log, const weft_id *id, uint64_t number);
 /* The number of an id; 0: not there. */
 uint64_t wf_idlog_get(const struct wf_idlog *log, const weft_id *id);
+/* All ids, ascending; `out` has room for them. Returns how many. */
+uint32_t wf_idlog_copy(const struct wf_idlog *log, weft_id *out);
 void wf_idlog_clear(struct wf_idlog *log);
 
 #endif

@@ -7,11 +7,21 @@
 #include "job.h"
 #include "log.h"
 
-static bool came_from_peer(const struct wf_feed *s, const wf_arrival *a)
+static bool peer_has(const struct wf_feed *s, const wf_arrival *a)
 {
     const struct wf_job *job = s->job;
-    return job->skip_source && weft_key_equal(&a->source.peer, &job->peer) &&
-           memcmp(a->source.epoch, job->peer_epoch, sizeof job->peer_epoch) == 0;
+    if (job->skip_source && weft_key_equal(&a->source.peer, &job->peer) &&
+        memcmp(a->source.epoch, job->peer_epoch, sizeof job->peer_epoch) == 0)
+        return true;
+    uint32_t low = 0, high = job->held_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = weft_id_compare(&job->held[middle], &a->id);
+        if (order == 0) return true;
+        if (order < 0) low = middle + 1;
+        else high = middle;
+    }
+    return false;
 }
 
 weft_err wf_arrivals_next(weft_self *self, struct wf_feed *s)
@@ -31,7 +41,7 @@ weft_err wf_arrivals_next(weft_self *self, struct wf_feed *s)
         wf_mark mark = {.seq = a.seq};
         memcpy(mark.epoch, s->info.epoch, sizeof mark.epoch);
         memcpy(mark.id8, a.id.bytes, sizeof mark.id8);
-        if (!came_from_peer(s, &a)) {
+        if (!peer_has(s, &a)) {
             s->item = a.id;
             s->item_mark = mark;
             return WEFT_OK;

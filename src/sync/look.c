@@ -24,6 +24,7 @@ static void job_drop(weft_msg *msg)
 {
     struct wf_job *job = (struct wf_job *)msg;
     wf_free(job->wanted);
+    wf_free(job->held);
     wf_free(job);
 }
 

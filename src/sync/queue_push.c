@@ -225,6 +225,13 @@ static void on_caught_up(weft_self *self, void *state, weft_err err, weft_reques
     wf_pair_put(q, p);
 }
 
+static void copy_held(const struct q_pair *p, struct wf_job *job)
+{
+    if (p->held.ids.count == 0) return;
+    job->held = wf_calloc(p->held.ids.count, sizeof *job->held);
+    if (job->held != NULL) job->held_count = wf_idlog_copy(&p->held, job->held);
+}
+
 static void catch_up(struct queue *q, struct q_pair *p)
 {
     struct chase *chase = wf_calloc(1, sizeof *chase);
@@ -242,6 +249,7 @@ static void catch_up(struct queue *q, struct q_pair *p)
     job->skip_source = true;
     memcpy(job->peer_epoch, p->peer_epoch, sizeof job->peer_epoch);
     job->upto_seq = UINT64_MAX;
+    copy_held(p, job);
     chase->pair = pair_ref(p);
     chase->life = p->life;
     weft_err err = weft_ask(q->self, q->table->reader, &job->req, WEFT_NEVER, on_caught_up, chase,
