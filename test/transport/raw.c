@@ -9,9 +9,11 @@
 
 #include "frame.h"
 
+enum what { CMD_FRAMES, CMD_WIRE, CMD_END };
+
 struct command {
     weft_msg msg;
-    enum { CMD_FRAMES, CMD_WIRE, CMD_END } what;
+    enum what what;
     size_t len;
     uint8_t *data;
 };
@@ -224,7 +226,7 @@ void raw_stop(struct raw *r, weft_rt *rt)
     weft_addr_put(r->addr);
 }
 
-static void command(struct raw *r, int what, const void *data, size_t len)
+static void command(struct raw *r, enum what what, const void *data, size_t len)
 {
     struct command *c = (struct command *)weft_new(&command_kind);
     c->what = what;

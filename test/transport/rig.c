@@ -145,8 +145,14 @@ struct go { /* dial, from the owner */
 };
 static const weft_kind go_kind = {5, "rig.go", sizeof(struct go), weft_free_msg};
 
+struct rig_live { /* the owner writes, the test's thread copies */
+    wf_lock *lock;
+    struct rig_log log;
+};
+
 struct owner {
-    struct rig_log *log;
+    struct rig_live *live;
+    struct rig_log *log; /* live->log: under the lock */
     weft_addr *transport;
     bool release;
     struct wait *waits[WAITS];
@@ -155,7 +161,7 @@ struct owner {
 };
 
 struct owner_arg {
-    struct rig_log *log;
+    struct rig_live *live;
     bool release;
 };
 
@@ -164,7 +170,8 @@ static weft_err owner_init(weft_self *self, void *state, void *arg)
     struct owner *o = state;
     const struct owner_arg *a = arg;
     (void)self;
-    o->log = a->log;
+    o->live = a->live;
+    o->log = &a->live->log;
     o->release = a->release;
     return WEFT_OK;
 }
@@ -198,8 +205,10 @@ static void next_bulk(weft_self *self, struct owner *o, struct pump *p);
 static void on_sent(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     struct owner *o = state;
+    wf_lock_take(o->live->lock);
     if (err == WEFT_OK) o->log->count[RIG_SENT]++;
     else o->log->sent_err = err;
+    wf_lock_give(o->live->lock);
     weft_drop(req == NULL ? NULL : &req->msg);
     if (err == WEFT_OK) next_bulk(self, o, arg);
     check_waits(o);
@@ -220,11 +229,13 @@ static void next_bulk(weft_self *self, struct owner *o, struct pump *p)
 static void on_dialled(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     struct owner *o = state;
-    uint64_t i = o->log->count[RIG_DIALS]++ % 16;
     (void)self;
     (void)arg;
+    wf_lock_take(o->live->lock);
+    uint64_t i = o->log->count[RIG_DIALS]++ % 16;
     o->log->dial_err[i] = err;
     if (err == WEFT_OK) o->log->dial_conn[i] = ((struct wf_tp_dial *)req)->conn;
+    wf_lock_give(o->live->lock);
     weft_drop(req == NULL ? NULL : &req->msg);
     check_waits(o);
 }
@@ -273,11 +284,9 @@ static void on_bulk(struct owner *o, const struct wf_tp_bulk_in *b)
     give_back(o, b->conn, b->stream, b->frame_bytes);
 }
 
-static weft_verdict owner_handle(weft_self *self, void *state, weft_msg *msg)
+static void hear(struct owner *o, weft_msg *msg)
 {
-    struct owner *o = state;
     struct rig_log *log = o->log;
-    weft_verdict verdict = WEFT_DONE;
     if (msg->kind == &wf_tp_up_kind) {
         if (log->count[RIG_UPS] < 16) log->up[log->count[RIG_UPS]] = *(struct wf_tp_up *)msg;
         log->count[RIG_UPS]++;
@@ -289,7 +298,17 @@ static weft_verdict owner_handle(weft_self *self, void *state, weft_msg *msg)
         on_frame(o, (struct wf_tp_frame *)msg);
     } else if (msg->kind == &wf_tp_bulk_in_kind) {
         on_bulk(o, (struct wf_tp_bulk_in *)msg);
-    } else if (msg->kind == &set_kind) {
+    }
+}
+
+static weft_verdict owner_handle(weft_self *self, void *state, weft_msg *msg)
+{
+    struct owner *o = state;
+    weft_verdict verdict = WEFT_DONE;
+    wf_lock_take(o->live->lock);
+    hear(o, msg);
+    wf_lock_give(o->live->lock);
+    if (msg->kind == &set_kind) {
         o->transport = ((struct set *)msg)->transport;
         weft_reply((weft_request *)msg, WEFT_OK);
         verdict = WEFT_KEPT;
@@ -324,6 +343,13 @@ static void owner_fini(weft_self *self, void *state, weft_err reason)
 
 /* -- Nodes ------------------------------------------------------------------------------------ */
 
+void rig_look(struct rig_node *n)
+{
+    wf_lock_take(n->live->lock);
+    *n->log = n->live->log;
+    wf_lock_give(n->live->lock);
+}
+
 /* Calls and drops the answer; the test reads what it needs through `copy`. */
 static weft_err call(struct rig_node *n, weft_addr *to, weft_request *req, void *copy, size_t size)
 {
@@ -331,6 +357,7 @@ static weft_err call(struct rig_node *n, weft_addr *to, weft_request *req, void 
     bool taken = false;
     weft_err err = weft_call(to, req, weft_rt_after(n->rt, n->wait_ns), &out, &taken);
     if (out != NULL && copy != NULL) memcpy(copy, out, size);
+    rig_look(n);
     if (out != NULL) weft_drop(&out->msg);
     else if (!taken) weft_drop(&req->msg);
     return err;
@@ -342,8 +369,10 @@ void rig_start(struct rig_node *n, weft_rt *rt, const struct rig_options *o)
     n->rt = rt;
     n->wait_ns = 20 * WEFT_SEC;
     n->log = calloc(1, sizeof *n->log);
+    n->live = calloc(1, sizeof *n->live);
+    n->live->lock = wf_lock_create();
     rig_identity(o->identity, &n->identity);
-    struct owner_arg arg = {n->log, o->release};
+    struct owner_arg arg = {n->live, o->release};
     weft_spec spec = {.name = "owner",
                       .arg = &arg,
                       .state_size = sizeof(struct owner),
@@ -376,6 +405,8 @@ void rig_stop(struct rig_node *n)
         weft_addr_put(all[i]);
     }
     free(n->log);
+    wf_lock_destroy(n->live->lock);
+    free(n->live);
     free(n->identity.arg);
     memset(n, 0, sizeof *n);
 }
@@ -472,6 +503,9 @@ void rig_release(struct rig_node *n, uint64_t conn, uint32_t stream, uint32_t by
     r->conn = conn;
     r->stream = stream;
     r->bytes = bytes;
+    wf_lock_take(n->live->lock);
+    n->live->log.held_bytes -= bytes;
+    wf_lock_give(n->live->lock);
     cr_assert_eq(weft_send(n->transport, &r->msg), WEFT_OK);
 }
 

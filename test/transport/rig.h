@@ -15,7 +15,7 @@
 /* What the owner has heard; counted, and waited for with rig_wait. */
 enum rig_what { RIG_UPS, RIG_DOWNS, RIG_FRAMES, RIG_BULKS, RIG_ENDS, RIG_WRONG, RIG_SENT, RIG_DIALS, RIG_WHATS };
 
-/* Read by the test's thread only between its calls. */
+/* The test's own copy, taken by each of its calls. */
 struct rig_log {
     uint64_t count[RIG_WHATS];
     uint64_t bulk_bytes;
@@ -37,6 +37,7 @@ struct rig_node {
     weft_addr *transport, *resolver, *owner;
     struct wf_identity identity;
     struct rig_log *log;
+    struct rig_live *live; /* the owner's */
     weft_ns wait_ns;
 };
 
@@ -76,6 +77,7 @@ void rig_close(struct rig_node *n, uint64_t conn, weft_err why);
 void rig_stats(struct rig_node *n, uint64_t conn, struct wf_tp_stats *out);
 /* Waits until `what` was counted `at_least` times. TIMED_OUT. */
 weft_err rig_wait(struct rig_node *n, enum rig_what what, uint64_t at_least);
+void rig_look(struct rig_node *n); /* takes a new copy of the log */
 
 /* A frame of `bytes` in all with a pattern that the owner checks; number is in it. */
 weft_buf *rig_frame(uint32_t type, uint32_t stream, uint32_t number, uint32_t bytes);

@@ -50,6 +50,8 @@ static void world_down(struct world *w)
 static void pass(struct world *w, weft_ns time)
 {
     wf_sim_run_until(w->sim, wf_sim_now(w->sim) + time);
+    rig_look(&w->a);
+    rig_look(&w->b);
 }
 
 static void join(struct world *w)
@@ -61,8 +63,10 @@ static void join(struct world *w)
     (void)rig_stream(&w->b, w->b_conn, 1, true);
 }
 
-static uint64_t wrong(const struct world *w)
+static uint64_t wrong(struct world *w)
 {
+    rig_look(&w->a);
+    rig_look(&w->b);
     return w->a.log->count[RIG_WRONG] + w->b.log->count[RIG_WRONG];
 }
 

@@ -42,6 +42,7 @@ static void world_down(struct world *w)
 static void pass(struct world *w, weft_ns time)
 {
     wf_sim_run_until(w->sim, wf_sim_now(w->sim) + time);
+    rig_look(&w->a);
 }
 
 static void join(struct world *w, struct raw *r, unsigned identity, enum raw_stop stop)
