@@ -12,8 +12,8 @@
 
 #include "cluster.h"
 #include "kit.h"
+#include "kv.h"
 #include "proc.h"
-#include "store.h"
 
 struct evidence {
     wf_kv *kv; /* or: */
@@ -105,47 +105,54 @@ weft_err evidence_each(struct evidence *ev,
     return err;
 }
 
-weft_err evidence_tips(struct evidence *ev, weft_err (*fn)(void *arg, const weft_id *tip),
+weft_err evidence_scan(struct evidence *ev, enum evidence_family family,
+                       weft_err (*fn)(void *arg, const uint8_t *key, size_t key_len,
+                                      const uint8_t *value, size_t len),
                        void *arg)
 {
+    static const enum wf_cf families[] = {[EVIDENCE_META] = WF_CF_META,
+                                          [EVIDENCE_GEN] = WF_CF_GEN,
+                                          [EVIDENCE_ARR] = WF_CF_ARR,
+                                          [EVIDENCE_CHILD] = WF_CF_CHILD,
+                                          [EVIDENCE_TIP] = WF_CF_TIP};
     if (ev->kv == NULL) return WEFT_UNSUPPORTED;
     wf_kv_iter *it;
-    weft_err err = wf_kv_iter_create(ev->kv, NULL, WF_CF_TIP, NULL, 0, &it);
+    weft_err err = wf_kv_iter_create(ev->kv, NULL, families[family], NULL, 0, &it);
     if (err != WEFT_OK) return err;
     for (wf_kv_iter_first(it); err == WEFT_OK && wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
-        size_t len;
-        const uint8_t *key = wf_kv_iter_key(it, &len);
-        weft_id id;
-        /* Tree number, length of the store's name (0: the tree's own tips), id. */
-        if (len != 8 + 1 + sizeof id.bytes || key[8] != 0) continue;
-        memcpy(id.bytes, key + 9, sizeof id.bytes);
-        err = fn(arg, &id);
+        size_t key_len, len;
+        const uint8_t *key = wf_kv_iter_key(it, &key_len);
+        const uint8_t *value = wf_kv_iter_value(it, &len);
+        err = fn(arg, key, key_len, value, len);
     }
     if (err == WEFT_OK) err = wf_kv_iter_err(it);
     wf_kv_iter_destroy(it);
     return err;
 }
 
-weft_err evidence_check(struct evidence *ev, uint64_t *out_faults)
+struct tips {
+    weft_err (*fn)(void *arg, const weft_id *tip);
+    void *arg;
+};
+
+static weft_err on_tip(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
+                       size_t len)
 {
-    if (ev->kv == NULL) return WEFT_UNSUPPORTED;
-    weft_rt *rt = NULL;
-    wf_store *store = NULL;
-    wf_check_report report;
-    weft_err err = weft_rt_create(&rt);
-    if (err != WEFT_OK) return err;
-    err = wf_store_open(ev->kv, rt, &store);
-    if (err == WEFT_OK) {
-        ev->kv = NULL; /* the store's now, and closed with it */
-        err = wf_store_check(store, false, &report);
-        if (err == WEFT_OK)
-            *out_faults = report.bad_bytes + report.bad_ids + report.missing_parents +
-                          report.bad_tips + report.bad_indexes;
-        wf_store_close(store);
-    }
-    weft_rt_stop(rt, WEFT_NEVER);
-    weft_rt_destroy(rt);
-    return err;
+    const struct tips *tips = arg;
+    weft_id id;
+    (void)value;
+    (void)len;
+    /* Tree number, length of the store's name (0: the tree's own tips), id. */
+    if (key_len != 8 + 1 + sizeof id.bytes || key[8] != 0) return WEFT_OK;
+    memcpy(id.bytes, key + 9, sizeof id.bytes);
+    return tips->fn(tips->arg, &id);
+}
+
+weft_err evidence_tips(struct evidence *ev, weft_err (*fn)(void *arg, const weft_id *tip),
+                       void *arg)
+{
+    struct tips tips = {fn, arg};
+    return evidence_scan(ev, EVIDENCE_TIP, on_tip, &tips);
 }
 
 static weft_err dump_lose(const char *path, const weft_id *id)

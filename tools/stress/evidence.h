@@ -25,8 +25,13 @@ weft_err evidence_each(struct evidence *ev,
  * is no index. */
 weft_err evidence_tips(struct evidence *ev, weft_err (*fn)(void *arg, const weft_id *tip),
                        void *arg);
-/* Has the store check its own indexes; how many disagree. UNSUPPORTED: there are none. */
-weft_err evidence_check(struct evidence *ev, uint64_t *out_faults);
+/* Calls fn for every record of an index, in the order of their keys. UNSUPPORTED: there
+ * are no indexes. */
+enum evidence_family { EVIDENCE_META, EVIDENCE_GEN, EVIDENCE_ARR, EVIDENCE_CHILD, EVIDENCE_TIP };
+weft_err evidence_scan(struct evidence *ev, enum evidence_family family,
+                       weft_err (*fn)(void *arg, const uint8_t *key, size_t key_len,
+                                      const uint8_t *value, size_t len),
+                       void *arg);
 /* Deletes the bytes of one entry, as a broken store would: the indexes still name it. */
 weft_err evidence_lose(const char *dir, uint32_t index, bool memory_store, const weft_id *id);
 

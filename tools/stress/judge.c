@@ -12,6 +12,7 @@
 #include "catalog.h"
 #include "cluster.h"
 #include "evidence.h"
+#include "indexes.h"
 #include "kit.h"
 #include "node.h"
 
@@ -27,19 +28,23 @@ struct judge {
     uint32_t *history;                  /* row -> item and one; 0: never acknowledged */
     struct flags acked[PLAN_NODES_MAX]; /* a node's own numbers of live commits */
     uint64_t announced[PLAN_NODES_MAX]; /* one above the highest */
-    struct flags here;                  /* of the node at hand: item -> it holds it */
+    struct flags held[PLAN_NODES_MAX];  /* node, item -> it holds it */
+    struct flags *here;                 /* of the node at hand */
     struct flags parent;                /* of the node at hand: item -> it has a child */
     struct flags tip;                   /* of node 0: item -> it is a tip */
     uint32_t node;
 };
 
+static void flags_fit(struct flags *f, size_t count)
+{
+    size_t before = f->room;
+    f->set = kit_grow(f->set, &f->room, count, 1);
+    if (f->room > before) memset(f->set + before, 0, f->room - before);
+}
+
 static void flag(struct flags *f, uint64_t at)
 {
-    if (at >= f->room) {
-        size_t before = f->room;
-        f->set = kit_grow(f->set, &f->room, (size_t)at + 1, 1);
-        memset(f->set + before, 0, f->room - before);
-    }
+    flags_fit(f, (size_t)at + 1);
     f->set[at] = 1;
 }
 
@@ -124,8 +129,8 @@ static weft_err on_entry(void *arg, const weft_id *key, const uint8_t *bytes, si
         return WEFT_OK;
     }
     uint32_t index = catalog_found(&j->cat, &entry);
-    if (!flagged(&j->here, index)) j->out->node[j->node].entries++;
-    flag(&j->here, index);
+    if (!flagged(j->here, index)) j->out->node[j->node].entries++;
+    flag(j->here, index);
     return WEFT_OK;
 }
 
@@ -136,18 +141,18 @@ static void weigh(struct judge *j)
     flags_clear(&j->parent);
     for (size_t i = 0; i < j->cat.count; i++) {
         const struct item *item = &j->cat.items[i];
-        if (!flagged(&j->here, i)) {
+        if (!flagged(j->here, i)) {
             if (item->expected) node->lost++;
             continue;
         }
         for (uint32_t p = 0; p < item->parents_count; p++) {
             int64_t at = catalog_find(&j->cat, &j->cat.parents[item->parents_at + p]);
-            if (at < 0 || !flagged(&j->here, (uint64_t)at)) j->out->missing_parents++;
+            if (at < 0 || !flagged(j->here, (uint64_t)at)) j->out->missing_parents++;
             else flag(&j->parent, (uint64_t)at);
         }
     }
     for (size_t i = 0; i < j->cat.count; i++) {
-        bool tip = flagged(&j->here, i) && !flagged(&j->parent, i);
+        bool tip = flagged(j->here, i) && !flagged(&j->parent, i);
         if (tip) node->tips++;
         if (j->node == 0 && tip) flag(&j->tip, i);
         if (tip != flagged(&j->tip, i)) j->out->tips_equal = false;
@@ -164,7 +169,7 @@ static weft_err on_tip(void *arg, const weft_id *tip)
 {
     struct tips *t = arg;
     int64_t at = catalog_find(&t->j->cat, tip);
-    bool right = at >= 0 && flagged(&t->j->here, (uint64_t)at) &&
+    bool right = at >= 0 && flagged(t->j->here, (uint64_t)at) &&
                  !flagged(&t->j->parent, (uint64_t)at);
     if (right) t->seen++;
     else t->j->out->bad_tips++;
@@ -175,7 +180,7 @@ static weft_err judge_node(struct judge *j)
 {
     struct evidence *ev = NULL;
     struct tips tips = {.j = j};
-    flags_clear(&j->here);
+    j->here = &j->held[j->node];
     weft_err err = evidence_open(j->jc->dir, j->node, j->jc->memory_store, &ev);
     if (err == WEFT_OK) err = evidence_each(ev, on_entry, j);
     if (err != WEFT_OK) goto done;
@@ -188,10 +193,11 @@ done:
     return err;
 }
 
-/* -- What the stores find in themselves -------------------------------------------------------- */
+/* -- The indexes of the stores -------------------------------------------------------- */
 
-struct checks { /* shared by the threads, under `lock` */
-    const struct judge_case *jc;
+struct checks {          /* shared by the threads, under `lock` */
+    struct judge *judge; /* only read */
+    const uint64_t *gens;
     pthread_mutex_t lock;
     uint32_t next, failed; /* nodes */
     uint64_t faults;
@@ -201,16 +207,18 @@ struct checks { /* shared by the threads, under `lock` */
 static void *check_stores(void *arg)
 {
     struct checks *all = arg;
+    const struct judge_case *jc = all->judge->jc;
     for (;;) {
         pthread_mutex_lock(&all->lock);
-        uint32_t node = all->next < all->jc->nodes && all->err == WEFT_OK ? all->next++
-                                                                          : UINT32_MAX;
+        uint32_t node = all->next < jc->nodes && all->err == WEFT_OK ? all->next++ : UINT32_MAX;
         pthread_mutex_unlock(&all->lock);
         if (node == UINT32_MAX || kit_signal() != 0) return NULL;
         uint64_t faults = 0;
         struct evidence *ev = NULL;
-        weft_err err = evidence_open(all->jc->dir, node, false, &ev);
-        if (err == WEFT_OK) err = evidence_check(ev, &faults);
+        weft_err err = evidence_open(jc->dir, node, false, &ev);
+        if (err == WEFT_OK)
+            err = indexes_check(ev, &all->judge->cat, all->gens, all->judge->held[node].set,
+                                &faults);
         evidence_close(ev);
         pthread_mutex_lock(&all->lock);
         all->faults += faults;
@@ -222,11 +230,14 @@ static void *check_stores(void *arg)
     }
 }
 
-/* Several stores at a time: each reads all its indexes at random. *node: the failed one. */
+/* Several stores at a time. *node: the failed one. */
 static weft_err judge_indexes(struct judge *j, uint32_t *node)
 {
     if (j->jc->memory_store) return WEFT_OK; /* a dump has no indexes */
-    struct checks all = {.jc = j->jc};
+    /* Every row of flags has a place for every item, also for those found later. */
+    for (uint32_t i = 0; i < j->jc->nodes; i++) flags_fit(&j->held[i], j->cat.count);
+    uint64_t *gens = indexes_gens(&j->cat);
+    struct checks all = {.judge = j, .gens = gens};
     pthread_t *threads = kit_alloc(j->jc->threads, sizeof *threads);
     uint32_t started = 1; /* this one */
     pthread_mutex_init(&all.lock, NULL);
@@ -237,6 +248,7 @@ static weft_err judge_indexes(struct judge *j, uint32_t *node)
     for (uint32_t i = 1; i < started; i++) pthread_join(threads[i], NULL);
     pthread_mutex_destroy(&all.lock);
     free(threads);
+    free(gens);
     j->out->bad_indexes = all.faults;
     *node = all.failed;
     return all.err;
@@ -323,10 +335,12 @@ int judge_run(const struct judge_case *jc, struct judge_result *out, char *why, 
     }
     catalog_free(&j->cat);
     free(j->history);
-    free(j->here.set);
     free(j->parent.set);
     free(j->tip.set);
-    for (uint32_t i = 0; i < jc->nodes; i++) free(j->acked[i].set);
+    for (uint32_t i = 0; i < jc->nodes; i++) {
+        free(j->acked[i].set);
+        free(j->held[i].set);
+    }
     free(j);
     return code;
 }
@@ -346,7 +360,7 @@ bool judge_clean(const struct judge_result *r, char *why, size_t why_len)
         {r->unexpected, "entries are stored that nobody announced"},
         {r->tips_equal ? 0u : 1u, "the tips of the nodes differ"},
         {r->bad_tips, "tips in the index are wrong"},
-        {r->bad_indexes, "faults were found by the store's own check"},
+        {r->bad_indexes, "records of the indexes are wrong or missing"},
     };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         if (faults[i].count > 0) {

@@ -39,7 +39,7 @@ struct judge_result {
     uint64_t bad_shapes; /* of the history: other parents, payload or number     */
     uint64_t missing_parents;
     uint64_t bad_tips;    /* the index of tips disagrees with the entries         */
-    uint64_t bad_indexes; /* the store's check of itself                          */
+    uint64_t bad_indexes; /* the other indexes disagree with them         */
     bool tips_equal;      /* on all nodes                                         */
     struct judge_node node[PLAN_NODES_MAX];
 };
