@@ -10,7 +10,10 @@
 
 struct wf_held {
     wf_store *store;
-    uint64_t gen, reads;
+    uint64_t reads;
+    bool since;   /* the place is an arrival, not a place in the order */
+    uint64_t seq;
+    uint64_t gen;
     weft_id id;
     struct wf_idset set; /* members are looked at in the order of their coming */
     uint32_t at;
@@ -31,7 +34,23 @@ static weft_err put(wf_held *h, const weft_id *id)
         return wf_fail(WEFT_CORRUPT, "held", "an entry that is named here is not stored");
     if (err != WEFT_OK) return err;
     bool above = meta.gen > h->gen || (meta.gen == h->gen && weft_id_compare(id, &h->id) > 0);
+    if (h->since) above = meta.seq > h->seq;
     return above ? wf_idset_add(&h->set, id, &at, &added) : WEFT_OK;
+}
+
+/* Takes `h`, which knows its place. */
+static weft_err begin(wf_held *h, const weft_id *tips, uint32_t count, const uint8_t key[16],
+                      wf_held **out)
+{
+    wf_idset_init(&h->set, WEFT_DIFF_ENTRIES_MAX, key);
+    weft_err err = WEFT_OK;
+    for (uint32_t i = 0; i < count && err == WEFT_OK; i++) err = put(h, &tips[i]);
+    if (err == WEFT_OK) {
+        *out = h;
+        h = NULL; /* the caller's now */
+    }
+    wf_held_destroy(h);
+    return err;
 }
 
 weft_err wf_held_create(wf_store *store, uint64_t gen, const weft_id *id, const weft_id *tips,
@@ -42,15 +61,18 @@ weft_err wf_held_create(wf_store *store, uint64_t gen, const weft_id *id, const 
     h->store = store;
     h->gen = gen;
     h->id = *id;
-    wf_idset_init(&h->set, WEFT_DIFF_ENTRIES_MAX, key);
-    weft_err err = WEFT_OK;
-    for (uint32_t i = 0; i < count && err == WEFT_OK; i++) err = put(h, &tips[i]);
-    if (err == WEFT_OK) {
-        *out = h;
-        h = NULL; /* the caller's now */
-    }
-    wf_held_destroy(h);
-    return err;
+    return begin(h, tips, count, key, out);
+}
+
+weft_err wf_held_create_since(wf_store *store, uint64_t seq, const weft_id *tips, uint32_t count,
+                              const uint8_t key[16], wf_held **out)
+{
+    wf_held *h = wf_calloc(1, sizeof *h);
+    if (h == NULL) return WEFT_NO_MEMORY;
+    h->store = store;
+    h->since = true;
+    h->seq = seq;
+    return begin(h, tips, count, key, out);
 }
 
 void wf_held_destroy(wf_held *h)

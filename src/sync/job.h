@@ -127,6 +127,8 @@ weft_err wf_feed_init_fetch(struct wf_feed *s);    /* FETCH                     
 /* What the rooms of the sources use of each other: */
 weft_err wf_arrivals_next(weft_self *self, struct wf_feed *s);
 void wf_arrivals_slice_end(struct wf_feed *s);
+/* OK once s->held, if there is any, can be asked; AGAIN, failures. */
+weft_err wf_held_ready(struct wf_feed *s);
 /* OK once it can be listed; AGAIN, LIMIT, failures. */
 weft_err wf_order_ready(struct wf_feed *s);
 weft_err wf_order_next(struct wf_feed *s, uint64_t *gen, weft_id *id);

@@ -13,6 +13,7 @@ static bool peer_has(const struct wf_feed *s, const wf_arrival *a)
     if (job->skip_source && weft_key_equal(&a->source.peer, &job->peer) &&
         memcmp(a->source.epoch, job->peer_epoch, sizeof job->peer_epoch) == 0)
         return true;
+    if (s->held != NULL && wf_held_has(s->held, &a->id)) return true;
     uint32_t low = 0, high = job->held_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -24,11 +25,27 @@ static bool peer_has(const struct wf_feed *s, const wf_arrival *a)
     return false;
 }
 
+weft_err wf_held_ready(struct wf_feed *s)
+{
+    if (s->held == NULL || s->held_ready) return WEFT_OK;
+    weft_err err = wf_held_step(s->held, WF_SLICE_READS);
+    if (err == WEFT_LIMIT) { /* they get some of their own back, which is no harm */
+        wf_held_destroy(s->held);
+        s->held = NULL;
+    } else if (err != WEFT_OK) {
+        return err;
+    }
+    s->held_ready = true;
+    return WEFT_OK;
+}
+
 weft_err wf_arrivals_next(weft_self *self, struct wf_feed *s)
 {
     wf_store *store = s->reader->table->wf_store;
     wf_arrival a;
     (void)self;
+    weft_err ready = wf_held_ready(s);
+    if (ready != WEFT_OK) return ready;
     if (s->arr == NULL) {
         weft_err err = wf_arr_walk_create(store, s->info.t, s->arr_seq, &s->arr);
         if (err != WEFT_OK) return err;
@@ -65,7 +82,14 @@ weft_err wf_feed_init_arrivals(struct wf_feed *s)
     s->arr_seq = s->job->cursor.seq;
     s->arr_upto = s->job->op == WF_JOB_PUSH ? UINT64_MAX : s->job->upto_seq;
     s->job->reached = s->job->cursor;
-    return WEFT_OK;
+    if (s->job->theirs.tips_count == 0) return WEFT_OK;
+    /* What came to them over others is below their tips. */
+    wf_store *store = s->reader->table->wf_store;
+    struct wf_plan_tips tips;
+    weft_err err = wf_plan_tips(store, s->info.t, &s->job->theirs, &tips);
+    if (err != WEFT_OK || tips.count == 0) return err;
+    return wf_held_create_since(store, s->arr_seq, tips.ids, tips.count, s->reader->key,
+                                &s->held);
 }
 
 /* -- FETCH -------------------------------------------------------------------------------- */

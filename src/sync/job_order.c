@@ -119,16 +119,8 @@ static weft_err resume_next(weft_self *self, struct wf_feed *s)
 {
     const wf_mark *cursor = &s->job->cursor;
     uint64_t gen;
-    if (s->held != NULL && !s->held_ready) {
-        weft_err err = wf_held_step(s->held, WF_SLICE_READS);
-        if (err == WEFT_LIMIT) { /* they get some of their own back, which is no harm */
-            wf_held_destroy(s->held);
-            s->held = NULL;
-        } else if (err != WEFT_OK) {
-            return err;
-        }
-        s->held_ready = true;
-    }
+    weft_err ready = wf_held_ready(s);
+    if (ready != WEFT_OK) return ready;
     for (;;) {
         wf_mark mark = *cursor;
         weft_err err = walk_next(s, &gen, &s->item);

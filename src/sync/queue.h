@@ -42,6 +42,8 @@ struct wf_q_live {
     weft_id tree;
     wf_mark from;
     uint8_t peer_epoch[16];
+    uint32_t tips_count, tip_bytes; /* what the peer told of its set: came over others, it */
+    uint8_t tips[WEFT_OPEN_TIPS_MAX * 32]; /* need not be pushed                           */
 };
 /* sync -> queue: an ACK frame of the peer. */
 struct wf_q_ack {

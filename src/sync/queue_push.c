@@ -232,7 +232,8 @@ static void copy_held(const struct q_pair *p, struct wf_job *job)
     if (job->held != NULL) job->held_count = wf_idlog_copy(&p->held, job->held);
 }
 
-static void catch_up(struct queue *q, struct q_pair *p)
+/* `live` is given for the first time: it says what the peer told of its set. */
+static void catch_up(struct queue *q, struct q_pair *p, const struct wf_q_live *live)
 {
     struct chase *chase = wf_calloc(1, sizeof *chase);
     struct wf_job *job = chase == NULL ? NULL : wf_job_create(WF_JOB_PUSH);
@@ -250,6 +251,12 @@ static void catch_up(struct queue *q, struct q_pair *p)
     memcpy(job->peer_epoch, p->peer_epoch, sizeof job->peer_epoch);
     job->upto_seq = UINT64_MAX;
     copy_held(p, job);
+    if (live != NULL) {
+        job->theirs.tips_complete = false;
+        job->theirs.tips_count = live->tips_count;
+        job->theirs.tip_bytes = live->tip_bytes;
+        memcpy(job->theirs.tips, live->tips, sizeof live->tips);
+    }
     chase->pair = pair_ref(p);
     chase->life = p->life;
     weft_err err = weft_ask(q->self, q->table->reader, &job->req, WEFT_NEVER, on_caught_up, chase,
@@ -280,7 +287,7 @@ void wf_push_more(struct queue *q, struct q_pair *p)
     bool far = p->pos.seq < info.seq && !covers(p) &&
                (p->tree->recent_count == 0 ||
                 p->pos.seq < p->tree->recent[p->tree->recent_count - 1].seq);
-    if (far && p->flights < WEFT_PUSH_FRAMES_MAX) catch_up(q, p);
+    if (far && p->flights < WEFT_PUSH_FRAMES_MAX) catch_up(q, p, NULL);
     waits_run(q, p);
 }
 
@@ -327,6 +334,10 @@ void wf_push_begin(struct queue *q, const struct wf_q_live *live)
     p->pushed = 0;
     memcpy(p->peer_epoch, live->peer_epoch, sizeof p->peer_epoch);
     wf_counter_add(&q->table->counters->live_pairs, 1);
+    wf_tree_info info;
+    if (wf_store_tree(q->table->wf_store, &p->key.tree, &info) == WEFT_OK &&
+        info.seq > p->pos.seq && may_read(q, p))
+        catch_up(q, p, live);
     wf_push_more(q, p);
 }
 

@@ -70,7 +70,8 @@ struct wf_job {
     uint8_t peer_epoch[16];
     uint64_t upto_seq;         /* arrivals after it are left to live push */
     uint8_t upto_id8[8];
-    struct wf_summary theirs;  /* CLOSURE, RESUME, IDS: tips known to be held there */
+    struct wf_summary theirs;  /* all but FETCH: tips that are held there; unknown ones do
+                                * no harm, and CURSOR and PUSH may have none */
     uint32_t held_count;       /* PUSH: arrivals that the peer is known to have, ascending */
     weft_id *held;             /* wf_free'd with the message */
     uint32_t wanted_count;     /* FETCH */

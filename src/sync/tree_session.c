@@ -187,14 +187,10 @@ static void decide_late(session *s, effects *fx)
     }
 }
 
-/* A cursor tells what we sent, the tips what the peer has: they spare it what came to it
- * from others. The cursor is for when that is too much to compare. */
 static void planned(session *s, event *ev)
 {
     s->plan = ev->plan;
     s->all_known = ev->all_known || ev->plan == WF_PLAN_EQUAL;
-    s->cursor_fits = ev->plan == WF_PLAN_CURSOR;
-    if (s->cursor_fits && s->all_known) s->plan = WF_PLAN_CLOSURE;
 }
 
 /* -- Beginning ------------------------------------------------------------------------------- */
@@ -361,8 +357,7 @@ static void on_job_ended(session *s, event *ev, effects *fx)
     if (ev->err == WEFT_OK) {
         sent_all(s, fx);
     } else if (ev->err == WEFT_LIMIT && s->job == WF_JOB_CLOSURE) {
-        /* All tips that CLOSURE began from are known to both. */
-        start_job(s, fx, s->cursor_fits ? WF_JOB_CURSOR : WF_JOB_IDS);
+        start_job(s, fx, WF_JOB_IDS); /* all tips that CLOSURE began from are known to both */
     } else {
         /* The peer lost the right to read: it learns no more than a stranger. */
         fail(s, fx, ev->err == WEFT_FORBIDDEN ? WEFT_TREE : ev->err);

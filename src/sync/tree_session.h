@@ -49,7 +49,6 @@ struct wf_session { /* written by wf_session_step alone once begun */
     bool wants_exact;               /* responder: a session that is not exact is of no use  */
     enum wf_plan plan;              /* how we serve theirs                                  */
     bool all_known;                 /* all that theirs told is here                         */
-    bool cursor_fits;               /* their cursor would do, too                           */
     bool matching;                  /* a page of ids is with the reader                     */
     bool live;                      /* the queue pushes                                     */
     bool told;                      /* the result was sent or came                          */
