@@ -73,6 +73,10 @@ struct wf_store {
     weft_id *parents;      /* room for the union of one entry's parents */
     weft_entry *entry;     /* room for one decoded entry: too large for a stack */
     uint8_t *scratch;      /* room for one `meta` value */
+    /* What the store actor holds. It frees it itself when it ends, but an actor that a
+     * simulated kill took away cannot: then whoever frees the store calls desk_free. */
+    struct wf_desk *desk;
+    void (*desk_free)(struct wf_desk *desk);
 };
 
 /* trees.c. Under the lock, or by the writer. NULL: unknown. */

@@ -67,6 +67,7 @@ static weft_err check_format(wf_store *store)
 
 static void free_parts(wf_store *store)
 {
+    if (store->desk != NULL) store->desk_free(store->desk);
     wf_trees_fini(&store->trees);
     wf_briefs_fini(&store->briefs);
     wf_policies_fini(&store->policies);

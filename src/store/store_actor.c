@@ -129,7 +129,7 @@ void wf_desk_flush(struct wf_desk *desk)
 
 static void on_lazy(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
 {
-    struct wf_desk *desk = state;
+    struct wf_desk *desk = *(struct wf_desk **)state;
     (void)timer;
     (void)missed;
     desk->self = self;
@@ -195,7 +195,7 @@ static void item_dropped(void *arg, const struct wf_pending_item *item)
 
 static void on_sweep(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
 {
-    struct wf_desk *desk = state;
+    struct wf_desk *desk = *(struct wf_desk **)state;
     (void)timer;
     (void)missed;
     desk->self = self;
@@ -291,7 +291,7 @@ static weft_verdict on_message(struct wf_desk *desk, weft_msg *msg)
 
 static weft_verdict store_handle(weft_self *self, void *state, weft_msg *msg)
 {
-    struct wf_desk *desk = state;
+    struct wf_desk *desk = *(struct wf_desk **)state;
     desk->self = self;
     if (msg->kind == &flush_kind) {
         desk->flush = msg;
@@ -309,33 +309,54 @@ static weft_verdict store_handle(weft_self *self, void *state, weft_msg *msg)
 
 /* -- Life --------------------------------------------------------------------------------------------- */
 
+/* Of an actor that was killed: frees what it held, answers nobody. */
+static void desk_free(struct wf_desk *desk)
+{
+    for (uint32_t i = 0; i < desk->answers_count; i++)
+        desk->answers[i].msg->kind->drop(desk->answers[i].msg);
+    if (desk->flush != NULL) weft_drop(desk->flush);
+    wf_order_fini(&desk->order);
+    wf_pending_fini(&desk->pool);
+    wf_bells_fini(&desk->bells);
+    wf_free(desk->answers);
+    wf_free(desk->woken);
+    desk->store->desk = NULL;
+    wf_free(desk);
+}
+
 static weft_err store_init(weft_self *self, void *state, void *arg)
 {
     const struct wf_store_actor_options *options = arg;
-    struct wf_desk *desk = state;
+    if (options->store->desk != NULL) return WEFT_LOCKED; /* a store has one writer */
+    struct wf_desk *desk = wf_calloc(1, sizeof *desk);
+    if (desk == NULL) return WEFT_NO_MEMORY;
+    desk->flush = weft_new(&flush_kind);
+    if (desk->flush == NULL) {
+        wf_free(desk);
+        return WEFT_NO_MEMORY;
+    }
     desk->self = self;
     desk->store = options->store;
     desk->sync = options->sync;
     uint64_t secret;
     weft_self_random(self, &secret, sizeof secret);
     wf_pending_init(&desk->pool, secret, item_dropped, desk);
-    desk->flush = weft_new(&flush_kind);
-    return desk->flush == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+    desk->store->desk = desk;
+    desk->store->desk_free = desk_free;
+    *(struct wf_desk **)state = desk;
+    return WEFT_OK;
 }
 
 static void store_fini(weft_self *self, void *state, weft_err reason)
 {
-    struct wf_desk *desk = state;
+    struct wf_desk *desk = *(struct wf_desk **)state;
     (void)reason;
     desk->self = self;
     desk->must_sync = true;
     wf_desk_flush(desk);
-    weft_drop(desk->flush);
-    wf_order_fini(&desk->order);
-    wf_pending_fini(&desk->pool);
-    wf_bells_fini(&desk->bells);
-    wf_free(desk->answers);
-    wf_free(desk->woken);
+    weft_timer_stop(self, &desk->sweep);
+    weft_timer_stop(self, &desk->lazy_timer);
+    desk_free(desk);
 }
 
 weft_err wf_store_actor_spawn(weft_rt *rt, const struct wf_store_actor_options *options,
@@ -343,7 +364,7 @@ weft_err wf_store_actor_spawn(weft_rt *rt, const struct wf_store_actor_options *
 {
     weft_spec spec = {.name = "store",
                       .arg = (void *)(uintptr_t)options,
-                      .state_size = sizeof(struct wf_desk),
+                      .state_size = sizeof(struct wf_desk *),
                       .init = store_init,
                       .handle = store_handle,
                       .fini = store_fini,

@@ -12,6 +12,7 @@ struct wf_store_actor_options {
     wf_store *store;        /* borrowed; outlives the actor */
     bool sync;              /* false only for benchmarks: acknowledged = written */
 };
+/* One at a time for a store: LOCKED. NO_MEMORY. */
 weft_err wf_store_actor_spawn(weft_rt *rt, const struct wf_store_actor_options *options,
                               weft_addr **out);
 
