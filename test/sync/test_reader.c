@@ -301,52 +301,84 @@ Test(reader, a_cursor_of_another_epoch_or_arrival_is_not_followed)
     dag_destroy(d);
 }
 
+/* a has b's entries up to some place, and one of its own and one that b knows on top of
+ * them, so that its tips are not all known; b has grown since. Was it resumed? */
+static bool interrupted(struct dag *d, uint64_t seed)
+{
+    struct dag_random r = {seed};
+    struct pair *p = pair_create(d, seed);
+    uint8_t *set = malloc(d->count);
+    uint32_t place, own = d->count, extra = d->count;
+    dag_random_set(d, &r, 12, set);
+    pair_put_set(p, &p->b, set, &r);
+    do place = dag_below(&r, d->count);
+    while (!p->b.set[place]);
+    wf_mark cursor = cursor_at(p, p->b.count);
+    cursor.partial = true;
+    cursor.gen = d->gens[place];
+    cursor.id = d->ids[place];
+    give_prefix(p, p->b.count, place);
+    for (uint32_t i = 1; i < d->count; i++) {
+        bool ready = true;
+        for (uint32_t k = 0; k < d->parents_count[i]; k++)
+            ready = ready && p->a.set[d->parents[i][k]];
+        if (ready && !p->a.set[i] && !p->b.set[i] && own == d->count) own = i;
+        if (ready && !p->a.set[i] && p->b.set[i]) extra = i;
+    }
+    if (own < d->count) pair_put(p, &p->a, own);
+    if (extra < d->count) pair_put(p, &p->a, extra);
+    dag_random_set(d, &r, 12, set);
+    if (own < d->count) set[own] = 0;
+    for (uint32_t i = 1; i < d->count; i++) { /* nor anything above it */
+        for (uint32_t k = 0; k < d->parents_count[i]; k++)
+            if (!set[d->parents[i][k]]) set[i] = 0;
+    }
+    pair_put_set(p, &p->b, set, &r);
+    bool resumed = converge(p, &cursor, false) == WF_PLAN_RESUME;
+    free(set);
+    pair_destroy(p);
+    return resumed;
+}
+
 Test(reader, goes_on_with_an_interrupted_transfer)
 {
     uint32_t resumed = 0;
     for (int shape = 0; shape < DAG_SHAPES; shape++) {
         struct dag *d = dag_create((enum dag_shape)shape, 220, 14);
-        for (uint64_t seed = 1; seed <= 6; seed++) {
-            struct dag_random r = {seed * 55 + (uint64_t)shape};
+        for (uint64_t seed = 1; seed <= 6; seed++)
+            resumed += interrupted(d, seed * 55 + (uint64_t)shape);
+        dag_destroy(d);
+    }
+    cr_expect_gt(resumed, 10);
+}
+
+/* Entries so large that every job takes many frames: each mark is looked at. */
+Test(reader, the_mark_of_every_frame_is_true)
+{
+    static const enum dag_shape shapes[] = {DAG_WIDE, DAG_BEHIND, DAG_COMB, DAG_SCATTERED};
+    uint32_t resumed = 0, asked = 0, closed = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        struct dag *d = dag_create_fat(shapes[i], 400, 14, 4000);
+        for (uint64_t seed = 1; seed <= 3; seed++) {
+            struct dag_random r = {seed};
             struct pair *p = pair_create(d, seed);
             uint8_t *set = malloc(d->count);
-            dag_random_set(d, &r, 12, set);
+            resumed += interrupted(d, seed * 19);
+            dag_random_set(d, &r, seed == 1 ? 0 : seed == 2 ? 1 : 6, set);
+            pair_put_set(p, &p->a, set, &r);
+            dag_random_set(d, &r, 60, set);
             pair_put_set(p, &p->b, set, &r);
-            uint64_t seq = p->b.count;
-            uint32_t place;
-            do place = dag_below(&r, d->count);
-            while (!p->b.set[place]);
-            wf_mark cursor = cursor_at(p, seq);
-            cursor.partial = true;
-            cursor.gen = d->gens[place];
-            cursor.id = d->ids[place];
-            give_prefix(p, seq, place);
-            /* b grows; a gets an entry of its own, on top of what it has, so that its tips
-             * are not all known; and one that b knows, above the place. */
-            uint32_t own = d->count, extra = d->count;
-            for (uint32_t i = 1; i < d->count; i++) {
-                bool ready = true;
-                for (uint32_t k = 0; k < d->parents_count[i]; k++)
-                    ready = ready && p->a.set[d->parents[i][k]];
-                if (ready && !p->a.set[i] && !p->b.set[i] && own == d->count) own = i;
-                if (ready && !p->a.set[i] && p->b.set[i]) extra = i;
-            }
-            if (own < d->count) pair_put(p, &p->a, own);
-            if (extra < d->count) pair_put(p, &p->a, extra);
-            dag_random_set(d, &r, 12, set);
-            if (own < d->count) set[own] = 0;
-            for (uint32_t i = 1; i < d->count; i++) { /* nor anything above it */
-                for (uint32_t k = 0; k < d->parents_count[i]; k++)
-                    if (!set[d->parents[i][k]]) set[i] = 0;
-            }
-            pair_put_set(p, &p->b, set, &r);
-            resumed += converge(p, &cursor, false) == WF_PLAN_RESUME;
+            enum wf_plan plan = converge(p, NULL, false);
+            asked += plan == WF_PLAN_ASK;
+            closed += plan == WF_PLAN_CLOSURE;
+            for (uint32_t f = 0; f < p->recorder->frames_count; f++)
+                cr_expect(p->recorder->frames[f].has_mark);
             free(set);
             pair_destroy(p);
         }
         dag_destroy(d);
     }
-    cr_expect_gt(resumed, 10);
+    cr_expect(resumed > 3 && asked > 2 && closed > 2, "%u %u %u", resumed, asked, closed);
 }
 
 Test(reader, does_not_send_back_what_came_from_the_peer)

@@ -331,6 +331,48 @@ Test(reader_flow, bits_for_a_page_that_was_not_sent_end_the_job)
     flow_destroy(f);
 }
 
+Test(reader_flow, fetch_does_not_reach_into_another_tree)
+{
+    struct flow *f = flow_create(5, 4);
+    struct pair *p = f->pair;
+    struct dag *other = dag_create(DAG_CHAIN, 2, 99);
+    struct wf_commit *commit = wf_commit_create(2);
+    commit->create_trees = true;
+    for (uint32_t i = 0; i < 2; i++) {
+        commit->entries[i] = weft_buf_ref(other->bufs[i]);
+        commit->ids[i] = other->ids[i];
+    }
+    cr_assert_eq(pair_ask(p, p->b.table.store, &commit->req), WEFT_OK);
+    weft_drop(&commit->req.msg);
+    struct wf_job *j = job(f, WF_JOB_FETCH, 1);
+    j->wanted = calloc(1, sizeof(weft_id));
+    j->wanted[0] = other->ids[1];
+    j->wanted_count = 1;
+    cr_expect_eq(pair_ask(p, p->b.table.reader, &j->req), WEFT_OK);
+    cr_expect_eq(p->recorder->frames_count, 0);
+    weft_drop(&j->req.msg);
+    dag_destroy(other);
+    flow_destroy(f);
+}
+
+Test(reader_flow, a_long_walk_is_cut_into_slices)
+{
+    struct flow *f = flow_create(6000, 4);
+    weft_actor_stats before, after;
+    struct wf_job *j = job(f, WF_JOB_CLOSURE, 1);
+    j->upto_seq = 1; /* everything else came later: it is walked and not sent */
+    j->theirs.tip_bytes = 32;
+    j->theirs.tips_count = 1;
+    memcpy(j->theirs.tips, f->dag->ids[0].bytes, 32);
+    weft_addr_stats(f->pair->b.table.reader, &before);
+    cr_assert_eq(pair_ask(f->pair, f->pair->b.table.reader, &j->req), WEFT_OK);
+    weft_addr_stats(f->pair->b.table.reader, &after);
+    cr_expect_eq(j->entries, 0);
+    cr_expect_geq(after.handled - before.handled, 2 * 6000 / 4096 + 2);
+    weft_drop(&j->req.msg);
+    flow_destroy(f);
+}
+
 /* -- Short answers ------------------------------------------------------------------------ */
 
 static weft_err look(struct flow *f, enum wf_look_op op, const weft_key *peer, const weft_id *tree,

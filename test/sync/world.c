@@ -53,7 +53,9 @@ void world_start(struct world *w, uint32_t number)
                                  .no_live_push = w->no_live_push};
     cr_assert_eq(wf_sim_rt_create(w->sim, &n->rt), WEFT_OK);
     options.rt = n->rt;
-    cr_assert_eq(wf_node_open_kv(&options, n->kv, &n->node), WEFT_OK, "seed %lu", w->seed);
+    weft_err err = wf_node_open_kv(&options, n->kv, &n->node);
+    cr_assert_eq(err, WEFT_OK, "seed %lu: node %u does not open: %s", w->seed, number,
+                 weft_errname(err));
     weft_node_key(n->node, &n->key);
     cr_assert_eq(weft_add_transport_mem(n->node, "mem", w->hub, n->host, n->listen, CALL),
                  WEFT_OK);
@@ -146,7 +148,8 @@ struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count
     for (uint32_t a = 0; a < count; a++)
         for (uint32_t b = 0; b < count; b++)
             if (w->links[a][b] && (a < b || world_below(w, 2) == 0)) introduce(w, a, b);
-    cr_assert(world_converges(w, 120 * WEFT_SEC), "seed %lu: no first sync", seed);
+    weft_ns hops = no_live_push ? count * WEFT_SYNC_INTERVAL_NS : 0;
+    cr_assert(world_converges(w, 120 * WEFT_SEC + hops), "seed %lu: no first sync", seed);
     return w;
 }
 
@@ -247,6 +250,22 @@ weft_node_stats world_stats(struct world *w)
         sum.live_pairs += s.live_pairs;
     }
     return sum;
+}
+
+void world_describe(struct world *w)
+{
+    fprintf(stderr, "world of seed %lu at %lu ms\n", w->seed,
+            (unsigned long)(wf_sim_now(w->sim) / WEFT_MS));
+    for (uint32_t i = 0; i < w->count; i++) {
+        weft_node_stats s;
+        if (w->nodes[i].node == NULL) continue;
+        weft_tree_info info = world_info(w, i);
+        cr_assert_eq(weft_node_stats_get(w->nodes[i].node, &s), WEFT_OK);
+        fprintf(stderr, "  node %u: entries %lu tips %lu root %02x connections %lu live %lu "
+                        "sessions %lu ok %lu failed %lu exact\n",
+                i, info.entries, info.tips, info.root_digest[0], s.connections, s.live_pairs,
+                s.sessions_ok, s.sessions_failed, s.sessions_exact);
+    }
 }
 
 uint32_t world_lost(struct world *w)

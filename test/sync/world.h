@@ -67,6 +67,8 @@ void world_faults(struct world *w, const wf_net_faults *faults); /* NULL: none *
 
 weft_tree_info world_info(struct world *w, uint32_t node);
 weft_node_stats world_stats(struct world *w); /* of all nodes together, dead ones too */
+/* What a person wants to know about a world that went wrong, to stderr. */
+void world_describe(struct world *w);
 /* Acknowledged commits that some node lacks. */
 uint32_t world_lost(struct world *w);
 /* Entries, indexes, tips and parents of all stores: what does not fit. */
