@@ -309,9 +309,9 @@ static bool interrupted(struct dag *d, uint64_t seed)
     struct pair *p = pair_create(d, seed);
     uint8_t *set = malloc(d->count);
     uint32_t place, own = d->count, extra = d->count;
-    dag_random_set(d, &r, 12, set);
+    dag_random_set(d, &r, 30, set);
     pair_put_set(p, &p->b, set, &r);
-    do place = dag_below(&r, d->count);
+    do place = dag_below(&r, d->count) / (1 + dag_below(&r, 8)); /* mostly early */
     while (!p->b.set[place]);
     wf_mark cursor = cursor_at(p, p->b.count);
     cursor.partial = true;
