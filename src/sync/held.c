@@ -11,7 +11,7 @@
 struct wf_held {
     wf_store *store;
     uint64_t reads;
-    bool since;   /* the place is an arrival, not a place in the order */
+    bool since; /* the place is an arrival, not a place in the order */
     uint64_t seq;
     uint64_t gen;
     weft_id id;
