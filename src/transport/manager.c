@@ -11,9 +11,7 @@
 #include "block.h"
 #include "log.h"
 
-#define ACCEPTS_PER_TURN 64u
-#define LISTEN_RETRY_NS (100 * WEFT_MS) /* when descriptors ran out */
-#define DEBT_NS (60 * WEFT_SEC)         /* then the bytes of a dead connection are forgotten */
+#define DEBT_NS (60 * WEFT_SEC) /* then the bytes of a dead connection are forgotten */
 
 /* -- Small services for the other rooms --------------------------------------------------- */
 
@@ -135,110 +133,6 @@ static void release_dead(struct wf_manager *m, const struct wf_tp_release *r)
     }
 }
 
-/* -- Listening -------------------------------------------------------------------------------- */
-
-static uint32_t handshakes_from(const struct wf_manager *m, const char *from)
-{
-    const char *colon = strrchr(from, ':');
-    size_t len = colon == NULL ? strlen(from) : (size_t)(colon - from);
-    uint32_t count = 0;
-    for (uint32_t i = 0; m->handshakes > 0 && i < WEFT_CONNECTIONS_MAX; i++) {
-        const struct wf_conn *c = m->conns[i];
-        if (c == NULL || !c->in_accepted || strncmp(c->observed, from, len) != 0) continue;
-        if (c->observed[len] == ':' && strchr(c->observed + len + 1, ':') == NULL) count++;
-    }
-    return count;
-}
-
-static void accepted(struct wf_transport *t, struct wf_conn *c, wf_sock *sock, const char *from)
-{
-    struct wf_manager *m = t->m;
-    wf_net *net = t->net->net;
-    c->sock = sock;
-    snprintf(c->observed, sizeof c->observed, "%s", from);
-    if (m->handshakes >= WEFT_PENDING_HANDSHAKES_MAX ||
-        handshakes_from(m, from) >= WEFT_PENDING_HANDSHAKES_PER_ADDRESS_MAX) {
-        wf_conn_drop(c, WEFT_LIMIT, "too many handshakes");
-        return;
-    }
-    int n = snprintf(c->address, sizeof c->address, "%s:%s", net->ops->type, from);
-    if (n < 0 || (size_t)n >= sizeof c->address) c->address[0] = '\0'; /* too long to be dialled */
-    memcpy(c->transport, t->name, sizeof c->transport);
-    c->in_accepted = true;
-    m->handshakes++;
-    weft_err err = wf_conn_begin(c, NULL);
-    if (err != WEFT_OK) wf_conn_drop(c, err, "the handshake could not begin");
-}
-
-static void on_listen_timer(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
-{
-    struct wf_manager *m = state;
-    (void)timer;
-    (void)missed;
-    for (uint32_t i = 0; i < m->transports_count; i++) {
-        struct wf_transport *t = m->transports[i];
-        if (t->listener == NULL || !t->paused) continue;
-        t->paused = false;
-        (void)t->net->net->ops->interest(t->net->net, self, t->listener, WF_NET_READ);
-    }
-}
-
-static void pause_listener(struct wf_transport *t)
-{
-    t->paused = true;
-    (void)t->net->net->ops->interest(t->net->net, t->m->self, t->listener, 0);
-    (void)weft_timer_set(t->m->self, &t->m->listen_timer, weft_now(t->m->self) + LISTEN_RETRY_NS, 0,
-                         on_listen_timer);
-}
-
-static void on_incoming(weft_self *self, void *state, wf_sock *sock, uint32_t events, void *arg)
-{
-    struct wf_transport *t = arg;
-    struct wf_manager *m = state;
-    wf_net *net = t->net->net;
-    (void)events;
-    for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
-        char from[WEFT_ADDRESS_BYTES_MAX];
-        wf_sock *fresh = NULL;
-        struct wf_conn *c = NULL;
-        /* The connection first: a socket needs somebody to belong to. */
-        weft_err err = wf_conn_create(m, t->net, false, &c);
-        if (err == WEFT_OK) err = net->ops->accept(net, self, sock, wf_conn_ready, c, &fresh, from);
-        if (err == WEFT_OK) {
-            accepted(t, c, fresh, from);
-            continue;
-        }
-        if (c != NULL) wf_conn_drop(c, WEFT_EXISTS, "nobody came");
-        if (err != WEFT_AGAIN) pause_listener(t); /* the queue of the machine holds them */
-        break;
-    }
-    wf_manager_reap(m);
-}
-
-static weft_err server_start(struct wf_transport *t)
-{
-    wf_net *net = t->net->net;
-    weft_self *self = t->m->self;
-    if (t->listener != NULL) return WEFT_EXISTS;
-    if (t->listen[0] == '\0') return WEFT_OK; /* a client only */
-    weft_err err = net->ops->listen(net, self, t->listen, on_incoming, t, &t->listener, t->bound);
-    if (err != WEFT_OK) return err;
-    err = net->ops->interest(net, self, t->listener, WF_NET_READ);
-    if (err == WEFT_OK) return WEFT_OK;
-    net->ops->close(net, self, t->listener);
-    t->listener = NULL;
-    return err;
-}
-
-static weft_err server_stop(struct wf_transport *t)
-{
-    if (t->listener == NULL) return WEFT_NOT_FOUND;
-    t->net->net->ops->close(t->net->net, t->m->self, t->listener);
-    t->listener = NULL;
-    t->paused = false;
-    return WEFT_OK;
-}
-
 /* -- Requests ----------------------------------------------------------------------------------- */
 
 static weft_err transport_insert(struct wf_manager *m, const struct wf_tp_add *req,
@@ -279,7 +173,7 @@ static weft_verdict on_add(struct wf_manager *m, struct wf_tp_add *req)
     wf_counter_set(&net->refs, 1);
     err = WEFT_OK;
     if (old != NULL) { /* its connections keep the old network until they end */
-        (void)server_stop(old);
+        (void)wf_listen_stop(old);
         wf_tp_net_put(old->net);
         old->net = net;
         memcpy(old->listen, req->listen, sizeof old->listen);
@@ -302,7 +196,7 @@ static weft_err server_all(struct wf_manager *m, bool start)
     uint32_t good = 0;
     for (uint32_t i = 0; i < m->transports_count; i++) {
         struct wf_transport *t = m->transports[i];
-        weft_err err = start ? server_start(t) : server_stop(t);
+        weft_err err = start ? wf_listen_start(t) : wf_listen_stop(t);
         if (err == WEFT_OK) good++;
         else if (first == WEFT_OK) first = err;
         if (start && err != WEFT_OK)
@@ -317,7 +211,7 @@ static weft_verdict on_server(struct wf_manager *m, struct wf_tp_server *req)
     req->name[sizeof req->name - 1] = '\0';
     struct wf_transport *t = wf_manager_transport(m, req->name);
     if (req->name[0] == '\0') err = server_all(m, req->start);
-    else if (t != NULL) err = req->start ? server_start(t) : server_stop(t);
+    else if (t != NULL) err = req->start ? wf_listen_start(t) : wf_listen_stop(t);
     weft_reply(&req->req, err);
     return WEFT_KEPT;
 }
@@ -538,7 +432,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
     (void)self;
     (void)reason;
     m->ending = true;
-    for (uint32_t i = 0; i < m->transports_count; i++) (void)server_stop(m->transports[i]);
+    for (uint32_t i = 0; i < m->transports_count; i++) (void)wf_listen_stop(m->transports[i]);
     wf_dial_fini(m);
     for (uint32_t i = 0; i < WEFT_CONNECTIONS_MAX; i++) {
         struct wf_conn *c = m->conns[i];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * manager.h - what the rooms of the transport actor share: its state, connections and
  * streams. All of it belongs to the actor's thread.
- * Called by: manager.c (the actor), dial.c, conn.c (life of a connection), conn_in.c
+ * Called by: manager.c (the actor), listen.c, dial.c, conn.c (life of a connection), conn_in.c
  * (what arrives), conn_send.c (what leaves), streams.c. */
 #ifndef WF_MANAGER_H
 #define WF_MANAGER_H
@@ -218,6 +218,10 @@ void wf_manager_reap(struct wf_manager *m); /* frees dead connections; end of a 
 void wf_manager_tell(weft_addr *to, weft_msg *msg); /* system lane; drops it if closed */
 void wf_manager_flush_later(struct wf_manager *m, struct wf_conn *c);
 void wf_manager_debt(struct wf_manager *m, uint64_t conn, uint64_t bytes);
+
+/* listen.c */
+weft_err wf_listen_start(struct wf_transport *t); /* EXISTS, ADDRESS, NETWORK */
+weft_err wf_listen_stop(struct wf_transport *t);  /* NOT_FOUND: it does not run */
 
 /* dial.c */
 weft_verdict wf_dial_start(struct wf_manager *m, struct wf_tp_dial *req);

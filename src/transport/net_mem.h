@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * net_mem.h - what the two rooms of the in-memory network share. Everything here is
- * touched under the hub's lock, except what says otherwise.
- * Called by: net_mem.c (the table), net_mem_sim.c (delays and faults). */
+ * net_mem.h - what the rooms of the in-memory network share. Everything here is
+ * touched under the hub's lock, except what says otherwise. Called by: net_mem.c (the
+ * table), net_mem_hub.c (connections and readiness), net_mem_sim.c (delays and faults). */
 #ifndef WF_NET_MEM_H
 #define WF_NET_MEM_H
 
@@ -110,18 +110,27 @@ struct wf_net_hub {
     weft_ns pump_at;          /* the earliest pump that is arranged; WEFT_NEVER: none */
 };
 
-/* net_mem.c */
-void mem_wake(wf_sock *sock); /* tells the owner if it waits for what is there now */
+#define MEM_PORT_FIRST 49152u /* for "host:0" and for diallers */
+
+/* net_mem_hub.c */
+wf_sock *wf_mem_sock_create(struct mem_net *net, enum mem_state state, wf_net_ready ready,
+                            void *arg);
+void wf_mem_sock_free(wf_net_hub *hub, wf_sock *s);
+wf_sock *wf_mem_listener(wf_net_hub *hub, const char *name); /* NULL: nobody */
+void wf_mem_net_free(wf_net_hub *hub, struct mem_net *net);
+extern const weft_kind wf_mem_bell_kind;
+void wf_mem_put(struct mem_pipe *p, const uint8_t *data, size_t len); /* it fits */
+void wf_mem_wake(wf_sock *sock); /* tells the owner if it waits for what is there now */
 /* Joins `dialler` to the listener of its goal's name, or refuses it. */
-void mem_join(wf_net_hub *hub, wf_sock *dialler);
-void mem_break(struct mem_link *link);
+void wf_mem_join(wf_net_hub *hub, wf_sock *dialler);
+void wf_mem_break(struct mem_link *link);
 /* net_mem_sim.c */
-bool mem_cut_between(const wf_net_hub *hub, const char *a, const char *b);
-weft_err mem_fly(wf_net_hub *hub, struct mem_link *link, unsigned side, const uint8_t *data,
+bool wf_mem_cut_between(const wf_net_hub *hub, const char *a, const char *b);
+weft_err wf_mem_fly(wf_net_hub *hub, struct mem_link *link, unsigned side, const uint8_t *data,
                  size_t len);
-void mem_fly_end(wf_net_hub *hub, struct mem_link *link, unsigned side);
-weft_err mem_fly_dial(wf_net_hub *hub, wf_sock *sock);
-void mem_forget_link(wf_net_hub *hub, const struct mem_link *link);
-void mem_forget_dial(wf_net_hub *hub, const wf_sock *sock);
+void wf_mem_fly_end(wf_net_hub *hub, struct mem_link *link, unsigned side);
+weft_err wf_mem_fly_dial(wf_net_hub *hub, wf_sock *sock);
+void wf_mem_forget_link(wf_net_hub *hub, const struct mem_link *link);
+void wf_mem_forget_dial(wf_net_hub *hub, const wf_sock *sock);
 
 #endif

@@ -25,7 +25,7 @@ static weft_ns delay(wf_net_hub *hub)
     return f->delay_min + wf_sim_below(hub->sim, f->delay_max - f->delay_min + 1);
 }
 
-bool mem_cut_between(const wf_net_hub *hub, const char *a, const char *b)
+bool wf_mem_cut_between(const wf_net_hub *hub, const char *a, const char *b)
 {
     for (const struct mem_cut *cut = hub->cuts; cut != NULL; cut = cut->next) {
         if (strcmp(cut->host[0], a) == 0 && strcmp(cut->host[1], b) == 0) return true;
@@ -75,7 +75,7 @@ static weft_err segment(wf_net_hub *hub, struct mem_link *link, unsigned side, c
     const wf_net_faults *f = &hub->faults;
     struct mem_pipe *p = &link->pipe[side];
     if (happens(hub, f->reset_ppm)) {
-        mem_break(link);
+        wf_mem_break(link);
         return WEFT_OK;
     }
     if (happens(hub, f->drop_ppm)) return WEFT_OK;
@@ -107,8 +107,8 @@ static weft_err segment(wf_net_hub *hub, struct mem_link *link, unsigned side, c
     return WEFT_OK;
 }
 
-weft_err mem_fly(wf_net_hub *hub, struct mem_link *link, unsigned side, const uint8_t *data,
-                 size_t len)
+weft_err wf_mem_fly(wf_net_hub *hub, struct mem_link *link, unsigned side, const uint8_t *data,
+                    size_t len)
 {
     size_t piece = hub->faults.segment_max > 0 ? hub->faults.segment_max : len;
     for (size_t at = 0; at < len && !link->broken; at += piece) {
@@ -118,12 +118,12 @@ weft_err mem_fly(wf_net_hub *hub, struct mem_link *link, unsigned side, const ui
     return WEFT_OK;
 }
 
-void mem_fly_end(wf_net_hub *hub, struct mem_link *link, unsigned side)
+void wf_mem_fly_end(wf_net_hub *hub, struct mem_link *link, unsigned side)
 {
     struct mem_pipe *p = &link->pipe[side];
     struct mem_event *ev = event_create(MEM_END, NULL, 0);
     if (ev == NULL) { /* then the other side sees a reset, which needs no memory */
-        mem_break(link);
+        wf_mem_break(link);
         return;
     }
     ev->link = link;
@@ -133,7 +133,7 @@ void mem_fly_end(wf_net_hub *hub, struct mem_link *link, unsigned side)
     launch(hub, ev);
 }
 
-weft_err mem_fly_dial(wf_net_hub *hub, wf_sock *sock)
+weft_err wf_mem_fly_dial(wf_net_hub *hub, wf_sock *sock)
 {
     struct mem_event *ev = event_create(MEM_DIAL, NULL, 0);
     if (ev == NULL) return WEFT_NO_MEMORY;
@@ -156,24 +156,13 @@ static void forget(struct mem_event **list, const struct mem_link *link, const w
     }
 }
 
-void mem_forget_link(wf_net_hub *hub, const struct mem_link *link)
+void wf_mem_forget_link(wf_net_hub *hub, const struct mem_link *link)
 {
     forget(&hub->flying, link, NULL);
     forget(&hub->held, link, NULL);
 }
 
-void mem_forget_dial(wf_net_hub *hub, const wf_sock *sock) { forget(&hub->flying, NULL, sock); }
-
-static void ring_put(struct mem_pipe *p, const uint8_t *data, size_t len)
-{
-    for (size_t done = 0; done < len;) {
-        size_t to = (p->at + p->len) % MEM_PIPE_BYTES;
-        size_t n = len - done < MEM_PIPE_BYTES - to ? len - done : MEM_PIPE_BYTES - to;
-        memcpy(p->ring + to, data + done, n);
-        p->len += n;
-        done += n;
-    }
-}
+void wf_mem_forget_dial(wf_net_hub *hub, const wf_sock *sock) { forget(&hub->flying, NULL, sock); }
 
 /* It has arrived. A repeated segment that finds no room is lost, which a network that
  * repeats segments may do as well. */
@@ -183,9 +172,9 @@ static void land(wf_net_hub *hub, struct mem_event *ev)
     if (ev->type == MEM_DIAL) {
         if (happens(hub, hub->faults.dial_fail_ppm)) {
             ev->sock->state = MEM_REFUSED;
-            mem_wake(ev->sock);
+            wf_mem_wake(ev->sock);
         } else {
-            mem_join(hub, ev->sock);
+            wf_mem_join(hub, ev->sock);
         }
         event_free(ev);
         return;
@@ -198,12 +187,12 @@ static void land(wf_net_hub *hub, struct mem_event *ev)
     } else if (ev->type == MEM_END) {
         p->ended = true;
     } else if (!p->ended && ev->len <= room) {
-        ring_put(p, ev->data, ev->len);
+        wf_mem_put(p, ev->data, ev->len);
     }
     unsigned from = ev->from;
     event_free(ev);
-    mem_wake(to);
-    mem_wake(link->side[from]); /* a lost segment leaves room behind, too */
+    wf_mem_wake(to);
+    wf_mem_wake(link->side[from]); /* a lost segment leaves room behind, too */
 }
 
 static void pump(void *arg)
@@ -215,7 +204,7 @@ static void pump(void *arg)
     while (hub->flying != NULL && hub->flying->due <= now) {
         struct mem_event *ev = hub->flying;
         hub->flying = ev->next;
-        if (ev->link != NULL && mem_cut_between(hub, ev->link->host[0], ev->link->host[1])) {
+        if (ev->link != NULL && wf_mem_cut_between(hub, ev->link->host[0], ev->link->host[1])) {
             struct mem_event **at = &hub->held;
             while (*at != NULL) at = &(*at)->next;
             ev->next = NULL;
@@ -244,7 +233,7 @@ static void release_held(wf_net_hub *hub)
         struct mem_event *ev = list;
         list = ev->next;
         ev->next = NULL;
-        if (mem_cut_between(hub, ev->link->host[0], ev->link->host[1])) {
+        if (wf_mem_cut_between(hub, ev->link->host[0], ev->link->host[1])) {
             *stay_end = ev;
             stay_end = &ev->next;
         } else {
@@ -258,7 +247,7 @@ static void release_held(wf_net_hub *hub)
 void wf_net_hub_partition(wf_net_hub *hub, const char *host_a, const char *host_b, bool cut)
 {
     wf_lock_take(hub->lock);
-    bool is_cut = mem_cut_between(hub, host_a, host_b);
+    bool is_cut = wf_mem_cut_between(hub, host_a, host_b);
     if (cut && !is_cut) {
         struct mem_cut *c = wf_calloc(1, sizeof *c);
         WF_ASSERT(c != NULL); /* a test's own arrangement */

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * listen.c - listeners, and what becomes of those who come: how many handshakes may be
+ * pending, in all and from one address. Called by: manager.c, the network's readiness.
+ * May touch: named transports, new connections. Never: what a connection does later. */
+#include <stdio.h>
+#include <string.h>
+
+#include "manager.h"
+
+#define ACCEPTS_PER_TURN 64u
+#define LISTEN_RETRY_NS (100 * WEFT_MS) /* when descriptors or slots ran out */
+
+static uint32_t handshakes_from(const struct wf_manager *m, const char *from)
+{
+    const char *colon = strrchr(from, ':');
+    size_t len = colon == NULL ? strlen(from) : (size_t)(colon - from);
+    uint32_t count = 0;
+    for (uint32_t i = 0; m->handshakes > 0 && i < WEFT_CONNECTIONS_MAX; i++) {
+        const struct wf_conn *c = m->conns[i];
+        if (c == NULL || !c->in_accepted || strncmp(c->observed, from, len) != 0) continue;
+        if (c->observed[len] == ':' && strchr(c->observed + len + 1, ':') == NULL) count++;
+    }
+    return count;
+}
+
+static void accepted(struct wf_transport *t, struct wf_conn *c, wf_sock *sock, const char *from)
+{
+    struct wf_manager *m = t->m;
+    wf_net *net = t->net->net;
+    c->sock = sock;
+    snprintf(c->observed, sizeof c->observed, "%s", from);
+    if (m->handshakes >= WEFT_PENDING_HANDSHAKES_MAX ||
+        handshakes_from(m, from) >= WEFT_PENDING_HANDSHAKES_PER_ADDRESS_MAX) {
+        wf_conn_drop(c, WEFT_LIMIT, "too many handshakes");
+        return;
+    }
+    int n = snprintf(c->address, sizeof c->address, "%s:%s", net->ops->type, from);
+    if (n < 0 || (size_t)n >= sizeof c->address) c->address[0] = '\0'; /* too long to be dialled */
+    memcpy(c->transport, t->name, sizeof c->transport);
+    c->in_accepted = true;
+    m->handshakes++;
+    weft_err err = wf_conn_begin(c, NULL);
+    if (err != WEFT_OK) wf_conn_drop(c, err, "the handshake could not begin");
+}
+
+static void on_listen_timer(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct wf_manager *m = state;
+    (void)timer;
+    (void)missed;
+    for (uint32_t i = 0; i < m->transports_count; i++) {
+        struct wf_transport *t = m->transports[i];
+        if (t->listener == NULL || !t->paused) continue;
+        t->paused = false;
+        (void)t->net->net->ops->interest(t->net->net, self, t->listener, WF_NET_READ);
+    }
+}
+
+static void pause_listener(struct wf_transport *t)
+{
+    t->paused = true;
+    (void)t->net->net->ops->interest(t->net->net, t->m->self, t->listener, 0);
+    (void)weft_timer_set(t->m->self, &t->m->listen_timer, weft_now(t->m->self) + LISTEN_RETRY_NS, 0,
+                         on_listen_timer);
+}
+
+static void on_incoming(weft_self *self, void *state, wf_sock *sock, uint32_t events, void *arg)
+{
+    struct wf_transport *t = arg;
+    struct wf_manager *m = state;
+    wf_net *net = t->net->net;
+    (void)events;
+    for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+        char from[WEFT_ADDRESS_BYTES_MAX];
+        wf_sock *fresh = NULL;
+        struct wf_conn *c = NULL;
+        /* The connection first: a socket needs somebody to belong to. */
+        weft_err err = wf_conn_create(m, t->net, false, &c);
+        if (err == WEFT_OK) err = net->ops->accept(net, self, sock, wf_conn_ready, c, &fresh, from);
+        if (err == WEFT_OK) {
+            accepted(t, c, fresh, from);
+            continue;
+        }
+        if (c != NULL) wf_conn_drop(c, WEFT_EXISTS, "nobody came");
+        if (err != WEFT_AGAIN) pause_listener(t); /* the queue of the machine holds them */
+        break;
+    }
+    wf_manager_reap(m);
+}
+
+weft_err wf_listen_start(struct wf_transport *t)
+{
+    wf_net *net = t->net->net;
+    weft_self *self = t->m->self;
+    if (t->listener != NULL) return WEFT_EXISTS;
+    if (t->listen[0] == '\0') return WEFT_OK; /* a client only */
+    weft_err err = net->ops->listen(net, self, t->listen, on_incoming, t, &t->listener, t->bound);
+    if (err != WEFT_OK) return err;
+    err = net->ops->interest(net, self, t->listener, WF_NET_READ);
+    if (err == WEFT_OK) return WEFT_OK;
+    net->ops->close(net, self, t->listener);
+    t->listener = NULL;
+    return err;
+}
+
+weft_err wf_listen_stop(struct wf_transport *t)
+{
+    if (t->listener == NULL) return WEFT_NOT_FOUND;
+    t->net->net->ops->close(t->net->net, t->m->self, t->listener);
+    t->listener = NULL;
+    t->paused = false;
+    return WEFT_OK;
+}
