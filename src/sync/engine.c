@@ -111,7 +111,7 @@ void wf_e_event(struct engine *e, const weft_event *event)
     wf_e_send_system(e, e->table->notify, &msg->msg);
 }
 
-void wf_e_note_pair(struct engine *e, const weft_key *peer, const weft_id *tree, int what,
+void wf_e_note_pair(struct engine *e, const weft_key *peer, const weft_id *tree, enum wf_q_news what,
                     uint64_t acked)
 {
     struct wf_q_note *note = wf_q_new(&wf_q_note_kind);
@@ -123,7 +123,7 @@ void wf_e_note_pair(struct engine *e, const weft_key *peer, const weft_id *tree,
     wf_e_send(e, e->table->queue, &note->msg);
 }
 
-struct wf_peer_note *wf_e_note_peer(const weft_key *peer, int what, weft_err err)
+struct wf_peer_note *wf_e_note_peer(const weft_key *peer, enum wf_peer_news what, weft_err err)
 {
     struct wf_peer_note *note = (struct wf_peer_note *)weft_new(&wf_peer_note_kind);
     if (note == NULL) return NULL;

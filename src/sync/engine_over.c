@@ -11,7 +11,7 @@
 static void bump(wf_counter *counter) { wf_counter_add(counter, 1); }
 
 /* What passed since we last told the peer manager. */
-static void note_peer(struct engine *e, struct esession *es, int what, weft_err err)
+static void note_peer(struct engine *e, struct esession *es, enum wf_peer_news what, weft_err err)
 {
     struct wf_peer_note *note = wf_e_note_peer(&es->s.peer, what, err);
     if (note == NULL) return;

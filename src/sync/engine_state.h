@@ -151,9 +151,9 @@ void wf_e_send(struct engine *e, weft_addr *to, weft_msg *msg);
 void wf_e_send_system(struct engine *e, weft_addr *to, weft_msg *msg);
 void wf_e_control(struct engine *e, uint64_t conn, uint32_t stream, weft_buf *frame);
 void wf_e_event(struct engine *e, const weft_event *event);
-void wf_e_note_pair(struct engine *e, const weft_key *peer, const weft_id *tree, int what,
+void wf_e_note_pair(struct engine *e, const weft_key *peer, const weft_id *tree, enum wf_q_news what,
                     uint64_t acked);
-struct wf_peer_note *wf_e_note_peer(const weft_key *peer, int what, weft_err err);
+struct wf_peer_note *wf_e_note_peer(const weft_key *peer, enum wf_peer_news what, weft_err err);
 weft_ns wf_e_jitter(struct engine *e, weft_ns wait);
 void wf_e_check_soon(struct engine *e, weft_ns wait);
 

@@ -50,17 +50,18 @@ struct wf_peer_req {
 struct wf_peer_req *wf_peer_req_create(enum wf_peer_op op); /* drop frees the arrays */
 
 /* sync -> peers: something happened; unknown peers leave no trace. */
+enum wf_peer_news {
+    WF_NOTE_CONNECTING,
+    WF_NOTE_CONNECTED,
+    WF_NOTE_DISCONNECTED,
+    WF_NOTE_FAILED,
+    WF_NOTE_SYNCED,
+    WF_NOTE_SYNC_FAILED
+};
 struct wf_peer_note {
     weft_msg msg;
     weft_key peer;
-    enum {
-        WF_NOTE_CONNECTING,
-        WF_NOTE_CONNECTED,
-        WF_NOTE_DISCONNECTED,
-        WF_NOTE_FAILED,
-        WF_NOTE_SYNCED,
-        WF_NOTE_SYNC_FAILED
-    } what;
+    enum wf_peer_news what;
     weft_err err;
     char name[WEFT_ACTOR_NAME_BYTES_MAX];
     uint32_t addresses_count; /* CONNECTED: advertised by the proven peer itself */
@@ -71,11 +72,17 @@ struct wf_peer_note {
 /* peers -> sync, system lane: a peer was blocked, removed, related or unrelated, so that
  * connections and sessions follow. */
 extern const weft_kind wf_peer_changed_kind;
+enum wf_peer_change {
+    WF_CHANGED_BLOCKED,
+    WF_CHANGED_ACTIVE,
+    WF_CHANGED_RELATED,
+    WF_CHANGED_UNRELATED
+};
 struct wf_peer_changed {
     weft_msg msg;
     weft_key peer;
     weft_id tree;
-    enum { WF_CHANGED_BLOCKED, WF_CHANGED_ACTIVE, WF_CHANGED_RELATED, WF_CHANGED_UNRELATED } what;
+    enum wf_peer_change what;
 };
 
 /* The keys that may not connect, readable from any thread (transport asks). */

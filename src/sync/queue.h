@@ -109,11 +109,12 @@ struct wf_q_pairs {
 /* sync -> queue: a pair exists or not any more; or an attempt for it failed or worked
  * (back-off 2^min(attempts, 6) s with jitter). FAILED and UNRELATED with a zero tree: all
  * pairs of the peer. */
+enum wf_q_news { WF_Q_RELATED, WF_Q_UNRELATED, WF_Q_FAILED, WF_Q_WORKED };
 struct wf_q_note {
     weft_msg msg;
     weft_key peer;
     weft_id tree;
-    enum { WF_Q_RELATED, WF_Q_UNRELATED, WF_Q_FAILED, WF_Q_WORKED } what;
+    enum wf_q_news what;
     uint64_t acked_seq;     /* WORKED: the peer holds everything up to it             */
 };
 /* Any of the above, zeroed. NULL when memory is short. */
