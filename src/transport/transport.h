@@ -187,6 +187,8 @@ struct wf_tp_down {
     weft_err why;          /* OK: an authenticated close */
     char text[WEFT_ERROR_TEXT_BYTES_MAX];
 };
+/* A CLOSE with the code LIMIT may also be made here: the stream got no credit for too
+ * long, or a loan on it was never used. The owner ends the stream then. */
 struct wf_tp_frame {      /* a control frame for the owner */
     weft_msg msg;
     uint64_t conn;
