@@ -40,6 +40,15 @@
 #define WEFT_ADDRESSES_PER_PEER_MAX 8u
 #define WEFT_ADDRESS_BYTES_MAX 256u                   /* text of one address          */
 #define WEFT_ERROR_TEXT_BYTES_MAX 256u                /* text in CLOSE and ERR        */
+#define WEFT_DIAL_ENDPOINTS_MAX 8u                    /* tried per dial, in turn          */
+#define WEFT_ENDED_STREAMS_MAX 1024u                  /* remembered per connection: their
+                                                       * late bulk is dropped             */
+#define WEFT_OUTBOUND_CIPHER_BYTES (256u << 10)       /* encrypted, not yet taken by the
+                                                       * socket, per connection           */
+#define WEFT_OUTBOUND_URGENT_BYTES (64u << 10)        /* the transport's own frames       */
+#define WEFT_READ_TURN_BYTES (256u << 10)             /* read from one connection before
+                                                       * others have a turn               */
+#define WEFT_UNCHARGED_FRAME_BYTES_MAX (16u << 10)    /* a frame that needs no credit     */
 #define WEFT_PEERS_MAX 4096u
 #define WEFT_TRANSPORTS_MAX 16u
 #define WEFT_TREES_MAX 65536u

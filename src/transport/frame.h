@@ -13,7 +13,7 @@
 #define WF_VERSION_MIN 1u
 #define WF_VERSION_MAX 1u
 /* A frame that needs no credit may not be used to fill memory. */
-#define WF_FRAME_UNCHARGED_MAX (16u << 10)
+#define WF_FRAME_UNCHARGED_MAX WEFT_UNCHARGED_FRAME_BYTES_MAX
 #define WF_FRAME_SKIPPABLE 128u /* unknown types from here on are skipped */
 
 /* -- What a type is -------------------------------------------------------------------- */

@@ -11,13 +11,13 @@
 #include "lock.h"
 #include "transport.h"
 
-#define WF_DIAL_ENDPOINTS_MAX 8u
+#define WF_DIAL_ENDPOINTS_MAX WEFT_DIAL_ENDPOINTS_MAX
 #define WF_STREAM_BUCKETS 64u
 #define WF_STREAMS_MAX (2u * WEFT_SESSIONS_PER_CONNECTION_MAX) /* registered and passing ones */
-#define WF_ENDED_STREAMS 1024u       /* remembered per connection: their late bulk is dropped */
-#define WF_OUT_BYTES (256u << 10)    /* encrypted and not yet taken by the socket */
-#define WF_READ_BYTES (256u << 10)   /* read from one connection before others have a turn */
-#define WF_URGENT_BYTES (64u << 10)  /* the transport's own frames that wait */
+#define WF_ENDED_STREAMS WEFT_ENDED_STREAMS_MAX
+#define WF_OUT_BYTES WEFT_OUTBOUND_CIPHER_BYTES
+#define WF_READ_BYTES WEFT_READ_TURN_BYTES
+#define WF_URGENT_BYTES WEFT_OUTBOUND_URGENT_BYTES
 #define WF_RECORD_HEAD 2u            /* big-endian length of a record */
 
 struct wf_manager;
