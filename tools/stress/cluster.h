@@ -108,6 +108,8 @@ char *cluster_ledger_path(const char *dir);
 char *cluster_dump_path(const char *dir, uint32_t index);
 /* Counters over all lives of a node. */
 weft_node_stats cluster_stats(const struct member *m);
+/* Time on cores of all nodes, as last reported. */
+uint64_t cluster_cpu_ns(const struct cluster *c);
 int cluster_exit_code(weft_err err);
 
 #endif

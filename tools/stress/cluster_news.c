@@ -46,6 +46,7 @@ void cluster_fold(struct member *m)
     sum->synced += add->synced;
     sum->verified += add->verified;
     m->past.coalesced += m->now.coalesced;
+    m->past.cpu_ns += m->now.cpu_ns;
     m->now = (struct control_progress){0};
 }
 
@@ -256,4 +257,15 @@ int cluster_settle(struct cluster *c, uint64_t entries)
 {
     for (uint32_t i = 0; i < c->count; i++) c->members[i].fresh = 0;
     return cluster_wait(c, settled, &entries);
+}
+
+uint64_t cluster_cpu_ns(const struct cluster *c)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct member *m = &c->members[i];
+        if (c->mem) return m->now.cpu_ns; /* one process, and nobody is killed */
+        sum += m->past.cpu_ns + m->now.cpu_ns;
+    }
+    return sum;
 }

@@ -49,6 +49,7 @@ void node_feed_now(struct node *node, enum control_type type)
     }
     weft_node_stats_get(node->weft, &progress.stats);
     progress.rss_kb = proc_peak_rss_kb();
+    progress.cpu_ns = kit_process_cpu_ns();
     if (samples > 0)
         node_send(node, CONTROL_SAMPLES, node->outgoing, samples * sizeof *node->outgoing, NULL, 0);
     node_send(node, type, &progress, sizeof progress, NULL, 0);

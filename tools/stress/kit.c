@@ -15,12 +15,18 @@ const char *kit_program = "weft";
 
 static volatile sig_atomic_t caught;
 
-uint64_t kit_now_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+
+uint64_t kit_now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+
+uint64_t kit_thread_cpu_ns(void) { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
+
+uint64_t kit_process_cpu_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
 void kit_sleep_until(uint64_t at_ns)
 {

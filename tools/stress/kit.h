@@ -26,6 +26,9 @@ enum {
 
 /* CLOCK_MONOTONIC, the same for all processes of one machine. */
 uint64_t kit_now_ns(void);
+/* Time on a core: of this thread, of all threads of this process. */
+uint64_t kit_thread_cpu_ns(void);
+uint64_t kit_process_cpu_ns(void);
 void kit_sleep_until(uint64_t at_ns);
 double kit_seconds(uint64_t from_ns, uint64_t to_ns);
 

@@ -30,7 +30,7 @@ struct worker {
     pthread_barrier_t *start;
     bool raw, good;
     double seconds;
-    uint64_t done, begun_ns, ended_ns;
+    uint64_t done, begun_ns, ended_ns, cpu_ns;
 };
 
 uint32_t rate_cores(void)
@@ -88,6 +88,7 @@ static void *work(void *arg)
 {
     struct worker *w = arg;
     pthread_barrier_wait(w->start);
+    uint64_t cpu_ns = kit_thread_cpu_ns();
     w->begun_ns = w->ended_ns = kit_now_ns();
     w->good = true;
     while (w->good && kit_signal() == 0 && kit_seconds(w->begun_ns, w->ended_ns) < w->seconds) {
@@ -99,15 +100,18 @@ static void *work(void *arg)
         w->done += SAMPLES;
         w->ended_ns = kit_now_ns();
     }
+    w->cpu_ns = kit_thread_cpu_ns() - cpu_ns;
     return NULL;
 }
 
-static bool measure(const struct samples *s, uint32_t cores, bool raw, double seconds, double *out)
+static bool measure(const struct samples *s, uint32_t cores, bool raw, double seconds, double *out,
+                    double *out_cpu_us)
 {
     struct worker *all = kit_alloc(cores, sizeof *all);
     pthread_barrier_t start;
     bool good = true;
     double sum = 0;
+    uint64_t done = 0, cpu_ns = 0;
     pthread_barrier_init(&start, NULL, cores);
     for (uint32_t i = 0; i < cores; i++) {
         all[i] = (struct worker){.samples = s, .start = &start, .raw = raw, .seconds = seconds};
@@ -121,12 +125,15 @@ static bool measure(const struct samples *s, uint32_t cores, bool raw, double se
     for (uint32_t i = 0; i < cores; i++) {
         if (i + 1 < cores) pthread_join(all[i].thread, NULL);
         good = good && all[i].good;
+        done += all[i].done;
+        cpu_ns += all[i].cpu_ns;
         double took = kit_seconds(all[i].begun_ns, all[i].ended_ns);
         if (took > 0) sum += (double)all[i].done / took;
     }
     pthread_barrier_destroy(&start);
     free(all);
     *out = sum;
+    *out_cpu_us = done == 0 ? 0 : (double)cpu_ns / 1e3 / (double)done;
     return good;
 }
 
@@ -134,11 +141,19 @@ bool rate_measure(uint64_t seed, uint32_t payload, double seconds, struct rate *
 {
     struct samples *s = kit_alloc(1, sizeof *s);
     struct rate rate = {.cores = rate_cores()};
+    double entry_cpu_us;
     bool good = entries_make(seed, payload, s) && messages_make(seed, payload, s) &&
-                measure(s, rate.cores, true, seconds, &rate.raw_per_second) &&
-                measure(s, rate.cores, false, seconds, &rate.entries_per_second);
+                measure(s, rate.cores, true, seconds, &rate.raw_per_second, &rate.raw_cpu_us) &&
+                measure(s, rate.cores, false, seconds, &rate.entries_per_second, &entry_cpu_us);
     for (uint32_t i = 0; i < SAMPLES; i++) weft_buf_unref(s->bytes[i]);
     free(s);
     if (good) *out = rate;
     return good;
+}
+
+void rate_merge(struct rate *into, const struct rate *later)
+{
+    into->raw_per_second = (into->raw_per_second + later->raw_per_second) / 2;
+    into->entries_per_second = (into->entries_per_second + later->entries_per_second) / 2;
+    into->raw_cpu_us = (into->raw_cpu_us + later->raw_cpu_us) / 2;
 }

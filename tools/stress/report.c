@@ -134,16 +134,22 @@ void report_table(const struct run *r, FILE *to)
     for (int i = 0; i < PHASE_COUNT; i++)
         fprintf(to, " %s %.2f", run_phase_names[i], r->seconds[i]);
     fprintf(to, "\n");
-    if (r->received_in_sync > 0 && r->dag.count > 0)
-        fprintf(to,
-                "  sync        %s entries received and verified per second, all nodes together: "
-                "%.2f of the\n"
-                "              %s raw signature checks per second that %u cores can do (%s of "
-                "whole entries)\n",
-                kit_commas((uint64_t)run_sync_rate(r), a),
-                run_sync_rate(r) / r->rate.raw_per_second,
-                kit_commas((uint64_t)r->rate.raw_per_second, b), r->rate.cores,
-                kit_commas((uint64_t)r->rate.entries_per_second, c));
+    if (r->received_in_sync > 0 && r->dag.count > 0) {
+        fprintf(
+            to,
+            "  sync        %s entries received and verified per second, all nodes together: %.2f "
+            "of the\n              %s raw signature checks per second that %u cores can do (%s of "
+            "whole entries)\n",
+            kit_commas((uint64_t)run_sync_rate(r), a),
+            r->rate.raw_per_second > 0 ? run_sync_rate(r) / r->rate.raw_per_second : 0,
+            kit_commas((uint64_t)r->rate.raw_per_second, b), r->rate.cores,
+            kit_commas((uint64_t)r->rate.entries_per_second, c));
+        fprintf(
+            to,
+            "              %.1f us of a core for each, sending and receiving; a raw check alone "
+            "takes %.1f us\n",
+            run_sync_cpu_us(r), r->rate.raw_cpu_us);
+    }
     if (r->cluster.count > 0) table_nodes(r, to);
     table_delays(r, to);
     table_verdict(r, to);
@@ -274,11 +280,12 @@ int report_json(const struct run *r, const char *path)
     json_object_set_new(out, "latency_ms", json_latency(r));
     json_object_set_new(
         out, "rate",
-        json_pack("{s:f, s:f, s:f, s:f, s:i}", "synced_per_second", run_sync_rate(r),
+        json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:i}", "synced_per_second", run_sync_rate(r),
                   "raw_checks_per_second", r->rate.raw_per_second, "entry_checks_per_second",
                   r->rate.entries_per_second, "ratio",
                   r->rate.raw_per_second > 0 ? run_sync_rate(r) / r->rate.raw_per_second : 0.0,
-                  "cores", (int)r->rate.cores));
+                  "cpu_us_per_entry", run_sync_cpu_us(r), "cpu_us_per_raw_check",
+                  r->rate.raw_cpu_us, "cores", (int)r->rate.cores));
     json_object_set_new(out, "verification", json_verification(r));
     json_object_set_new(out, "options", json_options(r));
     json_object_set_new(out, "nodes", json_nodes(r));

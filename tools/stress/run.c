@@ -120,6 +120,11 @@ static int load_history(struct run *r)
     return EXIT_PASS;
 }
 
+static uint32_t payload_mean(const struct run *r)
+{
+    return r->dag.count == 0 ? LIVE_PAYLOAD : (uint32_t)(r->dag.payload_bytes / r->dag.count);
+}
+
 static int prepare(struct run *r)
 {
     const struct options *o = r->options;
@@ -127,9 +132,7 @@ static int prepare(struct run *r)
     node_log_to(log); /* of the judge, and of nodes in this process */
     free(log);
     if (load_history(r) != EXIT_PASS) return r->code;
-    uint32_t payload = r->dag.count == 0 ? LIVE_PAYLOAD
-                                         : (uint32_t)(r->dag.payload_bytes / r->dag.count);
-    if (!rate_measure(o->seed, payload, RATE_SECONDS, &r->rate))
+    if (!rate_measure(o->seed, payload_mean(r), RATE_SECONDS, &r->rate))
         return fail(r, EXIT_HARNESS, "the speed of signature checks cannot be measured");
     plan_make(&r->plan, o->nodes, o->topology, o->kills, o->live_seconds * WEFT_SEC, o->seed);
     r->cluster.on_news = on_news;
@@ -161,9 +164,13 @@ static bool all_hold(struct cluster *c, void *arg) { return cluster_equal(c, his
 
 static int sync_all(struct run *r)
 {
+    uint64_t cpu_ns = cluster_cpu_ns(&r->cluster);
     int code = cluster_connect(&r->cluster);
     if (code == EXIT_PASS) code = cluster_wait(&r->cluster, all_hold, r);
-    if (code == EXIT_PASS) r->received_in_sync = (r->plan.nodes - 1) * history(r);
+    if (code == EXIT_PASS) {
+        r->received_in_sync = (r->plan.nodes - 1) * history(r);
+        r->cpu_in_sync_ns = cluster_cpu_ns(&r->cluster) - cpu_ns;
+    }
     return took(r, code);
 }
 
@@ -240,6 +247,12 @@ static int meaningful(struct run *r)
 double run_sync_rate(const struct run *r)
 {
     return r->seconds[PHASE_SYNC] > 0 ? (double)r->received_in_sync / r->seconds[PHASE_SYNC] : 0;
+}
+
+double run_sync_cpu_us(const struct run *r)
+{
+    return r->received_in_sync > 0 ? (double)r->cpu_in_sync_ns / 1e3 / (double)r->received_in_sync
+                                   : 0;
 }
 
 void run_all(struct run *r)

@@ -34,6 +34,7 @@ struct run {
     uint64_t begun_ns, phase_ns;
     double seconds[PHASE_COUNT];
     uint64_t received_in_sync; /* entries, all nodes together                      */
+    uint64_t cpu_in_sync_ns;   /* time on cores, all nodes together                */
     uint32_t kills_done;
     uint64_t kill_at_ns; /* of the next kill, when the history is complete; 0: not drawn */
     uint64_t shown_ns;   /* progress */
@@ -44,6 +45,9 @@ struct run {
 
 /* Runs it all; r->code is the answer. Leaves the nodes ended and the directory in place. */
 void run_all(struct run *r);
+/* Time on a core for each entry that a node received in the sync phase: sending and
+ * receiving, all nodes together. */
+double run_sync_cpu_us(const struct run *r);
 /* Entries per second that all nodes together received and verified in the sync phase. */
 double run_sync_rate(const struct run *r);
 
