@@ -15,6 +15,7 @@ static void ingest_drop(weft_msg *msg)
     weft_addr_put(ingest->results_to);
     weft_buf_unref(ingest->frame);
     wf_free(ingest->missing);
+    wf_free(ingest->cookie);
     wf_free(ingest);
 }
 

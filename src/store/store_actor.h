@@ -33,7 +33,7 @@ struct wf_ingest {        /* from wf_ingest_create; dropped with weft_drop */
     weft_msg msg;
     weft_addr *results_to; /* counted; the message goes there, by the system lane,
                             * when the batch is durable                           */
-    void *cookie;          /* the sender's, untouched                              */
+    void *cookie;          /* the sender's, untouched; wf_free'd with the message  */
     /* Order: the store applies a (conn, stream) strictly by n, from 1. */
     uint64_t conn;
     uint32_t stream;

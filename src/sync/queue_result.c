@@ -151,7 +151,6 @@ weft_verdict wf_result_on_ingest(struct queue *q, struct wf_ingest *in)
     struct wf_bulk_note *note = in->cookie;
     struct wf_node_counters *c = q->table->counters;
     struct q_stream *st = wf_q_stream_find(q, in->conn, in->stream);
-    in->cookie = NULL;
     if (note == NULL) return WEFT_DONE;
     release(q, in, note->frame_bytes);
     wf_counter_add(&c->entries_received, in->stored);
@@ -166,7 +165,6 @@ weft_verdict wf_result_on_ingest(struct queue *q, struct wf_ingest *in)
         send_ack(q, st, in);
         tell_sync(q, st, in, note);
     }
-    wf_free(note);
     return WEFT_DONE;
 }
 

@@ -14,7 +14,7 @@
 
 weft_err wf_verify_spawn(weft_rt *rt, uint32_t number, weft_addr **out);
 
-struct wf_bulk_note { /* ingest->cookie; wf_free'd by the queue */
+struct wf_bulk_note { /* ingest->cookie; wf_free'd with the ingest */
     weft_key peer;
     uint32_t type;       /* WF_F_ENTRIES, WF_F_PUSH, WF_F_DONE; 0: the end of the stream */
     uint64_t seen;

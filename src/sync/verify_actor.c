@@ -26,7 +26,6 @@ static const weft_kind room_kind = {
 
 static void ingest_discard(struct wf_ingest *in)
 {
-    wf_free(in->cookie); /* the queue frees it otherwise */
     weft_drop(&in->msg);
 }
 

@@ -21,7 +21,6 @@ struct taken { /* by the actor in the store's place */
 static void taken_forget(struct taken *t)
 {
     for (uint32_t i = 0; i < t->count; i++) {
-        wf_free(t->in[i]->cookie);
         weft_drop(&t->in[i]->msg);
     }
     t->count = 0;

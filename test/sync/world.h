@@ -19,7 +19,7 @@ enum world_shape { WORLD_CHAIN, WORLD_STAR, WORLD_RING, WORLD_MESH };
 struct world_node {
     struct world *world;
     uint32_t number;
-    char host[8], listen[16];
+    char host[16], listen[32];
     weft_keypair *device;
     weft_key key;
     weft_rt *rt;
