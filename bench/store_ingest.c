@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * store_ingest.c - how fast the store actor takes entries, and what it costs.
  * Called by: a person: bench-store-ingest [--engine memory|rocksdb] [--entries N]
- * [--dir PATH] [--unsynced] [--commits]. May touch: one directory that it creates.
+ * [--dir PATH] [--unsynced] [--commits] [--check]. May touch: one directory that it creates.
  * Never: signs or verifies inside the measured time. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ struct history {
 struct options {
     const char *engine, *dir;
     uint32_t entries;
-    bool synced, commits;
+    bool synced, commits, check;
 };
 
 static void must(weft_err err, const char *what)
@@ -60,12 +60,17 @@ static void build(struct history *h, uint32_t count)
         for (uint32_t at = 0; at + 8 <= PAYLOAD_BYTES; at += 8, state *= state | 5)
             memcpy(payload + at, &state, 8);
         heights[i] = 1 + (heights[a] > heights[b] ? heights[a] : heights[b]);
-        weft_store_part part = {.name = "main", .parents = a == 0 ? NULL : parents,
+        weft_store_part part = {.name = "main",
+                                .parents = a == 0 ? NULL : parents,
                                 .parents_count = a == 0 ? 0 : 1 + (a != b),
-                                .payload = payload, .payload_len = sizeof payload};
-        weft_entry_spec spec = {.tree = h->ids[0], .parents = parents,
-                                .parents_count = 1 + (a != b), .height = heights[i],
-                                .stores = &part, .stores_count = 1};
+                                .payload = payload,
+                                .payload_len = sizeof payload};
+        weft_entry_spec spec = {.tree = h->ids[0],
+                                .parents = parents,
+                                .parents_count = 1 + (a != b),
+                                .height = heights[i],
+                                .stores = &part,
+                                .stores_count = 1};
         must(weft_entry_build(&spec, author, &h->bufs[i], &h->ids[i]), "entry");
     }
     free(heights);
@@ -209,8 +214,11 @@ static void measure(const struct options *o, const struct history *h)
     struct wf_store_actor_options options = {.store = store, .sync = o->synced};
     must(wf_store_actor_spawn(rt, &options, &feeder.store), "store actor");
     follow(rt, feeder.store, &h->ids[0]);
-    weft_spec spec = {.name = "feeder", .arg = &feeder, .state_size = sizeof(struct feeder *),
-                      .init = feeder_init, .handle = feeder_handle};
+    weft_spec spec = {.name = "feeder",
+                      .arg = &feeder,
+                      .state_size = sizeof(struct feeder *),
+                      .init = feeder_init,
+                      .handle = feeder_handle};
     weft_addr *addr;
     must(weft_spawn(rt, &spec, &addr), "feeder");
     double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
@@ -220,6 +228,14 @@ static void measure(const struct options *o, const struct history *h)
     double cpu_ingest = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     struct wf_store_counters counters;
     wf_store_counters_read(store, &counters);
+    double checked = 0;
+    if (o->check) {
+        wf_check_report report;
+        checked = seconds(CLOCK_MONOTONIC);
+        must(wf_store_check(store, false, &report), "check");
+        checked = seconds(CLOCK_MONOTONIC) - checked;
+        if (report.entries != h->count || report.bad_indexes + report.bad_tips != 0) exit(1);
+    }
     double grown = resident_mib() - resident, engine = (double)wf_kv_memory(wf_store_kv(store));
     weft_addr_put(addr);
     weft_addr_put(feeder.store);
@@ -228,10 +244,10 @@ static void measure(const struct options *o, const struct history *h)
     double cpu_all = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     must(weft_rt_destroy(rt), "runtime");
     printf("%-8s %-8s %-8s entries=%u entries_per_s=%.0f cpu_us_per_entry=%.1f "
-           "with_close=%.1f batches=%llu rss_grown_mib=%.0f engine_mib=%.0f\n",
+           "with_close=%.1f batches=%llu rss_grown_mib=%.0f engine_mib=%.0f check_s=%.1f\n",
            o->engine, o->synced ? "synced" : "unsynced", o->commits ? "commits" : "frames",
            h->count, h->count / wall, cpu_ingest / h->count * 1e6, cpu_all / h->count * 1e6,
-           (unsigned long long)counters.batches, grown, engine / (1 << 20));
+           (unsigned long long)counters.batches, grown, engine / (1 << 20), checked);
 }
 
 int main(int argc, char **argv)
@@ -240,19 +256,18 @@ int main(int argc, char **argv)
         .engine = "memory", .dir = "bench-store.dir", .entries = 20000, .synced = true};
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
-        if (strcmp(argv[i], "--engine") == 0 && more)
-            o.engine = argv[++i];
-        else if (strcmp(argv[i], "--dir") == 0 && more)
-            o.dir = argv[++i];
+        if (strcmp(argv[i], "--engine") == 0 && more) o.engine = argv[++i];
+        else if (strcmp(argv[i], "--dir") == 0 && more) o.dir = argv[++i];
         else if (strcmp(argv[i], "--entries") == 0 && more)
             o.entries = (uint32_t)strtoul(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--unsynced") == 0)
-            o.synced = false;
-        else if (strcmp(argv[i], "--commits") == 0)
-            o.commits = true;
+        else if (strcmp(argv[i], "--unsynced") == 0) o.synced = false;
+        else if (strcmp(argv[i], "--commits") == 0) o.commits = true;
+        else if (strcmp(argv[i], "--check") == 0) o.check = true;
         else {
-            fprintf(stderr, "usage: %s [--engine memory|rocksdb] [--dir PATH] [--entries N] "
-                            "[--unsynced] [--commits]\n", argv[0]);
+            fprintf(stderr,
+                    "usage: %s [--engine memory|rocksdb] [--dir PATH] [--entries N] "
+                    "[--unsynced] [--commits] [--check]\n",
+                    argv[0]);
             return 2;
         }
     }
