@@ -206,8 +206,8 @@ static void on_sent(weft_self *self, void *state, weft_err err, weft_request *re
 {
     struct owner *o = state;
     wf_lock_take(o->live->lock);
-    if (err == WEFT_OK) o->log->count[RIG_SENT]++;
-    else o->log->sent_err = err;
+    o->log->count[err == WEFT_OK ? RIG_SENT : RIG_REFUSED]++;
+    if (err != WEFT_OK) o->log->sent_err = err;
     wf_lock_give(o->live->lock);
     weft_drop(req == NULL ? NULL : &req->msg);
     if (err == WEFT_OK) next_bulk(self, o, arg);

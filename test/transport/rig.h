@@ -13,7 +13,7 @@
 #define RIG_EVENTS 4096u
 
 /* What the owner has heard; counted, and waited for with rig_wait. */
-enum rig_what { RIG_UPS, RIG_DOWNS, RIG_FRAMES, RIG_BULKS, RIG_ENDS, RIG_WRONG, RIG_SENT, RIG_DIALS, RIG_WHATS };
+enum rig_what { RIG_UPS, RIG_DOWNS, RIG_FRAMES, RIG_BULKS, RIG_ENDS, RIG_WRONG, RIG_SENT, RIG_REFUSED, RIG_DIALS, RIG_WHATS };
 
 /* The test's own copy, taken by each of its calls. */
 struct rig_log {

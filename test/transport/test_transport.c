@@ -340,6 +340,7 @@ Test(transport, the_largest_message_passes_and_a_larger_one_is_invalid)
         rig_bulk(&p.b, b, 1, 1, WEFT_MESSAGE_BYTES_MAX + WF_FRAME_HEAD + 1);
         rig_bulk(&p.b, b, 1, 1, 1000);
         cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 7), WEFT_OK);
+        cr_assert_eq(rig_wait(&p.b, RIG_REFUSED, 1), WEFT_OK);
         cr_expect_eq(p.b.log->sent_err, WEFT_INVALID);
         pair_down(&p);
     }
@@ -450,6 +451,7 @@ Test(transport, a_stream_without_credit_ends_after_its_time)
     p.b.wait_ns = 60 * WEFT_SEC;
     cr_assert_eq(rig_wait(&p.b, RIG_FRAMES, 1), WEFT_OK);
     cr_expect(p.b.log->frame[0].type == WF_F_CLOSE && p.b.log->frame[0].code == WF_W_LIMIT);
+    cr_assert_eq(rig_wait(&p.b, RIG_REFUSED, 1), WEFT_OK);
     cr_expect_eq(p.b.log->sent_err, WEFT_CLOSED);
     cr_assert_eq(rig_wait(&p.a, RIG_FRAMES, 1), WEFT_OK);
     cr_expect(p.a.log->frame[0].type == WF_F_ERR && p.a.log->frame[0].code == WF_W_LIMIT);
@@ -527,6 +529,7 @@ Test(transport, ending_a_stream_answers_what_waits_on_it)
     cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 3), WEFT_OK);
     cr_assert_eq(rig_stream(&p.b, b, 1, false), WEFT_OK);
     cr_assert_eq(rig_wait(&p.b, RIG_ENDS, 1), WEFT_OK);
+    cr_assert_eq(rig_wait(&p.b, RIG_REFUSED, 1), WEFT_OK);
     cr_expect_eq(p.b.log->sent_err, WEFT_CLOSED);
     pair_down(&p);
 }
