@@ -43,20 +43,11 @@ void wf_batch_clear(wf_batch *batch)
     batch->err = WEFT_OK;
 }
 
-size_t wf_batch_bytes(const wf_batch *batch)
-{
-    return batch->len;
-}
+size_t wf_batch_bytes(const wf_batch *batch) { return batch->len; }
 
-size_t wf_batch_count(const wf_batch *batch)
-{
-    return batch->count;
-}
+size_t wf_batch_count(const wf_batch *batch) { return batch->count; }
 
-weft_err wf_batch_err(const wf_batch *batch)
-{
-    return batch->err;
-}
+weft_err wf_batch_err(const wf_batch *batch) { return batch->err; }
 
 static uint8_t *grow(wf_batch *batch, size_t more)
 {

@@ -140,8 +140,7 @@ void wf_bells_gather(struct wf_bells *bells, const wf_store *store)
     uint32_t from = store->fresh_count > WEFT_DOORBELL_ENTRIES
                         ? store->fresh_count - WEFT_DOORBELL_ENTRIES
                         : 0;
-    for (uint32_t i = from; i < store->fresh_count; i++)
-        remember(bells, store, &store->fresh[i]);
+    for (uint32_t i = from; i < store->fresh_count; i++) remember(bells, store, &store->fresh[i]);
     for (struct wf_subscriber *s = bells->subscribers; s != NULL; s = s->next) {
         if (!reserve(s, store->trees.count)) s->lost = true;
         for (uint32_t i = 0; i < store->touched_count; i++) {

@@ -8,7 +8,7 @@
 #include "state.h"
 
 struct wf_bell_tree { /* of one subscriber, by local tree number */
-    uint64_t told; /* the last arrival that it heard of */
+    uint64_t told;    /* the last arrival that it heard of */
     bool grew;
 };
 
@@ -23,7 +23,7 @@ struct wf_subscriber {
 };
 
 struct wf_bells {
-    struct wf_subscriber *subscribers; /* in the order of their first bell */
+    struct wf_subscriber *subscribers;                    /* in the order of their first bell */
     struct wf_stored_entry recent[WEFT_DOORBELL_ENTRIES]; /* the newest, a ring */
     uint32_t first, count;
     size_t bytes;

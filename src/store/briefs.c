@@ -98,7 +98,7 @@ static weft_err grow(struct wf_briefs *b)
  * and that the open batch does not need. */
 static uint32_t evict(struct wf_briefs *b)
 {
-    WF_ASSERT(b->pinned < b->count);
+    WF_ASSERT(b->slots != NULL && b->pinned < b->count);
     for (;;) {
         uint32_t slot = b->hand;
         struct wf_brief *brief = &b->slots[slot];
@@ -128,19 +128,16 @@ weft_err wf_briefs_add(struct wf_briefs *b, const struct wf_brief *brief, const 
         wf_free(away);
         return WEFT_NO_MEMORY;
     }
-    if (b->count < b->room)
-        b->count++;
-    else
-        slot = evict(b);
+    if (b->count < b->room) b->count++;
+    else slot = evict(b);
+    WF_ASSERT(b->slots != NULL); /* there is room: it was grown or freed above */
     struct wf_brief *at = &b->slots[slot];
     *at = *brief;
     at->used = true;
     at->batch = 0;
     at->fresh = WF_NOT_FRESH;
-    if (away != NULL)
-        at->names.away = away;
-    else if (brief->names_len > 0)
-        memcpy(at->names.here, names, brief->names_len);
+    if (away != NULL) at->names.away = away;
+    else if (brief->names_len > 0) memcpy(at->names.here, names, brief->names_len);
     link_in(b, slot);
     *out = at;
     return WEFT_OK;

@@ -56,8 +56,7 @@ static weft_err expect(struct check *c, enum wf_cf cf, const void *key, size_t l
 static weft_err has_children(struct check *c, const weft_id *id, bool *out)
 {
     wf_kv_iter *it;
-    weft_err err =
-        wf_kv_iter_create(c->kv, c->snap, WF_CF_CHILD, id->bytes, WEFT_ID_BYTES, &it);
+    weft_err err = wf_kv_iter_create(c->kv, c->snap, WF_CF_CHILD, id->bytes, WEFT_ID_BYTES, &it);
     if (err != WEFT_OK) return err;
     wf_kv_iter_first(it);
     *out = wf_kv_iter_valid(it);
@@ -74,8 +73,7 @@ static weft_err is_followed_in(struct check *c, const weft_id *id, const weft_en
     weft_entry *child = wf_malloc(sizeof *child);
     if (child == NULL) return WEFT_NO_MEMORY;
     wf_kv_iter *it;
-    weft_err err =
-        wf_kv_iter_create(c->kv, c->snap, WF_CF_CHILD, id->bytes, WEFT_ID_BYTES, &it);
+    weft_err err = wf_kv_iter_create(c->kv, c->snap, WF_CF_CHILD, id->bytes, WEFT_ID_BYTES, &it);
     if (err != WEFT_OK) goto done;
     for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && !*out; wf_kv_iter_next(it)) {
         size_t len;
@@ -267,10 +265,7 @@ static weft_err count_keys(struct check *c, enum wf_cf cf, uint64_t *out)
     return err;
 }
 
-static uint64_t distance(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : b - a;
-}
+static uint64_t distance(uint64_t a, uint64_t b) { return a > b ? a - b : b - a; }
 
 /* Each index has what the bodies ask for (checked above) and no more. */
 static weft_err check_sizes(struct check *c, const struct totals *totals)
@@ -313,8 +308,7 @@ static weft_err check_counts(struct check *c, const struct totals *totals)
         if (err != WEFT_OK || info.count != want->count || info.seq != want->count ||
             info.max_gen != want->max_gen)
             c->report->bad_indexes++;
-        else if (bodies && info.tips != want->tips)
-            c->report->bad_tips++;
+        else if (bodies && info.tips != want->tips) c->report->bad_tips++;
     }
     return WEFT_OK;
 }
@@ -336,8 +330,7 @@ static weft_err list_trees(struct check *c)
 weft_err wf_store_check(wf_store *store, bool signatures, wf_check_report *out)
 {
     wf_check_report report = {0};
-    struct check c = {
-        .store = store, .kv = store->kv, .report = &report, .signatures = signatures};
+    struct check c = {.store = store, .kv = store->kv, .report = &report, .signatures = signatures};
     struct totals *totals = NULL;
     weft_err err = wf_kv_snapshot_create(store->kv, &c.snap);
     if (err == WEFT_OK) err = list_trees(&c);

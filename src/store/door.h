@@ -16,9 +16,9 @@
 /* What the store knows of an entry's parents, when all of them are stored. */
 struct wf_door_facts {
     weft_height strategy;
-    uint64_t max_height; /* of the parents                                     */
-    bool foreign_parent; /* one belongs to another tree                        */
-    bool stray_parent;   /* one does not write the store that it is named for  */
+    uint64_t max_height;     /* of the parents                                     */
+    bool foreign_parent;     /* one belongs to another tree                        */
+    bool stray_parent;       /* one does not write the store that it is named for  */
     const wf_policy *policy; /* the join of the parents' policies              */
 };
 

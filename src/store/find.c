@@ -97,10 +97,8 @@ weft_err wf_store_get_into(wf_store *store, const weft_id *id, uint8_t *out, siz
     wf_value value;
     weft_err err = body_get(store, id, &value);
     if (err != WEFT_OK) return err;
-    if (value.len > *len)
-        err = WEFT_LIMIT;
-    else
-        memcpy(out, value.data, value.len);
+    if (value.len > *len) err = WEFT_LIMIT;
+    else memcpy(out, value.data, value.len);
     *len = value.len;
     wf_value_release(store->kv, &value);
     return err;

@@ -25,18 +25,14 @@ weft_err wf_writer_record(wf_store *store, const struct wf_record_put *record)
     if (!family || record->key_len == 0 || record->key_len > sizeof record->key ||
         record->key[0] < WF_UPPER_KEYS)
         return WEFT_INVALID;
-    if (record->remove)
-        wf_batch_delete(store->batch, record->cf, record->key, record->key_len);
+    if (record->remove) wf_batch_delete(store->batch, record->cf, record->key, record->key_len);
     else
         wf_batch_put(store->batch, record->cf, record->key, record->key_len, record->value,
                      record->value_len);
     return wf_batch_err(store->batch);
 }
 
-static int compare_keys(const void *a, const void *b)
-{
-    return weft_key_compare(a, b);
-}
+static int compare_keys(const void *a, const void *b) { return weft_key_compare(a, b); }
 
 weft_err wf_writer_follow(wf_store *store, const struct wf_follow *follow)
 {
@@ -79,8 +75,7 @@ bool wf_writer_is_full(const wf_store *store)
 {
     return wf_batch_bytes(store->batch) >= WEFT_GROUP_COMMIT_BYTES ||
            store->fresh_count >= WEFT_GROUP_COMMIT_ENTRIES ||
-           store->briefs.pinned >= WEFT_STORE_BRIEFS_MAX / 2 ||
-           wf_policies_full(&store->policies);
+           store->briefs.pinned >= WEFT_STORE_BRIEFS_MAX / 2 || wf_policies_full(&store->policies);
 }
 
 static void put_trees(wf_store *store)

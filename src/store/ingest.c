@@ -19,8 +19,7 @@ static void write_held_mark(struct wf_desk *desk, struct wf_stream *stream)
 {
     if (!stream->has_held || stream->pending > 0 || stream->broken) return;
     stream->has_held = false;
-    weft_err err =
-        wf_writer_cursor(desk->store, &stream->held_peer, stream->held_t, &stream->held);
+    weft_err err = wf_writer_cursor(desk->store, &stream->held_peer, stream->held_t, &stream->held);
     if (err == WEFT_OK) desk->must_sync = true;
 }
 
@@ -29,10 +28,8 @@ void wf_desk_item_gone(struct wf_desk *desk, const struct wf_pending_item *item,
     struct wf_stream *stream = wf_order_find(&desk->order, item->conn, item->stream);
     if (stream == NULL) return;
     if (stream->pending > 0) stream->pending--;
-    if (stored)
-        write_held_mark(desk, stream);
-    else
-        stream->broken = true;
+    if (stored) write_held_mark(desk, stream);
+    else stream->broken = true;
 }
 
 void wf_desk_break_streams(struct wf_desk *desk)
@@ -77,8 +74,7 @@ static weft_err put_pending(struct wf_desk *desk, struct wf_stream *stream, stru
         frame->missing = wf_malloc(WEFT_WANT_IDS_MAX * sizeof *frame->missing);
         if (frame->missing == NULL) return WEFT_NO_MEMORY;
     }
-    for (uint32_t i = 0; i < add->missing_count; i++)
-        note_missing(desk, frame, &add->missing[i]);
+    for (uint32_t i = 0; i < add->missing_count; i++) note_missing(desk, frame, &add->missing[i]);
     struct wf_pending_item like = {.id = add->id,
                                    .tree = frame->tree,
                                    .waits_for = add->missing[0],
@@ -97,8 +93,7 @@ static weft_err put_pending(struct wf_desk *desk, struct wf_stream *stream, stru
         return WEFT_OK;
     }
     stream->pending++; /* first: the put itself may push it out again */
-    weft_err err =
-        wf_pending_put(&desk->pool, &like, add->bytes, add->len, weft_now(desk->self));
+    weft_err err = wf_pending_put(&desk->pool, &like, add->bytes, add->len, weft_now(desk->self));
     if (err != WEFT_OK) stream->pending--;
     if (err == WEFT_OK) wf_desk_arm_sweep(desk);
     return err;
@@ -109,19 +104,23 @@ static weft_err add_entry(struct wf_desk *desk, struct wf_stream *stream, struct
                           struct wf_ingest_entry *entry)
 {
     weft_id missing[MISSING_LOOK];
-    struct wf_add add = {.holder = frame->frame, .bytes = entry->bytes, .len = entry->len,
-                         .id = entry->id, .asked = &frame->tree, .source = frame->source,
-                         .source_seq = frame->source_seq, .taken_ns = weft_now(desk->self),
-                         .missing = missing, .missing_room = MISSING_LOOK};
+    struct wf_add add = {.holder = frame->frame,
+                         .bytes = entry->bytes,
+                         .len = entry->len,
+                         .id = entry->id,
+                         .asked = &frame->tree,
+                         .source = frame->source,
+                         .source_seq = frame->source_seq,
+                         .taken_ns = weft_now(desk->self),
+                         .missing = missing,
+                         .missing_room = MISSING_LOOK};
     weft_err err = wf_writer_add(desk->store, &add);
     if (err == WEFT_OK) {
         entry->result = add.known ? WF_IN_KNOWN : WF_IN_STORED;
         entry->seq = add.seq;
         entry->gen = add.gen;
-        if (add.known)
-            entry->known_from = add.known_from;
-        else
-            wf_desk_wake(desk, &entry->id);
+        if (add.known) entry->known_from = add.known_from;
+        else wf_desk_wake(desk, &entry->id);
         *(add.known ? &frame->known : &frame->stored) += 1;
         return desk->failed;
     }
@@ -167,8 +166,7 @@ static void give_up(struct wf_desk *desk, struct wf_stream *stream)
         frame->err = WEFT_CANCELED;
         if (wf_desk_reserve(desk)) /* behind the answers of the frames before it */
             wf_desk_answer_take(desk, &frame->msg, WEFT_CANCELED, false);
-        else
-            wf_desk_result_take(frame);
+        else wf_desk_result_take(frame);
     }
     wf_order_forget(&desk->order, stream);
 }
@@ -177,8 +175,7 @@ void wf_desk_sweep_streams(struct wf_desk *desk, uint64_t now)
 {
     for (struct wf_stream *s = desk->order.oldest, *next; s != NULL; s = next) {
         next = s->newer;
-        if (s->parked != NULL && now - s->parked_since_ns >= WEFT_PENDING_TTL_NS)
-            give_up(desk, s);
+        if (s->parked != NULL && now - s->parked_since_ns >= WEFT_PENDING_TTL_NS) give_up(desk, s);
     }
 }
 
@@ -211,10 +208,8 @@ void wf_desk_ingest_take(struct wf_desk *desk, struct wf_ingest *frame)
     if (frame->end && frame->n == 0) { /* at once: what is behind a gap never comes */
         give_up(desk, stream);
         frame->err = WEFT_OK;
-        if (wf_desk_reserve(desk))
-            wf_desk_answer_take(desk, &frame->msg, WEFT_OK, false);
-        else
-            wf_desk_result_take(frame);
+        if (wf_desk_reserve(desk)) wf_desk_answer_take(desk, &frame->msg, WEFT_OK, false);
+        else wf_desk_result_take(frame);
         return;
     }
     if (frame->n != stream->next_n) {

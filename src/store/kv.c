@@ -27,20 +27,14 @@ weft_err wf_kv_multi_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, c
     return WEFT_OK;
 }
 
-void wf_value_release(wf_kv *kv, wf_value *value)
-{
-    kv->ops->release(kv, value);
-}
+void wf_value_release(wf_kv *kv, wf_value *value) { kv->ops->release(kv, value); }
 
 weft_err wf_kv_write(wf_kv *kv, const wf_batch *batch, bool sync)
 {
     return kv->ops->write(kv, batch, sync);
 }
 
-weft_err wf_kv_sync(wf_kv *kv)
-{
-    return kv->ops->sync(kv);
-}
+weft_err wf_kv_sync(wf_kv *kv) { return kv->ops->sync(kv); }
 
 weft_err wf_kv_snapshot_create(wf_kv *kv, wf_kv_snapshot **out)
 {
@@ -52,23 +46,17 @@ void wf_kv_snapshot_destroy(wf_kv *kv, wf_kv_snapshot *snap)
     if (snap != NULL) kv->ops->snapshot_destroy(kv, snap);
 }
 
-weft_err wf_kv_checkpoint(wf_kv *kv, const char *dir)
-{
-    return kv->ops->checkpoint(kv, dir);
-}
+weft_err wf_kv_checkpoint(wf_kv *kv, const char *dir) { return kv->ops->checkpoint(kv, dir); }
 
-uint64_t wf_kv_memory(wf_kv *kv)
-{
-    return kv->ops->memory(kv);
-}
+uint64_t wf_kv_memory(wf_kv *kv) { return kv->ops->memory(kv); }
 
 void wf_kv_close(wf_kv *kv)
 {
     if (kv != NULL) kv->ops->close(kv);
 }
 
-weft_err wf_kv_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf,
-                           const void *prefix, size_t prefix_len, wf_kv_iter **out)
+weft_err wf_kv_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const void *prefix,
+                           size_t prefix_len, wf_kv_iter **out)
 {
     return kv->ops->iter_create(kv, snap, cf, prefix, prefix_len, out);
 }
@@ -78,15 +66,9 @@ void wf_kv_iter_destroy(wf_kv_iter *it)
     if (it != NULL) it->ops->iter_destroy(it);
 }
 
-void wf_kv_iter_first(wf_kv_iter *it)
-{
-    it->ops->iter_first(it);
-}
+void wf_kv_iter_first(wf_kv_iter *it) { it->ops->iter_first(it); }
 
-void wf_kv_iter_last(wf_kv_iter *it)
-{
-    it->ops->iter_last(it);
-}
+void wf_kv_iter_last(wf_kv_iter *it) { it->ops->iter_last(it); }
 
 void wf_kv_iter_seek(wf_kv_iter *it, const void *key, size_t key_len)
 {
@@ -98,20 +80,11 @@ void wf_kv_iter_seek_back(wf_kv_iter *it, const void *key, size_t key_len)
     it->ops->iter_seek_back(it, key, key_len);
 }
 
-void wf_kv_iter_next(wf_kv_iter *it)
-{
-    it->ops->iter_next(it);
-}
+void wf_kv_iter_next(wf_kv_iter *it) { it->ops->iter_next(it); }
 
-void wf_kv_iter_prev(wf_kv_iter *it)
-{
-    it->ops->iter_prev(it);
-}
+void wf_kv_iter_prev(wf_kv_iter *it) { it->ops->iter_prev(it); }
 
-bool wf_kv_iter_valid(const wf_kv_iter *it)
-{
-    return it->ops->iter_valid(it);
-}
+bool wf_kv_iter_valid(const wf_kv_iter *it) { return it->ops->iter_valid(it); }
 
 const uint8_t *wf_kv_iter_key(const wf_kv_iter *it, size_t *len)
 {
@@ -123,7 +96,4 @@ const uint8_t *wf_kv_iter_value(const wf_kv_iter *it, size_t *len)
     return it->ops->iter_value(it, len);
 }
 
-weft_err wf_kv_iter_err(const wf_kv_iter *it)
-{
-    return it->ops->iter_err(it);
-}
+weft_err wf_kv_iter_err(const wf_kv_iter *it) { return it->ops->iter_err(it); }

@@ -31,8 +31,8 @@ struct memory {
     struct view *oldest, *newest;
     struct listed *list;
     size_t listed, list_room;
-    uint64_t kept; /* work that the last sweep could not do away with */
-    struct listed *touched;              /* by the write in progress */
+    uint64_t kept;          /* work that the last sweep could not do away with */
+    struct listed *touched; /* by the write in progress */
     size_t touched_len, touched_room;
     wf_batch *limbo; /* of a write that failed: a crash may bring it back */
     bool in_limbo;
@@ -55,10 +55,7 @@ struct iter {
     uint8_t prefix[];
 };
 
-static struct memory *memory_of(wf_kv *kv)
-{
-    return (struct memory *)kv;
-}
+static struct memory *memory_of(wf_kv *kv) { return (struct memory *)kv; }
 
 static const struct snapshot *snapshot_of(const wf_kv_snapshot *snap)
 {
@@ -249,10 +246,8 @@ static weft_err apply(struct memory *m, const wf_batch *batch, bool sync)
 static weft_err copy_op(void *arg, const wf_batch_op *op)
 {
     wf_batch *batch = arg;
-    if (op->is_delete)
-        wf_batch_delete(batch, op->cf, op->key, op->key_len);
-    else
-        wf_batch_put(batch, op->cf, op->key, op->key_len, op->value, op->value_len);
+    if (op->is_delete) wf_batch_delete(batch, op->cf, op->key, op->key_len);
+    else wf_batch_put(batch, op->cf, op->key, op->key_len, op->value, op->value_len);
     return wf_batch_err(batch);
 }
 
@@ -438,15 +433,9 @@ static void step(wf_kv_iter *base, bool forward)
     wf_rwlock_give(it->m->lock);
 }
 
-static void memory_iter_next(wf_kv_iter *base)
-{
-    step(base, true);
-}
+static void memory_iter_next(wf_kv_iter *base) { step(base, true); }
 
-static void memory_iter_prev(wf_kv_iter *base)
-{
-    step(base, false);
-}
+static void memory_iter_prev(wf_kv_iter *base) { step(base, false); }
 
 static bool memory_iter_valid(const wf_kv_iter *base)
 {
@@ -564,8 +553,7 @@ void wf_kv_memory_crash(wf_kv *kv, size_t keep)
         struct listed item = m->list[i];
         if (!wf_memmap_pop(&m->maps[item.cf], item.node, m->seq))
             wf_memmap_remove(&m->maps[item.cf], item.node);
-        else
-            (void)tidy(m, item.cf, item.node); /* frees the rest: no view is left */
+        else (void)tidy(m, item.cf, item.node); /* frees the rest: no view is left */
     }
     m->listed = 0;
     m->kept = 0;

@@ -47,10 +47,7 @@ struct iter {
     uint8_t bytes[];
 };
 
-static struct rocks *rocks_of(wf_kv *kv)
-{
-    return (struct rocks *)kv;
-}
+static struct rocks *rocks_of(wf_kv *kv) { return (struct rocks *)kv; }
 
 /* -- Errors: texts without codes, so they are told apart by their beginnings ------- */
 
@@ -96,8 +93,8 @@ static weft_err rocks_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, 
 {
     struct rocks *r = rocks_of(kv);
     char *text = NULL;
-    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(
-        r->db, read_options(r, snap), r->handles[cf], key, key_len, &text);
+    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(r->db, read_options(r, snap),
+                                                           r->handles[cf], key, key_len, &text);
     if (text != NULL) return fail("read", text);
     return value_out(slice, out);
 }
@@ -120,8 +117,8 @@ static weft_err rocks_multi_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_c
         rocksdb_batched_multi_get_cf(r->db, read_options(r, snap), r->handles[cf], n, key_list,
                                      sizes, slices, texts, false);
         for (size_t i = 0; i < n; i++) {
-            errs[from + i] =
-                texts[i] == NULL ? value_out(slices[i], &out[from + i]) : fail("read", texts[i]);
+            errs[from + i] = texts[i] == NULL ? value_out(slices[i], &out[from + i])
+                                              : fail("read", texts[i]);
         }
     }
     return WEFT_OK;
@@ -135,7 +132,6 @@ static void rocks_release(wf_kv *kv, wf_value *value)
 }
 
 /* -- Writing ------------------------------------------------------------------------ */
-
 
 static weft_err fill_op(void *arg, const wf_batch_op *op)
 {
@@ -152,14 +148,11 @@ static weft_err fill_op(void *arg, const wf_batch_op *op)
 /* After a failed write nobody knows what is on disk, so the first failure stays. */
 static weft_err stick(struct rocks *r, weft_err err)
 {
-    wf_counter_set(&r->sticky, (uint64_t)-(int64_t)err);
+    wf_counter_set(&r->sticky, (uint64_t) - (int64_t)err);
     return err;
 }
 
-static weft_err stuck(struct rocks *r)
-{
-    return (weft_err) - (int)wf_counter_get(&r->sticky);
-}
+static weft_err stuck(struct rocks *r) { return (weft_err) - (int)wf_counter_get(&r->sticky); }
 
 static weft_err rocks_write(wf_kv *kv, const wf_batch *batch, bool sync)
 {
@@ -217,6 +210,12 @@ static void rocks_snapshot_destroy(wf_kv *kv, wf_kv_snapshot *opaque)
     wf_free(snap);
 }
 
+/* A long walk must not empty the cache; a short one should find its block there. */
+static bool walks_are_long(enum wf_cf cf, size_t prefix_len)
+{
+    return prefix_len == 0 || cf == WF_CF_GEN || cf == WF_CF_ARR;
+}
+
 /* The first key after all that begin with `prefix`: its last byte that can grow,
  * grown by one. Length 0: there is none. */
 static size_t make_upper(uint8_t *upper, const void *prefix, size_t len)
@@ -238,7 +237,7 @@ static weft_err rocks_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf
     if (prefix_len > 0) memcpy(it->bytes, prefix, prefix_len);
     it->upper = it->bytes + prefix_len;
     it->upper_len = make_upper(it->upper, prefix, prefix_len);
-    it->read = read_options_create(false); /* a long walk must not empty the cache */
+    it->read = read_options_create(!walks_are_long(cf, prefix_len));
     if (snap != NULL)
         rocksdb_readoptions_set_snapshot(it->read, ((const struct snapshot *)snap)->rocks);
     if (it->prefix_len > 0)
@@ -280,10 +279,8 @@ static void rocks_iter_seek_back(wf_kv_iter *base, const void *key, size_t key_l
     size_t common = key_len < it->upper_len ? key_len : it->upper_len;
     int order = common == 0 ? 0 : memcmp(key, it->upper, common);
     bool past = it->upper_len > 0 && (order > 0 || (order == 0 && key_len >= it->upper_len));
-    if (past)
-        rocksdb_iter_seek_to_last(it->rocks);
-    else
-        rocksdb_iter_seek_for_prev(it->rocks, key, key_len);
+    if (past) rocksdb_iter_seek_to_last(it->rocks);
+    else rocksdb_iter_seek_for_prev(it->rocks, key, key_len);
 }
 
 static void rocks_iter_next(wf_kv_iter *base)
@@ -428,10 +425,7 @@ static void set_tables(struct rocks *r, rocksdb_options_t *options, bool bloom)
 }
 
 /* What is asked by key and is often not there: only `entry` and `meta`. */
-static bool wants_bloom(unsigned family)
-{
-    return family == WF_CF_ENTRY || family == WF_CF_META;
-}
+static bool wants_bloom(unsigned family) { return family == WF_CF_ENTRY || family == WF_CF_META; }
 
 static void set_sizes(rocksdb_options_t *options, uint64_t write_buffers)
 {

@@ -176,8 +176,7 @@ void wf_tree_write(const wf_tree_info *info, uint8_t out[WF_TREE_RECORD_BYTES])
 {
     out = wf_put_bytes(out, info->tree.bytes, WEFT_ID_BYTES);
     out = wf_put_bytes(out, info->epoch, sizeof info->epoch);
-    *out++ = (uint8_t)((info->has_root ? TREE_HAS_ROOT : 0) |
-                       (info->followed ? TREE_FOLLOWED : 0));
+    *out++ = (uint8_t)((info->has_root ? TREE_HAS_ROOT : 0) | (info->followed ? TREE_FOLLOWED : 0));
     *out = (uint8_t)info->strategy;
 }
 

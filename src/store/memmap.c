@@ -113,10 +113,7 @@ struct wf_mem_node *wf_memmap_at_or_before(const struct wf_memmap *map, const vo
     return before[0];
 }
 
-struct wf_mem_node *wf_memmap_last(const struct wf_memmap *map)
-{
-    return map->tail[0];
-}
+struct wf_mem_node *wf_memmap_last(const struct wf_memmap *map) { return map->tail[0]; }
 
 /* One level in four is one higher. The seed is fixed, so that equal runs build
  * equal lists. */
@@ -138,8 +135,8 @@ static void insert(struct wf_memmap *map, struct wf_mem_node *node,
                    struct wf_mem_node *before[WF_MEMMAP_LEVELS])
 {
     for (unsigned level = 0; level < node->levels; level++) {
-        struct wf_mem_node **link =
-            before[level] == NULL ? &map->head[level] : &before[level]->next[level];
+        struct wf_mem_node **link = before[level] == NULL ? &map->head[level]
+                                                          : &before[level]->next[level];
         node->next[level] = *link;
         *link = node;
         if (node->next[level] == NULL) map->tail[level] = node;
@@ -179,8 +176,8 @@ static weft_err make_node(struct wf_memmap *map, const void *key, size_t key_len
                           struct wf_mem_node **out)
 {
     uint8_t levels = draw_levels(map);
-    struct wf_mem_node *node =
-        wf_malloc(sizeof *node + levels * sizeof(struct wf_mem_node *) + key_len);
+    struct wf_mem_node *node = wf_malloc(sizeof *node + levels * sizeof(struct wf_mem_node *) +
+                                         key_len);
     if (node == NULL) return WEFT_NO_MEMORY;
     memset(node, 0, sizeof *node);
     node->levels = levels;
@@ -208,10 +205,8 @@ weft_err wf_memmap_push(struct wf_memmap *map, const void *key, size_t key_len, 
         err = make_node(map, key, key_len, &node);
     } else {
         WF_ASSERT(node->seq <= seq);
-        if (node->seq == seq)
-            drop_value(map, node->value);
-        else
-            err = push_older(map, node);
+        if (node->seq == seq) drop_value(map, node->value);
+        else err = push_older(map, node);
     }
     if (err != WEFT_OK) {
         wf_mem_value_unref(bytes);
@@ -265,8 +260,8 @@ void wf_memmap_remove(struct wf_memmap *map, struct wf_mem_node *node)
     struct wf_mem_node *before[WF_MEMMAP_LEVELS];
     find_before(map, wf_mem_key(node), node->key_len, before);
     for (unsigned level = 0; level < node->levels; level++) {
-        struct wf_mem_node **link =
-            before[level] == NULL ? &map->head[level] : &before[level]->next[level];
+        struct wf_mem_node **link = before[level] == NULL ? &map->head[level]
+                                                          : &before[level]->next[level];
         WF_ASSERT(*link == node);
         *link = node->next[level];
         if (node->next[level] == NULL) map->tail[level] = before[level];

@@ -30,15 +30,15 @@ struct wf_mem_older { /* a version that a newer one replaced */
 };
 
 struct wf_mem_node {
-    uint64_t seq;                /* of the newest version                       */
-    struct wf_mem_value *value;  /* of the newest version; NULL: no bytes        */
-    struct wf_mem_older *older;  /* descending by seq                            */
-    struct wf_mem_node *prev;    /* NULL: the first key                          */
+    uint64_t seq;               /* of the newest version                       */
+    struct wf_mem_value *value; /* of the newest version; NULL: no bytes        */
+    struct wf_mem_older *older; /* descending by seq                            */
+    struct wf_mem_node *prev;   /* NULL: the first key                          */
     uint16_t key_len;
     uint8_t levels;
-    bool deleted;                /* the newest version is a removal              */
-    bool listed;                 /* the engine has it on its list of work        */
-    struct wf_mem_node *next[];  /* `levels` pointers, then the key              */
+    bool deleted;               /* the newest version is a removal              */
+    bool listed;                /* the engine has it on its list of work        */
+    struct wf_mem_node *next[]; /* `levels` pointers, then the key              */
 };
 
 struct wf_memmap {

@@ -24,8 +24,8 @@ const weft_kind wf_ingest_kind = {
 
 struct wf_ingest *wf_ingest_create(uint32_t count)
 {
-    struct wf_ingest *ingest =
-        wf_calloc(1, sizeof *ingest + count * sizeof(struct wf_ingest_entry));
+    struct wf_ingest *ingest = wf_calloc(1,
+                                         sizeof *ingest + count * sizeof(struct wf_ingest_entry));
     if (ingest == NULL) return NULL;
     weft_msg_init(&ingest->msg, &wf_ingest_kind);
     ingest->count = count;
@@ -89,10 +89,7 @@ struct wf_follow *wf_follow_create(const weft_id *tree, const weft_key *readers,
 
 /* -- Records ----------------------------------------------------------------------------------- */
 
-static void record_drop(weft_msg *msg)
-{
-    wf_free(msg);
-}
+static void record_drop(weft_msg *msg) { wf_free(msg); }
 
 const weft_kind wf_record_kind = {.id = 0x0504,
                                   .name = "store.record",

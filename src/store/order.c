@@ -65,10 +65,8 @@ weft_err wf_stream_park_take(struct wf_stream *stream, struct wf_ingest *frame, 
     if (frame->n < stream->next_n || (at != NULL && at->n == frame->n)) return WEFT_INVALID;
     if (stream->parked == NULL) stream->parked_since_ns = now;
     frame->msg.next = (weft_msg *)at;
-    if (before == NULL)
-        stream->parked = frame;
-    else
-        before->msg.next = &frame->msg;
+    if (before == NULL) stream->parked = frame;
+    else before->msg.next = &frame->msg;
     return WEFT_OK;
 }
 

@@ -15,16 +15,16 @@ struct wf_stream {
     struct wf_ingest *parked; /* ascending by n, linked through msg.next */
     uint64_t parked_since_ns;
     /* What is still open of the frames applied so far: no cursor passes it. */
-    bool broken;           /* something was refused or left the pool             */
-    uint32_t pending;      /* its entries in the pool                            */
-    bool has_held;         /* a mark that waits until pending is zero            */
+    bool broken;      /* something was refused or left the pool             */
+    uint32_t pending; /* its entries in the pool                            */
+    bool has_held;    /* a mark that waits until pending is zero            */
     wf_mark held;
     weft_key held_peer;
     uint64_t held_t;
 };
 
 struct wf_order {
-    struct wf_stream **buckets; /* made when first needed */
+    struct wf_stream **buckets;        /* made when first needed */
     struct wf_stream *oldest, *newest; /* all, in the order of their first frames */
     uint32_t count;
 };

@@ -37,10 +37,8 @@ weft_err wf_policies_init(struct wf_policies *p, wf_kv *kv)
     if (wf_kv_iter_valid(it)) {
         size_t len;
         const uint8_t *key = wf_kv_iter_key(it, &len);
-        if (len == WF_KEY_POLICY_BYTES)
-            p->last = wf_get32(key + 1);
-        else
-            err = wf_fail(WEFT_CORRUPT, "store", "policy: wrong key");
+        if (len == WF_KEY_POLICY_BYTES) p->last = wf_get32(key + 1);
+        else err = wf_fail(WEFT_CORRUPT, "store", "policy: wrong key");
     } else {
         err = wf_kv_iter_err(it);
     }
@@ -112,10 +110,8 @@ static weft_err find_number(struct wf_policies *p, wf_kv *kv, const uint8_t hash
     wf_value value;
     weft_err err = wf_kv_get(kv, NULL, WF_CF_POLICY, key, sizeof key, &value);
     if (err != WEFT_OK) return err;
-    if (value.len == 4)
-        *number = wf_get32(value.data);
-    else
-        err = wf_fail(WEFT_CORRUPT, "store", "policy: wrong number");
+    if (value.len == 4) *number = wf_get32(value.data);
+    else err = wf_fail(WEFT_CORRUPT, "store", "policy: wrong number");
     wf_value_release(kv, &value);
     return err;
 }
@@ -129,10 +125,8 @@ static void put(struct wf_policies *p, wf_batch *batch, const weft_buf *bytes,
     key_of(key, number);
     memcpy(hash_key + 1, hash, 32);
     wf_put32(number_bytes, number);
-    wf_batch_put(batch, WF_CF_POLICY, key, sizeof key, weft_buf_bytes(bytes),
-                 weft_buf_len(bytes));
-    wf_batch_put(batch, WF_CF_POLICY, hash_key, sizeof hash_key, number_bytes,
-                 sizeof number_bytes);
+    wf_batch_put(batch, WF_CF_POLICY, key, sizeof key, weft_buf_bytes(bytes), weft_buf_len(bytes));
+    wf_batch_put(batch, WF_CF_POLICY, hash_key, sizeof hash_key, number_bytes, sizeof number_bytes);
     struct wf_policy_slot *slot = slot_take(p);
     *slot = (struct wf_policy_slot){
         .number = number, .used = ++p->clock, .pinned = true, .policy = policy};
@@ -160,10 +154,7 @@ weft_err wf_policies_intern_take(struct wf_policies *p, wf_kv *kv, wf_batch *bat
     return err;
 }
 
-bool wf_policies_full(const struct wf_policies *p)
-{
-    return p->pinned >= WF_POLICIES_CACHED / 2;
-}
+bool wf_policies_full(const struct wf_policies *p) { return p->pinned >= WF_POLICIES_CACHED / 2; }
 
 void wf_policies_written(struct wf_policies *p)
 {

@@ -40,11 +40,11 @@ struct wf_fresh {
     weft_id id;
     uint64_t t, seq, gen;
     wf_source source;
-    bool tip;           /* nothing in the batch follows it                       */
-    uint64_t named;     /* bit i: it is a tip of the i-th store that it writes   */
-    uint32_t names;     /* where those stores' names lie in the writer's arena   */
+    bool tip;       /* nothing in the batch follows it                       */
+    uint64_t named; /* bit i: it is a tip of the i-th store that it writes   */
+    uint32_t names; /* where those stores' names lie in the writer's arena   */
     uint32_t names_len;
-    weft_buf *holder;     /* counted; keeps bytes                                */
+    weft_buf *holder; /* counted; keeps bytes                                */
     const uint8_t *bytes;
     uint32_t len;
     uint64_t taken_ns;

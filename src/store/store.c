@@ -21,8 +21,8 @@ static weft_err read_format(wf_store *store, bool *found)
     if (value.len < FORMAT_BYTES || memcmp(value.data, format_magic, sizeof format_magic) != 0)
         err = wf_fail(WEFT_CORRUPT, "store", "the format record is malformed");
     else if (wf_get32(value.data + 4) > WF_FORMAT_VERSION)
-        err = wf_fail(WEFT_VERSION, "store", "format=%u is newer than %u",
-                      wf_get32(value.data + 4), WF_FORMAT_VERSION);
+        err = wf_fail(WEFT_VERSION, "store", "format=%u is newer than %u", wf_get32(value.data + 4),
+                      WF_FORMAT_VERSION);
     wf_value_release(store->kv, &value);
     return err;
 }
@@ -125,10 +125,7 @@ void wf_store_close(wf_store *store)
     if (store != NULL) wf_kv_close(wf_store_detach(store));
 }
 
-wf_kv *wf_store_kv(wf_store *store)
-{
-    return store->kv;
-}
+wf_kv *wf_store_kv(wf_store *store) { return store->kv; }
 
 void wf_store_counters_read(wf_store *store, struct wf_store_counters *out)
 {

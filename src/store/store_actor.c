@@ -87,10 +87,8 @@ static void became_durable(struct wf_desk *desk)
 static weft_err flush_engine(struct wf_desk *desk, bool sync)
 {
     weft_err err = WEFT_OK;
-    if (wf_writer_is_open(desk->store))
-        err = wf_writer_flush(desk->store, sync);
-    else if (sync && desk->lazy)
-        err = wf_kv_sync(desk->store->kv);
+    if (wf_writer_is_open(desk->store)) err = wf_writer_flush(desk->store, sync);
+    else if (sync && desk->lazy) err = wf_kv_sync(desk->store->kv);
     return err;
 }
 
@@ -115,8 +113,8 @@ void wf_desk_flush(struct wf_desk *desk)
         desk->lost_err = err;
         wf_desk_break_streams(desk);
         /* Short of memory before the engine was asked: only this batch is lost. */
-        bool untouched =
-            store->poison == WEFT_NO_MEMORY || wf_batch_err(store->batch) == WEFT_NO_MEMORY;
+        bool untouched = store->poison == WEFT_NO_MEMORY ||
+                         wf_batch_err(store->batch) == WEFT_NO_MEMORY;
         if (!untouched) fail(desk, err);
     }
     give_answers(desk, err);
@@ -156,11 +154,16 @@ static bool push_woken(struct wf_desk *desk, const weft_id *id)
 static void try_again(struct wf_desk *desk, struct wf_pending_item *item)
 {
     weft_id missing;
-    struct wf_add add = {.holder = item->buf, .bytes = weft_buf_bytes(item->buf),
-                         .len = (uint32_t)weft_buf_len(item->buf), .id = item->id,
-                         .asked = &item->tree, .source = item->source,
-                         .source_seq = item->source_seq, .taken_ns = item->taken_ns,
-                         .missing = &missing, .missing_room = 1};
+    struct wf_add add = {.holder = item->buf,
+                         .bytes = weft_buf_bytes(item->buf),
+                         .len = (uint32_t)weft_buf_len(item->buf),
+                         .id = item->id,
+                         .asked = &item->tree,
+                         .source = item->source,
+                         .source_seq = item->source_seq,
+                         .taken_ns = item->taken_ns,
+                         .missing = &missing,
+                         .missing_room = 1};
     weft_err err = desk->failed;
     if (err == WEFT_OK && wf_writer_is_full(desk->store)) wf_desk_flush(desk);
     if (err == WEFT_OK) err = wf_writer_add(desk->store, &add);

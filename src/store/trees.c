@@ -144,8 +144,7 @@ static weft_err load_one(wf_store *store, const wf_tree_info *record)
     tree->readers = wf_memdup(value.data, value.len);
     if (value.len % sizeof(weft_key) != 0)
         err = wf_fail(WEFT_CORRUPT, "store", "readers: wrong length");
-    else if (tree->readers == NULL)
-        err = WEFT_NO_MEMORY;
+    else if (tree->readers == NULL) err = WEFT_NO_MEMORY;
     wf_value_release(store->kv, &value);
     return err;
 }
@@ -202,10 +201,8 @@ weft_err wf_store_trees(wf_store *store, wf_tree_info *out, size_t *count)
     for (uint32_t i = 0; i < store->trees.count && err == WEFT_OK; i++) {
         const struct wf_tree *tree = store->trees.list[i];
         if (tree->pub.t == 0) continue;
-        if (filled == room)
-            err = WEFT_LIMIT;
-        else
-            out[filled++] = tree->pub;
+        if (filled == room) err = WEFT_LIMIT;
+        else out[filled++] = tree->pub;
     }
     wf_rwlock_give(store->lock);
     *count = filled;
@@ -221,10 +218,8 @@ static bool readers_have(const weft_key *readers, uint32_t count, const weft_key
         uint32_t middle = low + (high - low) / 2;
         int order = weft_key_compare(&readers[middle], key);
         found |= order == 0;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
+        if (order < 0) low = middle + 1;
+        else high = middle;
     }
     return found;
 }

@@ -69,10 +69,8 @@ weft_err wf_gen_walk_next(wf_gen_walk *walk, uint64_t *gen, weft_id *id)
     if (len != WF_KEY_GEN_BYTES) return wf_fail(WEFT_CORRUPT, "store", "gen: wrong key");
     *gen = wf_get64(key + 8);
     memcpy(id->bytes, key + 16, WEFT_ID_BYTES);
-    if (walk->down)
-        wf_kv_iter_prev(walk->it);
-    else
-        wf_kv_iter_next(walk->it);
+    if (walk->down) wf_kv_iter_prev(walk->it);
+    else wf_kv_iter_next(walk->it);
     return WEFT_OK;
 }
 
@@ -176,10 +174,8 @@ weft_err wf_store_record_get(wf_store *store, enum wf_cf cf, const void *key, si
     wf_value value;
     weft_err err = wf_kv_get(store->kv, NULL, cf, key, key_len, &value);
     if (err != WEFT_OK) return err;
-    if (value.len > *len)
-        err = WEFT_LIMIT;
-    else if (value.len > 0)
-        memcpy(out, value.data, value.len);
+    if (value.len > *len) err = WEFT_LIMIT;
+    else if (value.len > 0) memcpy(out, value.data, value.len);
     *len = value.len;
     wf_value_release(store->kv, &value);
     return err;

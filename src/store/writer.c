@@ -19,8 +19,8 @@ struct passage {
     uint32_t parents_count;
     uint64_t max_gen;
     struct wf_door_facts facts;
-    uint32_t policy;     /* number of the join; 0: it has none yet */
-    wf_policy *joined;   /* owned; NULL: the join is policy number `policy` */
+    uint32_t policy;   /* number of the join; 0: it has none yet */
+    wf_policy *joined; /* owned; NULL: the join is policy number `policy` */
 };
 
 /* -- Facts of the parents ------------------------------------------------------------ */
@@ -307,12 +307,23 @@ static weft_err put_entry(wf_store *store, struct passage *p, uint64_t gen)
     if (err != WEFT_OK) return err;
     uint64_t seq = now->seq + 1;
     struct wf_fresh *fresh = &store->fresh[store->fresh_count];
-    *fresh = (struct wf_fresh){.id = add->id, .t = now->t, .seq = seq, .gen = gen, .tip = true,
-                               .source = add->source, .holder = add->holder,
-                               .bytes = add->bytes, .len = add->len, .taken_ns = add->taken_ns};
+    *fresh = (struct wf_fresh){.id = add->id,
+                               .t = now->t,
+                               .seq = seq,
+                               .gen = gen,
+                               .tip = true,
+                               .source = add->source,
+                               .holder = add->holder,
+                               .bytes = add->bytes,
+                               .len = add->len,
+                               .taken_ns = add->taken_ns};
     write_names(store, p->entry, fresh);
-    struct wf_meta_record meta = {.t = now->t, .gen = gen, .seq = seq, .height = p->entry->height,
-                                  .author = p->entry->author, .policy = p->policy,
+    struct wf_meta_record meta = {.t = now->t,
+                                  .gen = gen,
+                                  .seq = seq,
+                                  .height = p->entry->height,
+                                  .author = p->entry->author,
+                                  .policy = p->policy,
                                   .parents_count = p->parents_count,
                                   .parents = (const uint8_t *)p->parents,
                                   .names = store->arena + fresh->names,
@@ -320,8 +331,13 @@ static weft_err put_entry(wf_store *store, struct passage *p, uint64_t gen)
     err = put_meta(store, &meta, &add->id);
     if (err != WEFT_OK) return err;
     put_indexes(store, p, gen, seq);
-    struct wf_brief facts = {.id = add->id, .t = now->t, .gen = gen, .seq = seq,
-                             .height = p->entry->height, .policy = p->policy, .tip = WF_TIP_YES,
+    struct wf_brief facts = {.id = add->id,
+                             .t = now->t,
+                             .gen = gen,
+                             .seq = seq,
+                             .height = p->entry->height,
+                             .policy = p->policy,
+                             .tip = WF_TIP_YES,
                              .names_len = fresh->names_len};
     struct wf_brief *brief;
     err = wf_briefs_add(&store->briefs, &facts, meta.names, &brief);

@@ -28,17 +28,14 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
     return remove(path);
 }
 
-void kk_dir_remove(const char *dir)
-{
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+void kk_dir_remove(const char *dir) { nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
 
 wf_kv *kk_open(const struct kk_engine *engine, const char *dir)
 {
     wf_kv *kv = NULL;
     wf_kv_rocksdb_options options = {.create = true, .memory_bytes = 16 << 20};
-    weft_err err =
-        engine->on_disk ? wf_kv_rocksdb_open(dir, &options, &kv) : wf_kv_memory_open(&kv);
+    weft_err err = engine->on_disk ? wf_kv_rocksdb_open(dir, &options, &kv)
+                                   : wf_kv_memory_open(&kv);
     cr_assert_eq(err, WEFT_OK, "open %s: %s", engine->name, weft_errname(err));
     return kv;
 }
@@ -47,10 +44,8 @@ static void write_one(wf_kv *kv, enum wf_cf cf, const char *key, const char *val
 {
     wf_batch *batch;
     cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-    if (value == NULL)
-        wf_batch_delete(batch, cf, key, strlen(key));
-    else
-        wf_batch_put(batch, cf, key, strlen(key), value, strlen(value));
+    if (value == NULL) wf_batch_delete(batch, cf, key, strlen(key));
+    else wf_batch_put(batch, cf, key, strlen(key), value, strlen(value));
     weft_err err = wf_kv_write(kv, batch, sync);
     cr_assert_eq(err, WEFT_OK, "write: %s", weft_errname(err));
     wf_batch_destroy(batch);
@@ -61,10 +56,7 @@ void kk_put(wf_kv *kv, enum wf_cf cf, const char *key, const char *value, bool s
     write_one(kv, cf, key, value, sync);
 }
 
-void kk_delete(wf_kv *kv, enum wf_cf cf, const char *key)
-{
-    write_one(kv, cf, key, NULL, false);
-}
+void kk_delete(wf_kv *kv, enum wf_cf cf, const char *key) { write_one(kv, cf, key, NULL, false); }
 
 const char *kk_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const char *key)
 {
@@ -87,10 +79,8 @@ const char *kk_keys(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const 
     size_t at = 0;
     wf_kv_iter *it;
     cr_assert_eq(wf_kv_iter_create(kv, snap, cf, prefix, strlen(prefix), &it), WEFT_OK);
-    if (backwards)
-        wf_kv_iter_last(it);
-    else
-        wf_kv_iter_first(it);
+    if (backwards) wf_kv_iter_last(it);
+    else wf_kv_iter_first(it);
     while (wf_kv_iter_valid(it)) {
         size_t len;
         const uint8_t *key = wf_kv_iter_key(it, &len);
@@ -98,10 +88,8 @@ const char *kk_keys(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const 
         if (at > 0) text[at++] = ' ';
         memcpy(text + at, key, len);
         at += len;
-        if (backwards)
-            wf_kv_iter_prev(it);
-        else
-            wf_kv_iter_next(it);
+        if (backwards) wf_kv_iter_prev(it);
+        else wf_kv_iter_next(it);
     }
     cr_assert_eq(wf_kv_iter_err(it), WEFT_OK);
     wf_kv_iter_destroy(it);

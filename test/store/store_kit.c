@@ -26,9 +26,12 @@ weft_buf *sk_build(const sk_entry *e, const weft_keypair *author, weft_id *id)
                             .parents_count = e->store_parents_count,
                             .payload = e->payload == NULL ? "x" : e->payload,
                             .payload_len = e->payload == NULL ? 1 : e->payload_len};
-    weft_entry_spec spec = {.tree = e->tree, .parents = e->parents,
-                            .parents_count = e->parents_count, .height = e->height,
-                            .stores = &part, .stores_count = 1};
+    weft_entry_spec spec = {.tree = e->tree,
+                            .parents = e->parents,
+                            .parents_count = e->parents_count,
+                            .height = e->height,
+                            .stores = &part,
+                            .stores_count = 1};
     weft_buf *buf = NULL;
     weft_err err = weft_entry_build(&spec, author, &buf, id);
     cr_assert_eq(err, WEFT_OK, "build: %s", weft_errname(err));
@@ -81,9 +84,13 @@ static void build_one(sk_dag *dag, uint32_t i, const weft_keypair *author)
         if (dag->heights[at] >= dag->heights[i]) dag->heights[i] = dag->heights[at] + 1;
     }
     uint32_t payload[2] = {i, 0x5eed};
-    sk_entry e = {.tree = dag->tree, .parents = parents, .parents_count = dag->parents_count[i],
-                  .height = dag->heights[i], .store_parents = store_parents,
-                  .store_parents_count = writers, .payload = payload,
+    sk_entry e = {.tree = dag->tree,
+                  .parents = parents,
+                  .parents_count = dag->parents_count[i],
+                  .height = dag->heights[i],
+                  .store_parents = store_parents,
+                  .store_parents_count = writers,
+                  .payload = payload,
                   .payload_len = sizeof payload};
     dag->bufs[i] = sk_build(&e, author, &dag->ids[i]);
 }
@@ -217,8 +224,11 @@ static void start(sk_node *node)
     cr_assert_eq(err, WEFT_OK, "open: %s", weft_errname(err));
     struct wf_store_actor_options options = {.store = node->store, .sync = true};
     cr_assert_eq(wf_store_actor_spawn(node->rt, &options, &node->addr), WEFT_OK);
-    weft_spec spec = {.name = "sink", .arg = node, .state_size = sizeof(struct sink_state),
-                      .init = sink_init, .handle = sink_handle};
+    weft_spec spec = {.name = "sink",
+                      .arg = node,
+                      .state_size = sizeof(struct sink_state),
+                      .init = sink_init,
+                      .handle = sink_handle};
     cr_assert_eq(weft_spawn(node->rt, &spec, &node->sink_addr), WEFT_OK);
 }
 
@@ -336,10 +346,7 @@ void sk_send(sk_node *node, struct wf_ingest *frame)
     cr_assert_eq(weft_send(node->addr, &frame->msg), WEFT_OK);
 }
 
-static bool heard(void *arg)
-{
-    return ((sk_node *)arg)->sink.results_count > 0;
-}
+static bool heard(void *arg) { return ((sk_node *)arg)->sink.results_count > 0; }
 
 struct wf_ingest *sk_ingest(sk_node *node, struct wf_ingest *frame)
 {
@@ -358,10 +365,7 @@ static void ignore_line(void *arg, weft_log_level level, const char *facility, c
     (void)line;
 }
 
-void sk_quiet(bool quiet)
-{
-    weft_log_to(quiet ? ignore_line : NULL, NULL, WEFT_LOG_WARN);
-}
+void sk_quiet(bool quiet) { weft_log_to(quiet ? ignore_line : NULL, NULL, WEFT_LOG_WARN); }
 
 /* -- Judging -------------------------------------------------------------------------------------------- */
 

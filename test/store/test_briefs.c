@@ -34,8 +34,11 @@ static weft_id numbered(uint64_t n)
 
 static void add(uint64_t n, const char *names)
 {
-    struct wf_brief brief = {
-        .id = numbered(n), .t = 1, .gen = n, .names_len = (uint32_t)strlen(names)}, *out;
+    struct wf_brief brief = {.id = numbered(n),
+                             .t = 1,
+                             .gen = n,
+                             .names_len = (uint32_t)strlen(names)},
+                    *out;
     cr_assert_eq(wf_briefs_add(&briefs, &brief, (const uint8_t *)names, &out), WEFT_OK);
     wf_briefs_pin(&briefs, out);
     out->fresh = (uint32_t)n;
@@ -64,6 +67,10 @@ Test(briefs, the_cache_stays_within_its_bound_and_forgets_the_rest)
 Test(briefs, what_the_open_batch_added_is_not_forgotten)
 {
     for (uint64_t n = 1; n <= 30000; n++) add(n, "");
+    for (uint64_t n = 100000; n <= 300000; n++) { /* others come and go beside them */
+        struct wf_brief brief = {.id = numbered(n), .t = 1}, *out;
+        cr_assert_eq(wf_briefs_add(&briefs, &brief, NULL, &out), WEFT_OK);
+    }
     for (uint64_t n = 1; n <= 30000; n++) {
         struct wf_brief *brief = find(n);
         cr_assert_not_null(brief);
@@ -75,7 +82,9 @@ Test(briefs, what_the_open_batch_added_is_not_forgotten)
 
 Test(briefs, names_of_any_length_are_kept)
 {
-    static const char many[] = "\x14" "a_name_of_twenty_let" "\4main";
+    static const char many[] = "\x14"
+                               "a_name_of_twenty_let"
+                               "\4main";
     add(1, "\4main");
     add(2, many);
     add(3, "");
@@ -90,9 +99,13 @@ Test(briefs, names_of_any_length_are_kept)
 
 Test(briefs, what_is_not_cached_comes_from_the_engine)
 {
-    struct wf_meta_record meta = {
-        .t = 3, .gen = 9, .seq = 4, .height = 8, .policy = 2, .names = (const uint8_t *)"\1x",
-        .names_len = 2};
+    struct wf_meta_record meta = {.t = 3,
+                                  .gen = 9,
+                                  .seq = 4,
+                                  .height = 8,
+                                  .policy = 2,
+                                  .names = (const uint8_t *)"\1x",
+                                  .names_len = 2};
     uint8_t value[256];
     wf_meta_write(&meta, value);
     weft_id id = numbered(5);

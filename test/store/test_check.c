@@ -35,10 +35,8 @@ static void damage(enum wf_cf cf, const void *key, size_t key_len, const void *v
 {
     wf_batch *batch;
     cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-    if (value == NULL)
-        wf_batch_delete(batch, cf, key, key_len);
-    else
-        wf_batch_put(batch, cf, key, key_len, value, len);
+    if (value == NULL) wf_batch_delete(batch, cf, key, key_len);
+    else wf_batch_put(batch, cf, key, key_len, value, len);
     cr_assert_eq(wf_kv_write(node.kv, batch, true), WEFT_OK);
     wf_batch_destroy(batch);
 }
@@ -55,7 +53,8 @@ Test(check, a_sound_store_has_no_faults)
     wf_check_report report = check();
     cr_assert_eq(report.entries, 40);
     cr_assert_eq(report.bad_bytes + report.bad_ids + report.bad_signatures +
-                     report.missing_parents + report.bad_tips + report.bad_indexes, 0);
+                     report.missing_parents + report.bad_tips + report.bad_indexes,
+                 0);
 }
 
 Test(check, a_flipped_body_is_found_and_not_given_out)

@@ -59,8 +59,7 @@ static void expect(const sk_entry *e, const weft_keypair *author, weft_err want)
     peer++;
     struct wf_ingest *frame = sk_ingest(&node, sk_frame(&node, peer, 1, &e->tree, &buf, &id, 1));
     weft_err remote = frame->err;
-    cr_assert_eq(frame->entries[0].result,
-                 want == WEFT_OK ? WF_IN_STORED : WF_IN_REFUSED);
+    cr_assert_eq(frame->entries[0].result, want == WEFT_OK ? WF_IN_STORED : WF_IN_REFUSED);
     weft_err local = sk_commit(&node, &buf, &id, 1, false, NULL);
     cr_assert_eq(remote, want, "%s", weft_errname(remote));
     cr_assert_eq(local, want, "%s", weft_errname(local));
@@ -70,8 +69,12 @@ static void expect(const sk_entry *e, const weft_keypair *author, weft_err want)
 
 Test(door, an_entry_that_keeps_all_rules_is_stored)
 {
-    sk_entry e = {.tree = tree, .parents = &first, .parents_count = 1, .height = 2,
-                  .store_parents = &first, .store_parents_count = 1};
+    sk_entry e = {.tree = tree,
+                  .parents = &first,
+                  .parents_count = 1,
+                  .height = 2,
+                  .store_parents = &first,
+                  .store_parents_count = 1};
     expect(&e, owner, WEFT_OK);
 }
 
@@ -108,6 +111,9 @@ Test(door, a_height_that_is_a_time_only_has_to_grow)
     weft_buf_unref(buf);
     same.height = 1700000000000;
     commit_one(sk_build(&same, owner, &first), &first);
+    wf_meta_brief brief;
+    cr_assert_eq(wf_store_meta_brief(node.store, &first, &brief), WEFT_OK);
+    cr_assert_eq(brief.gen, 2, "gen does not depend on what an entry claims");
 }
 
 Test(door, heights_of_store_parents_count_too)
@@ -115,9 +121,14 @@ Test(door, heights_of_store_parents_count_too)
     weft_id second;
     sk_entry e = {.tree = tree, .parents = &first, .parents_count = 1, .height = 2};
     commit_one(sk_build(&e, owner, &second), &second);
-    sk_entry bad = {.tree = tree, .parents = &first, .parents_count = 1, .height = 2,
-                    .store_parents = &second, .store_parents_count = 1,
-                    .payload = "y", .payload_len = 1};
+    sk_entry bad = {.tree = tree,
+                    .parents = &first,
+                    .parents_count = 1,
+                    .height = 2,
+                    .store_parents = &second,
+                    .store_parents_count = 1,
+                    .payload = "y",
+                    .payload_len = 1};
     expect(&bad, owner, WEFT_BAD_ENTRY);
     bad.height = 3;
     expect(&bad, owner, WEFT_OK);
@@ -130,15 +141,25 @@ Test(door, a_parent_of_another_tree_is_refused)
     weft_id both[] = {first, other};
     sk_entry e = {.tree = tree, .parents = both, .parents_count = 2, .height = 2};
     expect(&e, owner, WEFT_BAD_ENTRY);
-    sk_entry by_store = {.tree = tree, .parents = &first, .parents_count = 1, .height = 2,
-                         .name = "other", .store_parents = &other, .store_parents_count = 1};
+    sk_entry by_store = {.tree = tree,
+                         .parents = &first,
+                         .parents_count = 1,
+                         .height = 2,
+                         .name = "other",
+                         .store_parents = &other,
+                         .store_parents_count = 1};
     expect(&by_store, owner, WEFT_BAD_ENTRY);
 }
 
 Test(door, a_store_parent_must_write_that_store)
 {
-    sk_entry e = {.tree = tree, .parents = &first, .parents_count = 1, .height = 2,
-                  .name = "notes", .store_parents = &first, .store_parents_count = 1};
+    sk_entry e = {.tree = tree,
+                  .parents = &first,
+                  .parents_count = 1,
+                  .height = 2,
+                  .name = "notes",
+                  .store_parents = &first,
+                  .store_parents_count = 1};
     expect(&e, owner, WEFT_BAD_ENTRY);
     e.store_parents = &tree; /* the root writes only _settings */
     expect(&e, owner, WEFT_BAD_ENTRY);
@@ -183,8 +204,12 @@ Test(door, one_bad_entry_ends_a_frame_and_the_prefix_is_kept)
     weft_buf *bufs[3];
     for (uint32_t i = 0; i < 3; i++) {
         uint8_t payload = (uint8_t)i;
-        sk_entry e = {.tree = tree, .parents = &first, .parents_count = 1, .height = i == 1 ? 7 : 2,
-                      .payload = &payload, .payload_len = 1};
+        sk_entry e = {.tree = tree,
+                      .parents = &first,
+                      .parents_count = 1,
+                      .height = i == 1 ? 7 : 2,
+                      .payload = &payload,
+                      .payload_len = 1};
         bufs[i] = sk_build(&e, owner, &ids[i]);
     }
     struct wf_ingest *frame = sk_ingest(&node, sk_frame(&node, 3, 1, &tree, bufs, ids, 3));
@@ -211,8 +236,13 @@ static weft_buf *grant(const weft_keypair *author, const weft_id *parent, uint64
     size_t len;
     wf_settings_grant(&key, &what, &text, &op);
     cr_assert_eq(wf_map_ops_encode(&op, 1, payload, sizeof payload, &len), WEFT_OK);
-    sk_entry e = {.tree = tree, .parents = parent, .parents_count = 1, .height = height,
-                  .name = WF_SETTINGS_NAME, .payload = payload, .payload_len = len};
+    sk_entry e = {.tree = tree,
+                  .parents = parent,
+                  .parents_count = 1,
+                  .height = height,
+                  .name = WF_SETTINGS_NAME,
+                  .payload = payload,
+                  .payload_len = len};
     return sk_build(&e, author, id);
 }
 
@@ -226,12 +256,29 @@ Test(door, a_grant_holds_for_those_that_have_it_in_their_ancestry)
     sk_entry after = {.tree = tree, .parents = &granted, .parents_count = 1, .height = 3};
     expect(&after, stranger, WEFT_OK);
     weft_id both[] = {first, granted};
-    sk_entry joined = {.tree = tree, .parents = both, .parents_count = 2, .height = 3,
-                       .payload = "j", .payload_len = 1};
+    sk_entry joined = {.tree = tree,
+                       .parents = both,
+                       .parents_count = 2,
+                       .height = 3,
+                       .payload = "j",
+                       .payload_len = 1};
     expect(&joined, stranger, WEFT_OK);
     weft_buf *buf = grant(stranger, &granted, 3, stranger, (wf_grant){WEFT_RIGHT_ADMIN, 1}, &id);
     cr_assert_eq(sk_commit(&node, &buf, &id, 1, false, NULL), WEFT_FORBIDDEN);
     weft_buf_unref(buf);
+}
+
+Test(door, what_one_tree_grants_says_nothing_about_another)
+{
+    weft_id other, id;
+    commit_one(sk_root(stranger, 5, WEFT_HEIGHT_INCREMENTAL, WEFT_RIGHT_NONE, &other), &other);
+    sk_entry e = {.tree = other, .parents = &other, .parents_count = 1, .height = 1};
+    weft_buf *buf = sk_build(&e, owner, &id);
+    cr_assert_eq(sk_commit(&node, &buf, &id, 1, false, NULL), WEFT_FORBIDDEN);
+    weft_buf_unref(buf);
+    commit_one(sk_build(&e, stranger, &id), &id);
+    sk_entry here = {.tree = tree, .parents = &first, .parents_count = 1, .height = 2};
+    expect(&here, stranger, WEFT_FORBIDDEN);
 }
 
 Test(door, a_revocation_ends_a_grant_and_policies_outlive_a_restart)
@@ -255,8 +302,12 @@ Test(door, equal_policies_have_one_number)
     cr_assert_not_null(meta = malloc(sizeof *meta));
     for (uint32_t i = 0; i < 4; i++) {
         uint8_t payload = (uint8_t)(i + 3);
-        sk_entry e = {.tree = tree, .parents = &first, .parents_count = 1, .height = 2,
-                      .payload = &payload, .payload_len = 1};
+        sk_entry e = {.tree = tree,
+                      .parents = &first,
+                      .parents_count = 1,
+                      .height = 2,
+                      .payload = &payload,
+                      .payload_len = 1};
         commit_one(sk_build(&e, owner, &ids[i]), &ids[i]);
         cr_assert_eq(wf_store_meta(node.store, &ids[i], meta), WEFT_OK);
         numbers[i] = meta->policy;
@@ -269,8 +320,12 @@ Test(door, equal_policies_have_one_number)
     weft_id both[] = {a, b};
     for (uint32_t i = 0; i < 2; i++) {
         uint8_t payload = (uint8_t)i;
-        sk_entry e = {.tree = tree, .parents = both, .parents_count = 2, .height = 4,
-                      .payload = &payload, .payload_len = 1};
+        sk_entry e = {.tree = tree,
+                      .parents = both,
+                      .parents_count = 2,
+                      .height = 4,
+                      .payload = &payload,
+                      .payload_len = 1};
         commit_one(sk_build(&e, owner, &joins[i]), &joins[i]);
         cr_assert_eq(wf_store_meta(node.store, &joins[i], meta), WEFT_OK);
         numbers[i] = meta->policy;

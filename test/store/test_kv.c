@@ -23,9 +23,9 @@ static void run(const struct kk_engine *engine, void (*claim)(wf_kv *kv))
 }
 
 /* One claim, judged on both engines. */
-#define CLAIM(name)                                  \
-    static void name(wf_kv *kv);                     \
-    Test(kv_memory, name) { run(&kk_memory, name); } \
+#define CLAIM(name)                                    \
+    static void name(wf_kv *kv);                       \
+    Test(kv_memory, name) { run(&kk_memory, name); }   \
     Test(kv_rocksdb, name) { run(&kk_rocksdb, name); } \
     static void name(wf_kv *kv)
 
@@ -127,9 +127,9 @@ CLAIM(seeks_land_on_the_nearest_key_within_the_prefix)
     cr_assert_eq(wf_kv_iter_create(kv, NULL, WF_CF_CHILD, "b", 1, &it), WEFT_OK);
     static const struct {
         const char *key, *forward, *back;
-    } seeks[] = {{"b3", "b3", "b3"}, {"b2", "b3", "b1"}, {"b0", "b1", "(end)"},
+    } seeks[] = {{"b3", "b3", "b3"},    {"b2", "b3", "b1"},   {"b0", "b1", "(end)"},
                  {"b9", "(end)", "b5"}, {"a", "b1", "(end)"}, {"c9", "(end)", "b5"},
-                 {"c", "(end)", "b5"}, {"b", "b1", "(end)"}};
+                 {"c", "(end)", "b5"},  {"b", "b1", "(end)"}};
     for (unsigned i = 0; i < sizeof seeks / sizeof *seeks; i++) {
         wf_kv_iter_seek(it, seeks[i].key, strlen(seeks[i].key));
         cr_expect_str_eq(at(it), seeks[i].forward, "seek %s: %s", seeks[i].key, at(it));
@@ -279,10 +279,8 @@ CLAIM(random_batches_and_views_agree_with_a_model)
             snprintf(key, sizeof key, "%02u", k);
             now.value[k] = kit_below(&r, 3) == 0 ? -1 : (int)kit_below(&r, 1000);
             snprintf(value, sizeof value, "%d", now.value[k]);
-            if (now.value[k] < 0)
-                wf_batch_delete(batch, WF_CF_TIP, key, 2);
-            else
-                wf_batch_put(batch, WF_CF_TIP, key, 2, value, strlen(value));
+            if (now.value[k] < 0) wf_batch_delete(batch, WF_CF_TIP, key, 2);
+            else wf_batch_put(batch, WF_CF_TIP, key, 2, value, strlen(value));
         }
         cr_assert_eq(wf_kv_write(kv, batch, kit_below(&r, 4) == 0), WEFT_OK);
         uint32_t s = kit_below(&r, 3);
@@ -338,10 +336,8 @@ CLAIM(readers_beside_the_writer_never_see_half_a_batch)
         snprintf(key, sizeof key, "m%03d", i % 100);
         wf_batch_clear(batch);
         wf_batch_put(batch, WF_CF_TIP, "a", 1, value, 4);
-        if (i % 3 == 0)
-            wf_batch_delete(batch, WF_CF_TIP, key, 4);
-        else
-            wf_batch_put(batch, WF_CF_TIP, key, 4, value, 4);
+        if (i % 3 == 0) wf_batch_delete(batch, WF_CF_TIP, key, 4);
+        else wf_batch_put(batch, WF_CF_TIP, key, 4, value, 4);
         wf_batch_put(batch, WF_CF_TIP, "z", 1, value, 4);
         cr_assert_eq(wf_kv_write(kv, batch, false), WEFT_OK);
     }

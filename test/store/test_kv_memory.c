@@ -11,15 +11,9 @@
 
 static wf_kv *kv;
 
-static void setup(void)
-{
-    kv = kk_open(&kk_memory, NULL);
-}
+static void setup(void) { kv = kk_open(&kk_memory, NULL); }
 
-static void teardown(void)
-{
-    wf_kv_close(kv);
-}
+static void teardown(void) { wf_kv_close(kv); }
 
 TestSuite(kv_memory_only, .init = setup, .fini = teardown);
 
@@ -89,10 +83,8 @@ Test(kv_memory_only, random_crashes_leave_a_prefix_of_the_batches)
             int v = kit_below(&r, 3) == 0 ? -1 : (int)kit_below(&r, 100);
             history[count + 1][k] = v;
             snprintf(value, sizeof value, "%d", v);
-            if (v < 0)
-                wf_batch_delete(batch, WF_CF_TIP, &key, 1);
-            else
-                wf_batch_put(batch, WF_CF_TIP, &key, 1, value, strlen(value));
+            if (v < 0) wf_batch_delete(batch, WF_CF_TIP, &key, 1);
+            else wf_batch_put(batch, WF_CF_TIP, &key, 1, value, strlen(value));
         }
         bool sync = kit_below(&r, 5) == 0;
         cr_assert_eq(wf_kv_write(kv, batch, sync), WEFT_OK);

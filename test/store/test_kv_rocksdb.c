@@ -320,8 +320,7 @@ Test(kv_rocksdb_only, families_of_a_newer_version_are_refused)
     rocksdb_t *db = rocksdb_open_column_families(options, dir, (int)count,
                                                  (const char *const *)names, all, handles, &text);
     cr_assert_null(text);
-    rocksdb_column_family_handle_t *more =
-        rocksdb_create_column_family(db, options, "trie", &text);
+    rocksdb_column_family_handle_t *more = rocksdb_create_column_family(db, options, "trie", &text);
     cr_assert_null(text);
     rocksdb_column_family_handle_destroy(more);
     for (size_t i = 0; i < count; i++) rocksdb_column_family_handle_destroy(handles[i]);
@@ -385,6 +384,7 @@ Test(kv_rocksdb_only, a_nearly_full_disk_is_an_answer_and_takes_nothing_back)
     }
     acked--;
     cr_assert_eq(err, WEFT_NO_SPACE, "%s", weft_errname(err));
+    cr_assert_not_null(strstr(last_line, "nearly full"), "before the disk says it: %s", last_line);
     cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_NO_SPACE, "until it is opened again");
     cr_assert_gt(acked, 20);
     wf_kv_close(kv);

@@ -25,10 +25,7 @@ static void setup(void)
     wf_pending_init(&pool, 12345, on_drop, NULL);
 }
 
-static void teardown(void)
-{
-    wf_pending_fini(&pool);
-}
+static void teardown(void) { wf_pending_fini(&pool); }
 
 TestSuite(pending, .init = setup, .fini = teardown);
 

@@ -12,15 +12,9 @@
 
 static weft_keypair *author;
 
-static void setup(void)
-{
-    author = kit_pair(1);
-}
+static void setup(void) { author = kit_pair(1); }
 
-static void teardown(void)
-{
-    weft_keypair_destroy(author);
-}
+static void teardown(void) { weft_keypair_destroy(author); }
 
 TestSuite(store, .init = setup, .fini = teardown);
 
@@ -72,8 +66,7 @@ static void close_below(const sk_dag *dag, const uint32_t *order, uint32_t sent,
     free(arrived);
 }
 
-static void ingest_in_order(sk_node *node, const sk_dag *dag, const uint32_t *order,
-                            kit_random *r)
+static void ingest_in_order(sk_node *node, const sk_dag *dag, const uint32_t *order, kit_random *r)
 {
     bool *have = calloc(dag->count, sizeof *have);
     uint64_t n = 0;
@@ -120,8 +113,8 @@ Test(store, an_entry_that_is_here_already_changes_nothing)
     sk_node node;
     sk_node_open(&node, 1);
     cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 40, true, NULL), WEFT_OK);
-    struct wf_ingest *frame =
-        sk_ingest(&node, sk_frame(&node, 3, 1, &dag->tree, dag->bufs, dag->ids, 40));
+    struct wf_ingest *frame = sk_ingest(&node,
+                                        sk_frame(&node, 3, 1, &dag->tree, dag->bufs, dag->ids, 40));
     cr_assert_eq(frame->err, WEFT_OK);
     cr_assert_eq(frame->known, 40);
     cr_assert_eq(frame->entries[7].result, WF_IN_KNOWN);
@@ -166,8 +159,9 @@ Test(store, what_was_acknowledged_survives_a_crash_at_any_point)
             uint32_t count = 1 + kit_below(&r, 10);
             if (count > dag->count - acked) count = dag->count - acked;
             if (kit_below(&r, 3) != 0) {
-                cr_assert_eq(sk_commit(&node, dag->bufs + acked, dag->ids + acked, count, true,
-                                       NULL), WEFT_OK);
+                cr_assert_eq(
+                    sk_commit(&node, dag->bufs + acked, dag->ids + acked, count, true, NULL),
+                    WEFT_OK);
                 acked += count;
                 continue;
             }
@@ -260,10 +254,8 @@ Test(store, memory_that_runs_out_fails_one_commit_and_no_more)
         wf_alloc_fail_at(nth, 0);
         weft_err err = weft_call(node.addr, &commit->req, WEFT_NEVER, &back, &taken);
         uint64_t asked = wf_alloc_fail_at(0, 0);
-        if (back != NULL)
-            weft_drop(&back->msg);
-        else if (!taken)
-            weft_drop(&commit->req.msg);
+        if (back != NULL) weft_drop(&back->msg);
+        else if (!taken) weft_drop(&commit->req.msg);
         if (err == WEFT_OK && asked < nth) {
             sk_node_close(&node);
             break;
@@ -274,8 +266,7 @@ Test(store, memory_that_runs_out_fails_one_commit_and_no_more)
         weft_err again = sk_commit(&node, dag->bufs, dag->ids, 24, true, NULL);
         if (again == WEFT_OK) /* unless the engine itself was what failed */
             sk_expect_dag(node.store, dag, NULL);
-        else
-            cr_assert(again == WEFT_NO_MEMORY || again == WEFT_CLOSED, "%s", weft_errname(again));
+        else cr_assert(again == WEFT_NO_MEMORY || again == WEFT_CLOSED, "%s", weft_errname(again));
         sk_expect_clean(node.store);
         sk_node_close(&node);
     }
@@ -351,8 +342,7 @@ Test(store, parents_children_and_short_ids_are_found)
         weft_id found, parents[64], children[64], *at = parents;
         cr_assert_eq(wf_store_find_short(node.store, 1, dag->ids[i].bytes, &found), WEFT_OK);
         cr_assert(weft_id_equal(&found, &dag->ids[i]));
-        cr_assert_eq(wf_store_find_short(node.store, 2, dag->ids[i].bytes, &found),
-                     WEFT_NOT_FOUND);
+        cr_assert_eq(wf_store_find_short(node.store, 2, dag->ids[i].bytes, &found), WEFT_NOT_FOUND);
         wf_meta_brief brief;
         cr_assert_eq(wf_store_parents(node.store, &dag->ids[i], &brief, gather, &at), WEFT_OK);
         cr_assert_eq(at - parents, dag->parents_count[i]);
@@ -400,11 +390,15 @@ Test(store, named_tips_follow_the_parents_of_their_store)
     sk_entry a = {.tree = ids[0], .parents = &ids[0], .parents_count = 1, .height = 1};
     bufs[1] = sk_build(&a, author, &ids[1]);
     /* b follows a in the tree, but writes another store; c follows b, and a in "main". */
-    sk_entry b = {.tree = ids[0], .parents = &ids[1], .parents_count = 1, .height = 2,
-                  .name = "other"};
+    sk_entry b = {
+        .tree = ids[0], .parents = &ids[1], .parents_count = 1, .height = 2, .name = "other"};
     bufs[2] = sk_build(&b, author, &ids[2]);
-    sk_entry c = {.tree = ids[0], .parents = &ids[2], .parents_count = 1, .height = 3,
-                  .store_parents = &ids[1], .store_parents_count = 1};
+    sk_entry c = {.tree = ids[0],
+                  .parents = &ids[2],
+                  .parents_count = 1,
+                  .height = 3,
+                  .store_parents = &ids[1],
+                  .store_parents_count = 1};
     bufs[3] = sk_build(&c, author, &ids[3]);
     size_t count;
     bool complete;
@@ -520,9 +514,10 @@ Test(store, a_tree_that_is_not_followed_is_not_read_by_anybody)
     cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 3, false, NULL), WEFT_OK);
     cr_assert_eq(sk_follow(&node, &dag->tree, false, &reader, 1), WEFT_OK);
     cr_assert_not(wf_store_may_read(node.store, &dag->tree, &reader));
-    struct wf_ingest *frame =
-        sk_ingest(&node, sk_frame(&node, 3, 1, &dag->tree, dag->bufs + 3, dag->ids + 3, 1));
+    struct wf_ingest *frame = sk_ingest(
+        &node, sk_frame(&node, 3, 1, &dag->tree, dag->bufs + 3, dag->ids + 3, 1));
     cr_assert_eq(frame->err, WEFT_TREE);
+    cr_assert_eq(sk_commit(&node, dag->bufs + 3, dag->ids + 3, 1, true, NULL), WEFT_TREE);
     wf_tree_info info;
     cr_assert_eq(wf_store_tree(node.store, &dag->tree, &info), WEFT_OK);
     cr_assert_eq(info.count, 3, "its entries stay");

@@ -30,10 +30,7 @@ static void teardown(void)
 
 TestSuite(store_actor, .init = setup, .fini = teardown);
 
-static void follow(void)
-{
-    cr_assert_eq(sk_follow(&node, &dag->tree, true, NULL, 0), WEFT_OK);
-}
+static void follow(void) { cr_assert_eq(sk_follow(&node, &dag->tree, true, NULL, 0), WEFT_OK); }
 
 static struct wf_ingest *frame_of(uint64_t n, uint32_t from, uint32_t count)
 {
@@ -134,8 +131,12 @@ Test(store_actor, a_batch_larger_than_its_bound_is_written_in_parts)
     ids[0] = dag->ids[0];
     for (uint32_t i = 1; i < 9; i++) {
         payload[0] = (uint8_t)i;
-        sk_entry e = {.tree = dag->tree, .parents = &ids[i - 1], .parents_count = 1, .height = i,
-                      .payload = payload, .payload_len = sizeof payload};
+        sk_entry e = {.tree = dag->tree,
+                      .parents = &ids[i - 1],
+                      .parents_count = 1,
+                      .height = i,
+                      .payload = payload,
+                      .payload_len = sizeof payload};
         bufs[i] = sk_build(&e, author, &ids[i]);
     }
     wf_store_counters_read(node.store, &before);
