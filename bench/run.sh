@@ -21,7 +21,7 @@ for name; do
     store)
         make bench/bench-store-ingest
         "$build/bench/bench-store-ingest"
-        "$build/bench/bench-store-ingest" --rocksdb "$work/store"
+        "$build/bench/bench-store-ingest" --engine rocksdb --dir "$work/store"
         ;;
     push)
         make bench/bench-push
