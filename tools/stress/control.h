@@ -84,7 +84,7 @@ struct control_progress {
     uint64_t entries, tips;
     uint8_t digest[32];
     bool has_root;
-    uint64_t rss_kb;
+    uint64_t rss_kb;    /* peak; 0: not looked at this time        */
     uint64_t cpu_ns;    /* of the node's process, all threads      */
     uint64_t coalesced; /* events that carried no entry: no sample */
     weft_node_stats stats;

@@ -26,7 +26,8 @@ struct node {
     uint64_t coalesced;
     uint32_t samples_count;
     struct control_sample samples[CONTROL_SAMPLES_MAX];
-    struct control_sample outgoing[CONTROL_SAMPLES_MAX]; /* of the reporting thread */
+    uint32_t reports; /* of the reporting thread, and: */
+    struct control_sample outgoing[CONTROL_SAMPLES_MAX];
 };
 
 /* Serves one parent until it says STOP or goes away. `hub`: in memory, inside the

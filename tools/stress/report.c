@@ -150,6 +150,15 @@ void report_table(const struct run *r, FILE *to)
             "takes %.1f us\n",
             run_sync_cpu_us(r), r->rate.raw_cpu_us);
     }
+    if (r->cluster.commit.count > 0)
+        fprintf(to,
+                "  live        %s commits, %.0f a second; asked for %.0f a second, begun up to "
+                "%.1f ms late\n",
+                kit_commas(r->cluster.commit.count, a),
+                r->seconds[PHASE_LIVE] > 0
+                    ? (double)r->cluster.commit.count / r->seconds[PHASE_LIVE]
+                    : 0,
+                (double)o->rate * o->nodes, (double)r->cluster.late_max_ns / 1e6);
     if (r->cluster.count > 0) table_nodes(r, to);
     table_delays(r, to);
     table_verdict(r, to);

@@ -202,7 +202,15 @@ static int settle(struct run *r)
     return took(r, code);
 }
 
-static int stop(struct run *r) { return took(r, cluster_stop(&r->cluster)); }
+/* The machine is measured a second time: others may use it more or less than before. */
+static int stop(struct run *r)
+{
+    struct rate after;
+    int code = cluster_stop(&r->cluster);
+    if (code == EXIT_PASS && rate_measure(r->options->seed, payload_mean(r), RATE_SECONDS, &after))
+        rate_merge(&r->rate, &after);
+    return took(r, code);
+}
 
 static int verify(struct run *r)
 {
