@@ -56,7 +56,9 @@ static weft_err call_result(weft_node *node, struct wf_cmd *cmd, weft_ns timeout
 }
 
 struct completion {
-    weft_on_result done;
+    weft_on_result result;
+    weft_on_servers servers;
+    weft_on_ids ids;
     void *arg;
 };
 
@@ -66,24 +68,34 @@ static void on_done(void *arg, weft_err err, weft_request *request)
     wf_free(arg);
     static const weft_result nothing;
     struct wf_cmd *cmd = (struct wf_cmd *)request;
-    if (cmd != NULL && err == WEFT_OK) cmd->result.message = cmd->message;
-    c.done(c.arg, err, cmd == NULL ? &nothing : &cmd->result);
+    bool ok = err == WEFT_OK && cmd != NULL;
+    if (ok) cmd->result.message = cmd->message;
+    if (c.servers != NULL) c.servers(c.arg, err, ok ? cmd->servers : NULL, ok ? cmd->count : 0);
+    else if (c.ids != NULL) c.ids(c.arg, err, ok ? cmd->ids : NULL, ok ? cmd->count : 0);
+    else c.result(c.arg, err, cmd == NULL ? &nothing : &cmd->result);
     if (cmd != NULL) weft_drop(&cmd->req.msg);
 }
 
 /* Takes cmd, also when it fails. */
-static weft_err begin(weft_node *node, struct wf_cmd *cmd, weft_ns timeout, weft_on_result done,
-                      void *arg)
+static weft_err begin_how(weft_node *node, struct wf_cmd *cmd, weft_ns timeout,
+                          struct completion how)
 {
-    struct completion *c = done == NULL ? NULL : wf_malloc(sizeof *c);
+    bool nobody = how.result == NULL && how.servers == NULL && how.ids == NULL;
+    struct completion *c = nobody ? NULL : wf_malloc(sizeof *c);
     if (c == NULL) {
         weft_drop(&cmd->req.msg);
-        return done == NULL ? WEFT_INVALID : WEFT_NO_MEMORY;
+        return nobody ? WEFT_INVALID : WEFT_NO_MEMORY;
     }
-    *c = (struct completion){done, arg};
+    *c = how;
     weft_err err = wf_node_ask(node, node->table.sync, &cmd->req, timeout, on_done, c);
     if (err != WEFT_OK) wf_free(c);
     return err;
+}
+
+static weft_err begin(weft_node *node, struct wf_cmd *cmd, weft_ns timeout, weft_on_result done,
+                      void *arg)
+{
+    return begin_how(node, cmd, timeout, (struct completion){.result = done, .arg = arg});
 }
 
 /* -- C01: exactly these entries ------------------------------------------------------ */
@@ -243,15 +255,30 @@ weft_err weft_add_transport_async(weft_node *node, const char *name, const char 
     return err != WEFT_OK ? err : begin(node, cmd, WEFT_NEVER, done, arg);
 }
 
-weft_err weft_add_transport_mem(weft_node *node, const char *name, weft_hub *hub, const char *host,
-                                const char *listen, weft_ns timeout)
+static weft_err make_add_mem(weft_node *node, const char *name, weft_hub *hub, const char *host,
+                             const char *listen, struct wf_cmd **out)
 {
     if (node == NULL || hub == NULL || host == NULL) return WEFT_INVALID;
     wf_net *net = NULL;
-    struct wf_cmd *cmd;
     weft_err err = wf_net_mem_create(hub->hub, node->rt, host, &net);
-    if (err == WEFT_OK) err = make_add(node, name, net, "mem:", listen, &cmd);
+    return err != WEFT_OK ? err : make_add(node, name, net, "mem:", listen, out);
+}
+
+weft_err weft_add_transport_mem(weft_node *node, const char *name, weft_hub *hub, const char *host,
+                                const char *listen, weft_ns timeout)
+{
+    struct wf_cmd *cmd;
+    weft_err err = make_add_mem(node, name, hub, host, listen, &cmd);
     return err != WEFT_OK ? err : call(node, cmd, timeout, NULL);
+}
+
+weft_err weft_add_transport_mem_async(weft_node *node, const char *name, weft_hub *hub,
+                                      const char *host, const char *listen, weft_on_result done,
+                                      void *arg)
+{
+    struct wf_cmd *cmd;
+    weft_err err = make_add_mem(node, name, hub, host, listen, &cmd);
+    return err != WEFT_OK ? err : begin(node, cmd, WEFT_NEVER, done, arg);
 }
 
 /* -- C05 to C08: servers --------------------------------------------------------------------- */
@@ -330,6 +357,14 @@ weft_err weft_server_addresses(weft_node *node, weft_ns timeout, weft_server *ou
     }
     if (cmd != NULL) weft_drop(&cmd->req.msg);
     return err;
+}
+
+weft_err weft_server_addresses_async(weft_node *node, weft_on_servers done, void *arg)
+{
+    struct wf_cmd *cmd;
+    weft_err err = make(node, WF_CMD_SERVER_ADDRESSES, &cmd);
+    if (err != WEFT_OK) return err;
+    return begin_how(node, cmd, WEFT_NEVER, (struct completion){.servers = done, .arg = arg});
 }
 
 /* -- C09, C10: by address ------------------------------------------------------------------------ */
@@ -441,4 +476,16 @@ weft_err weft_peer_offers(weft_node *node, const weft_key *peer, weft_ns timeout
     }
     if (cmd != NULL) weft_drop(&cmd->req.msg);
     return err;
+}
+
+weft_err weft_peer_offers_async(weft_node *node, const weft_key *peer, weft_ns timeout,
+                                weft_on_ids done, void *arg)
+{
+    struct wf_cmd *cmd;
+    if (peer == NULL) return WEFT_INVALID;
+    weft_err err = make(node, WF_CMD_OFFERS, &cmd);
+    if (err != WEFT_OK) return err;
+    cmd->peer = *peer;
+    cmd->has_peer = true;
+    return begin_how(node, cmd, timeout, (struct completion){.ids = done, .arg = arg});
 }

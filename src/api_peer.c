@@ -13,6 +13,11 @@ static weft_err ask(weft_node *node, struct wf_peer_req *req, weft_ns timeout,
                     struct wf_peer_req **out)
 {
     weft_request *answer = NULL;
+    if (wf_in_actor()) {
+        weft_drop(&req->req.msg);
+        if (out != NULL) *out = NULL;
+        return WEFT_DEADLK;
+    }
     weft_err err = wf_node_call(node, node->table.peers, &req->req, timeout,
                                 out == NULL ? NULL : &answer);
     if (out != NULL) *out = (struct wf_peer_req *)answer;
@@ -23,7 +28,6 @@ static weft_err make(weft_node *node, enum wf_peer_op op, const weft_key *peer,
                      struct wf_peer_req **out)
 {
     if (node == NULL) return WEFT_INVALID;
-    if (wf_in_actor()) return WEFT_DEADLK;
     struct wf_peer_req *req = wf_peer_req_create(op);
     if (req == NULL) return WEFT_NO_MEMORY;
     if (peer != NULL) req->peer = *peer;
@@ -31,35 +35,122 @@ static weft_err make(weft_node *node, enum wf_peer_op op, const weft_key *peer,
     return WEFT_OK;
 }
 
+/* -- Answering asynchronously ------------------------------------------------------------ */
+
+struct completion {
+    weft_on_result changed;
+    weft_on_peer row;
+    weft_on_keys keys;
+    weft_on_ids ids;
+    void *arg;
+};
+
+static void on_done(void *arg, weft_err err, weft_request *request)
+{
+    struct completion c = *(struct completion *)arg;
+    wf_free(arg);
+    static const weft_result nothing;
+    struct wf_peer_req *req = (struct wf_peer_req *)request;
+    bool ok = err == WEFT_OK && req != NULL;
+    if (c.changed != NULL) c.changed(c.arg, err, &nothing);
+    else if (c.row != NULL) c.row(c.arg, err, ok ? &req->info : NULL);
+    else if (c.keys != NULL) c.keys(c.arg, err, ok ? req->keys : NULL, ok ? req->count : 0);
+    else c.ids(c.arg, err, ok ? req->ids : NULL, ok ? req->count : 0);
+    if (req != NULL) weft_drop(&req->req.msg);
+}
+
+/* Takes req, also when it fails. */
+static weft_err begin(weft_node *node, struct wf_peer_req *req, struct completion how)
+{
+    bool nobody = how.changed == NULL && how.row == NULL && how.keys == NULL && how.ids == NULL;
+    struct completion *c = nobody ? NULL : wf_malloc(sizeof *c);
+    if (c == NULL) {
+        weft_drop(&req->req.msg);
+        return nobody ? WEFT_INVALID : WEFT_NO_MEMORY;
+    }
+    *c = how;
+    weft_err err = wf_node_ask(node, node->table.peers, &req->req, WEFT_NEVER, on_done, c);
+    if (err != WEFT_OK) wf_free(c);
+    return err;
+}
+
+static weft_err begin_change(weft_node *node, struct wf_peer_req *req, weft_on_result done,
+                             void *arg)
+{
+    return begin(node, req, (struct completion){.changed = done, .arg = arg});
+}
+
+/* -- Changes -------------------------------------------------------------------------------- */
+
+static weft_err make_register(weft_node *node, const weft_key *peer, const char *name,
+                              struct wf_peer_req **out)
+{
+    if (peer == NULL || (name != NULL && strlen(name) >= WEFT_ACTOR_NAME_BYTES_MAX))
+        return WEFT_INVALID;
+    weft_err err = make(node, WF_PEER_REGISTER, peer, out);
+    if (err == WEFT_OK && name != NULL) memcpy((*out)->text, name, strlen(name));
+    return err;
+}
+
 weft_err weft_peer_register(weft_node *node, const weft_key *peer, const char *name,
                             weft_ns timeout)
 {
     struct wf_peer_req *req;
-    if (peer == NULL || (name != NULL && strlen(name) >= WEFT_ACTOR_NAME_BYTES_MAX))
-        return WEFT_INVALID;
-    weft_err err = make(node, WF_PEER_REGISTER, peer, &req);
-    if (err != WEFT_OK) return err;
-    if (name != NULL) memcpy(req->text, name, strlen(name));
-    return ask(node, req, timeout, NULL);
+    weft_err err = make_register(node, peer, name, &req);
+    return err != WEFT_OK ? err : ask(node, req, timeout, NULL);
+}
+
+weft_err weft_peer_register_async(weft_node *node, const weft_key *peer, const char *name,
+                                  weft_on_result done, void *arg)
+{
+    struct wf_peer_req *req;
+    weft_err err = make_register(node, peer, name, &req);
+    return err != WEFT_OK ? err : begin_change(node, req, done, arg);
+}
+
+static weft_err make_remove(weft_node *node, const weft_key *peer, struct wf_peer_req **out)
+{
+    return peer == NULL ? WEFT_INVALID : make(node, WF_PEER_REMOVE, peer, out);
 }
 
 weft_err weft_peer_remove(weft_node *node, const weft_key *peer, weft_ns timeout)
 {
     struct wf_peer_req *req;
-    if (peer == NULL) return WEFT_INVALID;
-    weft_err err = make(node, WF_PEER_REMOVE, peer, &req);
+    weft_err err = make_remove(node, peer, &req);
     return err != WEFT_OK ? err : ask(node, req, timeout, NULL);
+}
+
+weft_err weft_peer_remove_async(weft_node *node, const weft_key *peer, weft_on_result done,
+                                void *arg)
+{
+    struct wf_peer_req *req;
+    weft_err err = make_remove(node, peer, &req);
+    return err != WEFT_OK ? err : begin_change(node, req, done, arg);
+}
+
+static weft_err make_status(weft_node *node, const weft_key *peer, weft_peer_status status,
+                            struct wf_peer_req **out)
+{
+    if (peer == NULL || (unsigned)status > WEFT_PEER_BLOCKED) return WEFT_INVALID;
+    weft_err err = make(node, WF_PEER_STATUS, peer, out);
+    if (err == WEFT_OK) (*out)->status = status;
+    return err;
 }
 
 weft_err weft_peer_set_status(weft_node *node, const weft_key *peer, weft_peer_status status,
                               weft_ns timeout)
 {
     struct wf_peer_req *req;
-    if (peer == NULL || (unsigned)status > WEFT_PEER_BLOCKED) return WEFT_INVALID;
-    weft_err err = make(node, WF_PEER_STATUS, peer, &req);
-    if (err != WEFT_OK) return err;
-    req->status = status;
-    return ask(node, req, timeout, NULL);
+    weft_err err = make_status(node, peer, status, &req);
+    return err != WEFT_OK ? err : ask(node, req, timeout, NULL);
+}
+
+weft_err weft_peer_set_status_async(weft_node *node, const weft_key *peer, weft_peer_status status,
+                                    weft_on_result done, void *arg)
+{
+    struct wf_peer_req *req;
+    weft_err err = make_status(node, peer, status, &req);
+    return err != WEFT_OK ? err : begin_change(node, req, done, arg);
 }
 
 /* Has the text a scheme that some transport knows, and the form that it wants? */
@@ -77,29 +168,90 @@ static weft_err check_address(const char *address)
     return err;
 }
 
-static weft_err change_address(weft_node *node, enum wf_peer_op op, const weft_key *peer,
-                               const char *address, weft_ns timeout)
+static weft_err make_address(weft_node *node, enum wf_peer_op op, const weft_key *peer,
+                             const char *address, struct wf_peer_req **out)
 {
-    struct wf_peer_req *req;
     if (peer == NULL) return WEFT_INVALID;
     weft_err err = check_address(address);
-    if (err == WEFT_OK) err = make(node, op, peer, &req);
-    if (err != WEFT_OK) return err;
-    memcpy(req->text, address, strlen(address));
-    return ask(node, req, timeout, NULL);
+    if (err == WEFT_OK) err = make(node, op, peer, out);
+    if (err == WEFT_OK) memcpy((*out)->text, address, strlen(address));
+    return err;
 }
 
 weft_err weft_peer_add_address(weft_node *node, const weft_key *peer, const char *address,
                                weft_ns timeout)
 {
-    return change_address(node, WF_PEER_ADD_ADDRESS, peer, address, timeout);
+    struct wf_peer_req *req;
+    weft_err err = make_address(node, WF_PEER_ADD_ADDRESS, peer, address, &req);
+    return err != WEFT_OK ? err : ask(node, req, timeout, NULL);
+}
+
+weft_err weft_peer_add_address_async(weft_node *node, const weft_key *peer, const char *address,
+                                     weft_on_result done, void *arg)
+{
+    struct wf_peer_req *req;
+    weft_err err = make_address(node, WF_PEER_ADD_ADDRESS, peer, address, &req);
+    return err != WEFT_OK ? err : begin_change(node, req, done, arg);
 }
 
 weft_err weft_peer_remove_address(weft_node *node, const weft_key *peer, const char *address,
                                   weft_ns timeout)
 {
-    return change_address(node, WF_PEER_REMOVE_ADDRESS, peer, address, timeout);
+    struct wf_peer_req *req;
+    weft_err err = make_address(node, WF_PEER_REMOVE_ADDRESS, peer, address, &req);
+    return err != WEFT_OK ? err : ask(node, req, timeout, NULL);
 }
+
+weft_err weft_peer_remove_address_async(weft_node *node, const weft_key *peer, const char *address,
+                                        weft_on_result done, void *arg)
+{
+    struct wf_peer_req *req;
+    weft_err err = make_address(node, WF_PEER_REMOVE_ADDRESS, peer, address, &req);
+    return err != WEFT_OK ? err : begin_change(node, req, done, arg);
+}
+
+static weft_err make_relate(weft_node *node, enum wf_peer_op op, const weft_key *peer,
+                            const weft_id *tree, struct wf_peer_req **out)
+{
+    if (peer == NULL || tree == NULL) return WEFT_INVALID;
+    weft_err err = make(node, op, peer, out);
+    if (err == WEFT_OK) (*out)->tree = *tree;
+    return err;
+}
+
+weft_err weft_peer_relate(weft_node *node, const weft_key *peer, const weft_id *tree,
+                          weft_ns timeout)
+{
+    struct wf_peer_req *req;
+    weft_err err = make_relate(node, WF_PEER_RELATE, peer, tree, &req);
+    return err != WEFT_OK ? err : ask(node, req, timeout, NULL);
+}
+
+weft_err weft_peer_relate_async(weft_node *node, const weft_key *peer, const weft_id *tree,
+                                weft_on_result done, void *arg)
+{
+    struct wf_peer_req *req;
+    weft_err err = make_relate(node, WF_PEER_RELATE, peer, tree, &req);
+    return err != WEFT_OK ? err : begin_change(node, req, done, arg);
+}
+
+weft_err weft_peer_unrelate(weft_node *node, const weft_key *peer, const weft_id *tree,
+                            weft_ns timeout)
+{
+    struct wf_peer_req *req;
+    weft_err err = make_relate(node, WF_PEER_UNRELATE, peer, tree, &req);
+    return err != WEFT_OK ? err : ask(node, req, timeout, NULL);
+}
+
+weft_err weft_peer_unrelate_async(weft_node *node, const weft_key *peer, const weft_id *tree,
+                                  weft_on_result done, void *arg)
+{
+    struct wf_peer_req *req;
+    weft_err err = make_relate(node, WF_PEER_UNRELATE, peer, tree, &req);
+    return err != WEFT_OK ? err : begin_change(node, req, done, arg);
+}
+
+/* -- Look-ups ----------------------------------------------------------------------------------- */
 
 weft_err weft_peer_get(weft_node *node, const weft_key *peer, weft_ns timeout, weft_peer_info *out)
 {
@@ -158,25 +310,39 @@ weft_err weft_tree_peers(weft_node *node, const weft_id *tree, weft_ns timeout, 
     return list(node, WF_PEER_TREE_PEERS, NULL, tree, timeout, out, count);
 }
 
-static weft_err relate(weft_node *node, enum wf_peer_op op, const weft_key *peer,
-                       const weft_id *tree, weft_ns timeout)
+/* Asynchronous look-ups: `tree` and `peer` may be NULL where the look-up needs none. */
+static weft_err begin_look(weft_node *node, enum wf_peer_op op, const weft_key *peer,
+                           const weft_id *tree, struct completion how)
 {
     struct wf_peer_req *req;
-    if (peer == NULL || tree == NULL) return WEFT_INVALID;
     weft_err err = make(node, op, peer, &req);
     if (err != WEFT_OK) return err;
-    req->tree = *tree;
-    return ask(node, req, timeout, NULL);
+    if (tree != NULL) req->tree = *tree;
+    return begin(node, req, how);
 }
 
-weft_err weft_peer_relate(weft_node *node, const weft_key *peer, const weft_id *tree,
-                          weft_ns timeout)
+weft_err weft_peer_get_async(weft_node *node, const weft_key *peer, weft_on_peer done, void *arg)
 {
-    return relate(node, WF_PEER_RELATE, peer, tree, timeout);
+    if (peer == NULL) return WEFT_INVALID;
+    return begin_look(node, WF_PEER_GET, peer, NULL, (struct completion){.row = done, .arg = arg});
 }
 
-weft_err weft_peer_unrelate(weft_node *node, const weft_key *peer, const weft_id *tree,
-                            weft_ns timeout)
+weft_err weft_peer_list_async(weft_node *node, weft_on_keys done, void *arg)
 {
-    return relate(node, WF_PEER_UNRELATE, peer, tree, timeout);
+    return begin_look(node, WF_PEER_LIST, NULL, NULL,
+                      (struct completion){.keys = done, .arg = arg});
+}
+
+weft_err weft_peer_trees_async(weft_node *node, const weft_key *peer, weft_on_ids done, void *arg)
+{
+    if (peer == NULL) return WEFT_INVALID;
+    return begin_look(node, WF_PEER_TREES, peer, NULL,
+                      (struct completion){.ids = done, .arg = arg});
+}
+
+weft_err weft_tree_peers_async(weft_node *node, const weft_id *tree, weft_on_keys done, void *arg)
+{
+    if (tree == NULL) return WEFT_INVALID;
+    return begin_look(node, WF_PEER_TREE_PEERS, NULL, tree,
+                      (struct completion){.keys = done, .arg = arg});
 }

@@ -49,7 +49,8 @@ typedef struct weft_node_options {
 weft_err weft_node_open(const weft_node_options *options, weft_node **out);
 
 /* Stops everything: listeners and connections closed, acknowledged work on disk, all
- * threads joined. TIMED_OUT names the stragglers in the log and may be called again. */
+ * threads joined. TIMED_OUT names the stragglers in the log and may be called again; with
+ * a timeout of 0 it only begins (there is no _async: the notify thread stops too). */
 weft_err weft_shutdown(weft_node *node, weft_ns timeout);
 /* Frees a node after weft_shutdown; shuts it down without a deadline if it was not.
  * NULL is fine. */
@@ -194,16 +195,41 @@ weft_err weft_peer_trees(weft_node *node, const weft_key *peer, weft_ns timeout,
 weft_err weft_tree_peers(weft_node *node, const weft_id *tree, weft_ns timeout, weft_key *out,
                          size_t *count);
 
+/* The same, asynchronously; `done` as for the commands below. Changes set nothing in the
+ * result; look-ups hand over a list or a row that is valid during the call. */
+typedef struct weft_result weft_result;
+typedef void (*weft_on_result)(void *arg, weft_err err, const weft_result *result);
+typedef void (*weft_on_peer)(void *arg, weft_err err, const weft_peer_info *info);
+typedef void (*weft_on_keys)(void *arg, weft_err err, const weft_key *keys, size_t count);
+typedef void (*weft_on_ids)(void *arg, weft_err err, const weft_id *ids, size_t count);
+weft_err weft_peer_register_async(weft_node *node, const weft_key *peer, const char *name,
+                                  weft_on_result done, void *arg);
+weft_err weft_peer_remove_async(weft_node *node, const weft_key *peer, weft_on_result done,
+                                void *arg);
+weft_err weft_peer_set_status_async(weft_node *node, const weft_key *peer,
+                                    weft_peer_status status, weft_on_result done, void *arg);
+weft_err weft_peer_add_address_async(weft_node *node, const weft_key *peer, const char *address,
+                                     weft_on_result done, void *arg);
+weft_err weft_peer_remove_address_async(weft_node *node, const weft_key *peer,
+                                        const char *address, weft_on_result done, void *arg);
+weft_err weft_peer_relate_async(weft_node *node, const weft_key *peer, const weft_id *tree,
+                                weft_on_result done, void *arg);
+weft_err weft_peer_unrelate_async(weft_node *node, const weft_key *peer, const weft_id *tree,
+                                  weft_on_result done, void *arg);
+weft_err weft_peer_get_async(weft_node *node, const weft_key *peer, weft_on_peer done, void *arg);
+weft_err weft_peer_list_async(weft_node *node, weft_on_keys done, void *arg);
+weft_err weft_peer_trees_async(weft_node *node, const weft_key *peer, weft_on_ids done, void *arg);
+weft_err weft_tree_peers_async(weft_node *node, const weft_id *tree, weft_on_keys done, void *arg);
+
 /* -- Commands of the engine (REFERENCE C01 to C12) --------------------------------------------------------- */
 
-typedef struct weft_result { /* what a command found out; which fields are set is said there */
+struct weft_result { /* what a command found out; which fields are set is said there */
     weft_key peer;
     char text[WEFT_ADDRESS_BYTES_MAX];
     uint64_t sent, received;         /* entries */
     uint64_t retry_failures, new_failures;
     weft_buf *message;               /* borrowed in callbacks, the caller's in blocking forms */
-} weft_result;
-typedef void (*weft_on_result)(void *arg, weft_err err, const weft_result *result);
+};
 
 /* C01: sends exactly these entries to the peer over a connection to it and waits until
  * it holds them durably. Only what it may read: FORBIDDEN. PENDING: it lacks parents. */
@@ -232,6 +258,9 @@ weft_err weft_add_transport_async(weft_node *node, const char *name, const char 
 /* Likewise over `hub`, in memory, as `host` ("a:1" is then "mem:a:1" to others). */
 weft_err weft_add_transport_mem(weft_node *node, const char *name, weft_hub *hub,
                                 const char *host, const char *listen, weft_ns timeout);
+weft_err weft_add_transport_mem_async(weft_node *node, const char *name, weft_hub *hub,
+                                      const char *host, const char *listen, weft_on_result done,
+                                      void *arg);
 weft_err weft_hub_create(weft_hub **out);
 void weft_hub_destroy(weft_hub *hub); /* after its nodes were closed */
 /* C05, C06: one transport, or all (NULL). */
@@ -248,6 +277,8 @@ weft_err weft_server_address_async(weft_node *node, const char *name, weft_on_re
 typedef struct weft_server { char name[WEFT_ACTOR_NAME_BYTES_MAX];
                              char address[WEFT_ADDRESS_BYTES_MAX]; } weft_server;
 weft_err weft_server_addresses(weft_node *node, weft_ns timeout, weft_server *out, size_t *count);
+typedef void (*weft_on_servers)(void *arg, weft_err err, const weft_server *servers, size_t count);
+weft_err weft_server_addresses_async(weft_node *node, weft_on_servers done, void *arg);
 /* C09: connects, proves keys, registers the peer and remembers the address. result.peer is
  * the proven key; `expect` (may be NULL) is the only one accepted. */
 weft_err weft_connect(weft_node *node, const char *address, const weft_key *expect,
@@ -270,6 +301,8 @@ weft_err weft_flush_async(weft_node *node, weft_ns timeout, weft_on_result done,
 /* The trees that a connected peer offers us: only those that we may read. */
 weft_err weft_peer_offers(weft_node *node, const weft_key *peer, weft_ns timeout, weft_id *out,
                           size_t *count);
+weft_err weft_peer_offers_async(weft_node *node, const weft_key *peer, weft_ns timeout,
+                                weft_on_ids done, void *arg);
 
 /* -- Statistics ---------------------------------------------------------------------------------------------- */
 typedef struct weft_node_stats {

@@ -677,3 +677,101 @@ Test(node, shutdown_during_traffic_ends_in_time)
     pair_close(&p);
     cr_expect_eq(answers.count, 1);
 }
+
+struct looked {
+    pthread_mutex_t lock;
+    pthread_cond_t came;
+    int answers;
+    weft_err last;
+    size_t count;
+};
+
+static void looked_at(struct looked *l, weft_err err, size_t count)
+{
+    pthread_mutex_lock(&l->lock);
+    l->answers++;
+    l->last = err;
+    l->count = count;
+    pthread_cond_signal(&l->came);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void on_change(void *arg, weft_err err, const weft_result *result)
+{
+    (void)result;
+    looked_at(arg, err, 0);
+}
+
+static void on_row(void *arg, weft_err err, const weft_peer_info *info)
+{
+    looked_at(arg, err, info == NULL ? 0 : info->trees_count);
+}
+
+static void on_keys(void *arg, weft_err err, const weft_key *keys, size_t count)
+{
+    (void)keys;
+    looked_at(arg, err, count);
+}
+
+static void on_ids(void *arg, weft_err err, const weft_id *ids, size_t count)
+{
+    (void)ids;
+    looked_at(arg, err, count);
+}
+
+static void on_servers(void *arg, weft_err err, const weft_server *servers, size_t count)
+{
+    (void)servers;
+    looked_at(arg, err, count);
+}
+
+/* The answer to the call that was just begun. */
+static weft_err next_answer(struct looked *l, weft_err begun)
+{
+    static int seen;
+    cr_assert_eq(begun, WEFT_OK);
+    pthread_mutex_lock(&l->lock);
+    while (l->answers == seen) pthread_cond_wait(&l->came, &l->lock);
+    seen = l->answers;
+    weft_err err = l->last;
+    pthread_mutex_unlock(&l->lock);
+    return err;
+}
+
+Test(node, peers_can_be_managed_asynchronously)
+{
+    weft_node *node = memory_node(1);
+    weft_key peer = {{7}};
+    weft_id tree = {{1}};
+    struct looked l = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, WEFT_OK, 0};
+    cr_expect_eq(next_answer(&l, weft_peer_get_async(node, &peer, on_row, &l)), WEFT_NOT_FOUND);
+    cr_expect_eq(next_answer(&l, weft_peer_register_async(node, &peer, "p", on_change, &l)),
+                 WEFT_OK);
+    cr_expect_eq(next_answer(&l, weft_peer_register_async(node, &peer, "p", on_change, &l)),
+                 WEFT_EXISTS);
+    cr_expect_eq(
+        next_answer(&l, weft_peer_add_address_async(node, &peer, "tcp:127.0.0.1:1", on_change, &l)),
+        WEFT_OK);
+    cr_expect_eq(next_answer(&l, weft_peer_relate_async(node, &peer, &tree, on_change, &l)),
+                 WEFT_OK);
+    cr_expect_eq(next_answer(&l, weft_peer_get_async(node, &peer, on_row, &l)), WEFT_OK);
+    cr_expect_eq(l.count, 1);
+    cr_expect_eq(next_answer(&l, weft_peer_trees_async(node, &peer, on_ids, &l)), WEFT_OK);
+    cr_expect_eq(l.count, 1);
+    cr_expect_eq(next_answer(&l, weft_tree_peers_async(node, &tree, on_keys, &l)), WEFT_OK);
+    cr_expect_eq(l.count, 1);
+    cr_expect_eq(next_answer(&l, weft_peer_unrelate_async(node, &peer, &tree, on_change, &l)),
+                 WEFT_OK);
+    cr_expect_eq(next_answer(&l, weft_peer_remove_address_async(node, &peer, "tcp:127.0.0.1:1",
+                                                                on_change, &l)),
+                 WEFT_OK);
+    cr_expect_eq(
+        next_answer(&l, weft_peer_set_status_async(node, &peer, WEFT_PEER_INACTIVE, on_change, &l)),
+        WEFT_OK);
+    cr_expect_eq(next_answer(&l, weft_peer_remove_async(node, &peer, on_change, &l)), WEFT_OK);
+    cr_expect_eq(next_answer(&l, weft_peer_list_async(node, on_keys, &l)), WEFT_OK);
+    cr_expect_eq(l.count, 0);
+    cr_expect_eq(next_answer(&l, weft_server_addresses_async(node, on_servers, &l)), WEFT_OK);
+    cr_expect_eq(weft_peer_get_async(node, &peer, NULL, &l), WEFT_INVALID);
+    weft_node_close(node);
+}
