@@ -33,8 +33,10 @@ bool wf_session_waits(const session *s)
 bool wf_session_skips_source(const session *s)
 {
     /* A peer whose own seq is behind what we have from it was restored from a backup and
-     * needs its entries back. */
-    return s->ours.has_cursor && s->theirs.seq >= s->ours.cursor.seq &&
+     * needs its entries back. (One that has grown since finds that our cursor does not fit.)
+     * Part of a transfer is no ground to judge on. */
+    return s->ours.has_cursor && !s->ours.cursor.partial &&
+           s->theirs.seq >= s->ours.cursor.seq &&
            memcmp(s->ours.cursor.epoch, s->theirs.epoch, sizeof s->theirs.epoch) == 0;
 }
 
@@ -193,6 +195,16 @@ static void planned(session *s, event *ev)
     s->all_known = ev->all_known || ev->plan == WF_PLAN_EQUAL;
 }
 
+/* Their cursor names an arrival of this epoch that is not here: we were restored from a
+ * backup, and they may pass over entries of ours that we have lost. */
+static bool was_restored(const session *s)
+{
+    const struct wf_summary *t = &s->theirs;
+    return t->has_cursor && !t->cursor.partial && s->plan != WF_PLAN_EQUAL &&
+           s->plan != WF_PLAN_CURSOR && (s->flags & WF_OPEN_EXACT) == 0 &&
+           memcmp(t->cursor.epoch, s->ours.epoch, sizeof s->ours.epoch) == 0;
+}
+
 /* -- Beginning ------------------------------------------------------------------------------- */
 
 static void on_open(session *s, event *ev, effects *fx)
@@ -234,14 +246,13 @@ static void on_planned(session *s, event *ev, effects *fx)
         return;
     }
     planned(s, ev);
-    if (s->opener) {
-        begin_sending(s, fx);
-        return;
+    if (!s->opener) {
+        s->ours = *ev->ours;
+        s->phase = WF_S_REGISTERING;
+        add(fx, WF_X_AUTHORISED);
     }
-    s->ours = *ev->ours;
-    s->phase = WF_S_REGISTERING;
-    add(fx, WF_X_AUTHORISED);
-    if (s->wants_exact) end_to_exact(s, fx, WEFT_AGAIN, true);
+    if (s->wants_exact || was_restored(s)) end_to_exact(s, fx, WEFT_AGAIN, true);
+    else if (s->opener) begin_sending(s, fx);
     else add(fx, WF_X_REGISTER);
 }
 

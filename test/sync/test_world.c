@@ -29,7 +29,7 @@ static void commit_some(struct world *w, uint32_t count, uint32_t pause_ms)
 
 static void quiet(enum world_shape shape, uint64_t seed)
 {
-    struct world *w = world_create(seed, shape, 4, false);
+    struct world *w = world_create(seed, shape, 4, WORLD_PLAIN);
     commit_some(w, 20, 5);
     cr_expect(world_converges(w, 5 * WEFT_SEC), "seed %lu: not equal", seed);
     weft_node_stats s = world_stats(w);
@@ -52,7 +52,7 @@ Test(world, in_a_star_nothing_comes_twice)
 
 Test(world, a_commit_is_pushed_at_once)
 {
-    struct world *w = world_create(3, WORLD_CHAIN, 2, false);
+    struct world *w = world_create(3, WORLD_CHAIN, 2, WORLD_PLAIN);
     for (int i = 0; i < 5; i++) {
         cr_expect_eq(world_commit(w, 0), WEFT_OK);
         cr_expect(world_converges(w, 10 * WEFT_MS), "it waited for a tick");
@@ -63,7 +63,7 @@ Test(world, a_commit_is_pushed_at_once)
 Test(world, copies_that_cross_in_a_ring_are_redundant_and_no_duplicates)
 {
     for (uint64_t seed = first_seed(); seed < first_seed() + seeds(200) / 20; seed++) {
-        struct world *w = world_create(seed, WORLD_RING, 4, false);
+        struct world *w = world_create(seed, WORLD_RING, 4, WORLD_PLAIN);
         commit_some(w, 20, 2);
         cr_expect(world_converges(w, 5 * WEFT_SEC), "seed %lu", seed);
         weft_node_stats s = world_stats(w);
@@ -122,37 +122,48 @@ static void heal(struct world *w)
     }
 }
 
-static void storm(uint64_t seed, bool no_live_push)
+/* Returns how many sessions were exact. */
+static uint64_t storm(uint64_t seed, uint32_t kind)
 {
     struct world *w = world_create(seed, (enum world_shape)(seed % 4),
-                                   2 + (uint32_t)(seed / 4 % 4), no_live_push);
+                                   2 + (uint32_t)(seed / 4 % 4), kind);
     for (int i = 0; i < 60; i++) act(w);
     heal(w);
     /* Without live push an entry goes one hop further with each periodic sync. */
-    weft_ns hops = no_live_push ? w->count * WEFT_SYNC_INTERVAL_NS : 0;
+    weft_ns hops = w->no_live_push ? w->count * WEFT_SYNC_INTERVAL_NS : 0;
     bool equal = world_converges(w, HEAL + hops);
     if (!equal) world_describe(w);
-    uint32_t lost = equal ? world_lost(w) : 0;
+    uint32_t lost = equal && !w->forgetful ? world_lost(w) : 0;
     uint64_t damage = world_damage(w);
     cr_expect(equal && lost == 0 && damage == 0,
               "seed %lu: equal=%d, %u acknowledged commits lost, %lu things damaged", seed, equal,
               lost, damage);
+    uint64_t exact = world_stats(w).sessions_exact;
     world_destroy(w);
+    return exact;
 }
 
 Test(world, all_hold_the_same_once_faults_end)
 {
-    for (uint64_t i = 0; i < seeds(200); i++) storm(first_seed() + i, false);
+    for (uint64_t i = 0; i < seeds(200); i++) storm(first_seed() + i, WORLD_PLAIN);
 }
 
 Test(world, all_hold_the_same_without_live_push)
 {
-    for (uint64_t i = 0; i < seeds(200) / 10; i++) storm(first_seed() + i, true);
+    for (uint64_t i = 0; i < seeds(200) / 10; i++) storm(first_seed() + i, WORLD_NO_PUSH);
+}
+
+/* Like nodes that are restored from backups: others remember more of them than they do. */
+Test(world, all_hold_the_same_though_some_forget)
+{
+    uint64_t exact = 0;
+    for (uint64_t i = 0; i < seeds(200) / 4; i++) exact += storm(first_seed() + i, WORLD_FORGETFUL);
+    cr_expect(exact > 0 || seeds(200) < 40, "nobody noticed");
 }
 
 static uint64_t trace_of(uint64_t seed)
 {
-    struct world *w = world_create(seed, WORLD_RING, 3, false);
+    struct world *w = world_create(seed, WORLD_RING, 3, WORLD_PLAIN);
     for (int i = 0; i < 10; i++) act(w);
     uint64_t trace = wf_sim_trace(w->sim);
     world_destroy(w);

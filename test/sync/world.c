@@ -52,6 +52,7 @@ void world_start(struct world *w, uint32_t number)
     weft_node_options options = {.device = n->device,
                                  .name = n->host,
                                  .verifiers = 2,
+                                 .unsynced = w->forgetful,
                                  .no_live_push = w->no_live_push};
     cr_assert_eq(wf_sim_rt_create(w->sim, &n->rt), WEFT_OK);
     options.rt = n->rt;
@@ -151,14 +152,15 @@ static void no_log(void *arg, weft_log_level level, const char *facility, const 
 }
 
 struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count,
-                           bool no_live_push)
+                           uint32_t kind)
 {
     struct world *w = calloc(1, sizeof *w);
     cr_assert_not_null(w);
     if (getenv("WEFT_SIM_LOG") == NULL) weft_log_to(no_log, NULL, WEFT_LOG_ERROR);
     w->seed = seed;
     w->count = count;
-    w->no_live_push = no_live_push;
+    w->no_live_push = (kind & WORLD_NO_PUSH) != 0;
+    w->forgetful = (kind & WORLD_FORGETFUL) != 0;
     cr_assert_eq(wf_sim_create(seed, &w->sim), WEFT_OK);
     cr_assert_eq(weft_hub_create(&w->hub), WEFT_OK);
     uint8_t author[32] = {99};
@@ -182,8 +184,9 @@ struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count
     for (uint32_t a = 0; a < count; a++)
         for (uint32_t b = 0; b < count; b++)
             if (w->links[a][b] && (a < b || world_below(w, 2) == 0)) introduce(w, a, b);
-    weft_ns hops = no_live_push ? count * WEFT_SYNC_INTERVAL_NS : 0;
+    weft_ns hops = w->no_live_push ? count * WEFT_SYNC_INTERVAL_NS : 0;
     cr_assert(world_converges(w, 120 * WEFT_SEC + hops), "seed %lu: no first sync", seed);
+    for (uint32_t i = 0; i < count; i++) cr_assert_eq(wf_kv_sync(w->nodes[i].kv), WEFT_OK);
     return w;
 }
 

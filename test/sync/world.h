@@ -35,6 +35,7 @@ struct world {
     struct world_node nodes[WORLD_NODES_MAX];
     bool links[WORLD_NODES_MAX][WORLD_NODES_MAX];
     bool no_live_push;
+    bool forgetful; /* nodes acknowledge what the disk has not: crashes take it back */
     weft_keypair *author;
     weft_id tree;
     weft_id acked[WORLD_ACKED_MAX]; /* commits whose success somebody was told */
@@ -45,7 +46,10 @@ struct world {
 /* `count` nodes that listen, know their neighbours of `shape` and share one tree. The
  * clock has moved until all connections are up. */
 struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count,
-                           bool no_live_push);
+                           uint32_t kind);
+#define WORLD_PLAIN 0u
+#define WORLD_NO_PUSH 1u
+#define WORLD_FORGETFUL 2u
 void world_destroy(struct world *w);
 
 /* The world's dice. */
