@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * id.c - ids and public keys: order, equality and their two text forms.
+ * id.c - ids and public keys: their two text forms, and lists of ids in order.
  * Called by: everybody. May touch: its arguments.
  * Never: allocates, logs, computes a hash. Any thread. */
 #include <weft/id.h>
@@ -110,20 +110,6 @@ weft_err weft_key_parse(const char *text, weft_key *out)
     if (memcmp(text, key_prefix, prefix) != 0) return WEFT_SYNTAX;
     return wf_hex_read(text + prefix, WEFT_KEY_BYTES, out->bytes);
 }
-
-int weft_id_compare(const weft_id *a, const weft_id *b)
-{
-    return memcmp(a->bytes, b->bytes, WEFT_ID_BYTES);
-}
-
-bool weft_id_equal(const weft_id *a, const weft_id *b) { return weft_id_compare(a, b) == 0; }
-
-int weft_key_compare(const weft_key *a, const weft_key *b)
-{
-    return memcmp(a->bytes, b->bytes, WEFT_KEY_BYTES);
-}
-
-bool weft_key_equal(const weft_key *a, const weft_key *b) { return weft_key_compare(a, b) == 0; }
 
 /* Heap sort: in place, no allocation, and no input makes it slow. */
 static void sift_down(weft_id *ids, uint32_t at, uint32_t count)
