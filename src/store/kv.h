@@ -15,16 +15,16 @@
 #include <weft/err.h>
 
 enum wf_cf { /* column families; the numbers are part of the store's format */
-    WF_CF_ENTRY,
-    WF_CF_META,
-    WF_CF_GEN,
-    WF_CF_ARR,
-    WF_CF_CHILD,
-    WF_CF_TIP,
-    WF_CF_PEER,
-    WF_CF_TREE,
-    WF_CF_POLICY,
-    WF_CF_COUNT
+             WF_CF_ENTRY,
+             WF_CF_META,
+             WF_CF_GEN,
+             WF_CF_ARR,
+             WF_CF_CHILD,
+             WF_CF_TIP,
+             WF_CF_PEER,
+             WF_CF_TREE,
+             WF_CF_POLICY,
+             WF_CF_COUNT
 };
 extern const char *const wf_cf_names[WF_CF_COUNT];
 
@@ -89,12 +89,12 @@ void wf_kv_close(wf_kv *kv);
 
 /* -- Iterators: a fixed view taken at creation ------------------------------------ */
 /* Keys k of `cf` with prefix `prefix` only. */
-weft_err wf_kv_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf,
-                           const void *prefix, size_t prefix_len, wf_kv_iter **out);
+weft_err wf_kv_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const void *prefix,
+                           size_t prefix_len, wf_kv_iter **out);
 void wf_kv_iter_destroy(wf_kv_iter *it);
 void wf_kv_iter_first(wf_kv_iter *it);
 void wf_kv_iter_last(wf_kv_iter *it);
-void wf_kv_iter_seek(wf_kv_iter *it, const void *key, size_t key_len); /* first >= key */
+void wf_kv_iter_seek(wf_kv_iter *it, const void *key, size_t key_len);      /* first >= key */
 void wf_kv_iter_seek_back(wf_kv_iter *it, const void *key, size_t key_len); /* last <= key */
 void wf_kv_iter_next(wf_kv_iter *it);
 void wf_kv_iter_prev(wf_kv_iter *it);

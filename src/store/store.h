@@ -26,15 +26,15 @@ wf_kv *wf_store_kv(wf_store *store);
 /* -- What a tree is here, as last published by the writer --------------------- */
 typedef struct wf_tree_info {
     weft_id tree;
-    uint64_t t;             /* local tree number                                  */
-    bool has_root;          /* false: followed, nothing arrived yet               */
-    bool followed;          /* offered to and accepted from peers                 */
-    uint8_t epoch[16];      /* new whenever the tree is created in a store        */
-    uint64_t count;         /* entries                                            */
+    uint64_t t;        /* local tree number                                  */
+    bool has_root;     /* false: followed, nothing arrived yet               */
+    bool followed;     /* offered to and accepted from peers                 */
+    uint8_t epoch[16]; /* new whenever the tree is created in a store        */
+    uint64_t count;    /* entries                                            */
     uint64_t max_gen;
-    uint64_t seq;           /* of the last arrival; 0: none                       */
-    uint8_t last_id8[8];    /* of the arrival at seq; zero when seq is 0          */
-    uint64_t tips;          /* number of tree tips                                */
+    uint64_t seq;        /* of the last arrival; 0: none                       */
+    uint8_t last_id8[8]; /* of the arrival at seq; zero when seq is 0          */
+    uint64_t tips;       /* number of tree tips                                */
     weft_height strategy;
 } wf_tree_info;
 weft_err wf_store_tree(wf_store *store, const weft_id *tree, wf_tree_info *out); /* NOT_FOUND */
@@ -62,14 +62,15 @@ typedef struct wf_meta {
     uint64_t t, gen, seq, height;
     weft_key author;
     uint32_t policy;
-    uint32_t parents_count;                       /* tree and store parents together */
+    uint32_t parents_count;                        /* tree and store parents together */
     weft_id parents[WEFT_ENTRY_UNION_PARENTS_MAX]; /* ascending                      */
 } wf_meta;
 /* The facts of a stored entry, without parents: cheap. NOT_FOUND. */
 typedef struct wf_meta_brief {
     uint64_t t, gen, seq, height;
 } wf_meta_brief;
-weft_err wf_store_meta(wf_store *store, const weft_id *id, wf_meta *out); /* large: not on a stack */
+weft_err wf_store_meta(wf_store *store, const weft_id *id,
+                       wf_meta *out); /* large: not on a stack */
 weft_err wf_store_meta_brief(wf_store *store, const weft_id *id, wf_meta_brief *out);
 /* Calls fn for each parent (tree and store parents together, ascending). */
 weft_err wf_store_parents(wf_store *store, const weft_id *id, wf_meta_brief *meta,
@@ -111,7 +112,8 @@ typedef struct wf_arr_walk wf_arr_walk; /* ascending seq, strictly after `seq` *
 weft_err wf_arr_walk_create(wf_store *store, uint64_t t, uint64_t seq, wf_arr_walk **out);
 weft_err wf_arr_walk_next(wf_arr_walk *walk, wf_arrival *out); /* END */
 void wf_arr_walk_destroy(wf_arr_walk *walk);
-weft_err wf_store_arrival(wf_store *store, uint64_t t, uint64_t seq, wf_arrival *out); /* NOT_FOUND */
+weft_err wf_store_arrival(wf_store *store, uint64_t t, uint64_t seq,
+                          wf_arrival *out); /* NOT_FOUND */
 
 /* Children of an entry, ascending. */
 weft_err wf_store_children(wf_store *store, const weft_id *id,
@@ -132,7 +134,7 @@ typedef struct wf_mark {
     uint8_t epoch[16];
     uint64_t seq;
     uint8_t id8[8];
-    bool partial;  /* of the arrivals up to seq, only those up to (gen, id) */
+    bool partial; /* of the arrivals up to seq, only those up to (gen, id) */
     uint64_t gen;
     weft_id id;
 } wf_mark;

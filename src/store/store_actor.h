@@ -9,8 +9,8 @@
 #include "store.h"
 
 struct wf_store_actor_options {
-    wf_store *store;        /* borrowed; outlives the actor */
-    bool sync;              /* false only for benchmarks: acknowledged = written */
+    wf_store *store; /* borrowed; outlives the actor */
+    bool sync;       /* false only for benchmarks: acknowledged = written */
 };
 /* One at a time for a store: LOCKED. NO_MEMORY. */
 weft_err wf_store_actor_spawn(weft_rt *rt, const struct wf_store_actor_options *options,
@@ -22,14 +22,14 @@ enum wf_ingest_result { WF_IN_STORED, WF_IN_KNOWN, WF_IN_PENDING, WF_IN_REFUSED 
 struct wf_ingest_entry {
     const uint8_t *bytes; /* inside frame */
     uint32_t len;
-    weft_id id;           /* checked by verify */
+    weft_id id; /* checked by verify */
     /* set by the store: */
-    uint8_t result;       /* enum wf_ingest_result */
-    uint64_t seq;         /* arrival number here (stored now, or before if known) */
+    uint8_t result; /* enum wf_ingest_result */
+    uint64_t seq;   /* arrival number here (stored now, or before if known) */
     uint64_t gen;
     wf_source known_from; /* if KNOWN: who it came from when it was stored */
 };
-struct wf_ingest {        /* from wf_ingest_create; dropped with weft_drop */
+struct wf_ingest { /* from wf_ingest_create; dropped with weft_drop */
     weft_msg msg;
     weft_addr *results_to; /* counted; the message goes there, by the system lane,
                             * when the batch is durable                           */
@@ -38,27 +38,27 @@ struct wf_ingest {        /* from wf_ingest_create; dropped with weft_drop */
     uint64_t conn;
     uint32_t stream;
     uint64_t n;
-    bool end;              /* no entries: the stream's order state is forgotten    */
-    uint64_t arrived_ns;   /* when its frame was complete, for latency             */
+    bool end;            /* no entries: the stream's order state is forgotten    */
+    uint64_t arrived_ns; /* when its frame was complete, for latency             */
     weft_id tree;
     wf_source source;
-    weft_buf *frame;       /* counted; holds the bytes                             */
-    size_t frame_bytes;    /* on the wire, for the byte accounts                   */
-    bool raw;              /* entries pushed by themselves: missing parents go to
+    weft_buf *frame;    /* counted; holds the bytes                             */
+    size_t frame_bytes; /* on the wire, for the byte accounts                   */
+    bool raw;           /* entries pushed by themselves: missing parents go to
                             * the pending pool instead of ending the frame         */
     bool has_mark;
-    wf_mark mark;          /* written with the batch if all entries before it hold */
-    uint64_t source_seq;   /* recorded with the arrivals; 0: unknown               */
+    wf_mark mark;        /* written with the batch if all entries before it hold */
+    uint64_t source_seq; /* recorded with the arrivals; 0: unknown               */
     uint32_t count;
-    weft_err verdict;      /* of verify: not OK: entries[count] was the first bad
+    weft_err verdict; /* of verify: not OK: entries[count] was the first bad
                             * one; the prefix is valid and the rest is not here    */
     /* -- set by the store: */
-    weft_err err;          /* OK; or what stopped it: verdict, BAD_ENTRY, FORBIDDEN,
+    weft_err err; /* OK; or what stopped it: verdict, BAD_ENTRY, FORBIDDEN,
                             * PENDING quota (LIMIT), IO, NO_SPACE                  */
     uint32_t stored, known, pending;
-    uint64_t tree_seq;     /* of the tree after this frame                          */
+    uint64_t tree_seq; /* of the tree after this frame                          */
     uint32_t missing_count;
-    weft_id *missing;      /* parents that are not here, <= WEFT_WANT_IDS_MAX; freed
+    weft_id *missing; /* parents that are not here, <= WEFT_WANT_IDS_MAX; freed
                             * with the message                                      */
     struct wf_ingest_entry entries[];
 };
@@ -69,15 +69,15 @@ struct wf_ingest *wf_ingest_create(uint32_t count);
 extern const weft_kind wf_commit_kind;
 struct wf_commit { /* asked; answered after the synced batch */
     weft_request req;
-    uint32_t count;      /* applied in order; the first failure ends it and is the
+    uint32_t count;     /* applied in order; the first failure ends it and is the
                           * answer: BAD_ENTRY, FORBIDDEN, TREE, PENDING (a parent is
                           * missing), IO, NO_SPACE. Entries before it are kept.   */
-    uint32_t applied;    /* out */
-    bool create_trees;   /* roots may create their tree (followed, no readers)     */
-    bool unsynced;       /* answer once written; durable with the next synced batch */
-    uint64_t seq;        /* out: arrival number of the last one                    */
-    weft_buf **entries;  /* counted references; freed with the message             */
-    weft_id *ids;        /* as built or checked by the caller; freed too           */
+    uint32_t applied;   /* out */
+    bool create_trees;  /* roots may create their tree (followed, no readers)     */
+    bool unsynced;      /* answer once written; durable with the next synced batch */
+    uint64_t seq;       /* out: arrival number of the last one                    */
+    weft_buf **entries; /* counted references; freed with the message             */
+    weft_id *ids;       /* as built or checked by the caller; freed too           */
 };
 /* Entries must have been verified or signed by this process: the store does not
  * check signatures again. NULL when memory is short. */
@@ -88,7 +88,7 @@ extern const weft_kind wf_follow_kind;
 struct wf_follow {
     weft_request req; /* drop frees; LIMIT, IO */
     weft_id tree;
-    bool follow;      /* false: serve and accept it no longer; entries stay */
+    bool follow; /* false: serve and accept it no longer; entries stay */
     uint32_t readers_count;
     weft_key *readers; /* who may read; replaces the list; freed with the message */
 };
