@@ -351,7 +351,8 @@ static weft_err list_trees(const struct peers *p, struct wf_peer_req *req)
     if (row == NULL || !visible(row)) return WEFT_NOT_FOUND;
     req->ids = wf_calloc(row->info.trees_count + 1u, sizeof *req->ids);
     if (req->ids == NULL) return WEFT_NO_MEMORY;
-    memcpy(req->ids, row->trees, row->info.trees_count * sizeof *req->ids);
+    if (row->info.trees_count > 0)
+        memcpy(req->ids, row->trees, row->info.trees_count * sizeof *req->ids);
     req->count = row->info.trees_count;
     return WEFT_OK;
 }
@@ -367,7 +368,8 @@ static weft_err list_all(const struct peers *p, struct wf_peer_req *req)
         view->trees = wf_calloc(row->info.trees_count + 1u, sizeof *view->trees);
         if (view->trees == NULL) return WEFT_NO_MEMORY;
         view->info = row->info;
-        memcpy(view->trees, row->trees, row->info.trees_count * sizeof *view->trees);
+        if (row->info.trees_count > 0)
+            memcpy(view->trees, row->trees, row->info.trees_count * sizeof *view->trees);
         req->count++;
     }
     return WEFT_OK;
