@@ -10,9 +10,12 @@
 static bool peer_has(const struct wf_feed *s, const wf_arrival *a)
 {
     const struct wf_job *job = s->job;
-    if (job->skip_source && weft_key_equal(&a->source.peer, &job->peer) &&
-        memcmp(a->source.epoch, job->peer_epoch, sizeof job->peer_epoch) == 0)
-        return true;
+    /* No epoch was told with frames without a mark; what PUSH looks at came after OPEN, so
+     * it came from the peer as it is now. CURSOR looks further back and cannot know. */
+    static const uint8_t untold[sizeof job->peer_epoch];
+    bool of_now = memcmp(a->source.epoch, job->peer_epoch, sizeof job->peer_epoch) == 0 ||
+                  (job->op == WF_JOB_PUSH && memcmp(a->source.epoch, untold, sizeof untold) == 0);
+    if (job->skip_source && of_now && weft_key_equal(&a->source.peer, &job->peer)) return true;
     if (s->held != NULL && wf_held_has(s->held, &a->id)) return true;
     uint32_t low = 0, high = job->held_count;
     while (low < high) {

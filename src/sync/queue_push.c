@@ -125,8 +125,12 @@ static bool may_read(struct queue *q, const struct q_pair *p)
 
 static bool peer_has(const struct q_pair *p, const struct q_recent *e)
 {
+    /* Frames without a mark (of exact sessions, or asked for) tell no epoch. What live push
+     * looks at came after OPEN, so it came from the peer as it is now. */
+    static const uint8_t untold[sizeof p->peer_epoch];
     if (weft_key_equal(&e->source.peer, &p->key.peer) &&
-        memcmp(e->source.epoch, p->peer_epoch, sizeof p->peer_epoch) == 0)
+        (memcmp(e->source.epoch, p->peer_epoch, sizeof p->peer_epoch) == 0 ||
+         memcmp(e->source.epoch, untold, sizeof untold) == 0))
         return true;
     return wf_idlog_get(&p->held, &e->id) != 0;
 }

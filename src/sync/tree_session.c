@@ -200,7 +200,8 @@ static void planned(session *s, event *ev)
 static bool was_restored(const session *s)
 {
     const struct wf_summary *t = &s->theirs;
-    return t->has_cursor && !t->cursor.partial && s->plan != WF_PLAN_EQUAL &&
+    /* A cursor at 0 names none: the peer met us when we were empty. */
+    return t->has_cursor && t->cursor.seq != 0 && !t->cursor.partial && s->plan != WF_PLAN_EQUAL &&
            s->plan != WF_PLAN_CURSOR && (s->flags & WF_OPEN_EXACT) == 0 &&
            memcmp(t->cursor.epoch, s->ours.epoch, sizeof s->ours.epoch) == 0;
 }

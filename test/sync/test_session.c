@@ -359,6 +359,16 @@ Test(session, a_cursor_that_does_not_fit_tells_that_we_lost_something)
     cr_expect(last(r)->again, "the opener comes again, exactly");
 }
 
+Test(session, a_cursor_from_when_we_were_empty_tells_nothing)
+{
+    struct rig rig = make(false, SUB), *r = &rig;
+    r->theirs.has_cursor = true;
+    r->theirs.cursor = (wf_mark){.epoch = {1}, .seq = 0};
+    struct wf_open open = {.own = r->theirs};
+    SAYS("look-plan", .kind = WF_E_OPEN, .open = &open);
+    SAYS("authorised register", .kind = WF_E_PLANNED, .ours = &r->ours, .plan = WF_PLAN_ASK);
+}
+
 Test(session, a_peer_that_is_behind_our_mark_gets_its_entries_back)
 {
     static const struct {
