@@ -53,9 +53,9 @@ weft_err weft_writer_open(weft_node *node, const weft_id *tree, const weft_keypa
     w->strategy = info.strategy;
     w->tips = wf_calloc(TIPS_ROOM + 1, sizeof *w->tips);
     w->fate = wf_calloc(1, sizeof *w->fate);
+    if (w->fate != NULL) wf_counter_set(&w->fate->refs, 1); /* first: close drops it */
     err = WEFT_NO_MEMORY;
     if (w->tips == NULL || w->fate == NULL) goto done;
-    wf_counter_set(&w->fate->refs, 1);
     uint8_t seed[32];
     wf_keypair_seed(author, seed);
     err = weft_keypair_from_seed(seed, &w->author);

@@ -90,6 +90,7 @@ struct esession {
     uint8_t salt[16];
     uint64_t began;            /* engine.order when our side was asked for; 0: not by us */
     uint64_t round_began;
+    weft_ns synced_at;
     bool streaming;            /* queue and transport know the stream */
     uint32_t jobs;             /* with the reader */
     uint64_t told_sent, told_received; /* to the peer manager */

@@ -10,6 +10,8 @@
 #include "engine_state.h"
 #include "log.h"
 
+#define LOST_NS (5 * WEFT_SEC)
+
 /* -- Retry: pairs that are behind and due --------------------------------------------------- */
 
 static void retry_pair(struct engine *e, const struct wf_q_pair *pair)
@@ -17,9 +19,17 @@ static void retry_pair(struct engine *e, const struct wf_q_pair *pair)
     /* Without live push, entries travel by commands and the periodic sync. */
     if (e->table->timers.no_live_push && !pair->in_backoff) return;
     struct conn *c = wf_peer_conn(e, &pair->peer);
-    if (c == NULL) wf_dial_auto(e, &pair->peer, 0);
-    else if (wf_es_by_tree(e, c, &pair->tree) == NULL)
-        (void)wf_es_open(e, c, &pair->tree, 0, NULL); /* LIMIT: the next tick */
+    if (c == NULL) {
+        wf_dial_auto(e, &pair->peer, 0);
+        return;
+    }
+    struct esession *es = wf_es_by_tree(e, c, &pair->tree);
+    /* A live session that nobody pushes on has lost its queue: a new one finds what is
+     * missing. (One that has just begun to live may not have reached the queue yet.) */
+    bool lost = es != NULL && es->s.live && es->s.phase == WF_S_LIVE &&
+                weft_now(e->self) - es->synced_at > LOST_NS;
+    if (lost) wf_es_stop(e, es, WEFT_CLOSED, true, WF_W_OK);
+    if (es == NULL || lost) (void)wf_es_open(e, c, &pair->tree, 0, NULL); /* LIMIT: the next tick */
 }
 
 static void on_due(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)

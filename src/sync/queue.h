@@ -60,7 +60,7 @@ struct wf_q_applied {
     weft_key peer;
     weft_id tree;
     uint64_t n;
-    uint32_t type;          /* 0: the stream has ended                               */
+    uint32_t type;          /* 0: none; the session cannot go on, err says why       */
     weft_err err;
     struct wf_done done;    /* type WF_F_DONE                                        */
     uint32_t stored, known;

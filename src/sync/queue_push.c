@@ -70,6 +70,14 @@ static void move_to(struct queue *q, struct q_pair *p, uint64_t seq, const uint8
     if (p->acked_seq >= p->need_seq) wf_pair_acked(q, p, p->need_seq);
 }
 
+/* Sync is to begin anew from what the peer acknowledged. */
+static void give_up(struct queue *q, struct q_pair *p, weft_err err)
+{
+    struct q_stream *st = wf_q_stream_find(q, p->conn, p->stream);
+    wf_push_end(q, p);
+    if (st != NULL && err != WEFT_CANCELED) wf_q_stream_break(q, st, err);
+}
+
 static void on_flown(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
@@ -81,8 +89,8 @@ static void on_flown(weft_self *self, void *state, weft_err err, weft_request *r
         p->flights--;
         for (uint32_t i = 0; err == WEFT_OK && bulk != NULL && i < flight->count; i++)
             wf_idlog_put(&p->told, &flight->ids[i], bulk->n);
-        /* CLOSED: sync hears of it from transport and ends the session. */
         if (err == WEFT_OK) wf_push_more(q, p);
+        else give_up(q, p, err); /* the position is past what did not go out */
     }
     weft_drop(req == NULL ? NULL : &req->msg);
     wf_free(flight);
@@ -219,10 +227,9 @@ static void on_caught_up(weft_self *self, void *state, weft_err err, weft_reques
             if (job->reached.seq > p->pos.seq)
                 move_to(q, p, job->reached.seq, job->reached.id8);
             wf_push_more(q, p);
-        } else if (err == WEFT_FORBIDDEN) {
-            wf_push_end(q, p); /* it may not read any more; sync hears it from its own look-ups */
+        } else {
+            give_up(q, p, err == WEFT_FORBIDDEN ? WEFT_TREE : err);
         }
-        /* Otherwise the tick tries again, or the session ends. */
     }
     weft_drop(req == NULL ? NULL : &req->msg);
     wf_free(chase);
@@ -282,7 +289,7 @@ void wf_push_more(struct queue *q, struct q_pair *p)
     if (!p->live || p->job || p->gone) return;
     if (wf_store_tree(q->table->wf_store, &p->key.tree, &info) != WEFT_OK) return;
     if (p->pos.seq < info.seq && !may_read(q, p)) {
-        wf_push_end(q, p);
+        give_up(q, p, WEFT_TREE);
         return;
     }
     while (covers(p) && p->flights < WEFT_PUSH_FRAMES_MAX)

@@ -22,6 +22,7 @@ static void stream_drop(struct queue *q, struct q_stream *st)
     struct q_pair *p = st->pair;
     wf_raw_end(q, st, WEFT_CLOSED);
     wf_table_remove(&q->streams, &st->link);
+    if (st->spare != NULL) weft_drop(&st->spare->msg);
     if (p != NULL) {
         if (p->live && p->conn == st->key.conn && p->stream == st->key.stream) wf_push_end(q, p);
         p->streams--;
@@ -42,7 +43,9 @@ static struct q_stream *stream_add(struct queue *q, const struct wf_q_stream *no
     if (st == NULL) return NULL;
     st->key = (struct stream_key){note->conn, note->stream};
     st->pair = wf_pair_need(q, &note->peer, &note->tree);
-    if (wf_table_add(&q->streams, &st->link) != WEFT_OK) {
+    st->spare = wf_q_new(&wf_q_applied_kind);
+    if (st->spare == NULL || wf_table_add(&q->streams, &st->link) != WEFT_OK) {
+        if (st->spare != NULL) weft_drop(&st->spare->msg);
         wf_free(st);
         return NULL;
     }
@@ -109,12 +112,23 @@ static void send_ack(struct queue *q, const struct q_stream *st, const struct wf
     wf_queue_control(q, st->key.conn, (uint32_t)st->key.stream, wf_ack_encode(&ack));
 }
 
-static void tell_sync(struct queue *q, const struct q_stream *st, struct wf_ingest *in,
+void wf_q_stream_break(struct queue *q, struct q_stream *st, weft_err err)
+{
+    struct wf_q_applied *applied = st->spare;
+    if (applied == NULL) return; /* it knows */
+    st->spare = NULL;
+    applied->conn = st->key.conn;
+    applied->stream = (uint32_t)st->key.stream;
+    applied->err = err;
+    wf_queue_send_system(q, q->table->sync, &applied->msg);
+}
+
+static void tell_sync(struct queue *q, struct q_stream *st, struct wf_ingest *in,
                       const struct wf_bulk_note *note)
 {
     struct wf_q_applied *applied = wf_q_new(&wf_q_applied_kind);
     if (applied == NULL) {
-        wf_log(WEFT_LOG_WARN, "queue", "out of memory: sync misses a frame");
+        wf_q_stream_break(q, st, WEFT_NO_MEMORY);
         return;
     }
     applied->conn = in->conn;

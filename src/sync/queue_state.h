@@ -75,6 +75,7 @@ struct q_stream {
     struct wf_link link;
     struct stream_key key;
     struct q_pair *pair;
+    struct wf_q_applied *spare; /* to end the session with when memory is short */
     struct q_raw *raw;          /* C01: we send on it */
     uint64_t our_seq;
     bool tips_told;
@@ -134,6 +135,8 @@ void wf_result_on_ack(struct queue *q, const struct wf_q_ack *ack);
 struct q_stream *wf_q_stream_find(struct queue *q, uint64_t conn, uint32_t stream);
 void wf_q_stream_on_note(struct queue *q, const struct wf_q_stream *note);
 void wf_q_stream_drop_all(struct queue *q);
+/* Has sync end the session: something of it is lost. */
+void wf_q_stream_break(struct queue *q, struct q_stream *st, weft_err err);
 
 /* queue_raw.c */
 weft_verdict wf_raw_on_request(struct queue *q, struct wf_q_raw *req);

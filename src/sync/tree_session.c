@@ -471,7 +471,10 @@ static bool is_penalty(weft_err err)
 static void on_applied(session *s, event *ev, effects *fx)
 {
     const struct wf_q_applied *a = ev->applied;
-    if (a->type == 0) return;
+    if (a->type == 0) {
+        fail(s, fx, a->err);
+        return;
+    }
     s->received = a->stored_in_stream;
     s->seen = a->n;
     if (is_penalty(a->err)) {

@@ -288,10 +288,16 @@ done:
 
 static weft_verdict on_bulk(struct wf_manager *m, struct wf_tp_bulk *req)
 {
+    struct wf_conn *c = wf_manager_conn(m, req->conn);
     weft_err err = queue_frame(m, req->conn, req->stream, req->frame, req);
-    if (err == WEFT_OK)
+    if (err == WEFT_OK) {
         req->frame = NULL; /* the queue's now; the reply comes when it is encrypted */
-    else weft_reply(&req->req, err);
+        return WEFT_KEPT;
+    }
+    /* What follows on the stream must not arrive as if nothing were missing. */
+    if (err == WEFT_NO_MEMORY || err == WEFT_LIMIT)
+        wf_conn_close(c, err, "a bulk frame could not be queued");
+    weft_reply(&req->req, err);
     return WEFT_KEPT;
 }
 

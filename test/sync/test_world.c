@@ -4,8 +4,10 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
+#include "alloc.h"
 #include "world.h"
 
+#define CALL (20 * WEFT_SEC)
 #define HEAL (240 * WEFT_SEC) /* after the last fault: back-off ends at 64 s and a quarter */
 
 static uint64_t number_from(const char *name, uint64_t fallback)
@@ -88,10 +90,41 @@ static wf_net_faults dice_faults(struct world *w)
     return f;
 }
 
+static void ignore(void *arg, weft_err err, const weft_result *result)
+{
+    (void)arg;
+    (void)err;
+    (void)result;
+}
+
+/* Begins a command that may fail or be cut short by whatever comes next. */
+static void command(struct world *w, uint32_t a, uint32_t b)
+{
+    weft_node *node = w->nodes[a].node;
+    const weft_key *peer = &w->nodes[b].key;
+    weft_ns timeout = world_below(w, 2) == 0 ? WEFT_NEVER : world_below(w, 5000) * WEFT_MS;
+    if (node == NULL || a == b) return;
+    switch (world_below(w, 6)) {
+    case 0:
+        (void)weft_sync_tree_async(node, peer, &w->tree, timeout, ignore, NULL);
+        break;
+    case 1: (void)weft_sync_with_peer_async(node, peer, timeout, ignore, NULL); break;
+    case 2: (void)weft_flush_async(node, timeout, ignore, NULL); break;
+    case 3:
+        (void)weft_connect_async(node, w->nodes[b].listen, NULL, timeout, ignore, NULL);
+        break;
+    case 4: (void)weft_stop_server(node, NULL, CALL); break;
+    case 5: (void)weft_start_server(node, NULL, CALL); break;
+    }
+}
+
 static void act(struct world *w)
 {
     uint32_t a = world_below(w, w->count), b = world_below(w, w->count);
-    switch (world_below(w, 12)) {
+    switch (world_below(w, 15)) {
+    case 12:
+    case 13:
+    case 14: command(w, a, b); break;
     case 0: world_cut(w, a, b, true); break;
     case 1: world_cut(w, a, b, false); break;
     case 2:
@@ -119,6 +152,7 @@ static void heal(struct world *w)
     for (uint32_t a = 0; a < w->count; a++) {
         for (uint32_t b = 0; b < a; b++) world_cut(w, a, b, false);
         if (w->nodes[a].node == NULL) world_start(w, a);
+        else (void)weft_start_server(w->nodes[a].node, NULL, CALL); /* EXISTS: it runs */
     }
 }
 
@@ -159,6 +193,36 @@ Test(world, all_hold_the_same_though_some_forget)
     uint64_t exact = 0;
     for (uint64_t i = 0; i < seeds(200) / 4; i++) exact += storm(first_seed() + i, WORLD_FORGETFUL);
     cr_expect(exact > 0 || seeds(200) < 40, "nobody noticed");
+}
+
+/* -- Short of memory --------------------------------------------------------------------- */
+
+static void starve(uint64_t seed, uint64_t nth)
+{
+    struct world *w = world_create(seed, WORLD_CHAIN, 3, WORLD_PLAIN);
+    wf_alloc_fail_at(nth, 0);
+    for (int i = 0; i < 3; i++) (void)world_commit(w, world_below(w, 3));
+    for (uint32_t i = 0; i < 3; i++)
+        (void)weft_sync_tree_async(w->nodes[i].node, &w->nodes[i == 0].key, &w->tree,
+                                   world_below(w, 5000) * WEFT_MS, ignore, NULL);
+    world_run(w, 100 * WEFT_MS);
+    wf_alloc_fail_at(0, 0);
+    /* A store that cannot write stops its node: its owner starts it again. */
+    for (uint32_t i = 0; i < 3; i++) {
+        if (wf_counter_get(&w->nodes[i].node->failed) == 0) continue;
+        world_kill(w, i);
+        world_start(w, i);
+    }
+    bool equal = world_converges(w, HEAL);
+    if (!equal) world_describe(w);
+    cr_expect(equal, "seed %lu: not equal after allocation %lu failed", seed, nth);
+    cr_expect_eq(world_lost(w), 0, "seed %lu, allocation %lu", seed, nth);
+    world_destroy(w);
+}
+
+Test(world, any_one_allocation_may_fail)
+{
+    for (uint64_t nth = 1; nth < 3 * seeds(200); nth++) starve(1 + nth % 3, nth);
 }
 
 static uint64_t trace_of(uint64_t seed)
