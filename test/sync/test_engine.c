@@ -95,6 +95,38 @@ Test(engine, barriers_that_cross_are_not_taken_for_answers)
     }
 }
 
+Test(engine, sessions_that_cross_become_one)
+{
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        struct world *w = world_create(seed, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+        struct answer answers[2] = {{0}};
+        wf_net_faults slow = {.delay_min = 50 * WEFT_MS, .delay_max = 60 * WEFT_MS};
+        world_faults(w, &slow);
+        for (uint32_t i = 0; i < 2; i++) cr_assert_eq(world_commit(w, i), WEFT_OK);
+        for (uint32_t i = 0; i < 2; i++)
+            cr_assert_eq(weft_sync_tree_async(node(w, i), key(w, 1 - i), &w->tree, CALL,
+                                              on_answer, &answers[i]), WEFT_OK);
+        world_run(w, 5 * WEFT_SEC);
+        for (uint32_t i = 0; i < 2; i++)
+            cr_expect(answers[i].calls == 1 && answers[i].err == WEFT_OK, "seed %lu: %s", seed,
+                      weft_errname(answers[i].err));
+        cr_expect(world_equal(w), "seed %lu", seed);
+        cr_expect_eq(world_stats(w).sessions_failed, 0, "seed %lu", seed);
+        world_destroy(w);
+    }
+}
+
+Test(engine, more_than_the_windows_hold_passes_through_them)
+{
+    struct world *w = world_create(40, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    for (int i = 0; i < 24; i++) cr_assert_eq(world_commit_bytes(w, 0, 500000), WEFT_OK);
+    weft_ns before = wf_sim_now(w->sim);
+    cr_expect_eq(sync_tree(w, 0, 1, NULL), WEFT_OK);
+    cr_expect(world_equal(w));
+    cr_expect_leq(wf_sim_now(w->sim) - before, 5 * WEFT_SEC, "it waited for a deadline");
+    world_destroy(w);
+}
+
 Test(engine, sync_with_peer_takes_all_its_trees)
 {
     struct world *w = world_create(3, WORLD_CHAIN, 2, WORLD_NO_PUSH);
@@ -347,6 +379,18 @@ Test(engine, a_broken_connection_is_back_within_a_second)
     cr_expect_not(all_live(w));
     cr_expect(world_until(w, all_live, WEFT_SEC), "%lu live", world_stats(w).live_pairs);
     cr_expect(world_converges(w, 10 * WEFT_MS));
+    world_destroy(w);
+}
+
+Test(engine, a_lost_connection_is_dialled_at_once_though_nothing_waits)
+{
+    struct world *w = world_create(23, WORLD_CHAIN, 2, WORLD_PLAIN);
+    cr_assert(world_until(w, all_live, WEFT_SEC));
+    world_run(w, 10 * WEFT_SEC);
+    wf_net_hub_kill(w->hub->hub, w->nodes[1].host);
+    world_run(w, 20 * WEFT_MS);
+    cr_expect_not(all_live(w));
+    cr_expect(world_until(w, all_live, 400 * WEFT_MS), "%lu live", world_stats(w).live_pairs);
     world_destroy(w);
 }
 

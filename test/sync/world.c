@@ -211,17 +211,25 @@ void world_destroy(struct world *w)
 
 /* -- Acting ------------------------------------------------------------------------------------ */
 
-weft_err world_commit(struct world *w, uint32_t number)
+weft_err world_commit_bytes(struct world *w, uint32_t number, size_t len)
 {
     struct world_node *n = &w->nodes[number];
     if (n->node == NULL) return WEFT_CLOSED;
     open_writer(n);
     if (n->writer == NULL) return WEFT_TREE; /* nothing of the tree is here yet */
-    uint64_t payload[4] = {wf_sim_random(w->sim), number, w->acked_count};
+    uint64_t *payload = calloc(1, len + sizeof *payload);
+    cr_assert_not_null(payload);
+    payload[0] = wf_sim_random(w->sim);
     weft_id id;
-    weft_err err = weft_commit(n->writer, "log", payload, sizeof payload, CALL, &id);
+    weft_err err = weft_commit(n->writer, "log", payload, len, CALL, &id);
     if (err == WEFT_OK && w->acked_count < WORLD_ACKED_MAX) w->acked[w->acked_count++] = id;
+    free(payload);
     return err;
+}
+
+weft_err world_commit(struct world *w, uint32_t number)
+{
+    return world_commit_bytes(w, number, 32);
 }
 
 /* -- Looking -------------------------------------------------------------------------------------- */

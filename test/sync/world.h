@@ -63,6 +63,7 @@ bool world_equal(struct world *w);
 
 /* Commits on a node and remembers the success. */
 weft_err world_commit(struct world *w, uint32_t node);
+weft_err world_commit_bytes(struct world *w, uint32_t node, size_t len);
 /* As kill -9 and a new start; unsynced writes are torn at random. */
 void world_kill(struct world *w, uint32_t node);
 void world_start(struct world *w, uint32_t node);
