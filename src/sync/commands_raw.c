@@ -11,7 +11,7 @@
 
 #define REQUEST_DEPTH 8u
 
-/* -- C01 -------------------------------------------------------------------------------- */
+/* -- C01 ----------------------------------------------------------------------------- */
 
 void wf_cmd_raw_ended(struct engine *e, struct op *op, weft_err err, uint64_t sent)
 {
@@ -94,7 +94,7 @@ void wf_cmd_send_entries(struct engine *e, struct op *op)
     wf_e_connect(e, &op->cmd->peer, &op->wait);
 }
 
-/* -- C10 ------------------------------------------------------------------------------------ */
+/* -- C10 ----------------------------------------------------------------------------- */
 
 static size_t put_uint(uint8_t out[5], uint32_t v)
 {
@@ -240,7 +240,7 @@ void wf_cmd_send_request(struct engine *e, struct op *op)
     wf_op_put(op);
 }
 
-/* -- Offers -------------------------------------------------------------------------------------- */
+/* -- Offers -------------------------------------------------------------------------- */
 
 static void on_conn_for_offers(struct engine *e, struct conn_wait *wait, weft_err err,
                                struct conn *c)

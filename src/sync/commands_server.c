@@ -9,8 +9,7 @@
 
 #define CHECK_NS (100 * WEFT_MS) /* a new transport: look soon whom it can reach */
 
-static void ask(struct engine *e, struct op *op, weft_addr *to, weft_request *req,
-                weft_on_reply fn)
+static void ask(struct engine *e, struct op *op, weft_addr *to, weft_request *req, weft_on_reply fn)
 {
     op->refs++;
     if (wf_e_ask(e, to, req, fn, op)) return;
@@ -106,7 +105,7 @@ no_memory:
     wf_op_finish(e, op, WEFT_NO_MEMORY);
 }
 
-/* -- C09: connect, prove, remember -------------------------------------------------------------- */
+/* -- C09: connect, prove, remember --------------------------------------------------- */
 
 static void on_ensured(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {

@@ -5,7 +5,7 @@
 #include "alloc.h"
 #include "engine_state.h"
 
-/* -- Wants ------------------------------------------------------------------------------ */
+/* -- Wants --------------------------------------------------------------------------- */
 
 weft_err wf_op_want_room(struct op *op, uint32_t count)
 {
@@ -88,12 +88,9 @@ void wf_op_want_ended(struct engine *e, struct op *op, struct want *want, weft_e
     }
 }
 
-void wf_op_wants_start(struct engine *e, struct op *op)
-{
-    start_half(e, op, true);
-}
+void wf_op_wants_start(struct engine *e, struct op *op) { start_half(e, op, true); }
 
-/* -- C02: all trees of a peer ---------------------------------------------------------------- */
+/* -- C02: all trees of a peer -------------------------------------------------------- */
 
 static void on_trees(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
@@ -141,7 +138,7 @@ void wf_cmd_sync_tree(struct engine *e, struct op *op)
     wf_op_wants_start(e, op);
 }
 
-/* -- C11: everything that somebody has not acknowledged ---------------------------------------- */
+/* -- C11: everything that somebody has not acknowledged ------------------------------ */
 
 static void on_pairs(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {

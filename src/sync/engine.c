@@ -33,7 +33,7 @@ struct wf_cmd *wf_cmd_create(enum wf_cmd_op op)
     return cmd;
 }
 
-/* -- Lists --------------------------------------------------------------------------------- */
+/* -- Lists --------------------------------------------------------------------------- */
 
 void wf_list_add(struct list *list, struct item *item)
 {
@@ -58,7 +58,7 @@ void wf_list_remove(struct item *item)
     item->prev = item->next = NULL;
 }
 
-/* -- Sending --------------------------------------------------------------------------------- */
+/* -- Sending ------------------------------------------------------------------------- */
 
 bool wf_e_ask(struct engine *e, weft_addr *to, weft_request *req, weft_on_reply fn, void *arg)
 {
@@ -111,8 +111,8 @@ void wf_e_event(struct engine *e, const weft_event *event)
     wf_e_send_system(e, e->table->notify, &msg->msg);
 }
 
-void wf_e_note_pair(struct engine *e, const weft_key *peer, const weft_id *tree, enum wf_q_news what,
-                    uint64_t acked)
+void wf_e_note_pair(struct engine *e, const weft_key *peer, const weft_id *tree,
+                    enum wf_q_news what, uint64_t acked)
 {
     struct wf_q_note *note = wf_q_new(&wf_q_note_kind);
     if (note == NULL) return;
@@ -140,7 +140,7 @@ weft_ns wf_e_jitter(struct engine *e, weft_ns wait)
     return wait + wait / 2 * (random % 1024) / 1024;
 }
 
-/* -- The actor --------------------------------------------------------------------------------- */
+/* -- The actor ----------------------------------------------------------------------- */
 
 static weft_verdict on_wire(weft_self *self, struct engine *e, const struct wf_wire *wire)
 {
@@ -166,8 +166,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     if (kind == &wf_tp_down_kind) wf_econn_on_down(e, (struct wf_tp_down *)msg);
     else if (kind == &wf_tp_frame_kind) wf_e_on_frame(e, (struct wf_tp_frame *)msg);
     else if (kind == &wf_q_applied_kind) wf_e_on_applied(e, (struct wf_q_applied *)msg);
-    else if (kind == &wf_peer_changed_kind)
-        wf_timer_on_changed(e, (struct wf_peer_changed *)msg);
+    else if (kind == &wf_peer_changed_kind) wf_timer_on_changed(e, (struct wf_peer_changed *)msg);
     return WEFT_DONE;
 }
 
@@ -198,8 +197,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
     (void)reason;
     struct engine *e = state;
     while (e->ops.first != NULL) {
-        struct op *op =
-            (struct op *)((char *)e->ops.first - offsetof(struct op, of_engine));
+        struct op *op = (struct op *)((char *)e->ops.first - offsetof(struct op, of_engine));
         wf_op_finish(e, op, WEFT_CLOSED);
     }
     while (e->conns.first != NULL) {

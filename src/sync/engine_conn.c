@@ -9,14 +9,13 @@
 #include "engine_state.h"
 #include "log.h"
 
-#define OPEN_REST_NS (250 * WEFT_MS)   /* the side that was dialled opens what is left */
-#define REDIAL_NS (100 * WEFT_MS)      /* after a loss, by the one who had dialled     */
-#define REDIAL_OTHER_NS (600 * WEFT_MS) /* and by the other, if nothing came            */
+#define OPEN_REST_NS (250 * WEFT_MS)    /* the side that was dialled opens what is left */
+#define REDIAL_NS (100 * WEFT_MS)       /* after a loss, by the one who had dialled */
+#define REDIAL_OTHER_NS (600 * WEFT_MS) /* and by the other, if nothing came */
 
 static struct conn *of_link(struct wf_link *link)
 {
-    return link == NULL ? NULL
-                        : (struct conn *)((char *)link - offsetof(struct conn, link));
+    return link == NULL ? NULL : (struct conn *)((char *)link - offsetof(struct conn, link));
 }
 
 struct conn *wf_econn_find(struct engine *e, uint64_t id)
@@ -51,7 +50,7 @@ void wf_econn_close(struct engine *e, struct conn *c, weft_err why, const char *
     wf_e_send(e, e->table->transport, &close->msg);
 }
 
-/* -- Up ------------------------------------------------------------------------------------- */
+/* -- Up ------------------------------------------------------------------------------ */
 
 static void note_connected(struct engine *e, const struct conn *c)
 {
@@ -146,8 +145,7 @@ void wf_econn_on_up(struct engine *e, struct wf_tp_up *up)
     wf_counter_add(&e->table->counters->connections, 1);
     note_connected(e, c);
     wf_e_event(e, &(weft_event){.kind = WEFT_EV_PEER_UP, .peer = up->key});
-    if (up->dialled)
-        open_related(e, c);
+    if (up->dialled) open_related(e, c);
     else
         (void)weft_timer_set(e->self, &c->open_rest, weft_now(e->self) + OPEN_REST_NS, 0,
                              on_open_rest);
@@ -156,7 +154,7 @@ void wf_econn_on_up(struct engine *e, struct wf_tp_up *up)
     wf_econn_put(e, c);
 }
 
-/* -- Down -------------------------------------------------------------------------------------- */
+/* -- Down ---------------------------------------------------------------------------- */
 
 static bool worth_a_redial(weft_err why)
 {
@@ -172,8 +170,8 @@ void wf_econn_drop(struct engine *e, struct conn *c, weft_err why)
     wf_table_remove(&e->conns, &c->link);
     wf_list_remove(&c->item);
     while (c->sessions.first != NULL) {
-        struct esession *es =
-            (struct esession *)((char *)c->sessions.first - offsetof(struct esession, of_conn));
+        struct esession *es = (struct esession *)((char *)c->sessions.first -
+                                                  offsetof(struct esession, of_conn));
         wf_es_stop(e, es, why, false, WF_W_OK);
     }
     wf_cmd_requests_down(e, c, why);

@@ -11,7 +11,7 @@
 
 #define BACKOFF_NS WEFT_SEC
 
-/* -- Peers that concern us now ---------------------------------------------------------- */
+/* -- Peers that concern us now ------------------------------------------------------- */
 
 static struct peer *peer_find(struct engine *e, const weft_key *key)
 {
@@ -64,7 +64,7 @@ struct conn *wf_peer_conn(struct engine *e, const weft_key *key)
     return last;
 }
 
-/* -- Dialling -------------------------------------------------------------------------------- */
+/* -- Dialling ------------------------------------------------------------------------ */
 
 static void dial_next(struct engine *e, struct peer *p, weft_err err);
 
@@ -194,7 +194,7 @@ static void dial_begin(struct engine *e, struct peer *p, bool wanted)
     dial_ended(e, p, get == NULL ? WEFT_NO_MEMORY : WEFT_CLOSED);
 }
 
-/* -- The doors --------------------------------------------------------------------------------- */
+/* -- The doors ----------------------------------------------------------------------- */
 
 void wf_e_connect(struct engine *e, const weft_key *key, struct conn_wait *wait)
 {
@@ -251,7 +251,4 @@ void wf_dial_auto(struct engine *e, const weft_key *key, weft_ns wait)
     if (weft_timer_set(e->self, &p->timer, at, 0, on_timer) != WEFT_OK) wf_peer_settle(e, p);
 }
 
-void wf_dial_off(struct engine *e, struct peer *p)
-{
-    weft_timer_stop(e->self, &p->timer);
-}
+void wf_dial_off(struct engine *e, struct peer *p) { weft_timer_stop(e->self, &p->timer); }

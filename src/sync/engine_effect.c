@@ -33,35 +33,36 @@ static void answer(struct engine *e, struct esession *es, event *ev, weft_reques
     wf_es_put(e, es);
 }
 
-/* -- Look-ups --------------------------------------------------------------------------------- */
+/* -- Look-ups ------------------------------------------------------------------------ */
 
 static void on_summary(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
     const struct wf_look *look = (const struct wf_look *)req;
-    answer(state, arg, &(event){.kind = WF_E_LOOKED,
-                                .err = err,
-                                .ours = look == NULL ? NULL : &look->ours}, req);
+    answer(state, arg,
+           &(event){.kind = WF_E_LOOKED, .err = err, .ours = look == NULL ? NULL : &look->ours},
+           req);
 }
 
 static void on_root(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
     const struct wf_look *look = (const struct wf_look *)req;
-    answer(state, arg, &(event){.kind = WF_E_ROOT,
-                                .err = err,
-                                .ours = look == NULL ? NULL : &look->ours}, req);
+    answer(state, arg,
+           &(event){.kind = WF_E_ROOT, .err = err, .ours = look == NULL ? NULL : &look->ours}, req);
 }
 
 static void on_plan(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
     const struct wf_look *look = (const struct wf_look *)req;
-    answer(state, arg, &(event){.kind = WF_E_PLANNED,
-                                .err = err,
-                                .ours = look == NULL ? NULL : &look->ours,
-                                .plan = look == NULL ? WF_PLAN_ASK : look->plan,
-                                .all_known = look != NULL && look->all_known}, req);
+    answer(state, arg,
+           &(event){.kind = WF_E_PLANNED,
+                    .err = err,
+                    .ours = look == NULL ? NULL : &look->ours,
+                    .plan = look == NULL ? WF_PLAN_ASK : look->plan,
+                    .all_known = look != NULL && look->all_known},
+           req);
 }
 
 static void on_known(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
@@ -107,7 +108,7 @@ static weft_err look(struct engine *e, struct esession *es, enum wf_look_op op, 
     return ask(e, es, e->table->reader, &req->req, fn);
 }
 
-/* -- Streams ------------------------------------------------------------------------------------ */
+/* -- Streams ------------------------------------------------------------------------- */
 
 static void tell_queue(struct engine *e, const struct esession *es, bool open)
 {
@@ -150,7 +151,7 @@ static weft_err do_register(struct engine *e, struct esession *es)
     return ask(e, es, e->table->transport, &req->req, on_registered);
 }
 
-/* -- Who the peer is, once it may leave a trace ----------------------------------------------------- */
+/* -- Who the peer is, once it may leave a trace -------------------------------------- */
 
 static void on_ensured(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
@@ -182,7 +183,7 @@ static weft_err do_authorised(struct engine *e, struct esession *es)
     return err;
 }
 
-/* -- Frames ----------------------------------------------------------------------------------------------- */
+/* -- Frames -------------------------------------------------------------------------- */
 
 static weft_err send(struct engine *e, const struct esession *es, weft_buf *frame)
 {
@@ -194,9 +195,8 @@ static weft_err send(struct engine *e, const struct esession *es, weft_buf *fram
 static void tell_started(struct engine *e, const struct esession *es)
 {
     if (es->s.flags & WF_OPEN_RAW) return;
-    wf_e_event(e, &(weft_event){.kind = WEFT_EV_SYNC_STARTED,
-                                .tree = es->s.tree,
-                                .peer = es->s.peer});
+    wf_e_event(e,
+               &(weft_event){.kind = WEFT_EV_SYNC_STARTED, .tree = es->s.tree, .peer = es->s.peer});
 }
 
 static weft_err send_open(struct engine *e, const struct esession *es)
@@ -217,10 +217,8 @@ static weft_err send_state(struct engine *e, const struct esession *es, enum wf_
 
 static weft_err send_bits(struct engine *e, const struct esession *es, event *ev, effect *x)
 {
-    struct wf_bits bits = {.stream = es->s.stream,
-                           .ref = x->round,
-                           .count = ev->bits->count,
-                           .bits = ev->bits->bits};
+    struct wf_bits bits = {
+        .stream = es->s.stream, .ref = x->round, .count = ev->bits->count, .bits = ev->bits->bits};
     return send(e, es, wf_bits_encode(&bits));
 }
 
@@ -248,16 +246,16 @@ static weft_err send_want(struct engine *e, const struct esession *es,
     return send(e, es, wf_want_encode(&want));
 }
 
-/* -- Jobs ---------------------------------------------------------------------------------------------------- */
+/* -- Jobs ---------------------------------------------------------------------------- */
 
 static void on_job(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
     const struct wf_job *job = (const struct wf_job *)req;
     ((struct esession *)arg)->jobs--;
-    answer(state, arg, &(event){.kind = WF_E_JOB_ENDED,
-                                .err = err,
-                                .entries = job == NULL ? 0 : job->entries}, req);
+    answer(state, arg,
+           &(event){.kind = WF_E_JOB_ENDED, .err = err, .entries = job == NULL ? 0 : job->entries},
+           req);
 }
 
 static void on_fetched(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
@@ -265,9 +263,9 @@ static void on_fetched(weft_self *self, void *state, weft_err err, weft_request 
     (void)self;
     const struct wf_job *job = (const struct wf_job *)req;
     ((struct esession *)arg)->jobs--;
-    answer(state, arg, &(event){.kind = WF_E_FETCHED,
-                                .err = err,
-                                .entries = job == NULL ? 0 : job->entries}, req);
+    answer(state, arg,
+           &(event){.kind = WF_E_FETCHED, .err = err, .entries = job == NULL ? 0 : job->entries},
+           req);
 }
 
 static struct wf_job *new_job(const struct esession *es, enum wf_job_op op)
@@ -332,7 +330,7 @@ static weft_err pass_bits(struct engine *e, const struct esession *es, const str
     return WEFT_OK;
 }
 
-/* -- By the queue --------------------------------------------------------------------------------------------- */
+/* -- By the queue -------------------------------------------------------------------- */
 
 static weft_err go_live(struct engine *e, const struct esession *es)
 {
@@ -358,9 +356,10 @@ static void on_pushed(weft_self *self, void *state, weft_err err, weft_request *
 {
     (void)self;
     const struct wf_q_barrier *barrier = (const struct wf_q_barrier *)req;
-    answer(state, arg, &(event){.kind = WF_E_PUSHED,
-                                .err = err,
-                                .entries = barrier == NULL ? 0 : barrier->sent}, req);
+    answer(
+        state, arg,
+        &(event){.kind = WF_E_PUSHED, .err = err, .entries = barrier == NULL ? 0 : barrier->sent},
+        req);
 }
 
 static weft_err barrier(struct engine *e, struct esession *es, effect *x)
@@ -378,9 +377,11 @@ static void on_raw(weft_self *self, void *state, weft_err err, weft_request *req
 {
     (void)self;
     const struct wf_q_raw *raw = (const struct wf_q_raw *)req;
-    answer(state, arg, &(event){.kind = WF_E_RAW_SENT,
-                                .err = err,
-                                .entries = raw != NULL && err == WEFT_OK ? raw->count : 0}, req);
+    answer(state, arg,
+           &(event){.kind = WF_E_RAW_SENT,
+                    .err = err,
+                    .entries = raw != NULL && err == WEFT_OK ? raw->count : 0},
+           req);
 }
 
 static weft_err send_raw(struct engine *e, struct esession *es)
@@ -398,7 +399,7 @@ static weft_err send_raw(struct engine *e, struct esession *es)
     return ask(e, es, e->table->queue, &raw->req, on_raw);
 }
 
-/* -- The list ------------------------------------------------------------------------------------------------------ */
+/* -- The list ------------------------------------------------------------------------ */
 
 static weft_err theirs_known(struct engine *e, const struct esession *es)
 {

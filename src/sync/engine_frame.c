@@ -17,7 +17,7 @@ static void step(struct engine *e, const struct wf_tp_frame *f, struct wf_sessio
     /* Otherwise it is late: the session has ended here. */
 }
 
-/* -- OPEN -------------------------------------------------------------------------------------- */
+/* -- OPEN ---------------------------------------------------------------------------- */
 
 /* The peer's streams have its parity and rise. */
 static bool stream_fits(const struct conn *c, uint32_t stream)
@@ -56,7 +56,7 @@ static void on_open(struct engine *e, struct conn *c, const struct wf_tp_frame *
     wf_es_accept(e, c, &open);
 }
 
-/* -- TREES_REQ ------------------------------------------------------------------------------------ */
+/* -- TREES_REQ ----------------------------------------------------------------------- */
 
 struct offers {
     struct conn *conn; /* counted */
@@ -75,9 +75,8 @@ static void on_offers(weft_self *self, void *state, weft_err err, weft_request *
     if (!c->gone && err == WEFT_OK) {
         uint32_t count = look->trees_count < WEFT_IDS_PER_MESSAGE_MAX ? look->trees_count
                                                                       : WEFT_IDS_PER_MESSAGE_MAX;
-        struct wf_trees trees = {.stream = o->stream,
-                                 .count = count,
-                                 .ids = (const uint8_t *)look->trees};
+        struct wf_trees trees = {
+            .stream = o->stream, .count = count, .ids = (const uint8_t *)look->trees};
         wf_e_control(e, c->id, o->stream, wf_trees_encode(&trees));
     } else if (!c->gone) {
         struct wf_err_frame bad = {.stream = o->stream, .code = wf_wire_code_of(err)};
@@ -106,14 +105,13 @@ static void on_trees_req(struct engine *e, struct conn *c, const struct wf_tp_fr
     wf_e_control(e, c->id, f->stream, wf_err_encode(WF_F_ERR, &busy));
 }
 
-/* -- Frames of sessions ------------------------------------------------------------------------------ */
+/* -- Frames of sessions -------------------------------------------------------------- */
 
 static weft_err on_state(struct engine *e, const struct wf_tp_frame *f)
 {
     struct wf_state state;
     weft_err err = wf_state_decode(f->bytes, f->len, &state);
-    if (err == WEFT_OK)
-        step(e, f, &(struct wf_session_event){.kind = WF_E_STATE, .state = &state});
+    if (err == WEFT_OK) step(e, f, &(struct wf_session_event){.kind = WF_E_STATE, .state = &state});
     return err;
 }
 
@@ -134,8 +132,7 @@ static weft_err on_bits(struct engine *e, const struct wf_tp_frame *f)
 {
     struct wf_bits bits;
     weft_err err = wf_bits_decode(f->bytes, f->len, &bits);
-    if (err == WEFT_OK)
-        step(e, f, &(struct wf_session_event){.kind = WF_E_BITS, .bits = &bits});
+    if (err == WEFT_OK) step(e, f, &(struct wf_session_event){.kind = WF_E_BITS, .bits = &bits});
     return err;
 }
 
@@ -152,9 +149,9 @@ static weft_err on_result(struct engine *e, const struct wf_tp_frame *f)
     struct wf_result result;
     weft_err err = wf_result_decode(f->bytes, f->len, &result);
     if (err == WEFT_OK)
-        step(e, f, &(struct wf_session_event){.kind = WF_E_RESULT,
-                                              .code = result.code,
-                                              .round = result.round});
+        step(e, f,
+             &(struct wf_session_event){
+                 .kind = WF_E_RESULT, .code = result.code, .round = result.round});
     return err;
 }
 
@@ -163,9 +160,9 @@ static weft_err on_end(struct engine *e, const struct wf_tp_frame *f)
     struct wf_err_frame end;
     weft_err err = wf_err_decode(f->bytes, f->len, &end);
     if (err == WEFT_OK)
-        step(e, f, &(struct wf_session_event){.kind = WF_E_PEER_ENDED,
-                                              .code = end.code,
-                                              .round = f->type});
+        step(e, f,
+             &(struct wf_session_event){
+                 .kind = WF_E_PEER_ENDED, .code = end.code, .round = f->type});
     return err;
 }
 
@@ -213,8 +210,7 @@ void wf_e_on_frame(struct engine *e, struct wf_tp_frame *f)
     struct wf_link *link = wf_table_find(&e->requests, &key);
     if (link != NULL)
         wf_cmd_request_answer(e, (struct op *)((char *)link - offsetof(struct op, by_stream)), f);
-    else
-        dispatch(e, c, f);
+    else dispatch(e, c, f);
     if (f->frame_bytes == 0) return;
     struct wf_tp_release *release = wf_tp_new(&wf_tp_release_kind);
     if (release == NULL) return;
@@ -228,6 +224,5 @@ void wf_e_on_applied(struct engine *e, const struct wf_q_applied *applied)
 {
     struct esession *es = wf_es_by_stream(e, applied->conn, applied->stream);
     if (es == NULL) return;
-    wf_es_run(e, es, &(struct wf_session_event){.kind = WF_E_APPLIED, .applied = applied},
-              applied);
+    wf_es_run(e, es, &(struct wf_session_event){.kind = WF_E_APPLIED, .applied = applied}, applied);
 }

@@ -60,22 +60,20 @@ void wf_over_round(struct engine *e, struct esession *es)
     fulfil(e, es, es->round_began);
 }
 
-/* -- The end --------------------------------------------------------------------------------- */
+/* -- The end ------------------------------------------------------------------------- */
 
 static void tell_peer(struct engine *e, const struct esession *es,
                       const struct wf_session_effect *x)
 {
     bool plain = x->wire == WF_W_OK;
     struct wf_err_frame end = {.stream = es->s.stream, .code = x->wire};
-    wf_e_control(e, es->key.conn, es->s.stream,
-                 wf_err_encode(plain ? WF_F_CLOSE : WF_F_ERR, &end));
+    wf_e_control(e, es->key.conn, es->s.stream, wf_err_encode(plain ? WF_F_CLOSE : WF_F_ERR, &end));
 }
 
 static void close_stream(struct engine *e, struct esession *es)
 {
     if (es->jobs > 0) {
-        struct wf_job_cancel *cancel =
-            (struct wf_job_cancel *)weft_new(&wf_job_cancel_kind);
+        struct wf_job_cancel *cancel = (struct wf_job_cancel *)weft_new(&wf_job_cancel_kind);
         if (cancel != NULL) {
             cancel->conn = es->key.conn;
             cancel->stream = es->s.stream;
@@ -98,19 +96,17 @@ static void close_stream(struct engine *e, struct esession *es)
 }
 
 /* Whoever still waits begins anew where that can help, once; else it has failed. */
-static void pass_on_wants(struct engine *e, struct esession *es,
-                          const struct wf_session_effect *x)
+static void pass_on_wants(struct engine *e, struct esession *es, const struct wf_session_effect *x)
 {
     struct esession *other = NULL;
     struct conn *c = es->conn;
-    if (x->again && !c->gone &&
-        wf_es_open(e, c, &es->s.tree, WF_OPEN_EXACT, &other) == WEFT_OK &&
+    if (x->again && !c->gone && wf_es_open(e, c, &es->s.tree, WF_OPEN_EXACT, &other) == WEFT_OK &&
         other->s.phase == WF_S_ENDED)
         other = NULL;
     bool lost = c->gone || x->err == WEFT_CLOSED || x->err == WEFT_CANCELED || x->err == WEFT_OK;
     while (es->wants.first != NULL) {
-        struct want *want =
-            (struct want *)((char *)es->wants.first - offsetof(struct want, of_session));
+        struct want *want = (struct want *)((char *)es->wants.first -
+                                            offsetof(struct want, of_session));
         wf_list_remove(&want->of_session);
         if (other != NULL) {
             wf_want_attach(e, want, other);
@@ -129,10 +125,8 @@ static void tell_failed(struct engine *e, struct esession *es, weft_err err)
     const struct wf_session *s = &es->s;
     bump(&e->table->counters->sessions_failed);
     if (!es->conn->gone) wf_e_note_pair(e, &s->peer, &s->tree, WF_Q_FAILED, 0);
-    wf_e_event(e, &(weft_event){.kind = WEFT_EV_SYNC_FAILED,
-                                .tree = s->tree,
-                                .peer = s->peer,
-                                .err = err});
+    wf_e_event(e, &(weft_event){
+                      .kind = WEFT_EV_SYNC_FAILED, .tree = s->tree, .peer = s->peer, .err = err});
     note_peer(e, es, WF_NOTE_SYNC_FAILED, err);
 }
 

@@ -34,13 +34,13 @@ void wf_es_put(struct engine *e, struct esession *es)
     wf_free(es);
 }
 
-/* -- The deadline ------------------------------------------------------------------------- */
+/* -- The deadline -------------------------------------------------------------------- */
 
 static struct esession *first_due(const struct engine *e)
 {
-    return e->due.first == NULL ? NULL
-                                : (struct esession *)((char *)e->due.first -
-                                                      offsetof(struct esession, of_due));
+    return e->due.first == NULL
+               ? NULL
+               : (struct esession *)((char *)e->due.first - offsetof(struct esession, of_due));
 }
 
 /* All deadlines are equally long, so the list is in their order by itself. */
@@ -50,8 +50,7 @@ static void touch(struct engine *e, struct esession *es)
     if (!wf_session_waits(&es->s)) return;
     es->due = weft_now(e->self) + WEFT_SESSION_TIMEOUT_NS;
     wf_list_add(&e->due, &es->of_due);
-    if (e->sweep.heap_at == 0)
-        (void)weft_timer_set(e->self, &e->sweep, es->due, 0, wf_es_on_sweep);
+    if (e->sweep.heap_at == 0) (void)weft_timer_set(e->self, &e->sweep, es->due, 0, wf_es_on_sweep);
 }
 
 void wf_es_on_sweep(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
@@ -67,7 +66,7 @@ void wf_es_on_sweep(weft_self *self, void *state, weft_timer *timer, uint32_t mi
     if (es != NULL) (void)weft_timer_set(self, timer, es->due, 0, wf_es_on_sweep);
 }
 
-/* -- Stepping --------------------------------------------------------------------------------- */
+/* -- Stepping ------------------------------------------------------------------------ */
 
 void wf_es_run(struct engine *e, struct esession *es, const struct wf_session_event *event,
                const void *msg)
@@ -88,13 +87,12 @@ void wf_es_run(struct engine *e, struct esession *es, const struct wf_session_ev
 void wf_es_stop(struct engine *e, struct esession *es, weft_err err, bool tell, unsigned code)
 {
     es->broken = WEFT_OK;
-    wf_es_run(e, es, &(struct wf_session_event){.kind = WF_E_STOP,
-                                                .err = err,
-                                                .tell = tell,
-                                                .code = code}, NULL);
+    wf_es_run(e, es,
+              &(struct wf_session_event){.kind = WF_E_STOP, .err = err, .tell = tell, .code = code},
+              NULL);
 }
 
-/* -- Beginning ----------------------------------------------------------------------------------- */
+/* -- Beginning ----------------------------------------------------------------------- */
 
 /* docs/wire.md: short ids are salted per session. */
 static void set_salt(struct esession *es)
@@ -104,8 +102,7 @@ static void set_salt(struct esession *es)
     uint32_t stream = es->s.stream;
     memcpy(text, tag, sizeof tag); /* with its NUL */
     memcpy(text + sizeof tag, es->conn->up->channel, 64);
-    for (unsigned i = 0; i < 4; i++)
-        text[sizeof tag + 64 + i] = (uint8_t)(stream >> (24 - 8 * i));
+    for (unsigned i = 0; i < 4; i++) text[sizeof tag + 64 + i] = (uint8_t)(stream >> (24 - 8 * i));
     wf_blake2b_256(text, sizeof text, digest);
     memcpy(es->salt, digest, sizeof es->salt);
 }
@@ -189,8 +186,8 @@ void wf_es_accept(struct engine *e, struct conn *c, const struct wf_open *open)
         wf_es_run(e, es, &(struct wf_session_event){.kind = WF_E_OPEN, .open = open}, NULL);
     }
     while (wants.first != NULL) {
-        struct want *want =
-            (struct want *)((char *)wants.first - offsetof(struct want, of_session));
+        struct want *want = (struct want *)((char *)wants.first -
+                                            offsetof(struct want, of_session));
         wf_list_remove(&want->of_session);
         if (es == NULL || es->s.phase == WF_S_ENDED) wf_want_done(e, want, WEFT_BUSY, NULL);
         else wf_want_attach(e, want, es);

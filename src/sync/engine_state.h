@@ -18,7 +18,7 @@
 struct engine;
 struct conn;
 
-/* -- Lists: in the order in which things came ------------------------------------------- */
+/* -- Lists: in the order in which things came ---------------------------------------- */
 struct item {
     struct item *prev, *next;
     struct list *in; /* NULL: in none */
@@ -29,7 +29,7 @@ struct list {
 void wf_list_add(struct list *list, struct item *item);
 void wf_list_remove(struct item *item); /* nothing if it is in none */
 
-/* -- Peers and connections ---------------------------------------------------------------- */
+/* -- Peers and connections ----------------------------------------------------------- */
 /* Somebody who waits for a connection to a peer. `conn` is NULL on failure. */
 struct conn_wait {
     struct item item;
@@ -39,16 +39,16 @@ struct peer { /* with a connection, a dial, or somebody who waits for one */
     struct wf_link link;
     weft_key key;
     uint32_t refs;
-    bool gone;            /* out of the table */
+    bool gone; /* out of the table */
     struct list conns;
-    struct list waits;    /* conn_wait */
+    struct list waits; /* conn_wait */
     bool dialling;
     bool wanted;          /* this dial is for a command: also to an inactive peer */
     weft_peer_info *info; /* while dialling */
     uint32_t address;     /* the one that is tried */
     uint32_t attempts;
     weft_ns next_dial;
-    weft_timer timer;     /* the next automatic dial */
+    weft_timer timer; /* the next automatic dial */
 };
 struct conn {
     struct item item; /* of the peer */
@@ -58,7 +58,7 @@ struct conn {
     struct wf_tp_up *up; /* ours */
     uint32_t refs;
     bool gone;
-    bool known;           /* the peer is registered: it may leave traces */
+    bool known; /* the peer is registered: it may leave traces */
     uint32_t next_stream, peer_stream;
     uint32_t sessions_count;
     uint32_t offers;      /* look-ups for TREES_REQ under way */
@@ -66,7 +66,7 @@ struct conn {
     weft_timer open_rest;
 };
 
-/* -- Sessions -------------------------------------------------------------------------------- */
+/* -- Sessions ------------------------------------------------------------------------ */
 struct session_key {
     uint64_t conn;
     uint64_t stream;
@@ -77,27 +77,27 @@ struct tree_key {
 };
 struct esession {
     struct wf_session s;
-    struct wf_link link;       /* by (conn, stream) */
+    struct wf_link link; /* by (conn, stream) */
     struct session_key key;
-    struct wf_link tree_link;  /* by (conn, tree); raw sessions are not there */
+    struct wf_link tree_link; /* by (conn, tree); raw sessions are not there */
     struct tree_key tree_key;
     bool by_tree;
     struct item of_conn;
-    struct item of_due;        /* while a deadline applies; in its order */
+    struct item of_due; /* while a deadline applies; in its order */
     weft_ns due;
-    struct conn *conn;         /* counted */
+    struct conn *conn; /* counted */
     uint32_t refs;
     uint8_t salt[16];
-    uint64_t began;            /* engine.order when our side was asked for; 0: not by us */
+    uint64_t began; /* engine.order when our side was asked for; 0: not by us */
     uint64_t round_began;
     weft_ns synced_at;
-    bool streaming;            /* queue and transport know the stream */
-    uint32_t jobs;             /* with the reader */
+    bool streaming;                    /* queue and transport know the stream */
+    uint32_t jobs;                     /* with the reader */
     uint64_t told_sent, told_received; /* to the peer manager */
     struct list wants;
-    struct op *raw;            /* C01 */
+    struct op *raw;               /* C01 */
     uint32_t raw_from, raw_count; /* its entries */
-    weft_err broken;           /* an effect could not be carried out */
+    weft_err broken;              /* an effect could not be carried out */
 };
 
 /* Somebody who wants (peer, tree) synced as it is from now on. */
@@ -109,15 +109,15 @@ struct want {
     weft_id tree;
     uint64_t began;
     uint32_t tries;
-    bool retry;            /* flush: the pair was in back-off */
+    bool retry; /* flush: the pair was in back-off */
     uint64_t sent0, received0;
 };
 
-/* -- Commands ------------------------------------------------------------------------------------ */
-struct op { /* a command under way */
+/* -- Commands ------------------------------------------------------------------------ */
+struct op {                /* a command under way */
     struct conn_wait wait; /* first */
     struct item of_engine;
-    struct wf_cmd *cmd;    /* NULL: answered */
+    struct wf_cmd *cmd; /* NULL: answered */
     weft_timer timer;
     uint32_t refs;
     struct want *wants;
@@ -126,8 +126,8 @@ struct op { /* a command under way */
     uint32_t raw_open;
     struct wf_q_pair *pairs; /* flush */
     uint32_t pairs_count;
-    bool second_half;        /* flush: the pairs in back-off are through */
-    bool quiet;              /* of a timer: nobody waits */
+    bool second_half;         /* flush: the pairs in back-off are through */
+    bool quiet;               /* of a timer: nobody waits */
     struct wf_link by_stream; /* requests: the first frame on it is the answer */
     struct session_key key;
     bool listening;
@@ -136,7 +136,7 @@ struct op { /* a command under way */
 struct engine {
     weft_self *self;
     const struct wf_node_table *table; /* NULL: not wired yet */
-    uint64_t order;       /* counts what happens: what came first */
+    uint64_t order;                    /* counts what happens: what came first */
     uint8_t salt[16];
     struct wf_table peers, conns, sessions, trees, requests, exact;
     struct list ops, due;
@@ -152,8 +152,8 @@ void wf_e_send(struct engine *e, weft_addr *to, weft_msg *msg);
 void wf_e_send_system(struct engine *e, weft_addr *to, weft_msg *msg);
 void wf_e_control(struct engine *e, uint64_t conn, uint32_t stream, weft_buf *frame);
 void wf_e_event(struct engine *e, const weft_event *event);
-void wf_e_note_pair(struct engine *e, const weft_key *peer, const weft_id *tree, enum wf_q_news what,
-                    uint64_t acked);
+void wf_e_note_pair(struct engine *e, const weft_key *peer, const weft_id *tree,
+                    enum wf_q_news what, uint64_t acked);
 struct wf_peer_note *wf_e_note_peer(const weft_key *peer, enum wf_peer_news what, weft_err err);
 weft_ns wf_e_jitter(struct engine *e, weft_ns wait);
 void wf_e_check_soon(struct engine *e, weft_ns wait);

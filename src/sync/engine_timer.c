@@ -12,7 +12,7 @@
 
 #define LOST_NS (5 * WEFT_SEC)
 
-/* -- Retry: pairs that are behind and due --------------------------------------------------- */
+/* -- Retry: pairs that are behind and due -------------------------------------------- */
 
 static void retry_pair(struct engine *e, const struct wf_q_pair *pair)
 {
@@ -57,7 +57,7 @@ static void on_retry(weft_self *self, void *state, weft_timer *timer, uint32_t m
     e->retrying = wf_e_ask(e, e->table->queue, &req->req, on_due, NULL);
 }
 
-/* -- Connection check: every active peer that shares a tree and can be reached ---------------- */
+/* -- Connection check: every active peer that shares a tree and can be reached ------- */
 
 static void on_all(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
@@ -92,7 +92,7 @@ void wf_e_check_soon(struct engine *e, weft_ns wait)
                          on_check);
 }
 
-/* -- Periodic sync: every active peer, both directions ------------------------------------------ */
+/* -- Periodic sync: every active peer, both directions ------------------------------- */
 
 static void sync_all(struct engine *e, const struct wf_peer_req *all)
 {
@@ -137,7 +137,7 @@ static void on_periodic(weft_self *self, void *state, weft_timer *timer, uint32_
     if (req != NULL) (void)wf_e_ask(e, e->table->peers, &req->req, on_all_for_sync, NULL);
 }
 
-/* -- Settings: the interval follows them -------------------------------------------------------------- */
+/* -- Settings: the interval follows them --------------------------------------------- */
 
 static void on_settings(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
 {
@@ -171,7 +171,7 @@ weft_err wf_timers_start(struct engine *e)
     return err;
 }
 
-/* -- Changes of peers ------------------------------------------------------------------------------------ */
+/* -- Changes of peers ---------------------------------------------------------------- */
 
 static struct peer *peer_of(struct engine *e, const weft_key *key)
 {

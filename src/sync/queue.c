@@ -45,10 +45,7 @@ const weft_kind wf_q_pairs_kind = {0x5407, "queue.pairs", sizeof(struct wf_q_pai
 const weft_kind wf_q_note_kind = {0x5408, "queue.note", sizeof(struct wf_q_note), weft_free_msg};
 const weft_kind wf_q_retry_kind = {0x5409, "queue.retry", sizeof(struct wf_q_note), weft_free_msg};
 
-void *wf_q_new(const weft_kind *kind)
-{
-    return weft_new(kind);
-}
+void *wf_q_new(const weft_kind *kind) { return weft_new(kind); }
 
 struct wf_q_raw *wf_q_raw_create(uint32_t count)
 {
@@ -97,7 +94,7 @@ void wf_queue_control(struct queue *q, uint64_t conn, uint32_t stream, weft_buf 
     wf_queue_send(q, q->table->transport, &send->msg);
 }
 
-/* -- The actor ------------------------------------------------------------------------- */
+/* -- The actor ----------------------------------------------------------------------- */
 
 static void on_tick(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
 {
@@ -158,8 +155,7 @@ static weft_err init(weft_self *self, void *state, void *arg)
     weft_self_random(self, q->salt, sizeof q->salt);
     wf_table_init(&q->pairs, offsetof(struct q_pair, key), sizeof(struct pair_key), q->salt);
     wf_table_init(&q->trees, offsetof(struct q_tree, tree), sizeof(weft_id), q->salt);
-    wf_table_init(&q->streams, offsetof(struct q_stream, key), sizeof(struct stream_key),
-                  q->salt);
+    wf_table_init(&q->streams, offsetof(struct q_stream, key), sizeof(struct stream_key), q->salt);
     return WEFT_OK;
 }
 

@@ -105,7 +105,7 @@ void wf_pair_drop_all(struct queue *q)
     }
 }
 
-/* -- Acknowledged positions -------------------------------------------------------------- */
+/* -- Acknowledged positions ---------------------------------------------------------- */
 
 void wf_pair_acked(struct queue *q, struct q_pair *p, uint64_t seq)
 {
@@ -179,14 +179,14 @@ weft_err wf_pair_load(struct queue *q)
     return wf_store_record_each(q->table->wf_store, WF_CF_PEER, &prefix, 1, load_one, q);
 }
 
-/* -- Relations and back-off ------------------------------------------------------------------ */
+/* -- Relations and back-off ---------------------------------------------------------- */
 
 static void failed(struct queue *q, struct q_pair *p)
 {
     uint32_t random;
     if (p->attempts < UINT32_MAX) p->attempts++;
-    uint32_t exponent =
-        p->attempts < WEFT_BACKOFF_EXPONENT_MAX ? p->attempts : WEFT_BACKOFF_EXPONENT_MAX;
+    uint32_t exponent = p->attempts < WEFT_BACKOFF_EXPONENT_MAX ? p->attempts
+                                                                : WEFT_BACKOFF_EXPONENT_MAX;
     weft_ns wait = WEFT_SEC << exponent;
     weft_self_random(q->self, &random, sizeof random);
     wait += wait / JITTER_PARTS * (random % 1024) / 1024;
@@ -246,7 +246,7 @@ void wf_pair_on_note(struct queue *q, const struct wf_q_note *note)
     }
 }
 
-/* -- The list ---------------------------------------------------------------------------------- */
+/* -- The list ------------------------------------------------------------------------ */
 
 static int by_key(const void *a, const void *b)
 {

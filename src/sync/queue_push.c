@@ -23,7 +23,7 @@ static struct q_pair *pair_ref(struct q_pair *p)
     return p;
 }
 
-/* -- Waiting for a point ---------------------------------------------------------------- */
+/* -- Waiting for a point ------------------------------------------------------------- */
 
 static void wait_answer(struct q_wait *wait, weft_err err)
 {
@@ -58,7 +58,7 @@ static void waits_fail(struct q_pair *p)
     p->waits_end = &p->waits;
 }
 
-/* -- Moving on --------------------------------------------------------------------------------- */
+/* -- Moving on ----------------------------------------------------------------------- */
 
 /* All up to (seq, id) needs no frame any more. */
 static void move_to(struct queue *q, struct q_pair *p, uint64_t seq, const uint8_t id8[8])
@@ -149,7 +149,7 @@ static uint64_t taken_from(struct queue *q, const struct q_pair *p)
     return st == NULL ? 0 : st->n;
 }
 
-/* -- From what was just stored ----------------------------------------------------------------- */
+/* -- From what was just stored ------------------------------------------------------- */
 
 /* Is all that the pair has not pushed among the recent entries? */
 static bool covers(const struct q_pair *p)
@@ -204,7 +204,7 @@ done:
     return err;
 }
 
-/* -- By the reader ------------------------------------------------------------------------------------ */
+/* -- By the reader ------------------------------------------------------------------- */
 
 struct chase {
     struct q_pair *pair; /* counted */
@@ -222,10 +222,8 @@ static void on_caught_up(weft_self *self, void *state, weft_err err, weft_reques
         p->job = false;
         if (err == WEFT_OK && job != NULL) {
             p->pushed += job->entries;
-            if (job->entries > 0 && job->reached.seq > p->need_seq)
-                p->need_seq = job->reached.seq;
-            if (job->reached.seq > p->pos.seq)
-                move_to(q, p, job->reached.seq, job->reached.id8);
+            if (job->entries > 0 && job->reached.seq > p->need_seq) p->need_seq = job->reached.seq;
+            if (job->reached.seq > p->pos.seq) move_to(q, p, job->reached.seq, job->reached.id8);
             wf_push_more(q, p);
         } else {
             give_up(q, p, err == WEFT_FORBIDDEN ? WEFT_TREE : err);
@@ -281,7 +279,7 @@ static void catch_up(struct queue *q, struct q_pair *p, const struct wf_q_live *
     weft_drop(&job->req.msg);
 }
 
-/* -- The rooms' doors ------------------------------------------------------------------------------------ */
+/* -- The rooms' doors ---------------------------------------------------------------- */
 
 void wf_push_more(struct queue *q, struct q_pair *p)
 {
@@ -305,8 +303,7 @@ void wf_push_more(struct queue *q, struct q_pair *p)
 void wf_push_ring(struct queue *q, const struct wf_stored *bell)
 {
     for (uint32_t i = 0; i < bell->trees_count; i++) {
-        struct q_tree *t =
-            (struct q_tree *)wf_table_find(&q->trees, bell->trees[i].tree.bytes);
+        struct q_tree *t = (struct q_tree *)wf_table_find(&q->trees, bell->trees[i].tree.bytes);
         if (t == NULL) continue;
         wf_recent_add(q, t, bell, &bell->trees[i]);
         for (struct q_pair *p = t->first; p != NULL; p = p->next) wf_push_more(q, p);

@@ -50,8 +50,7 @@ static void make_room(struct queue *q, struct q_tree *t, uint32_t len)
 void wf_recent_add(struct queue *q, struct q_tree *t, const struct wf_stored *bell,
                    const struct wf_stored_tree *grown)
 {
-    bool follows = t->recent_count == 0 ||
-                   t->recent[t->recent_count - 1].seq == grown->from_seq;
+    bool follows = t->recent_count == 0 || t->recent[t->recent_count - 1].seq == grown->from_seq;
     if (!follows || !grown->complete || t->streams == 0) wf_recent_clear(q, t);
     if (!grown->complete || t->streams == 0) return;
     for (uint32_t i = 0; i < bell->entries_count; i++) {

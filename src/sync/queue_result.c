@@ -9,7 +9,7 @@
 #include "queue_state.h"
 #include "verify.h"
 
-/* -- Streams ----------------------------------------------------------------------------- */
+/* -- Streams ------------------------------------------------------------------------- */
 
 struct q_stream *wf_q_stream_find(struct queue *q, uint64_t conn, uint32_t stream)
 {
@@ -72,7 +72,7 @@ void wf_q_stream_on_note(struct queue *q, const struct wf_q_stream *note)
     if (note->has_peer_seq && st->pair != NULL) st->pair->acked_seq = note->peer_seq;
 }
 
-/* -- Theirs, here ----------------------------------------------------------------------------- */
+/* -- Theirs, here -------------------------------------------------------------------- */
 
 static bool had_been_told(const struct q_stream *st, const struct wf_ingest_entry *e,
                           const struct wf_bulk_note *note)
@@ -182,7 +182,7 @@ weft_verdict wf_result_on_ingest(struct queue *q, struct wf_ingest *in)
     return WEFT_DONE;
 }
 
-/* -- Ours, there ---------------------------------------------------------------------------------- */
+/* -- Ours, there --------------------------------------------------------------------- */
 
 void wf_result_on_ack(struct queue *q, const struct wf_q_ack *msg)
 {

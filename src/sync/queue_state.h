@@ -47,21 +47,21 @@ struct q_pair {
     struct q_pair *prev, *next; /* of the tree */
     uint32_t refs;              /* streams and asks that point here */
     uint32_t streams;
-    bool related, gone;         /* gone: taken out, lives for its refs */
+    bool related, gone; /* gone: taken out, lives for its refs */
     /* live push: */
     bool live;
-    bool job;                   /* the reader catches up */
-    uint32_t life;              /* number of the live phase: late answers know theirs */
-    uint32_t flights;           /* PUSH frames at transport */
+    bool job;         /* the reader catches up */
+    uint32_t life;    /* number of the live phase: late answers know theirs */
+    uint32_t flights; /* PUSH frames at transport */
     uint64_t conn;
     uint32_t stream;
-    wf_mark pos;                /* all up to it was framed, or need not be */
-    uint64_t need_seq;          /* of the newest mark on the wire: its ACK covers pos */
-    uint64_t pushed;            /* entries on this stream */
+    wf_mark pos;       /* all up to it was framed, or need not be */
+    uint64_t need_seq; /* of the newest mark on the wire: its ACK covers pos */
+    uint64_t pushed;   /* entries on this stream */
     uint8_t peer_epoch[16];
     struct q_wait *waits, **waits_end;
-    struct wf_idlog held;       /* what the peer has shown to have: id -> our seq */
-    struct wf_idlog told;       /* what we pushed: id -> number of its frame */
+    struct wf_idlog held; /* what the peer has shown to have: id -> our seq */
+    struct wf_idlog told; /* what we pushed: id -> number of its frame */
     /* acknowledged: */
     uint64_t acked_seq, saved_seq;
     uint32_t attempts;
@@ -79,15 +79,15 @@ struct q_stream {
     struct q_raw *raw;          /* C01: we send on it */
     uint64_t our_seq;
     bool tips_told;
-    uint64_t n;                 /* bulk frames applied */
-    uint64_t mark_seq;          /* of the newest mark written */
-    uint64_t stored;            /* entries stored since it began */
+    uint64_t n;        /* bulk frames applied */
+    uint64_t mark_seq; /* of the newest mark written */
+    uint64_t stored;   /* entries stored since it began */
 };
 /* Entries to be sent by themselves. */
 struct q_raw {
-    struct wf_q_raw *req;       /* ours until replied */
-    uint32_t next;              /* entries framed */
-    uint32_t flights;           /* at transport, or built */
+    struct wf_q_raw *req; /* ours until replied */
+    uint32_t next;        /* entries framed */
+    uint32_t flights;     /* at transport, or built */
     uint64_t frames, acked;
     uint64_t conn;
     uint32_t stream;
@@ -116,7 +116,7 @@ void wf_pair_save(struct queue *q); /* what changed, as a hint for the next star
 
 /* queue_push.c */
 void wf_push_begin(struct queue *q, const struct wf_q_live *live);
-void wf_push_end(struct queue *q, struct q_pair *pair); /* not live any more */
+void wf_push_end(struct queue *q, struct q_pair *pair);  /* not live any more */
 void wf_push_more(struct queue *q, struct q_pair *pair); /* frames what is new */
 void wf_push_ring(struct queue *q, const struct wf_stored *bell);
 weft_verdict wf_push_on_barrier(struct queue *q, struct wf_q_barrier *req);
@@ -144,7 +144,7 @@ void wf_raw_on_ack(struct queue *q, struct q_stream *st, const struct wf_ack *ac
 void wf_raw_end(struct queue *q, struct q_stream *st, weft_err err);
 
 /* queue.c */
-void wf_queue_send(struct queue *q, weft_addr *to, weft_msg *msg);        /* user lane   */
+void wf_queue_send(struct queue *q, weft_addr *to, weft_msg *msg);        /* user lane */
 void wf_queue_send_system(struct queue *q, weft_addr *to, weft_msg *msg); /* system lane */
 void wf_queue_control(struct queue *q, uint64_t conn, uint32_t stream, weft_buf *frame);
 

@@ -14,8 +14,8 @@
 
 /* The first field of a member, or any other: `key` is `offset` bytes behind it. */
 struct wf_link {
-    struct wf_link *chain;       /* same slot                        */
-    struct wf_link *prev, *next; /* order of insertion               */
+    struct wf_link *chain;       /* same slot */
+    struct wf_link *prev, *next; /* order of insertion */
     uint64_t hash;
 };
 

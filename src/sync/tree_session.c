@@ -35,12 +35,11 @@ bool wf_session_skips_source(const session *s)
     /* A peer whose own seq is behind what we have from it was restored from a backup and
      * needs its entries back. (One that has grown since finds that our cursor does not fit.)
      * Part of a transfer is no ground to judge on. */
-    return s->ours.has_cursor && !s->ours.cursor.partial &&
-           s->theirs.seq >= s->ours.cursor.seq &&
+    return s->ours.has_cursor && !s->ours.cursor.partial && s->theirs.seq >= s->ours.cursor.seq &&
            memcmp(s->ours.cursor.epoch, s->theirs.epoch, sizeof s->theirs.epoch) == 0;
 }
 
-/* -- Effects ----------------------------------------------------------------------------- */
+/* -- Effects ------------------------------------------------------------------------- */
 
 static struct wf_session_effect *add(effects *fx, enum wf_session_effect_kind kind)
 {
@@ -72,10 +71,7 @@ static void fail(session *s, effects *fx, weft_err err)
     (void)end_telling(s, fx, err, wf_wire_code_of(err));
 }
 
-static void violation(session *s, effects *fx, weft_err err)
-{
-    end(s, fx, err)->penalty = true;
-}
+static void violation(session *s, effects *fx, weft_err err) { end(s, fx, err)->penalty = true; }
 
 /* Short ids or cursors have misled us: from now on the pair's sessions are exact. */
 static void end_to_exact(session *s, effects *fx, weft_err err, bool tell)
@@ -87,7 +83,7 @@ static void end_to_exact(session *s, effects *fx, weft_err err, bool tell)
     x->again = s->opener && (s->flags & WF_OPEN_EXACT) == 0;
 }
 
-/* -- Our entries ---------------------------------------------------------------------------- */
+/* -- Our entries --------------------------------------------------------------------- */
 
 static void start_job(session *s, effects *fx, enum wf_job_op job)
 {
@@ -206,7 +202,7 @@ static bool was_restored(const session *s)
            memcmp(t->cursor.epoch, s->ours.epoch, sizeof s->ours.epoch) == 0;
 }
 
-/* -- Beginning ------------------------------------------------------------------------------- */
+/* -- Beginning ----------------------------------------------------------------------- */
 
 static void on_open(session *s, event *ev, effects *fx)
 {
@@ -302,7 +298,7 @@ static void on_state(session *s, event *ev, effects *fx)
     add(fx, WF_X_LOOK_PLAN);
 }
 
-/* -- Negotiation ----------------------------------------------------------------------------- */
+/* -- Negotiation --------------------------------------------------------------------- */
 
 static void on_known(session *s, event *ev, effects *fx)
 {
@@ -376,7 +372,7 @@ static void on_job_ended(session *s, event *ev, effects *fx)
     }
 }
 
-/* -- The end of the negotiation ------------------------------------------------------------------ */
+/* -- The end of the negotiation ------------------------------------------------------ */
 
 static void settle(session *s, effects *fx, uint32_t code)
 {
@@ -419,11 +415,10 @@ static void on_result(session *s, event *ev, effects *fx)
     if (!s->opener || s->out != WF_OUT_DONE || s->told || ev->round != 1 ||
         ev->code > WF_RESULT_UNCLEAN)
         violation(s, fx, WEFT_PROTOCOL);
-    else
-        settle(s, fx, ev->code);
+    else settle(s, fx, ev->code);
 }
 
-/* -- What the peer sent was applied --------------------------------------------------------------- */
+/* -- What the peer sent was applied -------------------------------------------------- */
 
 static void on_first_done(session *s, const struct wf_done *done, effects *fx)
 {
@@ -495,7 +490,7 @@ static void on_applied(session *s, event *ev, effects *fx)
     }
 }
 
-/* -- Live --------------------------------------------------------------------------------------------- */
+/* -- Live ---------------------------------------------------------------------------- */
 
 static void on_barrier(session *s, effects *fx)
 {

@@ -21,8 +21,8 @@ static weft_err sync_tree(struct world *w, uint32_t from, uint32_t to, weft_resu
 static weft_buf *child_of(struct world *w, const weft_id *parent, uint64_t height, weft_id *id)
 {
     weft_buf *buf = NULL;
-    weft_entry_spec spec = {.tree = w->tree, .parents = parent, .parents_count = 1,
-                            .height = height};
+    weft_entry_spec spec = {
+        .tree = w->tree, .parents = parent, .parents_count = 1, .height = height};
     cr_assert_eq(weft_entry_build(&spec, w->author, &buf, id), WEFT_OK);
     return buf;
 }
@@ -40,7 +40,7 @@ static void on_answer(void *arg, weft_err err, const weft_result *result)
     answer->err = err;
 }
 
-/* -- Sync ------------------------------------------------------------------------------ */
+/* -- Sync ---------------------------------------------------------------------------- */
 
 Test(engine, sync_tree_carries_both_directions)
 {
@@ -83,7 +83,8 @@ Test(engine, barriers_that_cross_are_not_taken_for_answers)
             cr_assert_eq(world_commit(w, 1), WEFT_OK);
             struct answer other = {0};
             cr_assert_eq(weft_sync_tree_async(node(w, 1 - from), key(w, from), &w->tree, CALL,
-                                              on_answer, &other), WEFT_OK);
+                                              on_answer, &other),
+                         WEFT_OK);
             world_run(w, world_below(w, 60) * WEFT_MS);
             cr_assert_eq(sync_tree(w, from, 1 - from, NULL), WEFT_OK);
             cr_expect(world_equal(w), "seed %lu", seed);
@@ -104,8 +105,9 @@ Test(engine, sessions_that_cross_become_one)
         world_faults(w, &slow);
         for (uint32_t i = 0; i < 2; i++) cr_assert_eq(world_commit(w, i), WEFT_OK);
         for (uint32_t i = 0; i < 2; i++)
-            cr_assert_eq(weft_sync_tree_async(node(w, i), key(w, 1 - i), &w->tree, CALL,
-                                              on_answer, &answers[i]), WEFT_OK);
+            cr_assert_eq(weft_sync_tree_async(node(w, i), key(w, 1 - i), &w->tree, CALL, on_answer,
+                                              &answers[i]),
+                         WEFT_OK);
         world_run(w, 5 * WEFT_SEC);
         for (uint32_t i = 0; i < 2; i++)
             cr_expect(answers[i].calls == 1 && answers[i].err == WEFT_OK, "seed %lu: %s", seed,
@@ -179,7 +181,7 @@ Test(engine, a_command_ends_at_its_deadline)
     world_destroy(w);
 }
 
-/* -- Flush ------------------------------------------------------------------------------------ */
+/* -- Flush --------------------------------------------------------------------------- */
 
 Test(engine, flush_waits_for_every_acknowledgement)
 {
@@ -218,7 +220,7 @@ Test(engine, flush_counts_who_could_not_be_reached)
     world_destroy(w);
 }
 
-/* -- Exactly these entries ----------------------------------------------------------------------- */
+/* -- Exactly these entries ----------------------------------------------------------- */
 
 Test(engine, send_entries_is_answered_when_the_peer_has_them)
 {
@@ -266,7 +268,7 @@ Test(engine, send_entries_to_who_may_not_read_is_FORBIDDEN)
     world_destroy(w);
 }
 
-/* -- Raw requests and offers ------------------------------------------------------------------------ */
+/* -- Raw requests and offers --------------------------------------------------------- */
 
 Test(engine, a_raw_request_gets_the_first_answer)
 {
@@ -274,7 +276,8 @@ Test(engine, a_raw_request_gets_the_first_answer)
     const uint8_t trees_req[] = {0x92, WF_F_TREES_REQ, 0x00};
     weft_buf *answer = NULL;
     cr_assert_eq(weft_send_request(node(w, 0), w->nodes[1].listen, trees_req, sizeof trees_req,
-                                   CALL, &answer), WEFT_OK);
+                                   CALL, &answer),
+                 WEFT_OK);
     cr_expect_eq(weft_buf_bytes(answer)[1], WF_F_TREES);
     weft_buf_unref(answer);
     world_destroy(w);
@@ -286,12 +289,13 @@ Test(engine, a_malformed_raw_request_is_refused_here)
     static const struct {
         uint8_t bytes[4];
         size_t len;
-    } bad[] = {{{0x91, 20}, 2}, {{0x92, 20}, 2}, {{0xa1, 'x'}, 2}, {{0x92, 0xa1, 'x', 0}, 4},
-               {{0x92, 20, 0xc0}, 3}, {{0x92, 20, 0, 0}, 4}};
+    } bad[] = {{{0x91, 20}, 2},           {{0x92, 20}, 2},       {{0xa1, 'x'}, 2},
+               {{0x92, 0xa1, 'x', 0}, 4}, {{0x92, 20, 0xc0}, 3}, {{0x92, 20, 0, 0}, 4}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         weft_buf *answer = NULL;
         cr_expect_eq(weft_send_request(node(w, 0), w->nodes[1].listen, bad[i].bytes, bad[i].len,
-                                       CALL, &answer), WEFT_INVALID, "row %zu", i);
+                                       CALL, &answer),
+                     WEFT_INVALID, "row %zu", i);
     }
     world_destroy(w);
 }
@@ -309,7 +313,7 @@ Test(engine, offers_name_only_what_we_may_read)
     world_destroy(w);
 }
 
-/* -- Who is let in ------------------------------------------------------------------------------------- */
+/* -- Who is let in ------------------------------------------------------------------- */
 
 Test(engine, a_stranger_leaves_no_trace)
 {
@@ -363,7 +367,7 @@ Test(engine, a_reader_who_is_removed_gets_nothing_more)
     world_destroy(w);
 }
 
-/* -- Connections --------------------------------------------------------------------------------------- */
+/* -- Connections --------------------------------------------------------------------- */
 
 static bool all_live(struct world *w) { return world_stats(w).live_pairs == 2; }
 
@@ -428,8 +432,9 @@ Test(engine, shutdown_answers_what_is_under_way)
     struct world *w = world_create(22, WORLD_CHAIN, 2, WORLD_PLAIN);
     struct answer answer = {0};
     world_cut(w, 0, 1, true);
-    cr_assert_eq(weft_sync_tree_async(node(w, 0), key(w, 1), &w->tree, WEFT_NEVER,
-                                      on_answer, &answer), WEFT_OK);
+    cr_assert_eq(
+        weft_sync_tree_async(node(w, 0), key(w, 1), &w->tree, WEFT_NEVER, on_answer, &answer),
+        WEFT_OK);
     world_run(w, 100 * WEFT_MS);
     cr_expect_eq(answer.calls, 0);
     cr_assert_eq(weft_shutdown(node(w, 0), 10 * WEFT_SEC), WEFT_OK);

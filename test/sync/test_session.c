@@ -5,19 +5,30 @@
 
 #include "tree_session.h"
 
-static const char *const names[] = {
-    [WF_X_LOOK_SUMMARY] = "look-summary", [WF_X_LOOK_PLAN] = "look-plan",
-    [WF_X_LOOK_KNOWN] = "look-known",     [WF_X_LOOK_MATCH] = "look-match",
-    [WF_X_LOOK_ROOT] = "look-root",       [WF_X_AUTHORISED] = "authorised",
-    [WF_X_REGISTER] = "register",         [WF_X_THEIRS] = "theirs",
-    [WF_X_SEND_OPEN] = "OPEN",            [WF_X_SEND_STATE] = "STATE",
-    [WF_X_SEND_BITS] = "BITS",            [WF_X_SEND_DONE] = "DONE",
-    [WF_X_SEND_RESULT] = "RESULT",        [WF_X_SEND_WANT] = "WANT",
-    [WF_X_JOB] = "job",                   [WF_X_JOB_BITS] = "job-bits",
-    [WF_X_FETCH] = "fetch",               [WF_X_RAW] = "raw",
-    [WF_X_LIVE] = "live",                 [WF_X_BARRIER] = "barrier",
-    [WF_X_EXACT] = "exact",               [WF_X_SYNCED] = "synced",
-    [WF_X_ROUND] = "round",               [WF_X_ENDED] = "ended"};
+static const char *const names[] = {[WF_X_LOOK_SUMMARY] = "look-summary",
+                                    [WF_X_LOOK_PLAN] = "look-plan",
+                                    [WF_X_LOOK_KNOWN] = "look-known",
+                                    [WF_X_LOOK_MATCH] = "look-match",
+                                    [WF_X_LOOK_ROOT] = "look-root",
+                                    [WF_X_AUTHORISED] = "authorised",
+                                    [WF_X_REGISTER] = "register",
+                                    [WF_X_THEIRS] = "theirs",
+                                    [WF_X_SEND_OPEN] = "OPEN",
+                                    [WF_X_SEND_STATE] = "STATE",
+                                    [WF_X_SEND_BITS] = "BITS",
+                                    [WF_X_SEND_DONE] = "DONE",
+                                    [WF_X_SEND_RESULT] = "RESULT",
+                                    [WF_X_SEND_WANT] = "WANT",
+                                    [WF_X_JOB] = "job",
+                                    [WF_X_JOB_BITS] = "job-bits",
+                                    [WF_X_FETCH] = "fetch",
+                                    [WF_X_RAW] = "raw",
+                                    [WF_X_LIVE] = "live",
+                                    [WF_X_BARRIER] = "barrier",
+                                    [WF_X_EXACT] = "exact",
+                                    [WF_X_SYNCED] = "synced",
+                                    [WF_X_ROUND] = "round",
+                                    [WF_X_ENDED] = "ended"};
 
 struct rig {
     struct wf_session s;
@@ -37,7 +48,7 @@ static const char *step(struct rig *r, struct wf_session_event ev)
     }
     return r->said;
 }
-#define SAYS(text, ...) \
+#define SAYS(text, ...)                                                                    \
     cr_expect_str_eq(step(r, (struct wf_session_event){__VA_ARGS__}), text, "line %d: %s", \
                      __LINE__, r->said)
 
@@ -54,10 +65,18 @@ static struct rig make(bool opener, uint32_t flags)
     weft_key peer = {{1}};
     weft_id tree = {{2}};
     memset(&r, 0, sizeof r);
-    r.ours = (struct wf_summary){.count = 10, .seq = 10, .epoch = {1}, .tips_complete = true,
-                                 .tips_count = 2, .tip_bytes = 32};
-    r.theirs = (struct wf_summary){.count = 9, .seq = 9, .epoch = {2}, .tips_complete = true,
-                                   .tips_count = 2, .tip_bytes = flags & WF_OPEN_EXACT ? 32 : 8};
+    r.ours = (struct wf_summary){.count = 10,
+                                 .seq = 10,
+                                 .epoch = {1},
+                                 .tips_complete = true,
+                                 .tips_count = 2,
+                                 .tip_bytes = 32};
+    r.theirs = (struct wf_summary){.count = 9,
+                                   .seq = 9,
+                                   .epoch = {2},
+                                   .tips_complete = true,
+                                   .tips_count = 2,
+                                   .tip_bytes = flags & WF_OPEN_EXACT ? 32 : 8};
     wf_session_init(&r.s, opener, opener ? 1 : 2, &peer, &tree, flags);
     return r;
 }
@@ -92,13 +111,15 @@ static struct rig planned(uint32_t flags, enum wf_plan plan, bool all_known, con
 
 static struct wf_q_applied done_of(uint32_t round, uint64_t stored)
 {
-    return (struct wf_q_applied){.type = WF_F_DONE, .n = 1, .stored_in_stream = stored,
+    return (struct wf_q_applied){.type = WF_F_DONE,
+                                 .n = 1,
+                                 .stored_in_stream = stored,
                                  .done = {.round = round, .count = 10, .clean = true}};
 }
 
 #define SUB WF_OPEN_SUBSCRIBE
 
-/* -- The responder ------------------------------------------------------------------------ */
+/* -- The responder ------------------------------------------------------------------- */
 
 Test(session, equal_roots_need_one_round_trip)
 {
@@ -115,7 +136,8 @@ Test(session, a_plan_that_can_be_served_begins_at_once)
     static const struct {
         enum wf_plan plan;
         enum wf_job_op job;
-    } rows[] = {{WF_PLAN_CURSOR, WF_JOB_CURSOR}, {WF_PLAN_CLOSURE, WF_JOB_CLOSURE},
+    } rows[] = {{WF_PLAN_CURSOR, WF_JOB_CURSOR},
+                {WF_PLAN_CLOSURE, WF_JOB_CLOSURE},
                 {WF_PLAN_RESUME, WF_JOB_RESUME}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rig rig = planned(SUB, rows[i].plan, true, "STATE job"), *r = &rig;
@@ -184,7 +206,7 @@ Test(session, a_reader_who_lost_its_right_learns_no_more_than_a_stranger)
     cr_expect_eq(last(r)->wire, WF_W_TREE);
 }
 
-/* -- The opener ------------------------------------------------------------------------------- */
+/* -- The opener ---------------------------------------------------------------------- */
 
 Test(session, an_opener_serves_at_once_what_it_can)
 {
@@ -255,13 +277,14 @@ Test(session, what_is_not_followed_here_is_never_opened)
     cr_expect_not(last(r)->tell);
 }
 
-/* -- The comparison ----------------------------------------------------------------------------- */
+/* -- The comparison ------------------------------------------------------------------ */
 
 static struct rig compared(uint32_t flags, bool clean, bool same, uint64_t outside,
                            const char *says)
 {
     struct rig rig = planned(flags, WF_PLAN_EQUAL, true,
-                             flags & SUB ? "STATE DONE live" : "STATE DONE"), *r = &rig;
+                             flags & SUB ? "STATE DONE live" : "STATE DONE"),
+               *r = &rig;
     struct wf_q_applied done = done_of(1, 3);
     struct wf_summary now = r->ours;
     done.done.clean = clean;
@@ -286,8 +309,7 @@ Test(session, only_clean_sides_are_compared)
                 {true, false, 1, WF_RESULT_UNCLEAN, "RESULT synced"},
                 {false, true, 5, WF_RESULT_UNCLEAN, "RESULT synced"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct rig rig = compared(SUB, rows[i].clean, rows[i].same, rows[i].outside,
-                                  rows[i].says);
+        struct rig rig = compared(SUB, rows[i].clean, rows[i].same, rows[i].outside, rows[i].says);
         cr_expect_eq(rig.fx.items[0].code, rows[i].code, "row %zu", i);
     }
 }
@@ -342,7 +364,7 @@ Test(session, a_peer_may_decline_to_subscribe)
     SAYS("DONE", .kind = WF_E_ROOT, .ours = &r->ours);
 }
 
-/* -- Restored from a backup --------------------------------------------------------------------- */
+/* -- Restored from a backup ---------------------------------------------------------- */
 
 Test(session, a_cursor_that_does_not_fit_tells_that_we_lost_something)
 {
@@ -375,7 +397,9 @@ Test(session, a_peer_that_is_behind_our_mark_gets_its_entries_back)
         uint64_t mark, seq;
         uint8_t epoch;
         bool partial, skips;
-    } rows[] = {{9, 9, 2, false, true}, {10, 9, 2, false, false}, {5, 9, 3, false, false},
+    } rows[] = {{9, 9, 2, false, true},
+                {10, 9, 2, false, false},
+                {5, 9, 3, false, false},
                 {5, 9, 2, true, false}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rig rig = make(false, SUB);
@@ -383,8 +407,8 @@ Test(session, a_peer_that_is_behind_our_mark_gets_its_entries_back)
         rig.s.theirs = rig.theirs;
         rig.s.theirs.seq = rows[i].seq;
         rig.s.ours.has_cursor = true;
-        rig.s.ours.cursor = (wf_mark){.epoch = {rows[i].epoch}, .seq = rows[i].mark,
-                                      .partial = rows[i].partial};
+        rig.s.ours.cursor = (wf_mark){
+            .epoch = {rows[i].epoch}, .seq = rows[i].mark, .partial = rows[i].partial};
         cr_expect_eq(wf_session_skips_source(&rig.s), rows[i].skips, "row %zu", i);
     }
 }
@@ -394,8 +418,8 @@ Test(session, missing_parents_are_wanted_and_then_all_is_looked_at_exactly)
     struct rig rig = opened(SUB), *r = &rig;
     struct wf_state state = state_of(r, WF_PLAN_CURSOR);
     weft_id missing = {{1}};
-    struct wf_q_applied hole = {.type = WF_F_ENTRIES, .n = 1, .err = WEFT_PENDING,
-                                .missing_count = 1, .missing = &missing};
+    struct wf_q_applied hole = {
+        .type = WF_F_ENTRIES, .n = 1, .err = WEFT_PENDING, .missing_count = 1, .missing = &missing};
     struct wf_q_applied done = done_of(1, 4);
     SAYS("theirs look-plan", .kind = WF_E_STATE, .state = &state);
     SAYS("job", .kind = WF_E_PLANNED, .plan = WF_PLAN_CURSOR, .ours = &r->ours);
@@ -404,7 +428,7 @@ Test(session, missing_parents_are_wanted_and_then_all_is_looked_at_exactly)
     cr_expect_eq(last(r)->wire, WF_W_EPOCH);
 }
 
-/* -- Live ------------------------------------------------------------------------------------------- */
+/* -- Live ---------------------------------------------------------------------------- */
 
 Test(session, barriers_of_both_sides_have_their_own_numbers)
 {
@@ -432,7 +456,7 @@ Test(session, a_want_is_answered_by_few_fetches_at_once)
     SAYS("fetch", .kind = WF_E_WANT);
 }
 
-/* -- Raw ---------------------------------------------------------------------------------------------- */
+/* -- Raw ----------------------------------------------------------------------------- */
 
 Test(session, raw_entries_are_only_authorised)
 {
@@ -453,7 +477,7 @@ Test(session, raw_entries_are_only_authorised)
     SAYS("ended", .kind = WF_E_PEER_ENDED, .code = WF_W_OK);
 }
 
-/* -- Ends ----------------------------------------------------------------------------------------------- */
+/* -- Ends ---------------------------------------------------------------------------- */
 
 Test(session, a_silent_peer_is_left_after_the_deadline_unless_nothing_is_owed)
 {
@@ -492,7 +516,7 @@ Test(session, an_error_of_the_peer_becomes_ours)
     cr_expect_eq(last(r)->err, WEFT_TREE);
 }
 
-/* -- Out of turn ------------------------------------------------------------------------------------------ */
+/* -- Out of turn --------------------------------------------------------------------- */
 
 static void refused(struct rig *r, struct wf_session_event ev, const char *what)
 {

@@ -27,7 +27,7 @@ static void commit_some(struct world *w, uint32_t count, uint32_t pause_ms)
     }
 }
 
-/* -- Without faults ------------------------------------------------------------------- */
+/* -- Without faults ------------------------------------------------------------------ */
 
 static void quiet(enum world_shape shape, uint64_t seed)
 {
@@ -74,7 +74,7 @@ Test(world, copies_that_cross_in_a_ring_are_redundant_and_no_duplicates)
     }
 }
 
-/* -- With faults ------------------------------------------------------------------------- */
+/* -- With faults --------------------------------------------------------------------- */
 
 static wf_net_faults dice_faults(struct world *w)
 {
@@ -105,14 +105,10 @@ static void command(struct world *w, uint32_t a, uint32_t b)
     weft_ns timeout = world_below(w, 2) == 0 ? WEFT_NEVER : world_below(w, 5000) * WEFT_MS;
     if (node == NULL || a == b) return;
     switch (world_below(w, 6)) {
-    case 0:
-        (void)weft_sync_tree_async(node, peer, &w->tree, timeout, ignore, NULL);
-        break;
+    case 0: (void)weft_sync_tree_async(node, peer, &w->tree, timeout, ignore, NULL); break;
     case 1: (void)weft_sync_with_peer_async(node, peer, timeout, ignore, NULL); break;
     case 2: (void)weft_flush_async(node, timeout, ignore, NULL); break;
-    case 3:
-        (void)weft_connect_async(node, w->nodes[b].listen, NULL, timeout, ignore, NULL);
-        break;
+    case 3: (void)weft_connect_async(node, w->nodes[b].listen, NULL, timeout, ignore, NULL); break;
     case 4: (void)weft_stop_server(node, NULL, CALL); break;
     case 5: (void)weft_start_server(node, NULL, CALL); break;
     }
@@ -159,8 +155,8 @@ static void heal(struct world *w)
 /* Returns how many sessions were exact. */
 static uint64_t storm(uint64_t seed, uint32_t kind)
 {
-    struct world *w = world_create(seed, (enum world_shape)(seed % 4),
-                                   2 + (uint32_t)(seed / 4 % 4), kind);
+    struct world *w = world_create(seed, (enum world_shape)(seed % 4), 2 + (uint32_t)(seed / 4 % 4),
+                                   kind);
     for (int i = 0; i < 60; i++) act(w);
     heal(w);
     /* Without live push an entry goes one hop further with each periodic sync. */
@@ -195,7 +191,7 @@ Test(world, all_hold_the_same_though_some_forget)
     cr_expect(exact > 0 || seeds(200) < 40, "nobody noticed");
 }
 
-/* -- Short of memory --------------------------------------------------------------------- */
+/* -- Short of memory ----------------------------------------------------------------- */
 
 static void starve(uint64_t seed, uint64_t nth)
 {

@@ -36,7 +36,7 @@ void world_cut(struct world *w, uint32_t a, uint32_t b, bool cut)
     wf_net_hub_partition(w->hub->hub, w->nodes[a].host, w->nodes[b].host, cut);
 }
 
-/* -- Nodes ---------------------------------------------------------------------------- */
+/* -- Nodes --------------------------------------------------------------------------- */
 
 static void open_writer(struct world_node *n)
 {
@@ -60,8 +60,7 @@ void world_start(struct world *w, uint32_t number)
     cr_assert_eq(err, WEFT_OK, "seed %lu: node %u does not open: %s", w->seed, number,
                  weft_errname(err));
     weft_node_key(n->node, &n->key);
-    cr_assert_eq(weft_add_transport_mem(n->node, "mem", w->hub, n->host, n->listen, CALL),
-                 WEFT_OK);
+    cr_assert_eq(weft_add_transport_mem(n->node, "mem", w->hub, n->host, n->listen, CALL), WEFT_OK);
     cr_assert_eq(weft_start_server(n->node, NULL, CALL), WEFT_OK);
 }
 
@@ -109,7 +108,7 @@ void world_kill(struct world *w, uint32_t number)
     wf_kv_memory_crash(n->kv, world_below(w, 1 + (uint32_t)wf_kv_memory_unsynced(n->kv)));
 }
 
-/* -- The world --------------------------------------------------------------------------- */
+/* -- The world ----------------------------------------------------------------------- */
 
 static bool linked(enum world_shape shape, uint32_t count, uint32_t a, uint32_t b)
 {
@@ -151,8 +150,7 @@ static void no_log(void *arg, weft_log_level level, const char *facility, const 
     (void)line;
 }
 
-struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count,
-                           uint32_t kind)
+struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count, uint32_t kind)
 {
     struct world *w = calloc(1, sizeof *w);
     cr_assert_not_null(w);
@@ -209,7 +207,7 @@ void world_destroy(struct world *w)
     free(w);
 }
 
-/* -- Acting ------------------------------------------------------------------------------------ */
+/* -- Acting -------------------------------------------------------------------------- */
 
 weft_err world_commit_bytes(struct world *w, uint32_t number, size_t len)
 {
@@ -232,7 +230,7 @@ weft_err world_commit(struct world *w, uint32_t number)
     return world_commit_bytes(w, number, 32);
 }
 
-/* -- Looking -------------------------------------------------------------------------------------- */
+/* -- Looking ------------------------------------------------------------------------- */
 
 weft_tree_info world_info(struct world *w, uint32_t number)
 {
@@ -270,10 +268,7 @@ bool world_until(struct world *w, bool (*done)(struct world *w), weft_ns time)
     return true;
 }
 
-bool world_converges(struct world *w, weft_ns time)
-{
-    return world_until(w, world_equal, time);
-}
+bool world_converges(struct world *w, weft_ns time) { return world_until(w, world_equal, time); }
 
 weft_node_stats world_stats(struct world *w)
 {
@@ -306,8 +301,9 @@ void world_describe(struct world *w)
         if (w->nodes[i].node == NULL) continue;
         weft_tree_info info = world_info(w, i);
         cr_assert_eq(weft_node_stats_get(w->nodes[i].node, &s), WEFT_OK);
-        fprintf(stderr, "  node %u: entries %lu tips %lu root %02x connections %lu live %lu "
-                        "sessions %lu ok %lu failed %lu exact\n",
+        fprintf(stderr,
+                "  node %u: entries %lu tips %lu root %02x connections %lu live %lu "
+                "sessions %lu ok %lu failed %lu exact\n",
                 i, info.entries, info.tips, info.root_digest[0], s.connections, s.live_pairs,
                 s.sessions_ok, s.sessions_failed, s.sessions_exact);
     }

@@ -23,8 +23,8 @@ struct world_node {
     weft_keypair *device;
     weft_key key;
     weft_rt *rt;
-    wf_kv *kv;          /* outlives crashes */
-    weft_node *node;    /* NULL: it is down */
+    wf_kv *kv;       /* outlives crashes */
+    weft_node *node; /* NULL: it is down */
     weft_writer *writer;
 };
 struct world {
@@ -45,8 +45,7 @@ struct world {
 
 /* `count` nodes that listen, know their neighbours of `shape` and share one tree. The
  * clock has moved until all connections are up. */
-struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count,
-                           uint32_t kind);
+struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count, uint32_t kind);
 #define WORLD_PLAIN 0u
 #define WORLD_NO_PUSH 1u
 #define WORLD_FORGETFUL 2u
