@@ -19,15 +19,16 @@ enum wf_session_phase {
     WF_S_RAW,         /* entries by themselves (C01) */
     WF_S_ENDED
 };
-enum wf_session_out { /* where our sending of entries stands */
-                      WF_OUT_UNDECIDED,
-                      WF_OUT_ASKING,  /* responder: the peer is to tell which of our tips it has */
-                      WF_OUT_WAITING, /* opener: decided once the peer's DONE was applied */
-                      WF_OUT_KNOWING, /* opener: the reader looks which of the peer's tips are here */
-                      WF_OUT_JOB,     /* the reader sends */
-                      WF_OUT_SENT,    /* all is on its way */
-                      WF_OUT_ROOT,    /* the reader reads the root for DONE or RESULT */
-                      WF_OUT_DONE     /* DONE was sent */
+/* Where our sending of entries stands. */
+enum wf_session_out {
+    WF_OUT_UNDECIDED,
+    WF_OUT_ASKING,  /* responder: the peer is to tell which of our tips it has */
+    WF_OUT_WAITING, /* opener: decided once the peer's DONE was applied */
+    WF_OUT_KNOWING, /* opener: the reader looks which of the peer's tips are here */
+    WF_OUT_JOB,     /* the reader sends */
+    WF_OUT_SENT,    /* all is on its way */
+    WF_OUT_ROOT,    /* the reader reads the root for DONE or RESULT */
+    WF_OUT_DONE     /* DONE was sent */
 };
 
 struct wf_session { /* written by wf_session_step alone once begun */
