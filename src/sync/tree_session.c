@@ -290,7 +290,8 @@ static void on_state(session *s, event *ev, effects *fx)
     }
     s->phase = WF_S_RUNNING;
     add(fx, WF_X_THEIRS);
-    if (state->plan == WF_PLAN_EQUAL) {
+    /* Also with CLOSURE: all that OPEN told is there, so nothing of it is missing there. */
+    if (state->plan == WF_PLAN_EQUAL || state->plan == WF_PLAN_CLOSURE) {
         s->out = WF_OUT_SENT;
         return;
     }
