@@ -136,6 +136,10 @@ def live_without_history(folder):
 def kill9(folder):
     result = small(folder, "--kill9", "4", "--live", "4", entries=4000, live=True)
     expect(result["kills"] == 4 and sum(n["restarts"] for n in result["nodes"]) == 4, "each kill is followed by a restart")
+    expect(len(result["kill_list"]) == 4, "each kill is told")
+    for kill in result["kill_list"]:
+        early = kill["phase"] in ("import", "sync")
+        expect(not early or kill["drawn_share"] <= kill["held_share"] < 1, "early kills hit an unfinished history")
 
 
 def kill9_without_live(folder):

@@ -50,6 +50,7 @@ static void clean(struct run *r)
     else if (r->dir != NULL) proc_dir_remove(r->dir);
     int code = r->code;
     free(r->dir);
+    free(r->fired);
     dag_free(&r->dag);
     plan_free(&r->plan);
     free(r);

@@ -236,6 +236,21 @@ static json_t *json_nodes(const struct run *r)
     return out;
 }
 
+static json_t *json_kills(const struct run *r)
+{
+    json_t *out = json_array();
+    for (uint32_t i = 0; i < r->plan.kills_count; i++) {
+        const struct plan_kill *kill = &r->plan.kills[i];
+        const struct fired *fired = &r->fired[i];
+        if (!fired->done) continue;
+        json_array_append_new(out, json_pack("{s:i, s:s, s:f, s:f, s:f}", "node", (int)kill->victim,
+                                             "phase", run_phase_names[fired->phase], "drawn_share",
+                                             kill->permille / 1e3, "held_share", fired->held / 1e3,
+                                             "at_seconds", fired->at_seconds));
+    }
+    return out;
+}
+
 static json_t *json_verification(const struct run *r)
 {
     const struct judge_result *j = &r->judged;
@@ -297,6 +312,7 @@ int report_json(const struct run *r, const char *path)
                   r->rate.raw_cpu_us, "cores", (int)r->rate.cores));
     json_object_set_new(out, "verification", json_verification(r));
     json_object_set_new(out, "options", json_options(r));
+    json_object_set_new(out, "kill_list", json_kills(r));
     json_object_set_new(out, "nodes", json_nodes(r));
     FILE *to = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
     int result = -1;

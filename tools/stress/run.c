@@ -54,9 +54,13 @@ static int kill_one(struct run *r, uint32_t at)
 {
     struct member *m = &r->cluster.members[r->plan.kills[at].victim];
     if (!m->ready) return EXIT_PASS; /* it is starting: at the next news */
+    uint64_t held = m->now.entries * 1000 / history(r);
+    r->fired[at] = (struct fired){.done = true,
+                                  .phase = r->phase,
+                                  .held = held > 1000 ? 1000 : (uint32_t)held,
+                                  .at_seconds = kit_seconds(r->begun_ns, kit_now_ns())};
     int code = cluster_kill(&r->cluster, m->index);
     if (code == EXIT_PASS) code = cluster_restart(&r->cluster, m->index);
-    r->fired[at] = true;
     r->kills_done++;
     r->kill_at_ns = 0;
     return code;
@@ -69,7 +73,7 @@ static int kill_by_share(struct run *r)
     for (uint32_t i = 0; i < r->plan.kills_count && code == EXIT_PASS; i++) {
         const struct member *m = &r->cluster.members[r->plan.kills[i].victim];
         uint64_t held = m->now.entries;
-        if (r->fired[i] || !m->ready || held >= history(r) ||
+        if (r->fired[i].done || !m->ready || held >= history(r) ||
             held * 1000 < history(r) * r->plan.kills[i].permille)
             continue;
         code = kill_one(r, i);
@@ -81,7 +85,7 @@ static int kill_by_share(struct run *r)
 static int kill_by_time(struct run *r)
 {
     uint32_t at = 0;
-    while (at < r->plan.kills_count && r->fired[at]) at++;
+    while (at < r->plan.kills_count && r->fired[at].done) at++;
     if (at == r->plan.kills_count) return EXIT_PASS;
     uint64_t now = kit_now_ns();
     if (r->kill_at_ns == 0) r->kill_at_ns = now + r->plan.kills[at].pause_ns;
@@ -135,6 +139,7 @@ static int prepare(struct run *r)
     if (!rate_measure(o->seed, payload_mean(r), RATE_SECONDS, &r->rate))
         return fail(r, EXIT_HARNESS, "the speed of signature checks cannot be measured");
     plan_make(&r->plan, o->nodes, o->topology, o->kills, o->live_seconds * WEFT_SEC, o->seed);
+    r->fired = kit_alloc(o->kills, sizeof *r->fired);
     r->cluster.on_news = on_news;
     r->cluster.arg = r;
     int code = cluster_start(&r->cluster, &r->plan, r->dir, o->transport == TRANSPORT_MEM,

@@ -38,7 +38,12 @@ struct run {
     uint32_t kills_done;
     uint64_t kill_at_ns; /* of the next kill, when the history is complete; 0: not drawn */
     uint64_t shown_ns;   /* progress */
-    bool fired[PLAN_KILLS_MAX];
+    struct fired {       /* what became of plan.kills[] */
+        bool done;
+        enum phase phase;
+        uint32_t held;     /* of the history, in thousandths, when the victim died */
+        double at_seconds; /* since the run began */
+    } * fired;
     int code;
     char why[500]; /* the first thing that went wrong                  */
 };
