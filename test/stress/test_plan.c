@@ -15,6 +15,7 @@ static struct plan plan;
 
 static void make(uint32_t nodes, enum topology topology)
 {
+    plan_free(&plan);
     plan_make(&plan, nodes, topology, 0, 0, 1);
     for (uint32_t i = 0; i < plan.edges_count; i++)
         cr_expect_gt(plan.edges[i].dialer, plan.edges[i].acceptor, "the later node dials");
@@ -40,6 +41,7 @@ Test(plan, each_topology_has_its_links)
     cr_expect_eq(plan.hops_max, 1u);
     make(2, TOPOLOGY_RING);
     cr_expect_eq(plan.edges_count, 1u, "two nodes have one link, not two");
+    plan_free(&plan);
 }
 
 Test(plan, kills_follow_from_the_seed_and_stay_between_10_and_90_percent)
