@@ -8,6 +8,9 @@
     <!-- file: NAME -->   the block is a file that later commands use
     <!-- run: long -->    only run with WEFT_LONG=1
     <!-- run: never -->   only checked: shell syntax, and every ./dev verb is one that ./dev help lists
+    <!-- run: built -->   each line runs in the source tree, with build/ replaced by the build folder; a
+                          comment "exit N" at its end says the exit code that it must have
+    <!-- run: built-long -->  likewise, with WEFT_LONG=1 only
 `sh` blocks without a comment run, in order, in one folder, against an installed weft. A `text` block says
 what the command before it printed."""
 import os
@@ -62,7 +65,17 @@ with tempfile.TemporaryDirectory() as folder:
         if subprocess.run(["sh", "-n", "-c", body]).returncode != 0:
             bad.append("not shell: " + body)
         checked += 1
-        if key == "run" and (value == "never" or (value == "long" and not long_lane)):
+        if key == "run" and (value == "never" or (value in ("long", "built-long") and not long_lane)):
+            continue
+        if key == "run" and value.startswith("built"):
+            for line in body.splitlines():
+                want = re.search(r"#.*exit (\d+)", line)
+                command = line.replace("build/", build.rstrip("/") + "/")
+                done = subprocess.run(["sh", "-c", command], cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT)
+                ran += 1
+                if done.returncode != (int(want.group(1)) if want else 0):
+                    bad.append(f"exit code {done.returncode}: {command}\n{done.stdout.decode(errors='replace')}")
             continue
         done = subprocess.run(["sh", "-e", "-c", body], cwd=root if "./dev" in body else work, env=env,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
