@@ -50,7 +50,8 @@ struct iter {
     struct memory *m;
     struct view view;
     enum wf_cf cf;
-    struct wf_mem_node *node; /* has a value in the view; NULL: not valid */
+    struct wf_mem_node *node;   /* has a value in the view; NULL: not valid */
+    struct wf_tree_place place; /* of the node */
     size_t prefix_len;
     uint8_t prefix[];
 };
@@ -139,11 +140,9 @@ static void end_views(struct memory *m)
 static weft_err get_locked(struct memory *m, uint64_t seq, enum wf_cf cf, const void *key,
                            size_t key_len, wf_value *out)
 {
-    struct wf_mem_node *node = wf_memmap_at_or_after(&m->maps[cf], key, key_len);
+    struct wf_mem_node *node = wf_memtree_get(&m->maps[cf].tree, key, key_len);
     struct wf_mem_value *value = NULL;
-    if (node == NULL || node->key_len != key_len || memcmp(wf_mem_key(node), key, key_len) != 0 ||
-        !wf_mem_read(node, seq, &value))
-        return WEFT_NOT_FOUND;
+    if (node == NULL || !wf_mem_read(node, seq, &value)) return WEFT_NOT_FOUND;
     if (value != NULL) wf_counter_add(&value->refs, 1);
     *out = (wf_value){.data = value == NULL ? (const uint8_t *)"" : value->data,
                       .len = value == NULL ? 0 : value->len,
@@ -211,10 +210,8 @@ static weft_err unapply_op(void *arg, const wf_batch_op *op)
 {
     struct memory *m = arg;
     struct wf_memmap *map = &m->maps[op->cf];
-    struct wf_mem_node *node = wf_memmap_at_or_after(map, op->key, op->key_len);
-    if (node == NULL || node->key_len != op->key_len ||
-        memcmp(wf_mem_key(node), op->key, op->key_len) != 0)
-        return WEFT_OK;
+    struct wf_mem_node *node = wf_memtree_get(&map->tree, op->key, op->key_len);
+    if (node == NULL) return WEFT_OK;
     if (!wf_memmap_pop(map, node, m->seq)) wf_memmap_remove(map, node);
     return WEFT_OK;
 }
@@ -235,8 +232,10 @@ static weft_err apply(struct memory *m, const wf_batch *batch, bool sync)
     if (sync) m->durable = m->seq;
     for (size_t i = 0; i < m->touched_len; i++) {
         struct listed item = m->touched[i];
-        if (item.node->listed) continue;
-        item.node->listed = true; /* a node touched twice is looked at once */
+        struct wf_mem_node *node = item.node;
+        if (node->listed) continue; /* touched twice: is looked at once */
+        if (sync && node->older == NULL && !node->deleted) continue; /* no work is left */
+        node->listed = true;
         m->list[m->listed++] = item;
     }
     sweep(m);
@@ -355,12 +354,19 @@ static int compare_prefix(const struct iter *it, const void *key, size_t len)
     return order != 0 ? order : (len < it->prefix_len ? -1 : 0);
 }
 
+static struct wf_mem_node *neighbour(struct iter *it, const struct wf_mem_node *node, bool forward)
+{
+    const struct wf_memtree *tree = &it->m->maps[it->cf].tree;
+    return forward ? wf_memtree_next(tree, node, &it->place)
+                   : wf_memtree_prev(tree, node, &it->place);
+}
+
 /* Goes on from `node` until a key has a value in the view. */
 static void settle(struct iter *it, struct wf_mem_node *node, bool forward)
 {
     struct wf_mem_value *ignored;
     while (node != NULL && !wf_mem_read(node, it->view.seq, &ignored))
-        node = forward ? node->next[0] : node->prev;
+        node = neighbour(it, node, forward);
     if (node != NULL && compare_prefix(it, wf_mem_key(node), node->key_len) != 0) node = NULL;
     it->node = node;
 }
@@ -375,7 +381,7 @@ static void memory_iter_seek(wf_kv_iter *base, const void *key, size_t key_len)
         key_len = it->prefix_len;
     }
     wf_rwlock_read(it->m->lock);
-    settle(it, wf_memmap_at_or_after(&it->m->maps[it->cf], key, key_len), true);
+    settle(it, wf_memtree_at_or_after(&it->m->maps[it->cf].tree, key, key_len, &it->place), true);
     wf_rwlock_give(it->m->lock);
 }
 
@@ -389,12 +395,12 @@ static void memory_iter_first(wf_kv_iter *base)
  * prefix with its last byte that can grow grown by one. */
 static struct wf_mem_node *last_of_prefix(struct iter *it)
 {
-    const struct wf_memmap *map = &it->m->maps[it->cf];
+    const struct wf_memtree *tree = &it->m->maps[it->cf].tree;
     size_t len = it->prefix_len;
     while (len > 0 && it->prefix[len - 1] == 0xff) len--;
-    if (len == 0) return wf_memmap_last(map);
+    if (len == 0) return wf_memtree_last(tree, &it->place);
     it->prefix[len - 1]++;
-    struct wf_mem_node *node = wf_memmap_at_or_before(map, it->prefix, len, true);
+    struct wf_mem_node *node = wf_memtree_at_or_before(tree, it->prefix, len, true, &it->place);
     it->prefix[len - 1]--;
     return node;
 }
@@ -419,7 +425,8 @@ static void memory_iter_seek_back(wf_kv_iter *base, const void *key, size_t key_
     it->node = NULL;
     if (!it->view.alive) return;
     wf_rwlock_read(it->m->lock);
-    settle(it, wf_memmap_at_or_before(&it->m->maps[it->cf], key, key_len, false), false);
+    settle(it, wf_memtree_at_or_before(&it->m->maps[it->cf].tree, key, key_len, false, &it->place),
+           false);
     wf_rwlock_give(it->m->lock);
 }
 
@@ -429,7 +436,7 @@ static void step(wf_kv_iter *base, bool forward)
     if (!it->view.alive) it->node = NULL;
     if (it->node == NULL) return;
     wf_rwlock_read(it->m->lock);
-    settle(it, forward ? it->node->next[0] : it->node->prev, forward);
+    settle(it, neighbour(it, it->node, forward), forward);
     wf_rwlock_give(it->m->lock);
 }
 
@@ -481,7 +488,7 @@ static uint64_t memory_bytes(wf_kv *kv)
     struct memory *m = memory_of(kv);
     uint64_t bytes = (m->list_room + m->touched_room) * sizeof *m->list;
     wf_rwlock_read(m->lock);
-    for (unsigned cf = 0; cf < WF_CF_COUNT; cf++) bytes += m->maps[cf].bytes;
+    for (unsigned cf = 0; cf < WF_CF_COUNT; cf++) bytes += wf_memmap_bytes(&m->maps[cf]);
     wf_rwlock_give(m->lock);
     return bytes;
 }
@@ -529,7 +536,7 @@ weft_err wf_kv_memory_open(wf_kv **out)
     struct memory *m = wf_calloc(1, sizeof *m);
     if (m == NULL) return WEFT_NO_MEMORY;
     m->base.ops = &memory_ops;
-    for (unsigned cf = 0; cf < WF_CF_COUNT; cf++) wf_memmap_init(&m->maps[cf], cf);
+    for (unsigned cf = 0; cf < WF_CF_COUNT; cf++) wf_memmap_init(&m->maps[cf]);
     m->lock = wf_rwlock_create();
     weft_err err = wf_batch_create(&m->limbo);
     if (err != WEFT_OK || m->lock == NULL) {

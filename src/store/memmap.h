@@ -12,13 +12,13 @@
 #include <weft/err.h>
 
 #include "lock.h"
-
-#define WF_MEMMAP_LEVELS 16u
+#include "memtree.h"
 
 /* The bytes of one version; counted because readers keep them in place. */
 struct wf_mem_value {
     wf_counter refs;
-    uint64_t len;
+    uint32_t len;
+    uint32_t offset; /* from the start of the allocation that it lies in */
     uint8_t data[];
 };
 
@@ -29,35 +29,30 @@ struct wf_mem_older { /* a version that a newer one replaced */
     bool deleted;
 };
 
+/* A key. The first value that it ever has lies behind the key, in one allocation; the
+ * count of that value then counts the node too. */
 struct wf_mem_node {
-    uint64_t seq;               /* of the newest version                       */
-    struct wf_mem_value *value; /* of the newest version; NULL: no bytes        */
-    struct wf_mem_older *older; /* descending by seq                            */
-    struct wf_mem_node *prev;   /* NULL: the first key                          */
+    uint64_t seq;               /* of the newest version                        */
+    struct wf_mem_value *value; /* of the newest version; NULL: no bytes         */
+    struct wf_mem_older *older; /* descending by seq                             */
     uint16_t key_len;
-    uint8_t levels;
-    bool deleted;               /* the newest version is a removal              */
-    bool listed;                /* the engine has it on its list of work        */
-    struct wf_mem_node *next[]; /* `levels` pointers, then the key              */
+    bool has_inner; /* a value lies behind the key                   */
+    bool deleted;   /* the newest version is a removal               */
+    bool listed;    /* the engine has it on its list of work         */
+    uint8_t key[];
 };
 
 struct wf_memmap {
-    struct wf_mem_node *head[WF_MEMMAP_LEVELS];
-    struct wf_mem_node *tail[WF_MEMMAP_LEVELS]; /* appending needs no search */
-    uint64_t random;                            /* state of the level generator */
-    uint64_t bytes;
-    uint64_t older; /* older versions of all keys */
+    struct wf_memtree tree; /* of the nodes; for reading, call it directly */
+    uint64_t bytes;         /* of nodes and versions; the tree counts its own */
+    uint64_t older;         /* older versions of all keys */
 };
 
-void wf_memmap_init(struct wf_memmap *map, uint64_t seed);
+void wf_memmap_init(struct wf_memmap *map);
 void wf_memmap_fini(struct wf_memmap *map);
+uint64_t wf_memmap_bytes(const struct wf_memmap *map);
 
-const uint8_t *wf_mem_key(const struct wf_mem_node *node);
-/* First node with a key >= `key`, last node with a key <= `key` (< if `strict`). */
-struct wf_mem_node *wf_memmap_at_or_after(const struct wf_memmap *map, const void *key, size_t len);
-struct wf_mem_node *wf_memmap_at_or_before(const struct wf_memmap *map, const void *key, size_t len,
-                                           bool strict);
-struct wf_mem_node *wf_memmap_last(const struct wf_memmap *map);
+static inline const uint8_t *wf_mem_key(const struct wf_mem_node *node) { return node->key; }
 
 /* Makes (value, deleted) the version of `key` at `seq`, which is not below the
  * newest; a version of the same seq is replaced. Removing a key that is not there
