@@ -34,8 +34,9 @@ bool wf_session_skips_source(const session *s)
 {
     /* A peer whose own seq is behind what we have from it was restored from a backup and
      * needs its entries back. (One that has grown since finds that our cursor does not fit.)
-     * Part of a transfer is no ground to judge on. */
-    return s->ours.has_cursor && !s->ours.cursor.partial && s->theirs.seq >= s->ours.cursor.seq &&
+     * Part of a transfer is no ground to judge on, unless they found that it fits. */
+    return s->ours.has_cursor && (!s->ours.cursor.partial || s->resumed) &&
+           s->theirs.seq >= s->ours.cursor.seq &&
            memcmp(s->ours.cursor.epoch, s->theirs.epoch, sizeof s->theirs.epoch) == 0;
 }
 
@@ -295,6 +296,7 @@ static void on_state(session *s, event *ev, effects *fx)
         s->out = WF_OUT_SENT;
         return;
     }
+    s->resumed = state->plan == WF_PLAN_RESUME;
     if (state->plan == WF_PLAN_ASK) add(fx, WF_X_LOOK_KNOWN);
     add(fx, WF_X_LOOK_PLAN);
 }

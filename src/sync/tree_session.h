@@ -49,6 +49,7 @@ struct wf_session { /* written by wf_session_step alone once begun */
     bool holes;                      /* parents were missing: no cursor may be trusted */
     bool wants_exact;                /* responder: a session that is not exact is of no use */
     enum wf_plan plan;               /* how we serve theirs */
+    bool resumed;                    /* opener: they go on from our cursor, so it fits there */
     bool all_known;                  /* all that theirs told is here */
     bool matching;                   /* a page of ids is with the reader */
     bool live;                       /* the queue pushes */
