@@ -163,8 +163,12 @@ Test(stress, asks_end_once_each_while_the_ring_is_torn_down)
         for (unsigned i = 0; i < RING; i++) ring[i].next = addrs[(i + 1) % RING];
         for (unsigned i = 0; i < RING; i++)
             cr_assert_eq(weft_send(addrs[i], &note_new(0, 0)->msg), WEFT_OK);
-        for (unsigned i = 0; i < 20 * round; i++)
-            cr_assert_eq(rig_call(&rig, addrs[i % RING], 0), WEFT_OK);
+        for (unsigned i = 0; i < 20 * round; i++) {
+            /* Only to let some of it happen: where time is short the mailboxes fill with asks
+             * that were given up, and a full one is a right answer. */
+            weft_err err = rig_call(&rig, addrs[i % RING], 0);
+            cr_assert(err == WEFT_OK || err == WEFT_FULL, "%s", weft_errname(err));
+        }
         for (unsigned i = 0; i < RING; i++)
             cr_assert_eq(weft_stop(addrs[i], i % 2 == 0 ? WEFT_NOW : WEFT_DRAIN), WEFT_OK);
         for (unsigned i = 0; i < RING; i++) cr_assert_eq(rig_join(&rig, addrs[i]), WEFT_OK);
