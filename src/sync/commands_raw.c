@@ -55,7 +55,6 @@ static weft_err open_raw(struct engine *e, struct op *op, struct conn *c, const 
     struct esession *es = NULL;
     weft_err err = wf_es_open(e, c, tree, WF_OPEN_RAW, &es);
     if (err != WEFT_OK) return err;
-    if (es->s.phase == WF_S_ENDED) return WEFT_CLOSED;
     es->raw = op;
     es->raw_from = from;
     es->raw_count = count;

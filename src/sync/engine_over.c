@@ -100,9 +100,7 @@ static void pass_on_wants(struct engine *e, struct esession *es, const struct wf
 {
     struct esession *other = NULL;
     struct conn *c = es->conn;
-    if (x->again && !c->gone && wf_es_open(e, c, &es->s.tree, WF_OPEN_EXACT, &other) == WEFT_OK &&
-        other->s.phase == WF_S_ENDED)
-        other = NULL;
+    if (x->again && !c->gone) (void)wf_es_open(e, c, &es->s.tree, WF_OPEN_EXACT, &other);
     bool lost = c->gone || x->err == WEFT_CLOSED || x->err == WEFT_CANCELED || x->err == WEFT_OK;
     while (es->wants.first != NULL) {
         struct want *want = (struct want *)((char *)es->wants.first -

@@ -149,11 +149,12 @@ weft_err wf_es_open(struct engine *e, struct conn *c, const weft_id *tree, uint3
     struct esession *es = create(e, c, true, stream, tree, flags);
     if (es == NULL) return WEFT_NO_MEMORY;
     es->began = e->order;
-    if (out != NULL) *out = es;
     es->refs++; /* it may end before we return */
     wf_es_run(e, es, &(struct wf_session_event){.kind = WF_E_START}, NULL);
+    weft_err err = es->s.phase == WF_S_ENDED ? WEFT_CLOSED : WEFT_OK;
     wf_es_put(e, es);
-    return WEFT_OK;
+    if (err == WEFT_OK && out != NULL) *out = es;
+    return err;
 }
 
 /* The peer's session replaces ours of the same tree, and inherits who waits for it. */

@@ -187,7 +187,8 @@ void wf_e_on_applied(struct engine *e, const struct wf_q_applied *applied);
 /* engine_session.c */
 struct esession *wf_es_by_tree(struct engine *e, const struct conn *c, const weft_id *tree);
 struct esession *wf_es_by_stream(struct engine *e, uint64_t conn, uint32_t stream);
-/* Opens as the one who begins. *out may be NULL. LIMIT, NO_MEMORY. */
+/* Opens as the one who begins. `out` may be NULL. LIMIT, NO_MEMORY; CLOSED: it has ended
+ * already, and nothing of it is left. */
 weft_err wf_es_open(struct engine *e, struct conn *c, const weft_id *tree, uint32_t flags,
                     struct esession **out);
 void wf_es_accept(struct engine *e, struct conn *c, const struct wf_open *open);

@@ -39,10 +39,9 @@ static void on_connected(struct engine *e, struct conn_wait *wait, weft_err err,
         wf_want_attach(e, want, es);
         return;
     }
-    /* Attached before the first event, so that no end of the session can miss it. */
+    /* Its answers come later, so no end of the session can miss the want. */
     err = wf_es_open(e, c, &want->tree, 0, &es);
     if (err != WEFT_OK) wf_want_done(e, want, err, NULL);
-    else if (es->s.phase == WF_S_ENDED) wf_want_done(e, want, WEFT_CLOSED, NULL);
     else wf_want_attach(e, want, es);
 }
 
