@@ -98,8 +98,9 @@ static weft_err make_value(const void *data, size_t len, struct wf_mem_value **o
 }
 
 /* A new key with its first version. */
-static weft_err add_node(struct wf_memmap *map, const void *key, size_t key_len, const void *data,
-                         size_t len, uint64_t seq, struct wf_mem_node **out)
+static weft_err add_node(struct wf_memmap *map, const struct wf_tree_place *place, const void *key,
+                         size_t key_len, const void *data, size_t len, uint64_t seq,
+                         struct wf_mem_node **out)
 {
     size_t offset = inner_offset(key_len);
     struct wf_mem_node *node = wf_malloc(len == 0 ? sizeof *node + key_len
@@ -107,7 +108,7 @@ static weft_err add_node(struct wf_memmap *map, const void *key, size_t key_len,
     if (node == NULL) return WEFT_NO_MEMORY;
     *node = (struct wf_mem_node){.seq = seq, .key_len = (uint16_t)key_len, .has_inner = len > 0};
     memcpy(node->key, key, key_len);
-    weft_err err = wf_memtree_add(&map->tree, node);
+    weft_err err = wf_memtree_add(&map->tree, node, place);
     if (err != WEFT_OK) {
         wf_free(node);
         return err;
@@ -147,10 +148,11 @@ weft_err wf_memmap_push(struct wf_memmap *map, const void *key, size_t key_len, 
                         size_t value_len, bool deleted, uint64_t seq, struct wf_mem_node **out)
 {
     WF_ASSERT(key_len <= UINT16_MAX && value_len <= UINT32_MAX);
-    struct wf_mem_node *node = wf_memtree_get(&map->tree, key, key_len);
+    struct wf_tree_place place;
+    struct wf_mem_node *node = wf_memtree_find(&map->tree, key, key_len, &place);
     weft_err err = WEFT_OK;
     if (node != NULL) err = replace(map, node, value, value_len, deleted, seq);
-    else if (!deleted) err = add_node(map, key, key_len, value, value_len, seq, &node);
+    else if (!deleted) err = add_node(map, &place, key, key_len, value, value_len, seq, &node);
     if (err == WEFT_OK) *out = node;
     return err;
 }

@@ -337,26 +337,28 @@ static weft_err leaf_with_room(struct wf_memtree *tree, const uint8_t *key, size
     return WEFT_OK;
 }
 
-weft_err wf_memtree_add(struct wf_memtree *tree, struct wf_mem_node *node)
+weft_err wf_memtree_add(struct wf_memtree *tree, struct wf_mem_node *node,
+                        const struct wf_tree_place *place)
 {
-    const uint8_t *key = wf_mem_key(node);
-    size_t len = node->key_len;
-    tree->changes++;
-    if (tree->root == NULL) {
+    struct wf_tree_leaf *leaf = place->leaf;
+    unsigned slot = place->slot;
+    WF_ASSERT(place->changes == tree->changes);
+    if (leaf == NULL) {
+        WF_ASSERT(tree->root == NULL);
         tree->root = make_page(tree, true);
         if (tree->root == NULL) return WEFT_NO_MEMORY;
-        link_leaf(tree, NULL, leaf_of(tree->root));
+        leaf = leaf_of(tree->root);
+        link_leaf(tree, NULL, leaf);
     }
-    struct wf_tree_leaf *leaf = tree->last; /* keys that grow need no search */
-    if (leaf->page.count == 0 || leaf->page.count == SLOTS || !is_behind_all(tree, key, len))
-        leaf = leaf_for(tree, key, len);
+    tree->changes++; /* before the splits, which move places even if one of them fails */
     if (leaf->page.count == SLOTS) {
-        weft_err err = leaf_with_room(tree, key, len, &leaf);
+        const uint8_t *key = wf_mem_key(node);
+        weft_err err = leaf_with_room(tree, key, node->key_len, &leaf);
         if (err != WEFT_OK) return err;
+        bool equal;
+        slot = search(&leaf->page, key, node->key_len, &equal);
+        WF_ASSERT(!equal);
     }
-    bool equal;
-    unsigned slot = search(&leaf->page, key, len, &equal);
-    WF_ASSERT(!equal);
     insert_item(&leaf->page, slot, node);
     return WEFT_OK;
 }
@@ -467,6 +469,22 @@ struct wf_mem_node *wf_memtree_get(const struct wf_memtree *tree, const void *ke
     struct wf_tree_leaf *leaf = leaf_for(tree, key, len);
     unsigned slot = search(&leaf->page, key, len, &equal);
     return equal ? leaf->page.items[slot] : NULL;
+}
+
+struct wf_mem_node *wf_memtree_find(const struct wf_memtree *tree, const void *key, size_t len,
+                                    struct wf_tree_place *place)
+{
+    *place = (struct wf_tree_place){.changes = tree->changes};
+    if (tree->root == NULL) return NULL;
+    bool equal = false;
+    if (is_behind_all(tree, key, len)) { /* keys that grow need no search */
+        place->leaf = tree->last;
+        place->slot = tree->last->page.count;
+        return NULL;
+    }
+    place->leaf = leaf_for(tree, key, len);
+    place->slot = search(&place->leaf->page, key, len, &equal);
+    return equal ? place->leaf->page.items[place->slot] : NULL;
 }
 
 /* The record at `slot`, which may be one behind the leaf. */

@@ -38,8 +38,13 @@ void wf_memtree_each(struct wf_memtree *tree, void (*fn)(void *arg, struct wf_me
 
 /* The record with this key; NULL: none. */
 struct wf_mem_node *wf_memtree_get(const struct wf_memtree *tree, const void *key, size_t len);
-/* The key must not be there yet. NO_MEMORY: no key is lost or added. */
-weft_err wf_memtree_add(struct wf_memtree *tree, struct wf_mem_node *node);
+/* The same, with the place where the key is or belongs: what an add asks first. */
+struct wf_mem_node *wf_memtree_find(const struct wf_memtree *tree, const void *key, size_t len,
+                                    struct wf_tree_place *place);
+/* The key must not be there yet; `place` is what find answered, and the tree has not
+ * changed since. NO_MEMORY: no key is lost or added. */
+weft_err wf_memtree_add(struct wf_memtree *tree, struct wf_mem_node *node,
+                        const struct wf_tree_place *place);
 void wf_memtree_remove(struct wf_memtree *tree, const struct wf_mem_node *node);
 
 /* First record with a key >= `key`; last with one <= `key` (< if `strict`); the last
