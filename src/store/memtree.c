@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "layout.h"
 #include "log.h"
 #include "memmap.h"
 #include "memtree.h"
 
 /* A search through memory costs what it misses in the caches. So a page keeps a number
- * for each of its keys, the eight bytes behind what all of them begin with, and a key
+ * for each of its keys, the four bytes behind what all of them begin with, and a key
  * itself is only looked at when that number is equal. */
 #define SLOTS 64u
 #define SHARED_MAX 16u
@@ -22,7 +23,7 @@ struct wf_tree_page {
     uint16_t skip;  /* bytes that all keys begin with, as far as they are of use */
     bool is_leaf;
     uint8_t shared[SHARED_MAX]; /* those bytes */
-    uint64_t heads[SLOTS];
+    uint32_t heads[SLOTS];
     void *items[SLOTS]; /* leaf: records; inner: separators */
 };
 
@@ -73,13 +74,11 @@ static const uint8_t *key_at(const struct wf_tree_page *page, unsigned slot, siz
 }
 
 /* Short keys are filled up with zeros: what they tie with is compared in full. */
-static uint64_t head_of(const uint8_t *key, size_t len, size_t skip)
+static uint32_t head_of(const uint8_t *key, size_t len, size_t skip)
 {
-    uint8_t bytes[8] = {0};
-    size_t have = len - skip;
-    memcpy(bytes, key + skip, have < 8 ? have : 8);
-    uint64_t head = 0;
-    for (unsigned i = 0; i < 8; i++) head = head << 8 | bytes[i];
+    if (len - skip >= 4) return wf_get32(key + skip);
+    uint32_t head = 0;
+    for (size_t i = skip; i < skip + 4; i++) head = head << 8 | (i < len ? key[i] : 0);
     return head;
 }
 
@@ -114,11 +113,11 @@ static unsigned search(const struct wf_tree_page *page, const uint8_t *key, size
     int order = memcmp(key, page->shared, len < skip ? len : skip);
     if (order != 0) return order < 0 ? 0 : page->count;
     if (len < skip) return 0;
-    uint64_t head = head_of(key, len, skip);
+    uint32_t head = head_of(key, len, skip);
     unsigned low = 0, high = page->count;
     for (unsigned left = high; left > 0;) { /* without a branch that could be foretold wrong */
         unsigned half = (left + 1) / 2;
-        low += page->heads[low + half - 1] < head ? half : 0;
+        low += half & (0u - (unsigned)(page->heads[low + half - 1] < head));
         left -= half;
     }
     if (low == high || page->heads[low] != head) return low;
@@ -225,7 +224,7 @@ static void grow_shared(struct wf_tree_page *page)
 {
     if (page->count < 2 || page->skip == SHARED_MAX) return;
     unsigned last = page->count - 1u;
-    if ((page->heads[0] ^ page->heads[last]) >> 32 != 0) return;
+    if ((page->heads[0] ^ page->heads[last]) >> 16 != 0) return;
     size_t len, last_len;
     const uint8_t *key = key_at(page, 0, &len), *last_key = key_at(page, last, &last_len);
     size_t skip = common_bytes(key, len, last_key, last_len);
