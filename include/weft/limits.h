@@ -94,6 +94,7 @@
 #define WEFT_RECENT_NODE_BYTES (16u << 20)
 #define WEFT_WALK_STEPS_MAX 65536u              /* index reads of one planning walk
                                                  * before it yields to the next job  */
+#define WEFT_PLAN_ARRIVALS_MAX 4096u            /* looked at to choose a plan          */
 #define WEFT_DIFF_ENTRIES_MAX (1u << 18)        /* entries that one difference walk may find */
 #define WEFT_PROBE_IDS_MIN 4096u                /* a shorter list of ids is sent at once   */
 #define WEFT_DIFFS_MAX 16u                      /* such walks kept at the same time  */

@@ -61,7 +61,8 @@ static void on_plan(weft_self *self, void *state, weft_err err, weft_request *re
                     .err = err,
                     .ours = look == NULL ? NULL : &look->ours,
                     .plan = look == NULL ? WF_PLAN_ASK : look->plan,
-                    .all_known = look != NULL && look->all_known},
+                    .all_known = look != NULL && look->all_known,
+                    .cursor_fits = look != NULL && look->cursor_fits},
            req);
 }
 

@@ -66,8 +66,8 @@ static weft_err look_plan(wf_store *store, struct wf_look *look, const wf_tree_i
         err = wf_plan_summary(store, tree->t, &look->peer, look->exact, &look->ours, &info);
     if (err != WEFT_OK) return err;
     look->all_known = tips.all;
-    return wf_plan_choose(store, tree->t, &look->ours, &look->theirs, tips.all, look->exact,
-                          &look->plan);
+    return wf_plan_choose(store, tree->t, &look->peer, &look->ours, &look->theirs, tips.all,
+                          look->exact, &look->cursor_fits, &look->plan);
 }
 
 static weft_err look_known(wf_store *store, struct wf_look *look, const wf_tree_info *tree)

@@ -113,21 +113,46 @@ static weft_err cursor_fits(wf_store *store, uint64_t t, const struct wf_summary
     return WEFT_OK;
 }
 
-weft_err wf_plan_choose(wf_store *store, uint64_t t, const struct wf_summary *ours,
-                        const struct wf_summary *theirs, bool all_known, bool exact,
-                        enum wf_plan *out)
+/* May what arrived after the cursor have reached the peer by another way? Not if all of it
+ * was committed here or came from the peer. A long log is not searched to its end. */
+static weft_err others_since(wf_store *store, uint64_t t, const weft_key *peer, uint64_t seq,
+                             bool *out)
 {
-    bool fits = false;
+    static const weft_key nobody;
+    wf_arr_walk *walk = NULL;
+    wf_arrival a;
+    weft_err err = wf_arr_walk_create(store, t, seq, &walk);
+    *out = false;
+    for (uint32_t steps = 0; err == WEFT_OK && !*out; steps++) {
+        err = wf_arr_walk_next(walk, &a);
+        if (err != WEFT_OK) break;
+        bool own = weft_key_equal(&a.source.peer, &nobody) || weft_key_equal(&a.source.peer, peer);
+        *out = !own || steps == WEFT_PLAN_ARRIVALS_MAX;
+    }
+    wf_arr_walk_destroy(walk);
+    return err == WEFT_END ? WEFT_OK : err;
+}
+
+weft_err wf_plan_choose(wf_store *store, uint64_t t, const weft_key *peer,
+                        const struct wf_summary *ours, const struct wf_summary *theirs,
+                        bool all_known, bool exact, bool *fits, enum wf_plan *out)
+{
+    bool others = false;
+    *fits = false;
     if (ours->count == theirs->count && memcmp(ours->root, theirs->root, sizeof ours->root) == 0) {
         *out = WF_PLAN_EQUAL;
         return WEFT_OK;
     }
-    if (theirs->has_cursor && !exact) {
-        weft_err err = cursor_fits(store, t, ours, &theirs->cursor, &fits);
-        if (err != WEFT_OK) return err;
-    }
-    if (fits && !theirs->cursor.partial) *out = WF_PLAN_CURSOR;
+    weft_err err = WEFT_OK;
+    if (theirs->has_cursor && !exact) err = cursor_fits(store, t, ours, &theirs->cursor, fits);
+    bool partial = theirs->cursor.partial;
+    /* Tips that we do not know tell of entries that the peer may have from others: a cursor
+     * cannot spare it those, a list can. Part of a transfer may lack any arrival. */
+    if (err == WEFT_OK && *fits && !all_known && theirs->tips_complete)
+        err = others_since(store, t, peer, partial ? 0 : theirs->cursor.seq, &others);
+    if (err != WEFT_OK) return err;
+    if (*fits && !partial && !others) *out = WF_PLAN_CURSOR;
     else if (all_known) *out = WF_PLAN_CLOSURE;
-    else *out = fits ? WF_PLAN_RESUME : WF_PLAN_ASK;
+    else *out = *fits && partial && !others ? WF_PLAN_RESUME : WF_PLAN_ASK;
     return WEFT_OK;
 }

@@ -32,10 +32,12 @@ struct wf_plan_tips {
 weft_err wf_plan_tips(wf_store *store, uint64_t t, const struct wf_summary *theirs,
                       struct wf_plan_tips *out);
 
-/* The cheapest plan (docs/wire.md, "Plans"). `all_known` as wf_plan_tips found before
- * `ours` was read, so that what they name has seq <= ours->seq. */
-weft_err wf_plan_choose(wf_store *store, uint64_t t, const struct wf_summary *ours,
-                        const struct wf_summary *theirs, bool all_known, bool exact,
-                        enum wf_plan *out);
+/* The cheapest plan (docs/wire.md, "Plans") to serve `peer`. `all_known` as wf_plan_tips
+ * found before `ours` was read, so that what they name has seq <= ours->seq. *fits: their
+ * cursor, if they have one, names an arrival of ours (not looked at when roots are equal
+ * or the session is exact). */
+weft_err wf_plan_choose(wf_store *store, uint64_t t, const weft_key *peer,
+                        const struct wf_summary *ours, const struct wf_summary *theirs,
+                        bool all_known, bool exact, bool *fits, enum wf_plan *out);
 
 #endif

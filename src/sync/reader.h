@@ -37,6 +37,7 @@ struct wf_look {
     struct wf_summary ours;
     enum wf_plan plan;         /* PLAN: EQUAL, CURSOR, CLOSURE, RESUME or ASK */
     bool all_known;            /* PLAN, KNOWN: all of theirs, and their list is complete */
+    bool cursor_fits;          /* PLAN: theirs names an arrival of ours */
     uint32_t bits_count;
     uint8_t *bits;             /* wf_free'd with the message */
     uint32_t trees_count;

@@ -33,10 +33,9 @@ bool wf_session_waits(const session *s)
 bool wf_session_skips_source(const session *s)
 {
     /* A peer whose own seq is behind what we have from it was restored from a backup and
-     * needs its entries back. (One that has grown since finds that our cursor does not fit.)
-     * Part of a transfer is no ground to judge on, unless they found that it fits. */
-    return s->ours.has_cursor && (!s->ours.cursor.partial || s->resumed) &&
-           s->theirs.seq >= s->ours.cursor.seq &&
+     * needs its entries back. One that has grown since finds that our cursor names none of
+     * its arrivals, and ends the session. */
+    return s->ours.has_cursor && s->theirs.seq >= s->ours.cursor.seq &&
            memcmp(s->ours.cursor.epoch, s->theirs.epoch, sizeof s->theirs.epoch) == 0;
 }
 
@@ -190,6 +189,7 @@ static void planned(session *s, event *ev)
 {
     s->plan = ev->plan;
     s->all_known = ev->all_known || ev->plan == WF_PLAN_EQUAL;
+    s->cursor_fits = ev->cursor_fits;
 }
 
 /* Their cursor names an arrival of this epoch that is not here: we were restored from a
@@ -198,8 +198,8 @@ static bool was_restored(const session *s)
 {
     const struct wf_summary *t = &s->theirs;
     /* A cursor at 0 names none: the peer met us when we were empty. */
-    return t->has_cursor && t->cursor.seq != 0 && !t->cursor.partial && s->plan != WF_PLAN_EQUAL &&
-           s->plan != WF_PLAN_CURSOR && (s->flags & WF_OPEN_EXACT) == 0 &&
+    return t->has_cursor && t->cursor.seq != 0 && !s->cursor_fits && s->plan != WF_PLAN_EQUAL &&
+           (s->flags & WF_OPEN_EXACT) == 0 &&
            memcmp(t->cursor.epoch, s->ours.epoch, sizeof s->ours.epoch) == 0;
 }
 
@@ -296,7 +296,6 @@ static void on_state(session *s, event *ev, effects *fx)
         s->out = WF_OUT_SENT;
         return;
     }
-    s->resumed = state->plan == WF_PLAN_RESUME;
     if (state->plan == WF_PLAN_ASK) add(fx, WF_X_LOOK_KNOWN);
     add(fx, WF_X_LOOK_PLAN);
 }

@@ -49,7 +49,7 @@ struct wf_session { /* written by wf_session_step alone once begun */
     bool holes;                      /* parents were missing: no cursor may be trusted */
     bool wants_exact;                /* responder: a session that is not exact is of no use */
     enum wf_plan plan;               /* how we serve theirs */
-    bool resumed;                    /* opener: they go on from our cursor, so it fits there */
+    bool cursor_fits;                /* theirs names an arrival of ours */
     bool all_known;                  /* all that theirs told is here */
     bool matching;                   /* a page of ids is with the reader */
     bool live;                       /* the queue pushes */
@@ -68,7 +68,7 @@ enum wf_session_event_kind {
     WF_E_START,      /* opener: begin */
     WF_E_OPEN,       /* responder: open */
     WF_E_LOOKED,     /* err, ours        LOOK_SUMMARY */
-    WF_E_PLANNED,    /* err, ours, plan, all_known  LOOK_PLAN */
+    WF_E_PLANNED,    /* err, ours, plan, all_known, cursor_fits  LOOK_PLAN */
     WF_E_KNOWN,      /* err, bits        LOOK_KNOWN */
     WF_E_MATCHED,    /* err, bits        LOOK_MATCH */
     WF_E_ROOT,       /* err, ours        LOOK_SUMMARY for DONE and RESULT */
@@ -96,7 +96,7 @@ struct wf_session_event {
     const struct wf_state *state;
     const struct wf_summary *ours;
     enum wf_plan plan;
-    bool all_known;
+    bool all_known, cursor_fits;
     const struct wf_bits *bits; /* KNOWN, MATCHED: count and bits; BITS: the frame */
     const struct wf_q_applied *applied;
     uint32_t code, round;

@@ -278,6 +278,36 @@ Test(reader, sends_what_arrived_after_a_cursor)
     }
 }
 
+/* b, which a has followed up to some arrival, got one more entry; a has it too, and one that
+ * b does not know. How is a served? */
+static enum wf_plan served_after(bool from_a_third)
+{
+    struct dag *d = dag_create(DAG_STAR, 30, 12);
+    struct pair *p = pair_create(d, 3);
+    for (uint32_t i = 0; i <= 10; i++) pair_put(p, &p->b, i);
+    give_prefix(p, p->b.count, d->count);
+    wf_mark cursor = cursor_at(p, p->b.count);
+    pair_put(p, &p->a, 15);
+    pair_put(p, &p->a, 20);
+    struct pair_side third = p->a;
+    third.key.bytes[0] ^= 1;
+    if (from_a_third) pair_receive(p, &p->b, &third, 15, 1);
+    else pair_put(p, &p->b, 15);
+    uint8_t *has = copy_of(p->a.set, d->count);
+    enum wf_plan plan = serve(p, &cursor, false, false);
+    uint32_t copies = apply(p, has, true);
+    cr_expect_eq(copies, 0, "what a has is not sent");
+    free(has);
+    pair_destroy(p);
+    dag_destroy(d);
+    return plan;
+}
+
+Test(reader, a_cursor_is_not_followed_over_what_others_may_have_brought)
+{
+    cr_expect_eq(served_after(true), WF_PLAN_ASK);
+}
+
 Test(reader, a_cursor_of_another_epoch_or_arrival_is_not_followed)
 {
     struct dag *d = dag_create(DAG_CHAIN, 30, 12);

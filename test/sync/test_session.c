@@ -400,7 +400,7 @@ Test(session, a_peer_that_is_behind_our_mark_gets_its_entries_back)
     } rows[] = {{9, 9, 2, false, true},
                 {10, 9, 2, false, false},
                 {5, 9, 3, false, false},
-                {5, 9, 2, true, false}};
+                {5, 9, 2, true, true}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rig rig = make(false, SUB);
         rig.s.ours = rig.ours;
