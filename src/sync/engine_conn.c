@@ -164,8 +164,10 @@ static bool worth_a_redial(weft_err why)
 
 void wf_econn_drop(struct engine *e, struct conn *c, weft_err why)
 {
+    struct peer *p = c->peer;
     if (c->gone) return;
     c->gone = true;
+    p->refs++; /* whoever waits for a session may try to dial, fail, and let go of it */
     weft_timer_stop(e->self, &c->open_rest);
     wf_table_remove(&e->conns, &c->link);
     wf_list_remove(&c->item);
@@ -176,7 +178,7 @@ void wf_econn_drop(struct engine *e, struct conn *c, weft_err why)
     }
     wf_cmd_requests_down(e, c, why);
     wf_counter_sub(&e->table->counters->connections, 1);
-    wf_peer_settle(e, c->peer);
+    wf_peer_put(e, p);
     wf_econn_put(e, c);
 }
 

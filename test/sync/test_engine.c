@@ -4,7 +4,9 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "transport.h"
+#include "wire.h"
 #include "world.h"
 
 #define CALL (20 * WEFT_SEC)
@@ -283,6 +285,26 @@ Test(engine, a_raw_request_gets_the_first_answer)
     world_destroy(w);
 }
 
+Test(engine, a_raw_request_is_canonical_whatever_its_stream)
+{
+    struct world *w = world_create(24, WORLD_CHAIN, 2, WORLD_PLAIN);
+    struct wf_open open = {.stream = 1, .tree = {{1}}}; /* nobody has it */
+    weft_buf *frame = wf_open_encode(&open);
+    cr_assert_not_null(frame);
+    /* Stream numbers of one, two and three bytes. */
+    for (uint32_t i = 0; i < 200; i++) {
+        weft_buf *answer = NULL;
+        cr_assert_eq(weft_send_request(node(w, 0), w->nodes[1].listen,
+                                       weft_buf_bytes(frame) + WF_FRAME_HEAD,
+                                       weft_buf_len(frame) - WF_FRAME_HEAD, CALL, &answer),
+                     WEFT_OK, "request %u", i);
+        cr_expect_eq(weft_buf_bytes(answer)[1], WF_F_ERR);
+        weft_buf_unref(answer);
+    }
+    weft_buf_unref(frame);
+    world_destroy(w);
+}
+
 Test(engine, a_malformed_raw_request_is_refused_here)
 {
     struct world *w = world_create(14, WORLD_CHAIN, 2, WORLD_PLAIN);
@@ -310,6 +332,80 @@ Test(engine, offers_name_only_what_we_may_read)
     cr_assert_eq(weft_peer_offers(node(w, 0), key(w, 1), CALL, offered, &count), WEFT_OK);
     cr_assert_eq(count, 1);
     cr_expect(weft_id_equal(&offered[0], &w->tree));
+    world_destroy(w);
+}
+
+/* -- What a peer may cost ------------------------------------------------------------- */
+
+/* In the place of a reader whose disk does not answer. */
+struct mute {
+    weft_msg *kept;
+    uint32_t *count;
+};
+
+static weft_err mute_init(weft_self *self, void *state, void *arg)
+{
+    (void)self;
+    ((struct mute *)state)->count = arg;
+    return WEFT_OK;
+}
+
+static weft_verdict mute_handle(weft_self *self, void *state, weft_msg *msg)
+{
+    struct mute *m = state;
+    (void)self;
+    msg->next = m->kept;
+    m->kept = msg;
+    (*m->count)++;
+    return WEFT_KEPT;
+}
+
+static void mute_fini(weft_self *self, void *state, weft_err reason)
+{
+    struct mute *m = state;
+    (void)self;
+    (void)reason;
+    while (m->kept != NULL) {
+        weft_msg *msg = m->kept;
+        m->kept = msg->next;
+        msg->next = NULL;
+        weft_drop(msg);
+    }
+}
+
+Test(engine, sessions_that_ended_count_until_their_questions_are_answered)
+{
+    struct world *w = world_create(25, WORLD_CHAIN, 2, WORLD_PLAIN);
+    struct wf_node_table *victim = &node(w, 1)->table;
+    weft_addr *reader = victim->reader;
+    uint32_t asked = 0;
+    weft_spec spec = {.name = "mute",
+                      .arg = &asked,
+                      .state_size = sizeof(struct mute),
+                      .init = mute_init,
+                      .handle = mute_handle,
+                      .fini = mute_fini,
+                      .mailbox = WEFT_UNBOUNDED};
+    cr_assert_eq(weft_spawn(w->nodes[1].rt, &spec, &victim->reader), WEFT_OK);
+    /* Each replaces the one before it, so never more than one of them is open. */
+    struct wf_open open = {.stream = 1, .tree = w->tree};
+    weft_buf *frame = wf_open_encode(&open);
+    cr_assert_not_null(frame);
+    for (uint32_t i = 0; i < 2 * WEFT_SESSIONS_PER_CONNECTION_MAX; i++) {
+        weft_buf *answer = NULL; /* ERR, once there are too many */
+        (void)weft_send_request(node(w, 0), w->nodes[1].listen,
+                                weft_buf_bytes(frame) + WF_FRAME_HEAD,
+                                weft_buf_len(frame) - WF_FRAME_HEAD, WEFT_MS, &answer);
+        weft_buf_unref(answer);
+    }
+    world_run(w, 10 * WEFT_MS);
+    cr_expect_gt(asked, 0);
+    cr_expect_leq(asked, WEFT_SESSIONS_PER_CONNECTION_MAX, "%u look-ups at once", asked);
+    weft_buf_unref(frame);
+    (void)weft_stop(victim->reader, WEFT_NOW);
+    cr_assert_eq(weft_join(victim->reader, weft_rt_after(w->nodes[1].rt, CALL), NULL), WEFT_OK);
+    weft_addr_put(victim->reader);
+    victim->reader = reader;
     world_destroy(w);
 }
 
@@ -396,6 +492,25 @@ Test(engine, a_lost_connection_is_dialled_at_once_though_nothing_waits)
     cr_expect_not(all_live(w));
     cr_expect(world_until(w, all_live, 400 * WEFT_MS), "%lu live", world_stats(w).live_pairs);
     world_destroy(w);
+}
+
+Test(engine, a_connection_may_break_while_memory_is_short)
+{
+    for (uint64_t nth = 1; nth < 40; nth++) {
+        struct world *w = world_create(26, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+        struct answer answer = {0};
+        cr_assert_eq(
+            weft_sync_tree_async(node(w, 0), key(w, 1), &w->tree, CALL, on_answer, &answer),
+            WEFT_OK);
+        world_run(w, WEFT_MS / 2); /* its OPEN is on the way */
+        wf_net_hub_kill(w->hub->hub, w->nodes[1].host);
+        wf_alloc_fail_at(nth, 0);
+        world_run(w, 20 * WEFT_MS);
+        wf_alloc_fail_at(0, 0);
+        world_run(w, CALL);
+        cr_expect_eq(answer.calls, 1, "allocation %lu", nth);
+        world_destroy(w);
+    }
 }
 
 Test(engine, a_restarted_node_is_found_by_who_knows_its_address)
