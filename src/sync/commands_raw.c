@@ -95,15 +95,17 @@ void wf_cmd_send_entries(struct engine *e, struct op *op)
 
 /* -- C10 ----------------------------------------------------------------------------- */
 
+/* The shortest form: the peer refuses any other. */
 static size_t put_uint(uint8_t out[5], uint32_t v)
 {
     if (v < 128) {
         out[0] = (uint8_t)v;
         return 1;
     }
-    out[0] = 0xce;
-    for (int i = 0; i < 4; i++) out[1 + i] = (uint8_t)(v >> (24 - 8 * i));
-    return 5;
+    unsigned bytes = v <= UINT8_MAX ? 1 : v <= UINT16_MAX ? 2 : 4;
+    out[0] = bytes == 1 ? 0xcc : bytes == 2 ? 0xcd : 0xce;
+    for (unsigned i = 0; i < bytes; i++) out[1 + i] = (uint8_t)(v >> (8 * (bytes - 1 - i)));
+    return 1 + bytes;
 }
 
 /* `message` with its second element replaced by `stream`, as a frame. INVALID: it is not
