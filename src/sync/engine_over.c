@@ -136,7 +136,6 @@ void wf_over_ended(struct engine *e, struct esession *es, const struct wf_sessio
     wf_table_remove(&e->sessions, &es->link);
     if (es->by_tree) wf_table_remove(&e->trees, &es->tree_link);
     wf_list_remove(&es->of_conn);
-    c->sessions_count--;
     if (x->tell && !c->gone) tell_peer(e, es, x);
     close_stream(e, es);
     if (x->penalty && !c->gone) wf_econn_close(e, c, x->err, "the peer broke the protocol");

@@ -30,6 +30,8 @@ void wf_es_put(struct engine *e, struct esession *es)
 {
     WF_ASSERT(es->refs > 0);
     if (--es->refs > 0) return;
+    /* Not when it ended: what was asked for it is under way until the answers are here. */
+    es->conn->sessions_count--;
     wf_econn_put(e, es->conn);
     wf_free(es);
 }

@@ -29,7 +29,8 @@ static void retry_pair(struct engine *e, const struct wf_q_pair *pair)
     bool lost = es != NULL && es->s.live && es->s.phase == WF_S_LIVE &&
                 weft_now(e->self) - es->synced_at > LOST_NS;
     if (lost) wf_es_stop(e, es, WEFT_CLOSED, true, WF_W_OK);
-    if (es == NULL || lost) (void)wf_es_open(e, c, &pair->tree, 0, NULL); /* LIMIT: the next tick */
+    /* Somebody who waited for the lost one may have opened another. LIMIT: the next tick. */
+    if (wf_es_by_tree(e, c, &pair->tree) == NULL) (void)wf_es_open(e, c, &pair->tree, 0, NULL);
 }
 
 static void on_due(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
