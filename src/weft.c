@@ -14,6 +14,7 @@
 #include "notify.h"
 #include "queue.h"
 #include "reader.h"
+#include "records.h"
 #include "verify.h"
 
 const char *weft_version(void) { return "0.1.0"; }
@@ -76,9 +77,52 @@ static bool in_use(wf_store *store)
     bool used = wf_store_trees(store, &info, &count) == WEFT_LIMIT || count != 0;
     for (int prefix = 0x80; !used && prefix <= 0xff; prefix++) {
         uint8_t byte = (uint8_t)prefix;
+        if (byte == WF_REC_SELF) continue; /* who we are is no use yet */
         (void)wf_store_record_each(store, WF_CF_PEER, &byte, 1, some_record, &used);
     }
     return used;
+}
+
+static const uint8_t self_record = WF_REC_SELF;
+
+/* Whose the store is; NOT_FOUND: nobody has said so yet. */
+static weft_err owner_of(wf_store *store, weft_key *out)
+{
+    weft_key found;
+    size_t len = sizeof found.bytes;
+    weft_err err = wf_store_record_get(store, WF_CF_PEER, &self_record, 1, found.bytes, &len);
+    if (err == WEFT_OK && len != sizeof found.bytes) err = WEFT_CORRUPT;
+    if (err == WEFT_OK) *out = found;
+    return err;
+}
+
+/* A key that is a good one, but another node's, would orphan what peers know of us. */
+static weft_err check_owner(weft_node *node, const char *path)
+{
+    weft_key self, owner;
+    weft_err err = owner_of(node->table.wf_store, &owner);
+    if (err == WEFT_NOT_FOUND) return WEFT_OK;
+    if (err != WEFT_OK) return err;
+    weft_keypair_public(node->device, &self);
+    if (weft_key_equal(&self, &owner) || !in_use(node->table.wf_store)) return WEFT_OK;
+    return wf_fail(WEFT_KEY_FILE, "weft", "the store is in use by another identity than that of %s",
+                   path);
+}
+
+/* Writes down whose the store is, for the next opening. */
+static weft_err claim(weft_node *node)
+{
+    weft_key owner;
+    weft_err err = owner_of(node->table.wf_store, &owner);
+    if (err == WEFT_OK && weft_key_equal(&node->table.self, &owner)) return WEFT_OK;
+    if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
+    struct wf_record_put *put = wf_record_create(sizeof owner.bytes);
+    if (put == NULL) return WEFT_NO_MEMORY;
+    put->cf = WF_CF_PEER;
+    put->key[0] = self_record;
+    put->key_len = 1;
+    memcpy(put->value, node->table.self.bytes, sizeof owner.bytes);
+    return wf_node_call(node, node->table.store, &put->req, WEFT_NEVER, NULL);
 }
 
 static weft_err file_pair(weft_node *node, const weft_node_options *o)
@@ -88,6 +132,7 @@ static weft_err file_pair(weft_node *node, const weft_node_options *o)
                                   : snprintf(path, sizeof path, "%s/device.key", o->dir);
     if (len < 0 || (size_t)len >= sizeof path) return WEFT_INVALID;
     weft_err err = weft_keypair_load(path, &node->device);
+    if (err == WEFT_OK) return check_owner(node, path);
     if (err != WEFT_NOT_FOUND) return err;
     if (in_use(node->table.wf_store))
         return wf_fail(WEFT_KEY_FILE, "weft",
@@ -97,11 +142,16 @@ static weft_err file_pair(weft_node *node, const weft_node_options *o)
     return err;
 }
 
+static bool has_key_file(const weft_node_options *o)
+{
+    return o->device == NULL && (o->dir != NULL || o->key_file != NULL);
+}
+
 static weft_err open_identity(weft_node *node, const weft_node_options *o)
 {
     weft_err err;
     if (o->device != NULL) err = copy_pair(node, o->device);
-    else if (o->dir != NULL || o->key_file != NULL) err = file_pair(node, o);
+    else if (has_key_file(o)) err = file_pair(node, o);
     else err = fresh_pair(node);
     if (err == WEFT_OK) weft_keypair_public(node->device, &node->table.self);
     return err;
@@ -296,6 +346,7 @@ weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node 
     err = open_identity(node, o);
     if (err == WEFT_OK) err = spawn_all(node, o);
     if (err == WEFT_OK) err = wire_all(node);
+    if (err == WEFT_OK && has_key_file(o)) err = claim(node);
     if (err != WEFT_OK) {
         (void)weft_shutdown(node, WEFT_NEVER);
         (void)wf_store_detach(node->table.wf_store); /* the engine stays the caller's */

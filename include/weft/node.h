@@ -29,7 +29,8 @@ typedef struct weft_hub weft_hub; /* joins nodes of one process in memory */
 typedef struct weft_node_options {
     const char *dir;        /* directory of the store and the key file; NULL: memory     */
     const char *key_file;   /* NULL: "<dir>/device.key"; created on first run; a store
-                             * that is not empty and has no key is refused (KEY_FILE)    */
+                             * that is not empty and has no key, or another node's, is
+                             * refused (KEY_FILE)                                        */
     const weft_keypair *device; /* used instead of a key file; borrowed during open      */
     const char *name;       /* shown to peers; may be NULL                               */
     weft_rt *rt;            /* run on this runtime (the simulator's); NULL: an own one   */
