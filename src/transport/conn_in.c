@@ -197,7 +197,9 @@ static weft_err admit(struct wf_conn *c)
     weft_err err = wf_stream_get(c, f->stream, &s);
     if (err != WEFT_OK) return err;
     if (!wf_credit_in_take(&c->credit_in, &s->in, whole)) return WEFT_LIMIT;
-    s->loan_since = weft_now(c->m->self);
+    /* Only a stream that somebody here has agreed to may go on with its loan by using it: one
+     * key that nobody knows could else keep what all peers share for ever. */
+    if (s->registered) s->loan_since = weft_now(c->m->self);
     return WEFT_OK;
 }
 

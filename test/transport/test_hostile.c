@@ -363,6 +363,24 @@ Test(hostile, a_loan_that_is_kept_ends_its_stream_and_then_the_connection)
     world_down(&w);
 }
 
+Test(hostile, a_loan_for_nobodys_stream_ends_though_it_is_nibbled_at)
+{
+    static const uint8_t blocked[] = {0, 0, 0, 9, 0x94, 22, 5, 0xce, 0, 0x10, 0, 0, 0};
+    static const uint8_t skipped[] = {0, 0, 0, 4, 0x92, 0xcc, 200, 5};
+    struct world w;
+    struct raw r;
+    world_up(&w);
+    up(&w, &r);
+    raw_frames(&r, blocked, sizeof blocked);
+    pass(&w, 20 * WEFT_SEC);
+    cr_expect_eq(r.seen.granted, 1 << 20);
+    raw_frames(&r, skipped, sizeof skipped);
+    pass(&w, 12 * WEFT_SEC);
+    cr_expect_eq(w.a.log->count[RIG_DOWNS], 1);
+    raw_stop(&r, w.rt);
+    world_down(&w);
+}
+
 /* -- Ends --------------------------------------------------------------------------------------- */
 
 Test(hostile, an_end_without_close_is_an_error)
