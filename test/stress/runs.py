@@ -220,6 +220,18 @@ def interrupted(folder):
         expect(sorted(os.listdir(folder)) == ["out.json"], "the directory is removed")
 
 
+def container(folder):
+    """As the first process of a container, where nodes have a parent with number 1."""
+    wrap = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run(wrap + ["true"], capture_output=True, check=False).returncode != 0:
+        print("this system lets us make no process namespace: skipped")
+        sys.exit(77)
+    done = subprocess.run(wrap + [STRESS, "--dag", cut(folder, 200), "--nodes", "2", "--dir", folder],
+                          capture_output=True, text=True, timeout=100, check=False)
+    print(done.stdout, done.stderr)
+    expect(done.returncode == 0, f"exit code {done.returncode}")
+
+
 def deadline(folder):
     out = os.path.join(folder, "out.json")
     done = subprocess.run([STRESS, "--live", "60", "--nodes", "2", "--timeout", "2", "--dir", folder, "--json", out],

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -32,13 +31,6 @@ static const char help[] =
     "  --json FILE|-  write the numbers as JSON, schema weft.demo/1\n"
     "  --seed N       draw the same keys and payloads again\n"
     "  --help, --version\n";
-
-static int node_main(void)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == 1) return EXIT_HARNESS;
-    return node_run(3, NULL);
-}
 
 /* EXIT_PASS: go on; -1: done already. */
 static int read_options(int argc, char *argv[], struct demo *d)
@@ -146,7 +138,8 @@ static int play(struct demo *d)
 int main(int argc, char *argv[])
 {
     kit_program = "weft-demo";
-    if (argc == 2 && strcmp(argv[1], "--node") == 0) return node_main();
+    bool orphan;
+    if (proc_is_node(argc, argv, &orphan)) return orphan ? EXIT_HARNESS : node_run(3, NULL);
     struct demo *d = kit_alloc(1, sizeof *d);
     d->dag_path = WEFT_DEMO_DAG;
     if (getrandom(&d->seed, sizeof d->seed, 0) > 0) d->seed &= INT64_MAX;

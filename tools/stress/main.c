@@ -7,21 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "node.h"
 #include "proc.h"
 #include "run.h"
-
-/* A node dies with its parent, however that ends. */
-static int node_main(void)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == 1) return EXIT_HARNESS;
-    return node_run(3, NULL);
-}
 
 static void speak(struct run *r)
 {
@@ -61,7 +52,8 @@ static void clean(struct run *r)
 int main(int argc, char *argv[])
 {
     kit_program = "weft-stress";
-    if (argc == 2 && strcmp(argv[1], "--node") == 0) return node_main();
+    bool orphan;
+    if (proc_is_node(argc, argv, &orphan)) return orphan ? EXIT_HARNESS : node_run(3, NULL);
     struct options options;
     char why[300];
     if (!options_read(argc, argv, &options, why, sizeof why)) {

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,11 +47,22 @@ int proc_spawn_self(int fd, pid_t *out)
     posix_spawn_file_actions_adddup2(&actions, fd, 3);
     char name[64];
     snprintf(name, sizeof name, "%s", kit_program);
-    char flag[] = "--node";
-    char *argv[] = {name, flag, NULL};
+    char flag[] = PROC_NODE_FLAG, parent[24];
+    snprintf(parent, sizeof parent, "%ld", (long)getpid());
+    char *argv[] = {name, flag, parent, NULL};
     int err = spawn("/proc/self/exe", false, argv, &actions, out);
     posix_spawn_file_actions_destroy(&actions);
     return err;
+}
+
+/* The parent may have ended before the kernel was asked to tell of it; who adopts the child
+ * then may have any number, and in a container the parent itself may be number 1. */
+bool proc_is_node(int argc, char *const argv[], bool *orphan)
+{
+    if (argc != 3 || strcmp(argv[1], PROC_NODE_FLAG) != 0) return false;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    *orphan = (long)getppid() != strtol(argv[2], NULL, 10);
+    return true;
 }
 
 static void redirect(posix_spawn_file_actions_t *actions, int fd, int to)

@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#define PROC_NODE_FLAG "--node" /* hidden: this process is a node of its parent */
+/* Was this process started by proc_spawn_self? It dies with its parent from now on; *orphan:
+ * the parent has ended already. */
+bool proc_is_node(int argc, char *const argv[], bool *orphan);
 /* Starts this program again as `--node`, with `fd` as its descriptor 3. 0 or errno. */
 int proc_spawn_self(int fd, pid_t *out);
 /* Starts `argv` (found by PATH, no shell) with these descriptors as 0, 1 and 2 (-1:
