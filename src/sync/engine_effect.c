@@ -346,9 +346,10 @@ static weft_err go_live(struct engine *e, const struct esession *es)
     memcpy(msg->from.epoch, s->ours.epoch, sizeof msg->from.epoch);
     memcpy(msg->from.id8, s->ours.id8, sizeof msg->from.id8);
     memcpy(msg->peer_epoch, s->theirs.epoch, sizeof msg->peer_epoch);
-    msg->tips_count = s->theirs.tips_count;
-    msg->tip_bytes = s->theirs.tip_bytes;
-    memcpy(msg->tips, s->theirs.tips, sizeof msg->tips);
+    /* All that they told is here by now, also what was unknown when ids were compared. */
+    msg->tips_count = s->heard.tips_count;
+    msg->tip_bytes = s->heard.tip_bytes;
+    memcpy(msg->tips, s->heard.tips, sizeof msg->tips);
     wf_e_send(e, e->table->queue, &msg->msg);
     return WEFT_OK;
 }

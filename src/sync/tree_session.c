@@ -207,7 +207,7 @@ static bool was_restored(const session *s)
 
 static void on_open(session *s, event *ev, effects *fx)
 {
-    s->theirs = ev->open->own;
+    s->theirs = s->heard = ev->open->own;
     s->theirs_complete = s->theirs.tips_complete;
     add(fx, s->flags & WF_OPEN_RAW ? WF_X_LOOK_SUMMARY : WF_X_LOOK_PLAN);
 }
@@ -282,7 +282,7 @@ static void on_state(session *s, event *ev, effects *fx)
         return;
     }
     s->flags &= kind | state->flags; /* it may decline to subscribe */
-    s->theirs = state->own;
+    s->theirs = s->heard = state->own;
     s->theirs_complete = s->theirs.tips_complete;
     if (raw) {
         s->phase = WF_S_RAW;

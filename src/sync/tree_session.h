@@ -39,6 +39,7 @@ struct wf_session { /* written by wf_session_step alone once begun */
     bool opener;
     enum wf_session_phase phase;
     enum wf_session_out out;
+    struct wf_summary heard; /* theirs as it came; theirs.tips is cut while ids are compared */
     struct wf_summary ours, theirs;  /* as told in OPEN and STATE */
     bool theirs_complete;            /* their list of tips, before it was cut to the known */
     bool theirs_known;               /* theirs.tips was cut to those that are here */

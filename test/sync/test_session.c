@@ -182,6 +182,19 @@ Test(session, asked_and_something_missing_lists_ids)
     SAYS("DONE", .kind = WF_E_JOB_ENDED);
 }
 
+Test(session, comparing_ids_does_not_forget_what_the_peer_told)
+{
+    struct rig rig = planned(SUB, WF_PLAN_ASK, false, "STATE look-known"), *r = &rig;
+    const uint8_t none[] = {0};
+    struct wf_bits bits = {.count = 2, .bits = none};
+    memset(r->s.heard.tips, 0x77, 8);
+    SAYS("", .kind = WF_E_BITS, .bits = &bits);
+    SAYS("job", .kind = WF_E_KNOWN, .bits = &bits);
+    cr_expect_eq(r->s.theirs.tips_count, 0);
+    cr_expect_eq(r->s.heard.tips_count, 2, "live push passes over what is below them");
+    cr_expect_eq(r->s.heard.tips[0], 0x77);
+}
+
 Test(session, a_difference_too_large_for_memory_is_listed)
 {
     struct rig rig = planned(SUB, WF_PLAN_CLOSURE, true, "STATE job"), *r = &rig;
