@@ -227,7 +227,7 @@ weft_err weft_on_exit(weft_addr *addr, void (*fn)(void *arg, weft_addr *addr, we
 
 /* -- Inside an actor ----------------------------------------------------------------- */
 
-weft_ns weft_now(weft_self *self);         /* monotonic                          */
+weft_ns weft_now(weft_self *self);          /* monotonic                          */
 weft_addr *weft_self_addr(weft_self *self); /* borrowed                          */
 weft_rt *weft_self_rt(weft_self *self);
 void weft_self_random(weft_self *self, void *out, size_t len); /* the runtime's source */
@@ -293,11 +293,11 @@ void weft_rt_on_dead_letter(weft_rt *rt, weft_on_dead_letter fn, void *arg);
 
 /* Counters of one actor since its spawn. Exact after join, approximate before. */
 typedef struct weft_actor_stats {
-    uint64_t handled;      /* user messages                                   */
-    uint64_t system;       /* system messages                                 */
-    uint64_t dropped;      /* dead letters and late replies                   */
-    uint64_t parks;        /* times it went to sleep                          */
-    uint64_t spins;        /* times a spin saved a sleep                      */
+    uint64_t handled; /* user messages                                   */
+    uint64_t system;  /* system messages                                 */
+    uint64_t dropped; /* dead letters and late replies                   */
+    uint64_t parks;   /* times it went to sleep                          */
+    uint64_t spins;   /* times a spin saved a sleep                      */
     uint64_t timer_ticks;
 } weft_actor_stats;
 void weft_addr_stats(weft_addr *addr, weft_actor_stats *out);

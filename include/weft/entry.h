@@ -16,7 +16,7 @@ extern "C" {
 typedef struct weft_keypair weft_keypair; /* opaque; the secret is in locked memory,
                                            * wiped by destroy                       */
 
-weft_err weft_keypair_create(weft_keypair **out);                     /* fresh        */
+weft_err weft_keypair_create(weft_keypair **out); /* fresh        */
 weft_err weft_keypair_from_seed(const uint8_t seed[32], weft_keypair **out);
 /* Reads a key file: one line "weft-key-1 ed25519 <64 hex digits of the seed>".
  * KEY_FILE when it is unreadable, malformed, a symbolic link, another user's, or of a
@@ -38,7 +38,7 @@ typedef struct weft_store_part { /* what an entry writes to one named store */
     uint32_t parents_count;      /* <= WEFT_ENTRY_PARENTS_MAX                      */
     const void *payload;         /* NULL: none                                     */
     size_t payload_len;
-    bool has_height;             /* false: inherits the entry's height             */
+    bool has_height; /* false: inherits the entry's height             */
     uint64_t height;
 } weft_store_part;
 
@@ -46,8 +46,8 @@ typedef struct weft_entry_spec {
     weft_id tree;
     const weft_id *parents; /* >= 1; any order, duplicates are removed        */
     uint32_t parents_count;
-    uint64_t height;        /* by the tree's strategy                         */
-    const void *metadata;   /* NULL or no bytes: none                         */
+    uint64_t height;      /* by the tree's strategy                         */
+    const void *metadata; /* NULL or no bytes: none                         */
     size_t metadata_len;
     const weft_store_part *stores; /* any order, names unique                 */
     uint32_t stores_count;
@@ -58,14 +58,18 @@ typedef struct weft_entry_spec {
 weft_err weft_entry_build(const weft_entry_spec *spec, const weft_keypair *author, weft_buf **out,
                           weft_id *out_id);
 
-typedef enum weft_right { WEFT_RIGHT_NONE, WEFT_RIGHT_READ, WEFT_RIGHT_WRITE, WEFT_RIGHT_ADMIN }
-    weft_right;
+typedef enum weft_right {
+    WEFT_RIGHT_NONE,
+    WEFT_RIGHT_READ,
+    WEFT_RIGHT_WRITE,
+    WEFT_RIGHT_ADMIN
+} weft_right;
 
 typedef struct weft_root_spec {
-    weft_height height;       /* strategy of the tree                               */
-    weft_right everyone;      /* the grant for "*"; NONE: none. ADMIN is refused    */
+    weft_height height;  /* strategy of the tree                               */
+    weft_right everyone; /* the grant for "*"; NONE: none. ADMIN is refused    */
     uint32_t everyone_priority;
-    uint8_t entropy[16];      /* all zero: drawn at random                          */
+    uint8_t entropy[16]; /* all zero: drawn at random                          */
 } weft_root_spec;
 
 /* Builds the root of a new tree: its `_settings` make the author Admin(0). */
@@ -78,11 +82,11 @@ typedef struct weft_entry_store { /* points into the entry's bytes */
     const char *name;             /* not NUL-terminated             */
     uint32_t name_len;
     uint32_t parents_count;
-    const uint8_t *parents;       /* weft_entry_store_parent reads them */
-    const uint8_t *payload;       /* NULL: none                     */
+    const uint8_t *parents; /* weft_entry_store_parent reads them */
+    const uint8_t *payload; /* NULL: none                     */
     size_t payload_len;
     bool has_height;
-    uint64_t height;              /* the entry's when has_height is false */
+    uint64_t height; /* the entry's when has_height is false */
 } weft_entry_store;
 
 /* A decoded entry; borrows the bytes that it was read from. */
@@ -91,9 +95,9 @@ typedef struct weft_entry {
     size_t len;
     weft_id id;
     bool is_root;
-    weft_id tree;            /* a root's own id if is_root */
-    uint8_t entropy[16];     /* roots only                 */
-    weft_height strategy;    /* roots only                 */
+    weft_id tree;         /* a root's own id if is_root */
+    uint8_t entropy[16];  /* roots only                 */
+    weft_height strategy; /* roots only                 */
     uint32_t parents_count;
     const uint8_t *parents;
     uint64_t height;

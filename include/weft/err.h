@@ -12,47 +12,47 @@
 extern "C" {
 #endif
 
-#define WEFT_ERR_MAP(X)                                                           \
-    X(WEFT_FULL, 1, "there is no room now")                                       \
-    X(WEFT_NOT_FOUND, 2, "there is no such thing")                                \
-    X(WEFT_CLOSED, 3, "the receiver is closed")                                   \
-    X(WEFT_TIMED_OUT, 4, "the deadline has passed")                               \
-    X(WEFT_CANCELED, 5, "the request was cancelled")                              \
-    X(WEFT_DROPPED, 6, "the request was dropped without an answer")               \
-    X(WEFT_RESTARTING, 7, "the receiver is restarting")                           \
-    X(WEFT_EXISTS, 8, "it exists already")                                        \
-    X(WEFT_BUSY, 9, "busy, try again later")                                      \
-    X(WEFT_LIMIT, 10, "a bound was reached")                                      \
-    X(WEFT_END, 11, "nothing is left")                                            \
-    X(WEFT_AGAIN, 12, "nothing is ready yet")                                     \
-    X(WEFT_PENDING, 13, "it waits for parents that are not here yet")             \
-    X(WEFT_UNREACHABLE, 14, "the peer cannot be reached")                         \
-    X(WEFT_NO_MEMORY, -1, "out of memory")                                        \
-    X(WEFT_INVALID, -2, "an argument is out of its range")                        \
-    X(WEFT_DEADLK, -3, "this call would wait for itself")                         \
-    X(WEFT_IO, -4, "the disk failed")                                             \
-    X(WEFT_CORRUPT, -5, "the stored bytes do not verify")                         \
-    X(WEFT_NO_SPACE, -6, "the disk is full")                                      \
-    X(WEFT_LOCKED, -7, "the store is in use by another process")                  \
-    X(WEFT_VERSION, -8, "a newer version wrote this")                             \
-    X(WEFT_NOT_STORE, -9, "this directory is not a store")                        \
-    X(WEFT_SYNTAX, -10, "the bytes are malformed")                                \
-    X(WEFT_NOT_CANONICAL, -11, "the encoding is not the canonical one")           \
-    X(WEFT_BAD_ID, -12, "the content does not hash to the id")                    \
-    X(WEFT_BAD_SIGNATURE, -13, "the signature does not verify")                   \
-    X(WEFT_BAD_ENTRY, -14, "the entry breaks a rule of its version")              \
-    X(WEFT_FORBIDDEN, -15, "the author has no permission for this")               \
-    X(WEFT_TREE, -16, "the tree is unknown or forbidden")                         \
-    X(WEFT_NETWORK, -17, "the network failed")                                    \
-    X(WEFT_ADDRESS, -18, "the address cannot be parsed")                          \
-    X(WEFT_PEER_KEY, -19, "the peer proved another key than the expected one")    \
-    X(WEFT_AUTH, -20, "the peer could not prove its identity")                    \
-    X(WEFT_PROTOCOL, -21, "the peer broke the protocol")                          \
-    X(WEFT_PEER_VERSION, -22, "the peer speaks another version of the protocol")  \
-    X(WEFT_UNSUPPORTED, -23, "this version does not support it")                  \
-    X(WEFT_KEY_FILE, -24, "the key file is unreadable, open to others or wrong")  \
-    X(WEFT_INTERNAL, -25, "weft broke one of its own rules")                      \
-    X(WEFT_FORKED, -26, "the handle belongs to the parent process")               \
+#define WEFT_ERR_MAP(X)                                                          \
+    X(WEFT_FULL, 1, "there is no room now")                                      \
+    X(WEFT_NOT_FOUND, 2, "there is no such thing")                               \
+    X(WEFT_CLOSED, 3, "the receiver is closed")                                  \
+    X(WEFT_TIMED_OUT, 4, "the deadline has passed")                              \
+    X(WEFT_CANCELED, 5, "the request was cancelled")                             \
+    X(WEFT_DROPPED, 6, "the request was dropped without an answer")              \
+    X(WEFT_RESTARTING, 7, "the receiver is restarting")                          \
+    X(WEFT_EXISTS, 8, "it exists already")                                       \
+    X(WEFT_BUSY, 9, "busy, try again later")                                     \
+    X(WEFT_LIMIT, 10, "a bound was reached")                                     \
+    X(WEFT_END, 11, "nothing is left")                                           \
+    X(WEFT_AGAIN, 12, "nothing is ready yet")                                    \
+    X(WEFT_PENDING, 13, "it waits for parents that are not here yet")            \
+    X(WEFT_UNREACHABLE, 14, "the peer cannot be reached")                        \
+    X(WEFT_NO_MEMORY, -1, "out of memory")                                       \
+    X(WEFT_INVALID, -2, "an argument is out of its range")                       \
+    X(WEFT_DEADLK, -3, "this call would wait for itself")                        \
+    X(WEFT_IO, -4, "the disk failed")                                            \
+    X(WEFT_CORRUPT, -5, "the stored bytes do not verify")                        \
+    X(WEFT_NO_SPACE, -6, "the disk is full")                                     \
+    X(WEFT_LOCKED, -7, "the store is in use by another process")                 \
+    X(WEFT_VERSION, -8, "a newer version wrote this")                            \
+    X(WEFT_NOT_STORE, -9, "this directory is not a store")                       \
+    X(WEFT_SYNTAX, -10, "the bytes are malformed")                               \
+    X(WEFT_NOT_CANONICAL, -11, "the encoding is not the canonical one")          \
+    X(WEFT_BAD_ID, -12, "the content does not hash to the id")                   \
+    X(WEFT_BAD_SIGNATURE, -13, "the signature does not verify")                  \
+    X(WEFT_BAD_ENTRY, -14, "the entry breaks a rule of its version")             \
+    X(WEFT_FORBIDDEN, -15, "the author has no permission for this")              \
+    X(WEFT_TREE, -16, "the tree is unknown or forbidden")                        \
+    X(WEFT_NETWORK, -17, "the network failed")                                   \
+    X(WEFT_ADDRESS, -18, "the address cannot be parsed")                         \
+    X(WEFT_PEER_KEY, -19, "the peer proved another key than the expected one")   \
+    X(WEFT_AUTH, -20, "the peer could not prove its identity")                   \
+    X(WEFT_PROTOCOL, -21, "the peer broke the protocol")                         \
+    X(WEFT_PEER_VERSION, -22, "the peer speaks another version of the protocol") \
+    X(WEFT_UNSUPPORTED, -23, "this version does not support it")                 \
+    X(WEFT_KEY_FILE, -24, "the key file is unreadable, open to others or wrong") \
+    X(WEFT_INTERNAL, -25, "weft broke one of its own rules")                     \
+    X(WEFT_FORKED, -26, "the handle belongs to the parent process")              \
     X(WEFT_BLOCKED, -27, "the peer is blocked")
 
 typedef enum weft_err {

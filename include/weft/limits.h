@@ -8,14 +8,14 @@
 #define WEFT_LIMITS_H
 
 /* -- Entries, version 1: part of the format ------------------------------- */
-#define WEFT_ENTRY_BYTES_MAX (1u << 20)        /* one encoded entry               */
-#define WEFT_ENTRY_DEPTH_MAX 8u                /* nesting of its encoding         */
-#define WEFT_ENTRY_PARENTS_MAX 256u            /* tree parents; per store as well */
-#define WEFT_ENTRY_STORES_MAX 64u              /* named stores in one entry       */
-#define WEFT_STORE_NAME_BYTES_MAX 64u          /* UTF-8 name of a named store     */
-#define WEFT_HEIGHT_MAX (UINT64_C(1) << 53)    /* heights stay exact in a double  */
-#define WEFT_METADATA_BYTES_MAX 4096u          /* an entry's metadata             */
-#define WEFT_ENTRY_UNION_PARENTS_MAX 4096u     /* tree and store parents together */
+#define WEFT_ENTRY_BYTES_MAX (1u << 20)     /* one encoded entry               */
+#define WEFT_ENTRY_DEPTH_MAX 8u             /* nesting of its encoding         */
+#define WEFT_ENTRY_PARENTS_MAX 256u         /* tree parents; per store as well */
+#define WEFT_ENTRY_STORES_MAX 64u           /* named stores in one entry       */
+#define WEFT_STORE_NAME_BYTES_MAX 64u       /* UTF-8 name of a named store     */
+#define WEFT_HEIGHT_MAX (UINT64_C(1) << 53) /* heights stay exact in a double  */
+#define WEFT_METADATA_BYTES_MAX 4096u       /* an entry's metadata             */
+#define WEFT_ENTRY_UNION_PARENTS_MAX 4096u  /* tree and store parents together */
 
 /* -- Sizes fixed by the algorithms ----------------------------------------- */
 #define WEFT_ID_BYTES 32u
@@ -23,32 +23,35 @@
 #define WEFT_SIGNATURE_BYTES 64u
 
 /* -- Wire -------------------------------------------------------------------- */
-#define WEFT_RECORD_BYTES_MAX 65535u                  /* one Noise record             */
+#define WEFT_RECORD_BYTES_MAX 65535u                      /* one Noise record             */
 #define WEFT_MESSAGE_BYTES_MAX ((1u << 20) + (64u << 10)) /* one message              */
-#define WEFT_FRAME_PAYLOAD_BYTES (256u << 10)         /* a bulk frame aims at this    */
+#define WEFT_FRAME_PAYLOAD_BYTES (256u << 10)             /* a bulk frame aims at this    */
 #define WEFT_TIPS_PER_MESSAGE_MAX 1024u
-#define WEFT_OPEN_TIPS_MAX 32u                        /* tips in OPEN and STATE       */
+#define WEFT_OPEN_TIPS_MAX 32u /* tips in OPEN and STATE       */
 #define WEFT_IDS_PER_MESSAGE_MAX 16384u
 #define WEFT_WANT_IDS_MAX 1024u
-#define WEFT_FRAMED_ENTRY_BYTES_MIN 128u              /* no entry of any version is shorter */
-#define WEFT_FRAMED_ENTRIES_MAX 8192u                 /* entries in one bulk frame    */
+#define WEFT_FRAMED_ENTRY_BYTES_MIN 128u /* no entry of any version is shorter */
+#define WEFT_FRAMED_ENTRIES_MAX 8192u    /* entries in one bulk frame    */
 #define WEFT_SESSIONS_PER_CONNECTION_MAX 1024u
 #define WEFT_CONNECTIONS_MAX 4096u
-#define WEFT_STREAMS_MAX 65536u                       /* the store keeps the order of */
+#define WEFT_STREAMS_MAX 65536u /* the store keeps the order of */
 #define WEFT_PENDING_HANDSHAKES_MAX 64u
 #define WEFT_PENDING_HANDSHAKES_PER_ADDRESS_MAX 8u
 #define WEFT_ADDRESSES_PER_PEER_MAX 8u
-#define WEFT_ADDRESS_BYTES_MAX 256u                   /* text of one address          */
-#define WEFT_ERROR_TEXT_BYTES_MAX 256u                /* text in CLOSE and ERR        */
-#define WEFT_DIAL_ENDPOINTS_MAX 8u                    /* tried per dial, in turn          */
-#define WEFT_ENDED_STREAMS_MAX 1024u                  /* remembered per connection: their
+#define WEFT_ADDRESS_BYTES_MAX 256u    /* text of one address          */
+#define WEFT_ERROR_TEXT_BYTES_MAX 256u /* text in CLOSE and ERR        */
+#define WEFT_DIAL_ENDPOINTS_MAX 8u     /* tried per dial, in turn          */
+#define WEFT_ENDED_STREAMS_MAX \
+    1024u /* remembered per connection: their
                                                        * late bulk is dropped             */
-#define WEFT_OUTBOUND_CIPHER_BYTES (256u << 10)       /* encrypted, not yet taken by the
+#define WEFT_OUTBOUND_CIPHER_BYTES \
+    (256u << 10)                               /* encrypted, not yet taken by the
                                                        * socket, per connection           */
-#define WEFT_OUTBOUND_URGENT_BYTES (64u << 10)        /* the transport's own frames       */
-#define WEFT_READ_TURN_BYTES (256u << 10)             /* read from one connection before
+#define WEFT_OUTBOUND_URGENT_BYTES (64u << 10) /* the transport's own frames       */
+#define WEFT_READ_TURN_BYTES \
+    (256u << 10)                                   /* read from one connection before
                                                        * others have a turn               */
-#define WEFT_UNCHARGED_FRAME_BYTES_MAX (16u << 10)    /* a frame that needs no credit     */
+#define WEFT_UNCHARGED_FRAME_BYTES_MAX (16u << 10) /* a frame that needs no credit     */
 #define WEFT_PEERS_MAX 4096u
 #define WEFT_TRANSPORTS_MAX 16u
 #define WEFT_TREES_MAX 65536u
@@ -58,7 +61,7 @@
 #define WEFT_MS UINT64_C(1000000)
 #define WEFT_SEC UINT64_C(1000000000)
 #define WEFT_HANDSHAKE_TIMEOUT_NS (5 * WEFT_SEC)
-#define WEFT_FRAME_TIMEOUT_NS (30 * WEFT_SEC)   /* a begun message must end       */
+#define WEFT_FRAME_TIMEOUT_NS (30 * WEFT_SEC) /* a begun message must end       */
 #define WEFT_PING_INTERVAL_NS (15 * WEFT_SEC)
 #define WEFT_PING_TIMEOUT_NS (45 * WEFT_SEC)
 #define WEFT_IDLE_TIMEOUT_NS (120 * WEFT_SEC)
@@ -74,55 +77,58 @@
 #define WEFT_RETRY_TICK_NS (1 * WEFT_SEC)
 #define WEFT_CONNECTION_TICK_NS (60 * WEFT_SEC)
 #define WEFT_SETTINGS_TICK_NS (60 * WEFT_SEC)
-#define WEFT_BACKOFF_EXPONENT_MAX 6u            /* 2^min(attempts,6) seconds      */
+#define WEFT_BACKOFF_EXPONENT_MAX 6u /* 2^min(attempts,6) seconds      */
 
 /* -- Memory ------------------------------------------------------------------------- */
-#define WEFT_WINDOW_BYTES (8u << 10)            /* a connection's own receive window */
-#define WEFT_ACCOUNT_PEER_BYTES (4u << 20)      /* lent to one peer                  */
-#define WEFT_ACCOUNT_NODE_BYTES (64u << 20)     /* lent in all                       */
-#define WEFT_LOAN_BYTES (1u << 20)              /* one CREDIT at most                */
-#define WEFT_OUTBOUND_CONTROL_BYTES (4u << 20)  /* queued control bytes per connection */
+#define WEFT_WINDOW_BYTES (8u << 10)           /* a connection's own receive window */
+#define WEFT_ACCOUNT_PEER_BYTES (4u << 20)     /* lent to one peer                  */
+#define WEFT_ACCOUNT_NODE_BYTES (64u << 20)    /* lent in all                       */
+#define WEFT_LOAN_BYTES (1u << 20)             /* one CREDIT at most                */
+#define WEFT_OUTBOUND_CONTROL_BYTES (4u << 20) /* queued control bytes per connection */
 #define WEFT_PENDING_PEER_BYTES (4u << 20)
 #define WEFT_PENDING_PEER_ENTRIES 1024u
 #define WEFT_PENDING_NODE_BYTES (64u << 20)
-#define WEFT_HOLDERS_MAX 4096u                  /* known ids kept per (peer, tree)   */
-#define WEFT_COMMANDS_MAX 4096u                  /* commands of the engine under way */
-#define WEFT_PAIRS_MAX 65536u                   /* (peer, tree) pairs in the queue   */
-#define WEFT_PUSH_FRAMES_MAX 2u                 /* live frames of a pair at transport */
-#define WEFT_RECENT_ENTRIES 256u                 /* of a tree, kept for pushing them on */
+#define WEFT_HOLDERS_MAX 4096u   /* known ids kept per (peer, tree)   */
+#define WEFT_COMMANDS_MAX 4096u  /* commands of the engine under way */
+#define WEFT_PAIRS_MAX 65536u    /* (peer, tree) pairs in the queue   */
+#define WEFT_PUSH_FRAMES_MAX 2u  /* live frames of a pair at transport */
+#define WEFT_RECENT_ENTRIES 256u /* of a tree, kept for pushing them on */
 #define WEFT_RECENT_TREE_BYTES (1u << 20)
 #define WEFT_RECENT_NODE_BYTES (16u << 20)
-#define WEFT_WALK_STEPS_MAX 65536u              /* index reads of one planning walk
+#define WEFT_WALK_STEPS_MAX \
+    65536u                               /* index reads of one planning walk
                                                  * before it yields to the next job  */
-#define WEFT_PLAN_ARRIVALS_MAX 4096u            /* looked at to choose a plan          */
-#define WEFT_DIFF_ENTRIES_MAX (1u << 18)        /* entries that one difference walk may find */
-#define WEFT_PROBE_IDS_MIN 4096u                /* a shorter list of ids is sent at once   */
-#define WEFT_DIFFS_MAX 16u                      /* such walks kept at the same time  */
-#define WEFT_JOB_FRAMES_MAX 4u                  /* frames of one job waiting at the transport */
-#define WEFT_DOORBELL_ENTRIES 64u               /* carried by one STORED             */
+#define WEFT_PLAN_ARRIVALS_MAX 4096u     /* looked at to choose a plan          */
+#define WEFT_DIFF_ENTRIES_MAX (1u << 18) /* entries that one difference walk may find */
+#define WEFT_PROBE_IDS_MIN 4096u         /* a shorter list of ids is sent at once   */
+#define WEFT_DIFFS_MAX 16u               /* such walks kept at the same time  */
+#define WEFT_JOB_FRAMES_MAX 4u           /* frames of one job waiting at the transport */
+#define WEFT_DOORBELL_ENTRIES 64u        /* carried by one STORED             */
 #define WEFT_DOORBELL_BYTES (256u << 10)
 #define WEFT_DOORBELL_TREES 64u
-#define WEFT_GROUP_COMMIT_BYTES (4u << 20)      /* one write batch of the store      */
-#define WEFT_GROUP_COMMIT_ENTRIES 16384u        /* and as many entries               */
-#define WEFT_STORE_BRIEFS_MAX 65536u            /* entries whose facts the store keeps
+#define WEFT_GROUP_COMMIT_BYTES (4u << 20) /* one write batch of the store      */
+#define WEFT_GROUP_COMMIT_ENTRIES 16384u   /* and as many entries               */
+#define WEFT_STORE_BRIEFS_MAX \
+    65536u /* entries whose facts the store keeps
                                                  * in memory: a power of two         */
 
 /* -- Actors --------------------------------------------------------------------------- */
 #define WEFT_MAILBOX_DEFAULT 1024u
 #define WEFT_MAILBOX_MAX (1u << 30)
-#define WEFT_TURN_MESSAGES 64u                  /* user messages per turn            */
+#define WEFT_TURN_MESSAGES 64u /* user messages per turn            */
 #define WEFT_ACTOR_NAME_BYTES_MAX 64u
-#define WEFT_WATCHES_MAX 8192u                  /* watched descriptors per actor     */
-#define WEFT_TIMERS_MAX 65536u                  /* armed timers per actor            */
-#define WEFT_ASKS_MAX (1u << 20)                /* unanswered asks per actor         */
+#define WEFT_WATCHES_MAX 8192u   /* watched descriptors per actor     */
+#define WEFT_TIMERS_MAX 65536u   /* armed timers per actor            */
+#define WEFT_ASKS_MAX (1u << 20) /* unanswered asks per actor         */
 #define WEFT_LOG_LINE_BYTES_MAX 512u
 
 /* -- weft_map and _settings: part of the format of entries too ---------------------------- */
-#define WEFT_MAP_PATH_MAX 6u                    /* components of a path              */
-#define WEFT_MAP_COMPONENT_BYTES_MAX 255u       /* UTF-8 bytes of one path component */
-#define WEFT_MAP_OPS_MAX 4096u                  /* operations in one payload         */
-#define WEFT_POLICY_GRANTS_MAX 4096u            /* paths of one tree's settings, at most
+#define WEFT_MAP_PATH_MAX 6u              /* components of a path              */
+#define WEFT_MAP_COMPONENT_BYTES_MAX 255u /* UTF-8 bytes of one path component */
+#define WEFT_MAP_OPS_MAX 4096u            /* operations in one payload         */
+#define WEFT_POLICY_GRANTS_MAX \
+    4096u                                  /* paths of one tree's settings, at most
                                                  * so many keys: an entry adds no more */
-#define WEFT_SETTINGS_VALUE_BYTES_MAX 255u      /* a str or bin in `_settings`       */
+#define WEFT_SETTINGS_VALUE_BYTES_MAX 255u /* a str or bin in `_settings`       */
 
 #endif

@@ -27,22 +27,22 @@ typedef struct weft_hub weft_hub; /* joins nodes of one process in memory */
 /* -- Opening and closing ------------------------------------------------------------- */
 
 typedef struct weft_node_options {
-    const char *dir;        /* directory of the store and the key file; NULL: memory     */
-    const char *key_file;   /* NULL: "<dir>/device.key"; created on first run; a store
+    const char *dir;             /* directory of the store and the key file; NULL: memory     */
+    const char *key_file;        /* NULL: "<dir>/device.key"; created on first run; a store
                              * that is not empty and has no key, or another node's, is
                              * refused (KEY_FILE)                                        */
-    const weft_keypair *device; /* used instead of a key file; borrowed during open      */
-    const char *name;       /* shown to peers; may be NULL                               */
-    weft_rt *rt;            /* run on this runtime (the simulator's); NULL: an own one   */
+    const weft_keypair *device;  /* used instead of a key file; borrowed during open      */
+    const char *name;            /* shown to peers; may be NULL                               */
+    weft_rt *rt;                 /* run on this runtime (the simulator's); NULL: an own one   */
     uint64_t store_memory_bytes; /* 0: 96 MiB for caches and write buffers               */
-    uint32_t verifiers;     /* 0: one per core                                           */
-    bool unsynced;          /* benchmarks only: acknowledge before the disk has it       */
-    bool no_live_push;      /* entries travel by sync commands and timers only           */
-    weft_ns sync_interval;  /* of the periodic sync; 0: WEFT_SYNC_INTERVAL_NS            */
-    weft_ns queue_tick;     /* 0: WEFT_QUEUE_TICK_NS                                     */
-    weft_ns retry_tick;     /* 0: WEFT_RETRY_TICK_NS                                     */
-    weft_ns connection_tick; /* 0: WEFT_CONNECTION_TICK_NS                               */
-    weft_ns settings_tick;  /* 0: WEFT_SETTINGS_TICK_NS                                  */
+    uint32_t verifiers;          /* 0: one per core                                           */
+    bool unsynced;               /* benchmarks only: acknowledge before the disk has it       */
+    bool no_live_push;           /* entries travel by sync commands and timers only           */
+    weft_ns sync_interval;       /* of the periodic sync; 0: WEFT_SYNC_INTERVAL_NS            */
+    weft_ns queue_tick;          /* 0: WEFT_QUEUE_TICK_NS                                     */
+    weft_ns retry_tick;          /* 0: WEFT_RETRY_TICK_NS                                     */
+    weft_ns connection_tick;     /* 0: WEFT_CONNECTION_TICK_NS                               */
+    weft_ns settings_tick;       /* 0: WEFT_SETTINGS_TICK_NS                                  */
 } weft_node_options;
 
 /* Opens or creates a node. Nothing listens yet. NOT_STORE, LOCKED, VERSION, CORRUPT,
@@ -119,10 +119,10 @@ weft_err weft_commit_async(weft_writer *writer, const char *store, const void *p
 /* -- Events -------------------------------------------------------------------------------------- */
 
 typedef enum weft_event_kind {
-    WEFT_EV_ENTRIES,     /* a tree grew; entry fields are set once per entry while the
+    WEFT_EV_ENTRIES, /* a tree grew; entry fields are set once per entry while the
                           * feed keeps up, else `coalesced` and only tree and seq    */
     WEFT_EV_PEER_UP,
-    WEFT_EV_PEER_DOWN,   /* err says why */
+    WEFT_EV_PEER_DOWN, /* err says why */
     WEFT_EV_SYNC_STARTED,
     WEFT_EV_SYNC_DONE,   /* counts are set */
     WEFT_EV_SYNC_FAILED, /* err says why */
@@ -132,12 +132,12 @@ typedef struct weft_event {
     weft_event_kind kind;
     weft_err err;
     weft_id tree;
-    weft_key peer;          /* whom it came from or is about; zero: local */
-    bool local;             /* ENTRIES: committed here                    */
+    weft_key peer; /* whom it came from or is about; zero: local */
+    bool local;    /* ENTRIES: committed here                    */
     bool coalesced;
-    uint64_t seq;           /* the tree's arrival number                  */
+    uint64_t seq; /* the tree's arrival number                  */
     weft_id id;
-    const uint8_t *bytes;   /* the entry, valid during the call; NULL if coalesced */
+    const uint8_t *bytes; /* the entry, valid during the call; NULL if coalesced */
     size_t len;
     uint64_t sent, received; /* SYNC_DONE: entries in this session        */
 } weft_event;
@@ -150,17 +150,24 @@ weft_err weft_unsubscribe(weft_node *node, uint64_t handle);
 
 /* -- Peers and relations ----------------------------------------------------------------------------- */
 
-typedef enum weft_peer_status { WEFT_PEER_ACTIVE, WEFT_PEER_INACTIVE, WEFT_PEER_BLOCKED }
-    weft_peer_status;
-typedef enum weft_connection { WEFT_DISCONNECTED, WEFT_CONNECTING, WEFT_CONNECTED, WEFT_CONN_FAILED }
-    weft_connection;
+typedef enum weft_peer_status {
+    WEFT_PEER_ACTIVE,
+    WEFT_PEER_INACTIVE,
+    WEFT_PEER_BLOCKED
+} weft_peer_status;
+typedef enum weft_connection {
+    WEFT_DISCONNECTED,
+    WEFT_CONNECTING,
+    WEFT_CONNECTED,
+    WEFT_CONN_FAILED
+} weft_connection;
 typedef struct weft_peer_info {
     weft_key key;
     char name[WEFT_ACTOR_NAME_BYTES_MAX];
     weft_peer_status status;
     weft_connection connection;
     int64_t first_seen_ms, last_seen_ms, last_success_ms; /* wall clock; 0: never */
-    uint64_t attempts, failures;    /* connections */
+    uint64_t attempts, failures;                          /* connections */
     weft_err last_error;
     uint32_t addresses_count;
     char addresses[WEFT_ADDRESSES_PER_PEER_MAX][WEFT_ADDRESS_BYTES_MAX];
@@ -182,8 +189,7 @@ weft_err weft_peer_add_address(weft_node *node, const weft_key *peer, const char
 weft_err weft_peer_remove_address(weft_node *node, const weft_key *peer, const char *address,
                                   weft_ns timeout); /* NOT_FOUND: not there */
 /* Blocked peers read as NOT_FOUND. */
-weft_err weft_peer_get(weft_node *node, const weft_key *peer, weft_ns timeout,
-                       weft_peer_info *out);
+weft_err weft_peer_get(weft_node *node, const weft_key *peer, weft_ns timeout, weft_peer_info *out);
 /* All but blocked ones, by key. `*count` in: room, out: filled; LIMIT: there are more. */
 weft_err weft_peer_list(weft_node *node, weft_ns timeout, weft_key *out, size_t *count);
 /* Relates a tree to a peer: it is synced with it from now on. NOT_FOUND: no such peer. */
@@ -207,12 +213,12 @@ weft_err weft_peer_register_async(weft_node *node, const weft_key *peer, const c
                                   weft_on_result done, void *arg);
 weft_err weft_peer_remove_async(weft_node *node, const weft_key *peer, weft_on_result done,
                                 void *arg);
-weft_err weft_peer_set_status_async(weft_node *node, const weft_key *peer,
-                                    weft_peer_status status, weft_on_result done, void *arg);
+weft_err weft_peer_set_status_async(weft_node *node, const weft_key *peer, weft_peer_status status,
+                                    weft_on_result done, void *arg);
 weft_err weft_peer_add_address_async(weft_node *node, const weft_key *peer, const char *address,
                                      weft_on_result done, void *arg);
-weft_err weft_peer_remove_address_async(weft_node *node, const weft_key *peer,
-                                        const char *address, weft_on_result done, void *arg);
+weft_err weft_peer_remove_address_async(weft_node *node, const weft_key *peer, const char *address,
+                                        weft_on_result done, void *arg);
 weft_err weft_peer_relate_async(weft_node *node, const weft_key *peer, const weft_id *tree,
                                 weft_on_result done, void *arg);
 weft_err weft_peer_unrelate_async(weft_node *node, const weft_key *peer, const weft_id *tree,
@@ -227,9 +233,9 @@ weft_err weft_tree_peers_async(weft_node *node, const weft_id *tree, weft_on_key
 struct weft_result { /* what a command found out; which fields are set is said there */
     weft_key peer;
     char text[WEFT_ADDRESS_BYTES_MAX];
-    uint64_t sent, received;         /* entries */
+    uint64_t sent, received; /* entries */
     uint64_t retry_failures, new_failures;
-    weft_buf *message;               /* borrowed in callbacks, the caller's in blocking forms */
+    weft_buf *message; /* borrowed in callbacks, the caller's in blocking forms */
 };
 
 /* C01: sends exactly these entries to the peer over a connection to it and waits until
@@ -246,19 +252,18 @@ weft_err weft_sync_with_peer_async(weft_node *node, const weft_key *peer, weft_n
                                    weft_on_result done, void *arg);
 /* One tree with one peer, both directions: OK when both hold the union of what they had
  * when it began. TREE: the peer does not serve it to us. sent, received. */
-weft_err weft_sync_tree(weft_node *node, const weft_key *peer, const weft_id *tree,
-                        weft_ns timeout, weft_result *out);
+weft_err weft_sync_tree(weft_node *node, const weft_key *peer, const weft_id *tree, weft_ns timeout,
+                        weft_result *out);
 weft_err weft_sync_tree_async(weft_node *node, const weft_key *peer, const weft_id *tree,
                               weft_ns timeout, weft_on_result done, void *arg);
 /* C04: adds or replaces a named transport. `listen` is "tcp:host:port" (port 0: any) or
  * "mem:name:port"; NULL: "tcp" without a listener. It is not started. */
-weft_err weft_add_transport(weft_node *node, const char *name, const char *listen,
-                            weft_ns timeout);
+weft_err weft_add_transport(weft_node *node, const char *name, const char *listen, weft_ns timeout);
 weft_err weft_add_transport_async(weft_node *node, const char *name, const char *listen,
                                   weft_on_result done, void *arg);
 /* Likewise over `hub`, in memory, as `host` ("a:1" is then "mem:a:1" to others). */
-weft_err weft_add_transport_mem(weft_node *node, const char *name, weft_hub *hub,
-                                const char *host, const char *listen, weft_ns timeout);
+weft_err weft_add_transport_mem(weft_node *node, const char *name, weft_hub *hub, const char *host,
+                                const char *listen, weft_ns timeout);
 weft_err weft_add_transport_mem_async(weft_node *node, const char *name, weft_hub *hub,
                                       const char *host, const char *listen, weft_on_result done,
                                       void *arg);
@@ -275,15 +280,17 @@ weft_err weft_server_address(weft_node *node, const char *name, weft_ns timeout,
                              char out[WEFT_ADDRESS_BYTES_MAX]);
 weft_err weft_server_address_async(weft_node *node, const char *name, weft_on_result done,
                                    void *arg); /* result.text */
-typedef struct weft_server { char name[WEFT_ACTOR_NAME_BYTES_MAX];
-                             char address[WEFT_ADDRESS_BYTES_MAX]; } weft_server;
+typedef struct weft_server {
+    char name[WEFT_ACTOR_NAME_BYTES_MAX];
+    char address[WEFT_ADDRESS_BYTES_MAX];
+} weft_server;
 weft_err weft_server_addresses(weft_node *node, weft_ns timeout, weft_server *out, size_t *count);
 typedef void (*weft_on_servers)(void *arg, weft_err err, const weft_server *servers, size_t count);
 weft_err weft_server_addresses_async(weft_node *node, weft_on_servers done, void *arg);
 /* C09: connects, proves keys, registers the peer and remembers the address. result.peer is
  * the proven key; `expect` (may be NULL) is the only one accepted. */
-weft_err weft_connect(weft_node *node, const char *address, const weft_key *expect,
-                      weft_ns timeout, weft_key *out);
+weft_err weft_connect(weft_node *node, const char *address, const weft_key *expect, weft_ns timeout,
+                      weft_key *out);
 weft_err weft_connect_async(weft_node *node, const char *address, const weft_key *expect,
                             weft_ns timeout, weft_on_result done, void *arg);
 /* C10: opens a stream to the peer at `address`, sends one raw protocol message (a msgpack
@@ -307,20 +314,20 @@ weft_err weft_peer_offers_async(weft_node *node, const weft_key *peer, weft_ns t
 
 /* -- Statistics ---------------------------------------------------------------------------------------------- */
 typedef struct weft_node_stats {
-    uint64_t entries_stored;     /* by any way                                       */
-    uint64_t entries_received;   /* from peers, stored                               */
+    uint64_t entries_stored;   /* by any way                                       */
+    uint64_t entries_received; /* from peers, stored                               */
     uint64_t entries_sent;
-    uint64_t duplicates;         /* received although the peer had been told         */
-    uint64_t redundant;          /* received twice because copies crossed            */
-    uint64_t refused;            /* entries that the door or a check refused         */
-    uint64_t pending;            /* waiting for parents now                          */
-    uint64_t wire_in, wire_out;  /* bytes on connections, encrypted                  */
-    uint64_t round_trips;        /* of negotiation                                   */
+    uint64_t duplicates;        /* received although the peer had been told         */
+    uint64_t redundant;         /* received twice because copies crossed            */
+    uint64_t refused;           /* entries that the door or a check refused         */
+    uint64_t pending;           /* waiting for parents now                          */
+    uint64_t wire_in, wire_out; /* bytes on connections, encrypted                  */
+    uint64_t round_trips;       /* of negotiation                                   */
     uint64_t sessions_ok, sessions_failed, sessions_exact;
-    uint64_t connections;        /* up now                                           */
-    uint64_t batches, synced;    /* store writes                                     */
-    uint64_t verified;           /* signatures checked                               */
-    uint64_t live_pairs;         /* (peer, tree) pairs in live push now              */
+    uint64_t connections;     /* up now                                           */
+    uint64_t batches, synced; /* store writes                                     */
+    uint64_t verified;        /* signatures checked                               */
+    uint64_t live_pairs;      /* (peer, tree) pairs in live push now              */
 } weft_node_stats;
 weft_err weft_node_stats_get(weft_node *node, weft_node_stats *out);
 

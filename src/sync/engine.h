@@ -15,27 +15,36 @@ weft_err wf_engine_spawn(weft_rt *rt, weft_addr **out);
 
 extern const weft_kind wf_cmd_kind;
 enum wf_cmd_op {
-    WF_CMD_SEND_ENTRIES, WF_CMD_SYNC_PEER, WF_CMD_SYNC_TREE, WF_CMD_ADD_TRANSPORT,
-    WF_CMD_START_SERVER, WF_CMD_STOP_SERVER, WF_CMD_SERVER_ADDRESS, WF_CMD_SERVER_ADDRESSES,
-    WF_CMD_CONNECT, WF_CMD_SEND_REQUEST, WF_CMD_FLUSH, WF_CMD_OFFERS
+    WF_CMD_SEND_ENTRIES,
+    WF_CMD_SYNC_PEER,
+    WF_CMD_SYNC_TREE,
+    WF_CMD_ADD_TRANSPORT,
+    WF_CMD_START_SERVER,
+    WF_CMD_STOP_SERVER,
+    WF_CMD_SERVER_ADDRESS,
+    WF_CMD_SERVER_ADDRESSES,
+    WF_CMD_CONNECT,
+    WF_CMD_SEND_REQUEST,
+    WF_CMD_FLUSH,
+    WF_CMD_OFFERS
 };
 struct wf_cmd { /* asked by weft.c or notify; answered once the command has ended */
     weft_request req;
     enum wf_cmd_op op;
-    bool has_peer;             /* CONNECT: expected key given */
+    bool has_peer; /* CONNECT: expected key given */
     weft_key peer;
     weft_id tree;
-    char name[WEFT_ACTOR_NAME_BYTES_MAX];  /* transport */
-    char text[WEFT_ADDRESS_BYTES_MAX];     /* address, listen */
-    wf_net *net;               /* ADD_TRANSPORT: taken on OK, destroyed with the message otherwise */
+    char name[WEFT_ACTOR_NAME_BYTES_MAX]; /* transport */
+    char text[WEFT_ADDRESS_BYTES_MAX];    /* address, listen */
+    wf_net *net; /* ADD_TRANSPORT: taken on OK, destroyed with the message otherwise */
     uint32_t entries_count;
-    weft_buf **entries;        /* counted, freed with the message */
-    weft_buf *message;         /* SEND_REQUEST: in and out */
+    weft_buf **entries; /* counted, freed with the message */
+    weft_buf *message;  /* SEND_REQUEST: in and out */
     /* out: */
     weft_result result;
     uint32_t count;
-    weft_id *ids;              /* OFFERS */
-    weft_server *servers;      /* SERVER_ADDRESSES */
+    weft_id *ids;         /* OFFERS */
+    weft_server *servers; /* SERVER_ADDRESSES */
 };
 struct wf_cmd *wf_cmd_create(enum wf_cmd_op op); /* drop frees what it owns */
 

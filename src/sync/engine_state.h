@@ -61,8 +61,8 @@ struct conn {
     bool known; /* the peer is registered: it may leave traces */
     uint32_t next_stream, peer_stream;
     uint32_t sessions_count; /* also of ended ones that wait for answers */
-    uint32_t offers;      /* look-ups for TREES_REQ under way */
-    struct list sessions; /* by esession.of_conn */
+    uint32_t offers;         /* look-ups for TREES_REQ under way */
+    struct list sessions;    /* by esession.of_conn */
     weft_timer open_rest;
 };
 

@@ -142,7 +142,8 @@ static void save_relation(weft_self *self, struct peers *p, struct change *chang
     change_put(self, p, change, put);
 }
 
-static void tell_sync(struct peers *p, const weft_key *peer, const weft_id *tree, enum wf_peer_change what)
+static void tell_sync(struct peers *p, const weft_key *peer, const weft_id *tree,
+                      enum wf_peer_change what)
 {
     struct wf_peer_changed *msg = (struct wf_peer_changed *)weft_new(&wf_peer_changed_kind);
     if (msg == NULL) {

@@ -25,11 +25,11 @@ struct wf_q_stream {
     bool open;
     weft_key peer;
     weft_id tree;
-    uint64_t our_seq;       /* of the tree when OPEN / STATE told the peer what we hold;
+    uint64_t our_seq;  /* of the tree when OPEN / STATE told the peer what we hold;
                              * set by wf_q_live or a second wf_q_stream once known      */
-    bool tips_told;         /* that telling was complete: what had arrived by our_seq
+    bool tips_told;    /* that telling was complete: what had arrived by our_seq
                              * and comes again is a duplicate                            */
-    uint64_t peer_seq;      /* second wf_q_stream: of ours, what the peer says it holds;
+    uint64_t peer_seq; /* second wf_q_stream: of ours, what the peer says it holds;
                              * replaces what was thought acknowledged                    */
     bool has_peer_seq;
 };
@@ -42,7 +42,7 @@ struct wf_q_live {
     weft_id tree;
     wf_mark from;
     uint8_t peer_epoch[16];
-    uint32_t tips_count, tip_bytes; /* what the peer told of its set: came over others, it */
+    uint32_t tips_count, tip_bytes;        /* what the peer told of its set: came over others, it */
     uint8_t tips[WEFT_OPEN_TIPS_MAX * 32]; /* need not be pushed                           */
 };
 /* sync -> queue: an ACK frame of the peer. */
@@ -60,9 +60,9 @@ struct wf_q_applied {
     weft_key peer;
     weft_id tree;
     uint64_t n;
-    uint32_t type;          /* 0: none; the session cannot go on, err says why       */
+    uint32_t type; /* 0: none; the session cannot go on, err says why       */
     weft_err err;
-    struct wf_done done;    /* type WF_F_DONE                                        */
+    struct wf_done done; /* type WF_F_DONE                                        */
     uint32_t stored, known;
     uint64_t stored_in_stream; /* since it began                                     */
     uint64_t tree_seq;
@@ -76,17 +76,17 @@ struct wf_q_barrier {
     uint64_t conn;
     uint32_t stream;
     uint32_t round;
-    uint64_t sent;          /* out: entries pushed on this stream so far */
+    uint64_t sent; /* out: entries pushed on this stream so far */
 };
 /* sync asks queue: send exactly these entries on a raw stream and wait for their ACK. */
 struct wf_q_raw {
-    weft_request req;       /* OK; FORBIDDEN, PENDING, the peer's code, CLOSED */
+    weft_request req; /* OK; FORBIDDEN, PENDING, the peer's code, CLOSED */
     uint64_t conn;
     uint32_t stream;
     weft_key peer;
     weft_id tree;
     uint32_t count;
-    weft_buf **entries;     /* counted, freed with the message */
+    weft_buf **entries; /* counted, freed with the message */
 };
 struct wf_q_raw *wf_q_raw_create(uint32_t count);
 /* sync asks queue: the pairs and how they stand (flush, retry tick, statistics). */
@@ -95,14 +95,14 @@ struct wf_q_pair {
     weft_id tree;
     bool live;
     bool in_backoff;
-    bool behind;            /* something stored here is not acknowledged there        */
+    bool behind; /* something stored here is not acknowledged there        */
     uint64_t acked_seq;
     uint32_t attempts;
     weft_ns next_try;
 };
 struct wf_q_pairs {
     weft_request req;
-    bool due_only;          /* only pairs that are behind, not live, and due now      */
+    bool due_only; /* only pairs that are behind, not live, and due now      */
     uint32_t count;
     struct wf_q_pair *pairs; /* by (peer, tree); wf_free'd with the message           */
 };
@@ -115,7 +115,7 @@ struct wf_q_note {
     weft_key peer;
     weft_id tree;
     enum wf_q_news what;
-    uint64_t acked_seq;     /* WORKED: the peer holds everything up to it             */
+    uint64_t acked_seq; /* WORKED: the peer holds everything up to it             */
 };
 /* Any of the above, zeroed. NULL when memory is short. */
 void *wf_q_new(const weft_kind *kind);

@@ -24,24 +24,24 @@ enum wf_look_op {
     WF_LOOK_OFFERS   /* trees that `peer` may read                                          */
 };
 struct wf_look {
-    weft_request req;   /* reply err: TREE (unknown or forbidden to peer), IO, ... */
+    weft_request req; /* reply err: TREE (unknown or forbidden to peer), IO, ... */
     enum wf_look_op op;
     weft_key peer;
     weft_id tree;
     bool exact;
-    uint8_t salt[16];          /* for MATCH with 8-byte ids */
-    struct wf_summary theirs;  /* PLAN, KNOWN */
-    weft_buf *page;            /* MATCH: the IDS frame's buffer, counted */
-    struct wf_ids ids;         /* MATCH: decoded, pointing into page */
+    uint8_t salt[16];         /* for MATCH with 8-byte ids */
+    struct wf_summary theirs; /* PLAN, KNOWN */
+    weft_buf *page;           /* MATCH: the IDS frame's buffer, counted */
+    struct wf_ids ids;        /* MATCH: decoded, pointing into page */
     /* out: */
     struct wf_summary ours;
-    enum wf_plan plan;         /* PLAN: EQUAL, CURSOR, CLOSURE, RESUME or ASK */
-    bool all_known;            /* PLAN, KNOWN: all of theirs, and their list is complete */
-    bool cursor_fits;          /* PLAN: theirs names an arrival of ours */
+    enum wf_plan plan; /* PLAN: EQUAL, CURSOR, CLOSURE, RESUME or ASK */
+    bool all_known;    /* PLAN, KNOWN: all of theirs, and their list is complete */
+    bool cursor_fits;  /* PLAN: theirs names an arrival of ours */
     uint32_t bits_count;
-    uint8_t *bits;             /* wf_free'd with the message */
+    uint8_t *bits; /* wf_free'd with the message */
     uint32_t trees_count;
-    weft_id *trees;            /* OFFERS: wf_free'd with the message */
+    weft_id *trees; /* OFFERS: wf_free'd with the message */
 };
 struct wf_look *wf_look_create(enum wf_look_op op);
 
@@ -63,23 +63,23 @@ struct wf_job {
     uint32_t stream;
     weft_key peer;
     weft_id tree;
-    uint64_t seen;             /* for the frames' `seen` */
+    uint64_t seen; /* for the frames' `seen` */
     bool exact;
     uint8_t salt[16];
-    wf_mark cursor;            /* CURSOR, RESUME, PUSH: where the peer stands */
-    bool skip_source;          /* arrivals from peer in `peer_epoch` need not go back */
+    wf_mark cursor;   /* CURSOR, RESUME, PUSH: where the peer stands */
+    bool skip_source; /* arrivals from peer in `peer_epoch` need not go back */
     uint8_t peer_epoch[16];
-    uint64_t upto_seq;         /* arrivals after it are left to live push */
+    uint64_t upto_seq; /* arrivals after it are left to live push */
     uint8_t upto_id8[8];
-    struct wf_summary theirs;  /* all but FETCH: tips that are held there; unknown ones do
+    struct wf_summary theirs; /* all but FETCH: tips that are held there; unknown ones do
                                 * no harm, and CURSOR and PUSH may have none */
-    uint32_t held_count;       /* PUSH: arrivals that the peer is known to have, ascending */
-    weft_id *held;             /* wf_free'd with the message */
-    uint32_t wanted_count;     /* FETCH */
-    weft_id *wanted;           /* wf_free'd with the message */
+    uint32_t held_count;      /* PUSH: arrivals that the peer is known to have, ascending */
+    weft_id *held;            /* wf_free'd with the message */
+    uint32_t wanted_count;    /* FETCH */
+    weft_id *wanted;          /* wf_free'd with the message */
     /* out: */
-    uint64_t entries, bytes;   /* sent */
-    wf_mark reached;           /* PUSH: everything up to it was sent */
+    uint64_t entries, bytes; /* sent */
+    wf_mark reached;         /* PUSH: everything up to it was sent */
 };
 struct wf_job *wf_job_create(enum wf_job_op op);
 

@@ -9,14 +9,14 @@
 #define WF_VERIFY_H
 
 #include "nodes.h"
-#include "wire.h"
 #include "store_actor.h"
+#include "wire.h"
 
 weft_err wf_verify_spawn(weft_rt *rt, uint32_t number, weft_addr **out);
 
 struct wf_bulk_note { /* ingest->cookie; wf_free'd with the ingest */
     weft_key peer;
-    uint32_t type;       /* WF_F_ENTRIES, WF_F_PUSH, WF_F_DONE; 0: the end of the stream */
+    uint32_t type; /* WF_F_ENTRIES, WF_F_PUSH, WF_F_DONE; 0: the end of the stream */
     uint64_t seen;
     struct wf_done done; /* type WF_F_DONE */
     uint32_t frame_bytes;

@@ -24,10 +24,7 @@ struct room {
 static const weft_kind room_kind = {
     .id = 0x5311, .name = "verify.room", .size = sizeof(struct room), .drop = weft_free_msg};
 
-static void ingest_discard(struct wf_ingest *in)
-{
-    weft_drop(&in->msg);
-}
+static void ingest_discard(struct wf_ingest *in) { weft_drop(&in->msg); }
 
 /* -- Passing on ------------------------------------------------------------------------- */
 

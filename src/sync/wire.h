@@ -21,7 +21,7 @@ struct wf_summary {
     uint8_t epoch[16];
     uint64_t seq;
     uint8_t id8[8];
-    bool has_cursor;   /* our mark into the other side */
+    bool has_cursor; /* our mark into the other side */
     wf_mark cursor;
     bool tips_complete;
     uint32_t tips_count;
@@ -50,26 +50,26 @@ enum wf_plan {
 };
 struct wf_state {
     uint32_t stream;
-    uint32_t flags;      /* as in OPEN: what the responder agrees to                */
-    uint32_t plan;       /* enum wf_plan: responder -> opener                       */
+    uint32_t flags; /* as in OPEN: what the responder agrees to                */
+    uint32_t plan;  /* enum wf_plan: responder -> opener                       */
     struct wf_summary own;
 };
 
 /* A page of ids in (gen, id) order from the one who wants to send. */
 struct wf_ids {
     uint32_t stream;
-    uint32_t ref;        /* 1, 2, 3 ...                                             */
+    uint32_t ref;            /* 1, 2, 3 ...                                             */
     uint64_t lo_gen, hi_gen; /* the first and the last entry of the page: all of it  */
     weft_id lo_id, hi_id;    /* has (lo_gen, lo_id) <= (gen, id) <= (hi_gen, hi_id)  */
     bool last;
-    uint32_t id_bytes;   /* 8: SipHash-2-4 of the id under the session's salt; 32   */
+    uint32_t id_bytes; /* 8: SipHash-2-4 of the id under the session's salt; 32   */
     uint32_t count;
     const uint8_t *ids;
 };
 struct wf_bits {
     uint32_t stream;
-    uint32_t ref;        /* of IDS, or 0: the tips of STATE */
-    uint32_t count;      /* bits; bit i = byte i/8, mask 1 << (i%8): "has"          */
+    uint32_t ref;   /* of IDS, or 0: the tips of STATE */
+    uint32_t count; /* bits; bit i = byte i/8, mask 1 << (i%8): "has"          */
     const uint8_t *bits;
 };
 
@@ -77,19 +77,19 @@ struct wf_bits {
 struct wf_entries {       /* ENTRIES and PUSH */
     uint32_t stream;
     uint32_t flags;
-    uint64_t seen;        /* bulk frames of this stream taken from the receiver so far */
+    uint64_t seen; /* bulk frames of this stream taken from the receiver so far */
     bool has_mark;
-    wf_mark mark;         /* `upto`: what of the sender's arrivals is held after this  */
+    wf_mark mark; /* `upto`: what of the sender's arrivals is held after this  */
     uint32_t count;
-    wf_cursor at;         /* internal: wf_entries_next                                */
+    wf_cursor at; /* internal: wf_entries_next                                */
 };
 struct wf_done {
     uint32_t stream;
-    uint32_t round;       /* 1 ends the negotiation; 2, 3 ... are barriers in live mode */
-    wf_mark mark;         /* not partial: all arrivals up to seq are held               */
+    uint32_t round; /* 1 ends the negotiation; 2, 3 ... are barriers in live mode */
+    wf_mark mark;   /* not partial: all arrivals up to seq are held               */
     uint8_t root[32];
     uint64_t count;
-    bool clean;           /* nothing came from outside this session since OPEN / STATE  */
+    bool clean; /* nothing came from outside this session since OPEN / STATE  */
 };
 enum wf_result_code { WF_RESULT_EQUAL, WF_RESULT_DIFFERENT, WF_RESULT_UNCLEAN };
 struct wf_result {
@@ -97,27 +97,27 @@ struct wf_result {
     uint32_t round;
     uint32_t code;
 };
-struct wf_ack {           /* durable */
+struct wf_ack { /* durable */
     uint32_t stream;
-    uint64_t n;           /* bulk frames of this stream applied so far                  */
-    uint64_t seq;         /* of the newest mark written; 0: none                        */
+    uint64_t n;   /* bulk frames of this stream applied so far                  */
+    uint64_t seq; /* of the newest mark written; 0: none                        */
     uint32_t stored, known;
-    uint32_t code;        /* wire code of what stopped the frame; 0                     */
+    uint32_t code; /* wire code of what stopped the frame; 0                     */
 };
 struct wf_want {
     uint32_t stream;
     uint32_t count;
-    const uint8_t *ids;   /* 32 bytes each */
+    const uint8_t *ids; /* 32 bytes each */
 };
 struct wf_trees {
     uint32_t stream;
     uint32_t count;
-    const uint8_t *ids;   /* 32 bytes each */
+    const uint8_t *ids; /* 32 bytes each */
 };
-struct wf_err_frame {     /* ERR and CLOSE */
+struct wf_err_frame { /* ERR and CLOSE */
     uint32_t stream;
     uint32_t code;
-    uint32_t retry_ms;    /* ERR only */
+    uint32_t retry_ms; /* ERR only */
     char text[WEFT_ERROR_TEXT_BYTES_MAX];
 };
 

@@ -16,14 +16,8 @@ struct wf_bytes {
     size_t start, end, room;
 };
 
-static inline size_t wf_bytes_len(const struct wf_bytes *b)
-{
-    return b->end - b->start;
-}
-static inline uint8_t *wf_bytes_front(struct wf_bytes *b)
-{
-    return b->data + b->start;
-}
+static inline size_t wf_bytes_len(const struct wf_bytes *b) { return b->end - b->start; }
+static inline uint8_t *wf_bytes_front(struct wf_bytes *b) { return b->data + b->start; }
 
 /* Makes room for `len` more bytes; *out points to it until the next call. The bytes
  * count only after wf_bytes_added. NO_MEMORY. */

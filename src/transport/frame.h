@@ -18,9 +18,9 @@
 
 /* -- What a type is -------------------------------------------------------------------- */
 bool wf_frame_known(uint64_t type);
-bool wf_frame_charged(uint64_t type);   /* needs credit, the length word included */
-bool wf_frame_is_bulk(uint64_t type);   /* goes to a verifier                     */
-bool wf_frame_in_place(uint64_t type);  /* sent behind the bulk of its stream     */
+bool wf_frame_charged(uint64_t type);  /* needs credit, the length word included */
+bool wf_frame_is_bulk(uint64_t type);  /* goes to a verifier                     */
+bool wf_frame_in_place(uint64_t type); /* sent behind the bulk of its stream     */
 
 /* Reads type and stream from the first bytes of a body. AGAIN: not there yet; SYNTAX. */
 weft_err wf_frame_head(const uint8_t *body, size_t len, uint64_t *type, uint32_t *stream);

@@ -18,7 +18,7 @@
 #define WF_OUT_BYTES WEFT_OUTBOUND_CIPHER_BYTES
 #define WF_READ_BYTES WEFT_READ_TURN_BYTES
 #define WF_URGENT_BYTES WEFT_OUTBOUND_URGENT_BYTES
-#define WF_RECORD_HEAD 2u            /* big-endian length of a record */
+#define WF_RECORD_HEAD 2u /* big-endian length of a record */
 
 struct wf_manager;
 struct wf_conn;
@@ -108,7 +108,7 @@ struct wf_conn {
     uint32_t slot;
     enum wf_conn_state state;
     bool dialled;
-    bool heard; /* the peer's first handshake message was good */
+    bool heard;       /* the peer's first handshake message was good */
     bool in_accepted; /* counts among the pending handshakes */
     struct wf_tp_net *net;
     wf_sock *sock;
@@ -117,7 +117,7 @@ struct wf_conn {
     char address[WEFT_ADDRESS_BYTES_MAX];  /* with its scheme: dialled, or observed */
     char observed[WEFT_ADDRESS_BYTES_MAX]; /* where an accepted one comes from */
     wf_noise *noise;
-    weft_key key; /* proven from HELLO on */
+    weft_key key;            /* proven from HELLO on */
     struct wf_tp_down *down; /* made with the connection, so that DOWN cannot fail */
     struct wf_dial *dial;    /* whose attempt this is */
     struct wf_dial *waiters; /* dials that will be answered with this connection */
@@ -137,8 +137,8 @@ struct wf_conn {
     uint32_t cur_at;
     struct wf_lane *ready_first[2], *ready_last[2];
     uint64_t control_bytes;
-    bool dirty;         /* in the list of those to flush */
-    weft_err doom;      /* close it instead of flushing; OK: no */
+    bool dirty;    /* in the list of those to flush */
+    weft_err doom; /* close it instead of flushing; OK: no */
     const char *doom_text;
     struct wf_conn *dirty_next;
 
@@ -153,8 +153,8 @@ struct wf_conn {
 
     weft_timer timer;
     weft_ns armed_at; /* when it fires; WEFT_NEVER */
-    weft_ns began;   /* the present state, before UP */
-    weft_ns ping_at; /* when the last was sent */
+    weft_ns began;    /* the present state, before UP */
+    weft_ns ping_at;  /* when the last was sent */
     bool ping_out;
     uint64_t ping_token, rtt_ns;
     uint64_t wire_in, wire_out, frames_in, frames_out;
@@ -174,7 +174,7 @@ struct wf_dial {
     char transport[WEFT_ACTOR_NAME_BYTES_MAX];
     wf_endpoint endpoints[WF_DIAL_ENDPOINTS_MAX];
     size_t count, at;
-    struct wf_conn *conn; /* the attempt under way */
+    struct wf_conn *conn;  /* the attempt under way */
     struct wf_conn *waits; /* for that one to come up; in its `waiters` */
     struct wf_dial *waits_next;
     bool resolving; /* the resolver's reply is still to come */
@@ -214,7 +214,7 @@ struct wf_manager {
 /* manager.c */
 struct wf_conn *wf_manager_conn(struct wf_manager *m, uint64_t id); /* UP ones only */
 struct wf_transport *wf_manager_transport(struct wf_manager *m, const char *name);
-void wf_manager_reap(struct wf_manager *m); /* frees dead connections; end of a turn */
+void wf_manager_reap(struct wf_manager *m);         /* frees dead connections; end of a turn */
 void wf_manager_tell(weft_addr *to, weft_msg *msg); /* system lane; drops it if closed */
 void wf_manager_flush_later(struct wf_manager *m, struct wf_conn *c);
 void wf_manager_debt(struct wf_manager *m, uint64_t conn, uint64_t bytes);
@@ -251,12 +251,10 @@ void wf_conn_free(struct wf_conn *c);
 void wf_conn_interest(struct wf_conn *c);
 void wf_conn_arm(struct wf_conn *c); /* looks at the clock within a second */
 /* Another connection with the proven key `key`, in HELLO or UP. */
-struct wf_conn *wf_conn_rival(struct wf_manager *m, const weft_key *key, const struct wf_conn *not);
+struct wf_conn *wf_conn_rival(struct wf_manager *m, const weft_key *key,
+                              const struct wf_conn * not );
 /* The peer has said something of the handshake that we could read. */
-static inline bool wf_conn_heard(const struct wf_conn *c)
-{
-    return c->heard;
-}
+static inline bool wf_conn_heard(const struct wf_conn *c) { return c->heard; }
 static inline bool wf_conn_open(const struct wf_conn *c)
 {
     return c->state == WF_CONN_HELLO || c->state == WF_CONN_UP;
@@ -270,7 +268,7 @@ void wf_conn_tell_close(struct wf_conn *c, uint32_t stream, weft_err why, const 
 /* conn_send.c */
 void wf_conn_flush(struct wf_conn *c);
 weft_err wf_conn_raw(struct wf_conn *c, const uint8_t *data, size_t len); /* one record */
-void wf_conn_poke(struct wf_conn *c); /* after appending to urgent */
+void wf_conn_poke(struct wf_conn *c);     /* after appending to urgent */
 void wf_send_drop_cur(struct wf_conn *c); /* answers its request; its bytes still go */
 void wf_out_free(struct wf_out *o, weft_err answer);
 
@@ -281,15 +279,15 @@ weft_err wf_stream_get(struct wf_conn *c, uint32_t number, struct wf_stream **ou
 bool wf_stream_was_ended(const struct wf_conn *c, uint32_t number);
 weft_err wf_stream_register(struct wf_conn *c, struct wf_tp_stream *req);
 weft_err wf_stream_end(struct wf_conn *c, uint32_t number);
-void wf_stream_idle(struct wf_stream *s); /* frees it if nothing is left of it */
+void wf_stream_idle(struct wf_stream *s);   /* frees it if nothing is left of it */
 void wf_stream_free_all(struct wf_conn *c); /* ends them; the verifiers hear it */
 weft_err wf_stream_queue(struct wf_stream *s, struct wf_out *o, bool in_place);
 void wf_stream_drop_queue(struct wf_stream *s, bool charged_only);
 void wf_stream_list(struct wf_lane *lane);
 void wf_stream_unlist(struct wf_lane *lane);
-void wf_stream_unstick(struct wf_stream *s); /* credit came */
+void wf_stream_unstick(struct wf_stream *s);   /* credit came */
 void wf_stream_give_back(struct wf_stream *s); /* its loan, if it has one */
-void wf_stream_ask(struct wf_stream *s); /* sends BLOCKED if it is time */
+void wf_stream_ask(struct wf_stream *s);       /* sends BLOCKED if it is time */
 void wf_stream_release(struct wf_conn *c, uint32_t number, uint32_t bytes);
 void wf_stream_grants(struct wf_manager *m); /* sends what there is room for now */
 /* Looks at the clock for all streams; true while there is something to watch. */

@@ -20,8 +20,8 @@
 typedef struct wf_net wf_net;
 typedef struct wf_sock wf_sock;
 
-#define WF_NET_READ 1u   /* bytes, an end or an error can be received; a connection can be accepted */
-#define WF_NET_WRITE 2u  /* bytes can be sent; a dial has succeeded or failed */
+#define WF_NET_READ 1u /* bytes, an end or an error can be received; a connection can be accepted */
+#define WF_NET_WRITE 2u /* bytes can be sent; a dial has succeeded or failed */
 
 /* One resolved address, in the network's own binary form. */
 typedef struct wf_endpoint {

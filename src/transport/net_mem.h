@@ -127,7 +127,7 @@ void wf_mem_break(struct mem_link *link);
 /* net_mem_sim.c */
 bool wf_mem_cut_between(const wf_net_hub *hub, const char *a, const char *b);
 weft_err wf_mem_fly(wf_net_hub *hub, struct mem_link *link, unsigned side, const uint8_t *data,
-                 size_t len);
+                    size_t len);
 void wf_mem_fly_end(wf_net_hub *hub, struct mem_link *link, unsigned side);
 weft_err wf_mem_fly_dial(wf_net_hub *hub, wf_sock *sock);
 void wf_mem_forget_link(wf_net_hub *hub, const struct mem_link *link);

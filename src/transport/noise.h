@@ -41,8 +41,8 @@ bool wf_noise_my_turn(const wf_noise *n);
 weft_err wf_noise_write(wf_noise *n, uint8_t out[WF_NOISE_HANDSHAKE_MAX], size_t *len);
 weft_err wf_noise_read(wf_noise *n, const uint8_t *data, size_t len);
 bool wf_noise_done(const wf_noise *n);
-void wf_noise_peer(const wf_noise *n, weft_key *out);          /* the proven key     */
-void wf_noise_channel(const wf_noise *n, uint8_t out[64]);     /* the handshake hash */
+void wf_noise_peer(const wf_noise *n, weft_key *out);      /* the proven key     */
+void wf_noise_channel(const wf_noise *n, uint8_t out[64]); /* the handshake hash */
 
 /* Records after the handshake; rekeys both ways every 2^20 records. encrypt writes
  * len + 16 bytes; decrypt len - 16, in place allowed. decrypt: AUTH. */

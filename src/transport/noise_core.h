@@ -32,11 +32,11 @@ struct wf_cipher {
 };
 
 /* Writes len + 16 bytes (len without a key). LIMIT once the nonces are used up. */
-weft_err wf_cipher_encrypt(struct wf_cipher *c, const void *ad, size_t ad_len,
-                           const uint8_t *plain, size_t len, uint8_t *out);
+weft_err wf_cipher_encrypt(struct wf_cipher *c, const void *ad, size_t ad_len, const uint8_t *plain,
+                           size_t len, uint8_t *out);
 /* Writes len - 16 bytes; in place allowed. AUTH, and then nothing was changed. */
-weft_err wf_cipher_decrypt(struct wf_cipher *c, const void *ad, size_t ad_len,
-                           const uint8_t *data, size_t len, uint8_t *out);
+weft_err wf_cipher_decrypt(struct wf_cipher *c, const void *ad, size_t ad_len, const uint8_t *data,
+                           size_t len, uint8_t *out);
 void wf_cipher_rekey(struct wf_cipher *c); /* 4.2: the nonce goes on */
 
 /* The chaining key, the transcript hash and the handshake's cipher (5.2). */
@@ -54,8 +54,8 @@ weft_err wf_symmetric_mix_dh(struct wf_symmetric *s, const uint8_t secret[WF_NOI
                              const uint8_t public[WF_NOISE_DH_BYTES]);
 weft_err wf_symmetric_encrypt(struct wf_symmetric *s, const uint8_t *plain, size_t len,
                               uint8_t *out, size_t *out_len);
-weft_err wf_symmetric_decrypt(struct wf_symmetric *s, const uint8_t *data, size_t len,
-                              uint8_t *out, size_t *out_len);
+weft_err wf_symmetric_decrypt(struct wf_symmetric *s, const uint8_t *data, size_t len, uint8_t *out,
+                              size_t *out_len);
 void wf_symmetric_split(const struct wf_symmetric *s, struct wf_cipher *first,
                         struct wf_cipher *second);
 
@@ -92,8 +92,8 @@ bool wf_handshake_done(const struct wf_handshake *hs);
  * write: `out` has room for 96 bytes plus the payload and its tag. read: SYNTAX (too
  * short), AUTH. */
 weft_err wf_handshake_write_begin(struct wf_handshake *hs, uint8_t *out, size_t *len);
-weft_err wf_handshake_write_end(struct wf_handshake *hs, const uint8_t *payload,
-                                size_t payload_len, uint8_t *out, size_t *len);
+weft_err wf_handshake_write_end(struct wf_handshake *hs, const uint8_t *payload, size_t payload_len,
+                                uint8_t *out, size_t *len);
 weft_err wf_handshake_read_begin(struct wf_handshake *hs, const uint8_t *data, size_t len,
                                  size_t *used);
 weft_err wf_handshake_read_end(struct wf_handshake *hs, const uint8_t *data, size_t len,

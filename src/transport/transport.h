@@ -26,13 +26,13 @@ enum wf_frame_type {
     WF_F_STATE = 3,
     WF_F_IDS = 6,
     WF_F_BITS = 8,
-    WF_F_ENTRIES = 9,  /* bulk */
-    WF_F_PUSH = 10,    /* bulk */
+    WF_F_ENTRIES = 9, /* bulk */
+    WF_F_PUSH = 10,   /* bulk */
     WF_F_ACK = 11,
     WF_F_CREDIT = 12,
     WF_F_WANT = 13,
-    WF_F_DONE = 14,    /* bulk path, in order behind the entries; not charged */
-    WF_F_CLOSE = 15,   /* of a stream, or (stream 0) of the connection */
+    WF_F_DONE = 14,  /* bulk path, in order behind the entries; not charged */
+    WF_F_CLOSE = 15, /* of a stream, or (stream 0) of the connection */
     WF_F_PING = 17,
     WF_F_PONG = 18,
     WF_F_RESULT = 19,
@@ -44,21 +44,34 @@ enum wf_frame_type {
 };
 /* Codes on the wire (PROTOCOL section 4), in CLOSE and ERR. */
 enum wf_wire_code {
-    WF_W_OK = 0, WF_W_VERSION = 1, WF_W_FRAME, WF_W_SYNTAX, WF_W_AUTH, WF_W_TREE, WF_W_LIMIT,
-    WF_W_BUDGET, WF_W_BUSY, WF_W_EPOCH, WF_W_PARENT, WF_W_BAD_ENTRY, WF_W_QUOTA, WF_W_SHUTDOWN,
-    WF_W_INTERNAL, WF_W_UNSUPPORTED
+    WF_W_OK = 0,
+    WF_W_VERSION = 1,
+    WF_W_FRAME,
+    WF_W_SYNTAX,
+    WF_W_AUTH,
+    WF_W_TREE,
+    WF_W_LIMIT,
+    WF_W_BUDGET,
+    WF_W_BUSY,
+    WF_W_EPOCH,
+    WF_W_PARENT,
+    WF_W_BAD_ENTRY,
+    WF_W_QUOTA,
+    WF_W_SHUTDOWN,
+    WF_W_INTERNAL,
+    WF_W_UNSUPPORTED
 };
 weft_err wf_wire_err(uint64_t code);    /* the local error that a peer's code becomes */
 unsigned wf_wire_code_of(weft_err err); /* and back */
 
 /* -- Spawning ----------------------------------------------------------------------- */
 struct wf_transport_options {
-    struct wf_identity identity;    /* noise.h: key and how to sign and verify; copied */
-    const char *node_name;          /* shown to peers; may be NULL                     */
-    weft_addr *events_to;           /* hears UP, DOWN, FRAME (system lane); counted    */
-    weft_addr *const *verifiers;    /* hear BULK; counted; chosen in turn              */
+    struct wf_identity identity; /* noise.h: key and how to sign and verify; copied */
+    const char *node_name;       /* shown to peers; may be NULL                     */
+    weft_addr *events_to;        /* hears UP, DOWN, FRAME (system lane); counted    */
+    weft_addr *const *verifiers; /* hear BULK; counted; chosen in turn              */
     uint32_t verifiers_count;
-    weft_addr *resolver;            /* wf_resolver_spawn                               */
+    weft_addr *resolver; /* wf_resolver_spawn                               */
     /* Decides about a proven key before any frame is read; any thread; may be NULL. */
     bool (*may_connect)(void *arg, const weft_key *key);
     void *may_connect_arg;
@@ -77,8 +90,8 @@ extern const weft_kind wf_tp_add_kind, wf_tp_server_kind, wf_tp_addresses_kind, 
 struct wf_tp_add {
     weft_request req;
     char name[WEFT_ACTOR_NAME_BYTES_MAX];
-    wf_net *net;                           /* taken on OK */
-    char listen[WEFT_ADDRESS_BYTES_MAX];   /* empty: client only, start does nothing */
+    wf_net *net;                         /* taken on OK */
+    char listen[WEFT_ADDRESS_BYTES_MAX]; /* empty: client only, start does nothing */
 };
 /* Starts or stops the listener of one transport, or of all (empty name). Start:
  * NOT_FOUND, EXISTS (it runs already, or the address is in use), ADDRESS, NETWORK. All:
@@ -120,8 +133,8 @@ struct wf_tp_stream {
     uint64_t conn;
     uint32_t stream;
     bool open;
-    void *cookie;        /* comes with every BULK of the stream */
-    weft_id cookie_id;   /* likewise: the layer above's name for it (a tree) */
+    void *cookie;      /* comes with every BULK of the stream */
+    weft_id cookie_id; /* likewise: the layer above's name for it (a tree) */
 };
 /* Sends one charged bulk frame in order; the reply comes when it has been encrypted
  * (that is the back-pressure) or with CLOSED. The frame buffer has WF_FRAME_HEAD bytes
@@ -170,10 +183,10 @@ void *wf_tp_new(const weft_kind *kind);
 extern const weft_kind wf_tp_up_kind, wf_tp_down_kind, wf_tp_frame_kind, wf_tp_bulk_in_kind;
 struct wf_tp_up {
     weft_msg msg;
-    uint64_t conn;          /* never reused */
-    weft_key key;           /* proven */
-    bool dialled;           /* by us: our streams are odd */
-    uint8_t channel[64];    /* the handshake hash: equal on both sides, unique */
+    uint64_t conn;       /* never reused */
+    weft_key key;        /* proven */
+    bool dialled;        /* by us: our streams are odd */
+    uint8_t channel[64]; /* the handshake hash: equal on both sides, unique */
     char transport[WEFT_ACTOR_NAME_BYTES_MAX];
     char address[WEFT_ADDRESS_BYTES_MAX]; /* dialled: the address that worked; else observed */
     char peer_name[WEFT_ACTOR_NAME_BYTES_MAX];
@@ -184,36 +197,36 @@ struct wf_tp_down {
     weft_msg msg;
     uint64_t conn;
     weft_key key;
-    weft_err why;          /* OK: an authenticated close */
+    weft_err why; /* OK: an authenticated close */
     char text[WEFT_ERROR_TEXT_BYTES_MAX];
 };
 /* A CLOSE with the code LIMIT may also be made here: the stream got no credit for too
  * long, or a loan on it was never used. The owner ends the stream then. */
-struct wf_tp_frame {      /* a control frame for the owner */
+struct wf_tp_frame { /* a control frame for the owner */
     weft_msg msg;
     uint64_t conn;
     weft_key key;
     uint32_t stream;
     uint32_t type;
-    weft_buf *buf;         /* counted */
-    const uint8_t *bytes;  /* the msgpack array, scanned, whole */
+    weft_buf *buf;        /* counted */
+    const uint8_t *bytes; /* the msgpack array, scanned, whole */
     size_t len;
-    uint32_t frame_bytes;  /* charged: release them; 0: not charged */
+    uint32_t frame_bytes; /* charged: release them; 0: not charged */
 };
-struct wf_tp_bulk_in {    /* a bulk frame, or a stream's end, for a verifier */
+struct wf_tp_bulk_in { /* a bulk frame, or a stream's end, for a verifier */
     weft_msg msg;
     uint64_t conn;
     weft_key key;
     uint32_t stream;
-    uint64_t n;            /* 1, 2, 3 ... per stream, the end included */
-    bool end;              /* no frame: the stream is over */
+    uint64_t n; /* 1, 2, 3 ... per stream, the end included */
+    bool end;   /* no frame: the stream is over */
     uint32_t type;
     void *cookie;
     weft_id cookie_id;
     weft_buf *buf;
     const uint8_t *bytes;
     size_t len;
-    uint32_t frame_bytes;  /* release them once applied */
+    uint32_t frame_bytes; /* release them once applied */
     weft_ns arrived_ns;
 };
 

@@ -20,9 +20,7 @@ struct taken { /* by the actor in the store's place */
 
 static void taken_forget(struct taken *t)
 {
-    for (uint32_t i = 0; i < t->count; i++) {
-        weft_drop(&t->in[i]->msg);
-    }
+    for (uint32_t i = 0; i < t->count; i++) { weft_drop(&t->in[i]->msg); }
     t->count = 0;
 }
 

@@ -12,12 +12,12 @@
 struct raw_seen {
     bool connected, secure, ended; /* ended: the other side closed */
     weft_ns ended_ns;
-    uint64_t bytes_in;             /* on the wire */
-    bool hello, up;                /* HELLO arrived */
-    uint64_t close_code;           /* of CLOSE; UINT64_MAX: none came */
+    uint64_t bytes_in;   /* on the wire */
+    bool hello, up;      /* HELLO arrived */
+    uint64_t close_code; /* of CLOSE; UINT64_MAX: none came */
     uint64_t err_code;
-    uint64_t frames[32];           /* by type */
-    uint64_t granted;              /* by CREDIT for streams */
+    uint64_t frames[32]; /* by type */
+    uint64_t granted;    /* by CREDIT for streams */
 };
 
 struct raw {

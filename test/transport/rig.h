@@ -13,7 +13,18 @@
 #define RIG_EVENTS 4096u
 
 /* What the owner has heard; counted, and waited for with rig_wait. */
-enum rig_what { RIG_UPS, RIG_DOWNS, RIG_FRAMES, RIG_BULKS, RIG_ENDS, RIG_WRONG, RIG_SENT, RIG_REFUSED, RIG_DIALS, RIG_WHATS };
+enum rig_what {
+    RIG_UPS,
+    RIG_DOWNS,
+    RIG_FRAMES,
+    RIG_BULKS,
+    RIG_ENDS,
+    RIG_WRONG,
+    RIG_SENT,
+    RIG_REFUSED,
+    RIG_DIALS,
+    RIG_WHATS
+};
 
 /* The test's own copy, taken by each of its calls. */
 struct rig_log {
@@ -29,7 +40,7 @@ struct rig_log {
     uint64_t last_n[64]; /* per stream below 64 */
     weft_err dial_err[16];
     uint64_t dial_conn[16];
-    weft_err sent_err;   /* of the last bulk that was answered with an error */
+    weft_err sent_err; /* of the last bulk that was answered with an error */
 };
 
 struct rig_node {
