@@ -439,6 +439,7 @@ static void set_sizes(rocksdb_options_t *options, uint64_t write_buffers)
     rocksdb_options_set_max_bytes_for_level_base(options, 64 << 20);
     rocksdb_options_set_bytes_per_sync(options, 1 << 20);
     rocksdb_options_set_max_background_jobs(options, 2);
+    rocksdb_options_set_level0_file_num_compaction_trigger(options, 8);
 }
 
 /* Rules learned by experiment: a torn tail of the log is tolerated and nothing else;

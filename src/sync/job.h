@@ -44,12 +44,13 @@ void wf_look_answer(struct reader *r, struct wf_look *look); /* all but MATCH */
 void wf_match_start(weft_self *self, struct reader *r, struct wf_look *look);
 
 /* -- Streams ----------------------------------------------------------------------------- */
-struct wf_order {  /* entries in (gen, id) order: a difference, or all of the tree */
-    wf_diff *diff; /* NULL: all */
-    bool ready;    /* the difference is found */
-    uint32_t at;   /* in the difference */
-    uint64_t upto; /* arrivals after it are passed over */
-    bool begun;    /* (gen, id) is the last one given */
+struct wf_order {   /* entries in (gen, id) order: a difference, or all of the tree */
+    wf_diff *diff;  /* NULL: all */
+    bool ready;     /* the difference is found */
+    bool all_count; /* nothing of this view arrived after upto */
+    uint32_t at;    /* in the difference */
+    uint64_t upto;  /* arrivals after it are passed over */
+    bool begun;     /* (gen, id) is the last one given */
     uint64_t gen;
     weft_id id;
     wf_gen_walk *walk; /* open within a slice only */

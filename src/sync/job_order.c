@@ -29,12 +29,18 @@ static weft_err walk_next(struct wf_feed *s, uint64_t *gen, weft_id *id)
         weft_err err = wf_gen_walk_create(store, s->info.t, o->gen, o->begun ? &o->id : NULL,
                                           &o->walk);
         if (err != WEFT_OK) return err;
+        /* A batch is written whole: with nothing after upto now, the older view has nothing
+         * after it either, and no entry need be looked at. */
+        wf_arrival next;
+        err = wf_store_arrival(store, s->info.t, o->upto + 1, &next);
+        o->all_count = err == WEFT_NOT_FOUND;
+        if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
     }
     for (;;) {
-        wf_meta_brief meta;
+        wf_meta_brief meta = {.seq = o->upto};
         weft_err err = wf_gen_walk_next(o->walk, gen, id);
         if (err != WEFT_OK) return err;
-        err = wf_store_meta_brief(store, id, &meta);
+        if (!o->all_count) err = wf_store_meta_brief(store, id, &meta);
         if (err != WEFT_OK)
             return wf_fail(err == WEFT_NOT_FOUND ? WEFT_CORRUPT : err, "reader",
                            "an entry of the order has no facts");
