@@ -183,6 +183,9 @@ def errors(folder):
     _, done = run(folder, "--dag", dag, want=2)
     expect("cut.dag:6: entry 5 names parent 9" in done.stderr, "file, line and reason")
     run(folder, "--dag", os.path.join(folder, "missing.dag"), want=3)
+    done = subprocess.run([STRESS, "--live", "60", "--json", os.path.join(folder, "none", "out.json")],
+                          capture_output=True, text=True, timeout=20, check=False)
+    expect(done.returncode == 1 and "No such file" in done.stderr, "a result that cannot be written is said first")
     run(folder, "--git", folder, want=3)
     with open(dag, "w", encoding="ascii") as file:
         file.write("# nothing\n")

@@ -145,7 +145,7 @@ int dag_read(FILE *in, const char *name, struct dag *out, char *why, size_t why_
         if (read_line(&r, text, len, &dag) != 0) goto done;
     }
     if (ferror(in)) {
-        refuse(&r, "cannot be read: %s", strerror(errno));
+        snprintf(why, why_len, "%s cannot be read: %s", name, strerror(errno));
         goto done;
     }
     *out = dag;

@@ -49,6 +49,19 @@ static void clean(struct run *r)
     if (threads) _exit(code); /* nodes in memory still run on threads of this process */
 }
 
+/* Asked before the run: its result would be lost after it. */
+static bool json_can_be_written(const char *path)
+{
+    if (path == NULL || strcmp(path, "-") == 0) return true;
+    FILE *file = fopen(path, "a");
+    if (file == NULL) {
+        kit_say("%s: %s", path, strerror(errno));
+        return false;
+    }
+    fclose(file);
+    return true;
+}
+
 int main(int argc, char *argv[])
 {
     kit_program = "weft-stress";
@@ -68,6 +81,7 @@ int main(int argc, char *argv[])
         printf("weft-stress %s\n", weft_version());
         return EXIT_PASS;
     }
+    if (!json_can_be_written(options.json)) return EXIT_HARNESS;
     kit_signals_catch();
     if (!options.seed_given && getrandom(&options.seed, sizeof options.seed, 0) > 0)
         options.seed &= INT64_MAX; /* JSON integers are signed */
