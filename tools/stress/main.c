@@ -53,12 +53,14 @@ static void clean(struct run *r)
 static bool json_can_be_written(const char *path)
 {
     if (path == NULL || strcmp(path, "-") == 0) return true;
+    bool there = access(path, F_OK) == 0;
     FILE *file = fopen(path, "a");
     if (file == NULL) {
         kit_say("%s: %s", path, strerror(errno));
         return false;
     }
     fclose(file);
+    if (!there) unlink(path); /* a usage error, found later, leaves no file */
     return true;
 }
 
