@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "kv.h"
 #include "kv_rocksdb_dir.h"
+#include "kv_rocksdb_order.h"
 #include "lock.h"
 #include "log.h"
 
@@ -28,6 +29,7 @@ struct rocks {
     rocksdb_writeoptions_t *synced, *unsynced;
     rocksdb_readoptions_t *read;
     rocksdb_writebatch_t *batch; /* the writer's, reused */
+    struct wf_op_order order;    /* of the batch being written */
     uint64_t floor_bytes;
     bool read_only;
     wf_counter sticky; /* -err of the first failed write, 0: none */
@@ -133,15 +135,35 @@ static void rocks_release(wf_kv *kv, wf_value *value)
 
 /* -- Writing ------------------------------------------------------------------------ */
 
-static weft_err fill_op(void *arg, const wf_batch_op *op)
+static void add_op(struct rocks *r, const wf_batch_op *op)
 {
-    struct rocks *r = arg;
     if (op->is_delete)
         rocksdb_writebatch_delete_cf(r->batch, r->handles[op->cf], (const char *)op->key,
                                      op->key_len);
     else
         rocksdb_writebatch_put_cf(r->batch, r->handles[op->cf], (const char *)op->key, op->key_len,
                                   (const char *)op->value, op->value_len);
+}
+
+/* In these families a key begins with a hash. The others ascend by themselves. */
+static bool is_random(enum wf_cf cf)
+{
+    return cf == WF_CF_ENTRY || cf == WF_CF_META || cf == WF_CF_CHILD;
+}
+
+static void add_kept(struct rocks *r)
+{
+    wf_op_order_sort(&r->order);
+    for (uint32_t i = 0; i < r->order.count; i++) add_op(r, &r->order.items[i].op);
+    r->order.count = 0;
+}
+
+static weft_err fill_op(void *arg, const wf_batch_op *op)
+{
+    struct rocks *r = arg;
+    if (is_random(op->cf) && wf_op_order_keep(&r->order, op)) return WEFT_OK;
+    if (is_random(op->cf)) add_kept(r); /* no room: what is kept is older, so it goes first */
+    add_op(r, op);
     return WEFT_OK;
 }
 
@@ -165,6 +187,7 @@ static weft_err rocks_write(wf_kv *kv, const wf_batch *batch, bool sync)
         return stick(r, wf_fail(WEFT_NO_SPACE, "store", "path=%s is nearly full", r->dir));
     rocksdb_writebatch_clear(r->batch);
     wf_batch_each(batch, fill_op, r);
+    add_kept(r);
     char *text = NULL;
     rocksdb_write(r->db, sync ? r->synced : r->unsynced, r->batch, &text);
     return text == NULL ? WEFT_OK : stick(r, fail("write", text));
@@ -377,6 +400,7 @@ static void rocks_close(wf_kv *kv)
     if (r->unsynced != NULL) rocksdb_writeoptions_destroy(r->unsynced);
     if (r->read != NULL) rocksdb_readoptions_destroy(r->read);
     if (r->cache != NULL) rocksdb_cache_destroy(r->cache);
+    wf_op_order_fini(&r->order);
     wf_free(r->dir);
     wf_free(r);
 }
