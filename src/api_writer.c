@@ -26,11 +26,8 @@ struct weft_writer {
     weft_id last;
     uint64_t last_height;
     char last_store[WEFT_STORE_NAME_BYTES_MAX + 1];
-    weft_id *tips; /* room for TIPS_ROOM + 1 */
+    weft_id *tips; /* room for WEFT_WRITER_TIPS_MAX + 1 */
 };
-
-/* What a writer looks at; with more tips it joins some now and the rest later. */
-enum { TIPS_ROOM = 4096 };
 
 static void fate_drop(struct fate *fate)
 {
@@ -51,7 +48,7 @@ weft_err weft_writer_open(weft_node *node, const weft_id *tree, const weft_keypa
     w->tree = *tree;
     w->t = info.t;
     w->strategy = info.strategy;
-    w->tips = wf_calloc(TIPS_ROOM + 1, sizeof *w->tips);
+    w->tips = wf_calloc(WEFT_WRITER_TIPS_MAX + 1, sizeof *w->tips);
     w->fate = wf_calloc(1, sizeof *w->fate);
     if (w->fate != NULL) wf_counter_set(&w->fate->refs, 1); /* first: close drops it */
     err = WEFT_NO_MEMORY;
@@ -151,8 +148,8 @@ static weft_err height_over(weft_writer *w, const weft_id *parents, size_t count
 static weft_err store_tips(weft_writer *w, const char *store, weft_id *out, size_t *count)
 {
     bool complete;
-    weft_err err = wf_store_named_tips(w->node->table.wf_store, w->t, store, out, TIPS_ROOM, count,
-                                       &complete);
+    weft_err err = wf_store_named_tips(w->node->table.wf_store, w->t, store, out,
+                                       WEFT_WRITER_TIPS_MAX, count, &complete);
     if (err != WEFT_OK) return err;
     if (strcmp(w->last_store, store) == 0) *count = with_last(w, out, *count);
     *count = choose(w, out, *count);
@@ -164,10 +161,10 @@ static weft_err build(weft_writer *w, const char *store, const void *payload, si
 {
     size_t count = 0, named_count = 0;
     bool complete;
-    weft_id *named = wf_calloc(TIPS_ROOM + 1, sizeof *named);
+    weft_id *named = wf_calloc(WEFT_WRITER_TIPS_MAX + 1, sizeof *named);
     if (named == NULL) return WEFT_NO_MEMORY;
-    weft_err err = wf_store_tips(w->node->table.wf_store, w->t, w->tips, TIPS_ROOM, &count,
-                                 &complete);
+    weft_err err = wf_store_tips(w->node->table.wf_store, w->t, w->tips, WEFT_WRITER_TIPS_MAX,
+                                 &count, &complete);
     if (err != WEFT_OK) goto done;
     count = choose(w, w->tips, with_last(w, w->tips, count));
     err = store_tips(w, store, named, &named_count);

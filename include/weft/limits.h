@@ -98,6 +98,9 @@
 #define WEFT_WALK_STEPS_MAX \
     65536u                               /* index reads of one planning walk
                                                  * before it yields to the next job  */
+#define WEFT_SUBSCRIBERS_MAX 16u                /* event feeds of one node              */
+#define WEFT_WRITER_TIPS_MAX 4096u              /* a writer looks at; joins 256 at once */
+#define WEFT_OFFERS_UNDER_WAY_MAX 8u            /* look-ups for one connection's TREES_REQ */
 #define WEFT_PLAN_ARRIVALS_MAX 4096u     /* looked at to choose a plan          */
 #define WEFT_DIFF_ENTRIES_MAX (1u << 18) /* entries that one difference walk may find */
 #define WEFT_PROBE_IDS_MIN 4096u         /* a shorter list of ids is sent at once   */

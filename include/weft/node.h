@@ -141,7 +141,8 @@ typedef struct weft_event {
     size_t len;
     uint64_t sent, received; /* SYNC_DONE: entries in this session        */
 } weft_event;
-/* `fn` runs on the node's notify thread; it must not block. At most 16 at once: LIMIT.
+/* `fn` runs on the node's notify thread; it must not block. At most WEFT_SUBSCRIBERS_MAX at
+ * once: LIMIT.
  * The feed is bounded and coalesces, it never holds the node up. */
 typedef void (*weft_on_event)(void *arg, const weft_event *event);
 weft_err weft_subscribe(weft_node *node, weft_on_event fn, void *arg, uint64_t *out_handle);

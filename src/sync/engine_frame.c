@@ -8,8 +8,6 @@
 #include "engine_state.h"
 #include "log.h"
 
-#define OFFERS_MAX 8u /* look-ups for TREES_REQ under way per connection */
-
 static void step(struct engine *e, const struct wf_tp_frame *f, struct wf_session_event *ev)
 {
     struct esession *es = wf_es_by_stream(e, f->conn, f->stream);
@@ -89,7 +87,7 @@ static void on_offers(weft_self *self, void *state, weft_err err, weft_request *
 
 static void on_trees_req(struct engine *e, struct conn *c, const struct wf_tp_frame *f)
 {
-    struct offers *o = c->offers < OFFERS_MAX ? wf_calloc(1, sizeof *o) : NULL;
+    struct offers *o = c->offers < WEFT_OFFERS_UNDER_WAY_MAX ? wf_calloc(1, sizeof *o) : NULL;
     struct wf_look *look = o == NULL ? NULL : wf_look_create(WF_LOOK_OFFERS);
     if (look != NULL) {
         *o = (struct offers){c, f->stream};

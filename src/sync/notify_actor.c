@@ -12,8 +12,6 @@
 #include "notify.h"
 #include "store_actor.h"
 
-#define SUBSCRIBERS_MAX 16u
-
 struct subscriber {
     uint64_t handle;
     weft_on_event fn;
@@ -22,7 +20,7 @@ struct subscriber {
 
 struct notify { /* only the handlers below touch this */
     const struct wf_node_table *table;
-    struct subscriber subscribers[SUBSCRIBERS_MAX];
+    struct subscriber subscribers[WEFT_SUBSCRIBERS_MAX];
     uint32_t count;
     uint64_t last_handle;
     bool bell_sent; /* the doorbell is at the store */
@@ -165,7 +163,7 @@ static weft_err hang_bell(weft_self *self, struct notify *n)
 
 static weft_err add(weft_self *self, struct notify *n, struct wf_notify_sub *sub)
 {
-    if (n->count == SUBSCRIBERS_MAX) return WEFT_LIMIT;
+    if (n->count == WEFT_SUBSCRIBERS_MAX) return WEFT_LIMIT;
     if (!n->bell_sent) {
         weft_err err = hang_bell(self, n);
         if (err != WEFT_OK) return err;
