@@ -118,11 +118,11 @@ weft_err weft_tree_tips(weft_node *node, const weft_id *tree, weft_id *out, size
 }
 
 /* One entry of a walk: read, decoded, shown. */
-static weft_err show(weft_node *node, const weft_id *id, weft_entry *entry,
+static weft_err show(weft_node *node, uint64_t t, const wf_place *place, weft_entry *entry,
                      weft_err (*fn)(void *arg, const weft_entry *entry), void *arg)
 {
     weft_buf *buf = NULL;
-    weft_err err = wf_store_get(node->table.wf_store, id, &buf);
+    weft_err err = wf_store_get_at(node->table.wf_store, t, place, &buf);
     if (err == WEFT_OK) err = weft_entry_decode(weft_buf_bytes(buf), weft_buf_len(buf), entry);
     if (err == WEFT_OK) err = fn(arg, entry);
     weft_buf_unref(buf);
@@ -142,10 +142,9 @@ weft_err weft_tree_walk(weft_node *node, const weft_id *tree,
     if (entry == NULL) return WEFT_NO_MEMORY;
     err = wf_gen_walk_create(node->table.wf_store, info.t, 0, NULL, &walk);
     while (err == WEFT_OK) {
-        uint64_t gen;
-        weft_id id;
-        err = wf_gen_walk_next(walk, &gen, &id);
-        if (err == WEFT_OK) err = show(node, &id, entry, fn, arg);
+        wf_place place;
+        err = wf_gen_walk_next(walk, &place);
+        if (err == WEFT_OK) err = show(node, info.t, &place, entry, fn, arg);
         else if (err == WEFT_END) break;
     }
     bool ended = err == WEFT_END && walk != NULL;

@@ -51,12 +51,32 @@ static weft_err expect(struct check *c, enum wf_cf cf, const void *key, size_t l
     return err;
 }
 
+/* The value of an index must be there and begin with these bytes. */
+static weft_err expect_value(struct check *c, enum wf_cf cf, const void *key, size_t key_len,
+                             const void *want, size_t len)
+{
+    wf_value value;
+    weft_err err = get(c, cf, key, key_len, &value);
+    if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
+    if (err != WEFT_OK || value.len < len || memcmp(value.data, want, len) != 0)
+        c->report->bad_indexes++;
+    if (err == WEFT_OK) wf_value_release(c->kv, &value);
+    return WEFT_OK;
+}
+
 /* -- One entry ------------------------------------------------------------------------------ */
 
-static weft_err has_children(struct check *c, const weft_id *id, bool *out)
+static weft_err children_of(struct check *c, const struct wf_meta_record *meta, wf_kv_iter **out)
+{
+    uint8_t prefix[WF_KEY_SEQ_BYTES];
+    wf_key_seq(prefix, meta->t, meta->seq);
+    return wf_kv_iter_create(c->kv, c->snap, WF_CF_CHILD, prefix, sizeof prefix, out);
+}
+
+static weft_err has_children(struct check *c, const struct wf_meta_record *meta, bool *out)
 {
     wf_kv_iter *it;
-    weft_err err = wf_kv_iter_create(c->kv, c->snap, WF_CF_CHILD, id->bytes, WEFT_ID_BYTES, &it);
+    weft_err err = children_of(c, meta, &it);
     if (err != WEFT_OK) return err;
     wf_kv_iter_first(it);
     *out = wf_kv_iter_valid(it);
@@ -66,22 +86,24 @@ static weft_err has_children(struct check *c, const weft_id *id, bool *out)
 }
 
 /* Does a child of `id` name it as a parent within the store `name`? */
-static weft_err is_followed_in(struct check *c, const weft_id *id, const weft_entry_store *part,
+static weft_err is_followed_in(struct check *c, const weft_id *id,
+                               const struct wf_meta_record *meta, const weft_entry_store *part,
                                bool *out)
 {
     *out = false;
     weft_entry *child = wf_malloc(sizeof *child);
     if (child == NULL) return WEFT_NO_MEMORY;
     wf_kv_iter *it;
-    weft_err err = wf_kv_iter_create(c->kv, c->snap, WF_CF_CHILD, id->bytes, WEFT_ID_BYTES, &it);
+    weft_err err = children_of(c, meta, &it);
     if (err != WEFT_OK) goto done;
     for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && !*out; wf_kv_iter_next(it)) {
         size_t len;
         const uint8_t *key = wf_kv_iter_key(it, &len);
+        uint8_t at[WF_KEY_SEQ_BYTES];
         wf_value value;
-        if (len != WF_KEY_CHILD_BYTES ||
-            get(c, WF_CF_ENTRY, key + WEFT_ID_BYTES, WEFT_ID_BYTES, &value) != WEFT_OK)
-            continue; /* counted where the child itself is looked at */
+        if (len != WF_KEY_CHILD_BYTES) continue; /* counted where the child itself is looked at */
+        wf_key_seq(at, meta->t, wf_get64(key + WF_KEY_SEQ_BYTES));
+        if (get(c, WF_CF_ENTRY, at, sizeof at, &value) != WEFT_OK) continue; /* likewise */
         if (wf_entry_parse(value.data, value.len, child) == WEFT_OK)
             for (uint32_t s = 0; s < child->stores_count && !*out; s++) {
                 const weft_entry_store *other = &child->stores[s];
@@ -103,24 +125,34 @@ done:
     return err;
 }
 
-static weft_err check_tips(struct check *c, const weft_id *id, uint64_t t, struct totals *totals)
+static weft_err check_tips(struct check *c, const weft_id *id, const struct wf_meta_record *meta,
+                           struct totals *totals)
 {
     uint8_t key[WF_KEY_TIP_BYTES_MAX];
     bool followed;
-    weft_err err = has_children(c, id, &followed);
+    weft_err err = has_children(c, meta, &followed);
     if (err != WEFT_OK) return err;
     if (!followed) totals->tips++;
-    size_t len = wf_key_tip(key, t, NULL, 0, id);
+    size_t len = wf_key_tip(key, meta->t, NULL, 0, id);
     err = expect(c, WF_CF_TIP, key, len, !followed, &c->report->bad_tips);
     for (uint32_t s = 0; s < c->entry->stores_count && err == WEFT_OK; s++) {
         const weft_entry_store *part = &c->entry->stores[s];
-        err = is_followed_in(c, id, part, &followed);
+        err = is_followed_in(c, id, meta, part, &followed);
         if (err != WEFT_OK) return err;
         if (!followed) c->named_tips++;
-        len = wf_key_tip(key, t, part->name, part->name_len, id);
+        len = wf_key_tip(key, meta->t, part->name, part->name_len, id);
         err = expect(c, WF_CF_TIP, key, len, !followed, &c->report->bad_tips);
     }
     return err;
+}
+
+/* Does `child` say that `id` builds on the parent? */
+static weft_err check_child(struct check *c, const struct wf_meta_record *parent, uint64_t seq,
+                            const weft_id *id)
+{
+    uint8_t key[WF_KEY_CHILD_BYTES];
+    wf_key_child(key, parent->t, parent->seq, seq);
+    return expect_value(c, WF_CF_CHILD, key, sizeof key, id->bytes, WEFT_ID_BYTES);
 }
 
 /* The parents that the body names, against `meta` and `child`; *max_gen of theirs. */
@@ -137,12 +169,9 @@ static weft_err check_parents(struct check *c, const weft_id *id, const struct w
         c->report->bad_indexes++;
     *gen = 0;
     for (uint32_t i = 0; i < count && err == WEFT_OK; i++) {
-        uint8_t key[WF_KEY_CHILD_BYTES];
-        wf_key_child(key, &c->parents[i], id);
-        err = expect(c, WF_CF_CHILD, key, sizeof key, true, &c->report->bad_indexes);
-        if (err != WEFT_OK) return err;
-        c->children++;
+        struct wf_meta_record parent;
         wf_value value;
+        c->children++;
         err = get(c, WF_CF_META, c->parents[i].bytes, WEFT_ID_BYTES, &value);
         if (err == WEFT_NOT_FOUND) {
             c->report->missing_parents++;
@@ -150,33 +179,28 @@ static weft_err check_parents(struct check *c, const weft_id *id, const struct w
             continue;
         }
         if (err != WEFT_OK) return err;
-        if (value.len >= 16 && wf_get64(value.data) == meta->t) {
-            if (wf_get64(value.data + 8) >= *gen) *gen = wf_get64(value.data + 8) + 1;
-        } else {
-            c->report->missing_parents++; /* of another tree: as good as none */
-        }
+        bool found = wf_meta_read(value.data, value.len, &parent) == WEFT_OK &&
+                     parent.t == meta->t; /* one of another tree is as good as none */
         wf_value_release(c->kv, &value);
+        if (!found) {
+            c->report->missing_parents++;
+            continue;
+        }
+        if (parent.gen >= *gen) *gen = parent.gen + 1;
+        err = check_child(c, &parent, meta->seq, id);
     }
     return err;
 }
 
 static weft_err check_indexes(struct check *c, const weft_id *id, const struct wf_meta_record *meta)
 {
-    uint8_t gen[WF_KEY_GEN_BYTES], arr[WF_KEY_ARR_BYTES];
+    uint8_t gen[WF_KEY_GEN_BYTES], number[WF_GEN_BYTES], arr[WF_KEY_SEQ_BYTES];
     wf_key_gen(gen, meta->t, meta->gen, id);
-    weft_err err = expect(c, WF_CF_GEN, gen, sizeof gen, true, &c->report->bad_indexes);
+    wf_put64(number, meta->seq);
+    weft_err err = expect_value(c, WF_CF_GEN, gen, sizeof gen, number, sizeof number);
     if (err != WEFT_OK) return err;
-    wf_key_arr(arr, meta->t, meta->seq);
-    wf_value value;
-    err = get(c, WF_CF_ARR, arr, sizeof arr, &value);
-    if (err == WEFT_NOT_FOUND || err == WEFT_OK) {
-        if (err == WEFT_NOT_FOUND || value.len < WEFT_ID_BYTES ||
-            memcmp(value.data, id->bytes, WEFT_ID_BYTES) != 0)
-            c->report->bad_indexes++;
-        if (err == WEFT_OK) wf_value_release(c->kv, &value);
-        err = WEFT_OK;
-    }
-    return err;
+    wf_key_seq(arr, meta->t, meta->seq);
+    return expect_value(c, WF_CF_ARR, arr, sizeof arr, id->bytes, WEFT_ID_BYTES);
 }
 
 static weft_err check_body(struct check *c, const weft_id *id, const wf_value *body,
@@ -201,7 +225,7 @@ static weft_err check_body(struct check *c, const weft_id *id, const wf_value *b
     if (err != WEFT_OK) return err;
     if (gen != meta->gen) c->report->bad_indexes++;
     err = check_indexes(c, id, meta);
-    return err == WEFT_OK ? check_tips(c, id, meta->t, totals) : err;
+    return err == WEFT_OK ? check_tips(c, id, meta, totals) : err;
 }
 
 static weft_err check_entry(struct check *c, const weft_id *id, const struct wf_meta_record *meta,
@@ -215,8 +239,10 @@ static weft_err check_entry(struct check *c, const weft_id *id, const struct wf_
     totals = &totals[meta->t - 1];
     totals->count++;
     if (meta->gen > totals->max_gen) totals->max_gen = meta->gen;
+    uint8_t key[WF_KEY_SEQ_BYTES];
     wf_value body;
-    weft_err err = get(c, WF_CF_ENTRY, id->bytes, WEFT_ID_BYTES, &body);
+    wf_key_seq(key, meta->t, meta->seq);
+    weft_err err = get(c, WF_CF_ENTRY, key, sizeof key, &body);
     if (err == WEFT_CORRUPT || err == WEFT_NOT_FOUND) {
         c->report->bad_bytes++;
         return WEFT_OK;

@@ -68,34 +68,51 @@ weft_err wf_store_parents(wf_store *store, const weft_id *id, wf_meta_brief *out
 
 /* -- Bodies ---------------------------------------------------------------------------- */
 
-/* The bytes of an entry as the engine has them, which must be those of its id. */
-static weft_err body_get(wf_store *store, const weft_id *id, wf_value *value)
+static weft_err body_fail(const weft_id *id, const char *what)
 {
-    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_ENTRY, id->bytes, WEFT_ID_BYTES, value);
+    char text[WEFT_ID_TEXT_BYTES];
+    weft_id_text(id, text);
+    return wf_fail(WEFT_CORRUPT, "store", "the bytes of an entry %s id=%s", what, text);
+}
+
+/* The bytes of an entry as the engine has them, which must be those of its id. */
+static weft_err body_get(wf_store *store, uint64_t t, const wf_place *place, wf_value *value)
+{
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    wf_key_seq(key, t, place->seq);
+    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_ENTRY, key, sizeof key, value);
+    if (err == WEFT_NOT_FOUND) return body_fail(&place->id, "are missing");
     if (err != WEFT_OK) return err;
     weft_id hash;
     wf_blake2b_256(value->data, value->len, hash.bytes);
-    if (weft_id_equal(&hash, id)) return WEFT_OK;
+    if (weft_id_equal(&hash, &place->id)) return WEFT_OK;
     wf_value_release(store->kv, value);
-    char text[WEFT_ID_TEXT_BYTES];
-    weft_id_text(id, text);
-    return wf_fail(WEFT_CORRUPT, "store", "the bytes of an entry do not hash to id=%s", text);
+    return body_fail(&place->id, "do not hash to its id:");
 }
 
 weft_err wf_store_get(wf_store *store, const weft_id *id, weft_buf **out)
 {
+    wf_meta_brief meta;
+    weft_err err = wf_store_meta_brief(store, id, &meta);
+    if (err != WEFT_OK) return err;
+    return wf_store_get_at(store, meta.t, &(wf_place){meta.gen, meta.seq, *id}, out);
+}
+
+weft_err wf_store_get_at(wf_store *store, uint64_t t, const wf_place *place, weft_buf **out)
+{
     wf_value value;
-    weft_err err = body_get(store, id, &value);
+    weft_err err = body_get(store, t, place, &value);
     if (err != WEFT_OK) return err;
     err = weft_buf_create_copy(value.data, value.len, out);
     wf_value_release(store->kv, &value);
     return err;
 }
 
-weft_err wf_store_get_into(wf_store *store, const weft_id *id, uint8_t *out, size_t *len)
+weft_err wf_store_get_into(wf_store *store, uint64_t t, const wf_place *place, uint8_t *out,
+                           size_t *len)
 {
     wf_value value;
-    weft_err err = body_get(store, id, &value);
+    weft_err err = body_get(store, t, place, &value);
     if (err != WEFT_OK) return err;
     if (value.len > *len) err = WEFT_LIMIT;
     else memcpy(out, value.data, value.len);

@@ -145,11 +145,8 @@ static void add_op(struct rocks *r, const wf_batch_op *op)
                                   (const char *)op->value, op->value_len);
 }
 
-/* In these families a key begins with a hash. The others ascend by themselves. */
-static bool is_random(enum wf_cf cf)
-{
-    return cf == WF_CF_ENTRY || cf == WF_CF_META || cf == WF_CF_CHILD;
-}
+/* In this family a key is a hash. The others ascend by themselves. */
+static bool is_random(enum wf_cf cf) { return cf == WF_CF_META; }
 
 static void add_kept(struct rocks *r)
 {
@@ -448,8 +445,8 @@ static void set_tables(struct rocks *r, rocksdb_options_t *options, bool bloom)
     rocksdb_block_based_options_destroy(table);
 }
 
-/* What is asked by key and is often not there: only `entry` and `meta`. */
-static bool wants_bloom(unsigned family) { return family == WF_CF_ENTRY || family == WF_CF_META; }
+/* What is asked by key and is often not there: only `meta`. */
+static bool wants_bloom(unsigned family) { return family == WF_CF_META; }
 
 static void set_sizes(rocksdb_options_t *options, uint64_t write_buffers)
 {

@@ -11,14 +11,14 @@ void wf_key_gen(uint8_t out[WF_KEY_GEN_BYTES], uint64_t t, uint64_t gen, const w
     wf_put_bytes(wf_put64(wf_put64(out, t), gen), id->bytes, WEFT_ID_BYTES);
 }
 
-void wf_key_arr(uint8_t out[WF_KEY_ARR_BYTES], uint64_t t, uint64_t seq)
+void wf_key_seq(uint8_t out[WF_KEY_SEQ_BYTES], uint64_t t, uint64_t seq)
 {
     wf_put64(wf_put64(out, t), seq);
 }
 
-void wf_key_child(uint8_t out[WF_KEY_CHILD_BYTES], const weft_id *parent, const weft_id *child)
+void wf_key_child(uint8_t out[WF_KEY_CHILD_BYTES], uint64_t t, uint64_t parent_seq, uint64_t seq)
 {
-    wf_put_bytes(wf_put_bytes(out, parent->bytes, WEFT_ID_BYTES), child->bytes, WEFT_ID_BYTES);
+    wf_put64(wf_put64(wf_put64(out, t), parent_seq), seq);
 }
 
 size_t wf_key_tip(uint8_t out[WF_KEY_TIP_BYTES_MAX], uint64_t t, const void *name, size_t name_len,
@@ -129,7 +129,7 @@ weft_err wf_arrival_read(const void *key, size_t key_len, const void *data, size
 {
     const uint8_t *at = data;
     wf_arrival arrival = {0};
-    if (key_len != WF_KEY_ARR_BYTES || (len != 32 && len != 80 && len != 88))
+    if (key_len != WF_KEY_SEQ_BYTES || (len != 32 && len != 80 && len != 88))
         return wf_fail(WEFT_CORRUPT, "store", "arrival: wrong length");
     arrival.seq = wf_get64((const uint8_t *)key + 8);
     memcpy(arrival.id.bytes, at, WEFT_ID_BYTES);

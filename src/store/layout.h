@@ -3,11 +3,11 @@
  * Called by: the store's rooms. Touches only its arguments. Never: an engine.
  *
  * Integers are big-endian, t is the local number of a tree.
- *   entry   id                      canonical bytes
+ *   entry   t seq                   canonical bytes
  *   meta    id                      struct wf_meta_record
- *   gen     t gen id                nothing
+ *   gen     t gen id                seq
  *   arr     t seq                   id [peer epoch [source_seq]]
- *   child   parent child            nothing
+ *   child   t parent's seq, seq     id of the child
  *   tip     t 0 id                  gen        tips of the tree
  *           t len name id           gen        tips of a named store
  *   peer    01 peer t               wf_mark    how much of the peer's arrivals is here
@@ -17,7 +17,11 @@
  *           04 t                    keys of readers
  *   policy  01 number               canonical bytes
  *           02 hash                 number
- * Keys of `peer` and `tree` from 80 upwards belong to the layers above. */
+ * Keys of `peer` and `tree` from 80 upwards belong to the layers above.
+ *
+ * Only `meta` is sorted by ids, which are hashes. Everything large lies in the order of
+ * its arrival, so that a new entry goes to the end, a file is written once and never
+ * merged with others, and who reads in arrival order reads the disk in order. */
 #ifndef WF_LAYOUT_H
 #define WF_LAYOUT_H
 
@@ -25,11 +29,12 @@
 
 #include "store.h"
 
-#define WF_FORMAT_VERSION 1u
+#define WF_FORMAT_VERSION 2u
 
 #define WF_KEY_GEN_BYTES 48u
-#define WF_KEY_ARR_BYTES 16u
-#define WF_KEY_CHILD_BYTES 64u
+#define WF_GEN_BYTES 8u
+#define WF_KEY_SEQ_BYTES 16u
+#define WF_KEY_CHILD_BYTES 24u
 #define WF_KEY_TIP_BYTES_MAX (9u + WEFT_STORE_NAME_BYTES_MAX + 32u)
 #define WF_KEY_CURSOR_BYTES 41u
 #define WF_KEY_TREE_BYTES 9u
@@ -72,8 +77,9 @@ static inline uint64_t wf_get64(const uint8_t *at)
 }
 
 void wf_key_gen(uint8_t out[WF_KEY_GEN_BYTES], uint64_t t, uint64_t gen, const weft_id *id);
-void wf_key_arr(uint8_t out[WF_KEY_ARR_BYTES], uint64_t t, uint64_t seq);
-void wf_key_child(uint8_t out[WF_KEY_CHILD_BYTES], const weft_id *parent, const weft_id *child);
+/* Of `entry` and `arr`. */
+void wf_key_seq(uint8_t out[WF_KEY_SEQ_BYTES], uint64_t t, uint64_t seq);
+void wf_key_child(uint8_t out[WF_KEY_CHILD_BYTES], uint64_t t, uint64_t parent_seq, uint64_t seq);
 /* name_len 0: a tip of the tree. id NULL: the prefix of all tips. Returns the length. */
 size_t wf_key_tip(uint8_t out[WF_KEY_TIP_BYTES_MAX], uint64_t t, const void *name, size_t name_len,
                   const weft_id *id);

@@ -20,8 +20,9 @@ static weft_err read_format(wf_store *store, bool *found)
     if (err != WEFT_OK) return *found ? err : WEFT_OK;
     if (value.len < FORMAT_BYTES || memcmp(value.data, format_magic, sizeof format_magic) != 0)
         err = wf_fail(WEFT_CORRUPT, "store", "the format record is malformed");
-    else if (wf_get32(value.data + 4) > WF_FORMAT_VERSION)
-        err = wf_fail(WEFT_VERSION, "store", "format=%u is newer than %u", wf_get32(value.data + 4),
+    else if (wf_get32(value.data + 4) != WF_FORMAT_VERSION)
+        err = wf_fail(WEFT_VERSION, "store", "format=%u is %s than %u", wf_get32(value.data + 4),
+                      wf_get32(value.data + 4) > WF_FORMAT_VERSION ? "newer" : "older",
                       WF_FORMAT_VERSION);
     wf_value_release(store->kv, &value);
     return err;

@@ -75,12 +75,21 @@ weft_err wf_store_meta_brief(wf_store *store, const weft_id *id, wf_meta_brief *
 /* Calls fn for each parent (tree and store parents together, ascending). */
 weft_err wf_store_parents(wf_store *store, const weft_id *id, wf_meta_brief *meta,
                           weft_err (*fn)(void *arg, const weft_id *parent), void *arg);
+/* Where an entry stands: in the order of its tree and among the arrivals. */
+typedef struct wf_place {
+    uint64_t gen, seq;
+    weft_id id;
+} wf_place;
 /* The canonical bytes, re-hashed: CORRUPT if they do not match. *out is a new
  * reference. NOT_FOUND. */
 weft_err wf_store_get(wf_store *store, const weft_id *id, weft_buf **out);
+/* The same for an entry of tree `t` whose place (seq and id) is known, which spares a
+ * look-up. CORRUPT also when nothing is there. */
+weft_err wf_store_get_at(wf_store *store, uint64_t t, const wf_place *place, weft_buf **out);
 /* The same into the caller's memory: *len in: room, out: size; LIMIT when it does
  * not fit (then *len is the size needed). */
-weft_err wf_store_get_into(wf_store *store, const weft_id *id, uint8_t *out, size_t *len);
+weft_err wf_store_get_into(wf_store *store, uint64_t t, const wf_place *place, uint8_t *out,
+                           size_t *len);
 /* The entry of tree `t` whose id begins with these 8 bytes. NOT_FOUND; LIMIT when
  * several do. */
 weft_err wf_store_find_short(wf_store *store, uint64_t t, const uint8_t id8[8], weft_id *out);
@@ -97,7 +106,7 @@ typedef struct wf_gen_walk wf_gen_walk; /* ascending (gen, id): parents first */
 /* Strictly after (gen, id); NULL id with gen 0: from the start. */
 weft_err wf_gen_walk_create(wf_store *store, uint64_t t, uint64_t gen, const weft_id *id,
                             wf_gen_walk **out);
-weft_err wf_gen_walk_next(wf_gen_walk *walk, uint64_t *gen, weft_id *id); /* END */
+weft_err wf_gen_walk_next(wf_gen_walk *walk, wf_place *out); /* END */
 /* Descending (gen, id) from the top. */
 weft_err wf_gen_walk_create_down(wf_store *store, uint64_t t, wf_gen_walk **out);
 void wf_gen_walk_destroy(wf_gen_walk *walk);
@@ -115,9 +124,11 @@ void wf_arr_walk_destroy(wf_arr_walk *walk);
 weft_err wf_store_arrival(wf_store *store, uint64_t t, uint64_t seq,
                           wf_arrival *out); /* NOT_FOUND */
 
-/* Children of an entry, ascending. */
-weft_err wf_store_children(wf_store *store, const weft_id *id,
-                           weft_err (*fn)(void *arg, const weft_id *child), void *arg);
+/* Children of the entry of tree `t` that arrived as `seq`, in the order of their own
+ * arrival `child_seq`. */
+weft_err wf_store_children(wf_store *store, uint64_t t, uint64_t seq,
+                           weft_err (*fn)(void *arg, const weft_id *child, uint64_t child_seq),
+                           void *arg);
 
 /* -- Records: small values of the layers above, in `peer` and `tree` ----------------------- */
 /* Key and value are the caller's own; keys carry a prefix byte >= 0x80 chosen by the

@@ -58,17 +58,20 @@ weft_err wf_gen_walk_create_down(wf_store *store, uint64_t t, wf_gen_walk **out)
     return WEFT_OK;
 }
 
-weft_err wf_gen_walk_next(wf_gen_walk *walk, uint64_t *gen, weft_id *id)
+weft_err wf_gen_walk_next(wf_gen_walk *walk, wf_place *out)
 {
     if (!wf_kv_iter_valid(walk->it)) {
         weft_err err = wf_kv_iter_err(walk->it);
         return err == WEFT_OK ? WEFT_END : err;
     }
-    size_t len;
-    const uint8_t *key = wf_kv_iter_key(walk->it, &len);
-    if (len != WF_KEY_GEN_BYTES) return wf_fail(WEFT_CORRUPT, "store", "gen: wrong key");
-    *gen = wf_get64(key + 8);
-    memcpy(id->bytes, key + 16, WEFT_ID_BYTES);
+    size_t key_len, len;
+    const uint8_t *key = wf_kv_iter_key(walk->it, &key_len);
+    const uint8_t *value = wf_kv_iter_value(walk->it, &len);
+    if (key_len != WF_KEY_GEN_BYTES || len != WF_GEN_BYTES)
+        return wf_fail(WEFT_CORRUPT, "store", "gen: wrong length");
+    out->gen = wf_get64(key + 8);
+    out->seq = wf_get64(value);
+    memcpy(out->id.bytes, key + 16, WEFT_ID_BYTES);
     if (walk->down) wf_kv_iter_prev(walk->it);
     else wf_kv_iter_next(walk->it);
     return WEFT_OK;
@@ -91,14 +94,14 @@ weft_err wf_arr_walk_create(wf_store *store, uint64_t t, uint64_t seq, wf_arr_wa
 {
     wf_arr_walk *walk = wf_calloc(1, sizeof *walk);
     if (walk == NULL) return WEFT_NO_MEMORY;
-    uint8_t prefix[8], key[WF_KEY_ARR_BYTES];
+    uint8_t prefix[8], key[WF_KEY_SEQ_BYTES];
     wf_put64(prefix, t);
     weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_ARR, prefix, sizeof prefix, &walk->it);
     if (err != WEFT_OK) {
         wf_free(walk);
         return err;
     }
-    wf_key_arr(key, t, seq);
+    wf_key_seq(key, t, seq);
     wf_kv_iter_seek(walk->it, key, sizeof key);
     if (wf_kv_iter_valid(walk->it)) {
         size_t len;
@@ -132,8 +135,8 @@ void wf_arr_walk_destroy(wf_arr_walk *walk)
 
 weft_err wf_store_arrival(wf_store *store, uint64_t t, uint64_t seq, wf_arrival *out)
 {
-    uint8_t key[WF_KEY_ARR_BYTES];
-    wf_key_arr(key, t, seq);
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    wf_key_seq(key, t, seq);
     wf_value value;
     weft_err err = wf_kv_get(store->kv, NULL, WF_CF_ARR, key, sizeof key, &value);
     if (err != WEFT_OK) return err;
@@ -144,22 +147,26 @@ weft_err wf_store_arrival(wf_store *store, uint64_t t, uint64_t seq, wf_arrival 
 
 /* -- Children --------------------------------------------------------------------------------- */
 
-weft_err wf_store_children(wf_store *store, const weft_id *id,
-                           weft_err (*fn)(void *arg, const weft_id *child), void *arg)
+weft_err wf_store_children(wf_store *store, uint64_t t, uint64_t seq,
+                           weft_err (*fn)(void *arg, const weft_id *child, uint64_t child_seq),
+                           void *arg)
 {
     wf_kv_iter *it;
-    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_CHILD, id->bytes, WEFT_ID_BYTES, &it);
+    uint8_t prefix[WF_KEY_SEQ_BYTES];
+    wf_key_seq(prefix, t, seq);
+    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_CHILD, prefix, sizeof prefix, &it);
     if (err != WEFT_OK) return err;
     for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && err == WEFT_OK; wf_kv_iter_next(it)) {
-        size_t len;
-        const uint8_t *key = wf_kv_iter_key(it, &len);
+        size_t key_len, len;
+        const uint8_t *key = wf_kv_iter_key(it, &key_len);
+        const uint8_t *value = wf_kv_iter_value(it, &len);
         weft_id child;
-        if (len != WF_KEY_CHILD_BYTES) {
-            err = wf_fail(WEFT_CORRUPT, "store", "child: wrong key");
+        if (key_len != WF_KEY_CHILD_BYTES || len != WEFT_ID_BYTES) {
+            err = wf_fail(WEFT_CORRUPT, "store", "child: wrong length");
             break;
         }
-        memcpy(child.bytes, key + WEFT_ID_BYTES, WEFT_ID_BYTES);
-        err = fn(arg, &child);
+        memcpy(child.bytes, value, WEFT_ID_BYTES);
+        err = fn(arg, &child, wf_get64(key + WF_KEY_SEQ_BYTES));
     }
     if (err == WEFT_OK) err = wf_kv_iter_err(it);
     wf_kv_iter_destroy(it);

@@ -197,13 +197,14 @@ static weft_err link_parents(wf_store *store, struct passage *p)
 {
     uint8_t child[WF_KEY_CHILD_BYTES], tip[WF_KEY_TIP_BYTES_MAX];
     for (uint32_t i = 0; i < p->parents_count; i++) {
-        wf_key_child(child, &p->parents[i], &p->add->id);
-        wf_batch_put(store->batch, WF_CF_CHILD, child, sizeof child, NULL, 0);
         struct wf_brief *parent;
         bool was_tip;
         weft_err err = wf_briefs_find(&store->briefs, store->kv, &p->parents[i], &parent);
         if (err == WEFT_OK) err = is_tip(store, parent, &was_tip);
         if (err != WEFT_OK) return err;
+        wf_key_child(child, p->tree->now.t, parent->seq, p->tree->now.seq + 1);
+        wf_batch_put(store->batch, WF_CF_CHILD, child, sizeof child, p->add->id.bytes,
+                     WEFT_ID_BYTES);
         if (!was_tip) continue;
         wf_briefs_pin(&store->briefs, parent);
         parent->tip = WF_TIP_NO;
@@ -271,15 +272,16 @@ static weft_err put_meta(wf_store *store, const struct wf_meta_record *meta, con
 static void put_indexes(wf_store *store, const struct passage *p, uint64_t gen, uint64_t seq)
 {
     const struct wf_add *add = p->add;
-    uint8_t key[WF_KEY_GEN_BYTES], arr[WF_KEY_ARR_BYTES], value[WF_ARR_BYTES_MAX];
-    wf_batch_put(store->batch, WF_CF_ENTRY, add->id.bytes, WEFT_ID_BYTES, add->bytes, add->len);
+    uint8_t key[WF_KEY_GEN_BYTES], at[WF_KEY_SEQ_BYTES], number[WF_GEN_BYTES];
+    uint8_t value[WF_ARR_BYTES_MAX];
+    wf_key_seq(at, p->tree->now.t, seq);
+    wf_batch_put(store->batch, WF_CF_ENTRY, at, sizeof at, add->bytes, add->len);
     wf_key_gen(key, p->tree->now.t, gen, &add->id);
-    wf_batch_put(store->batch, WF_CF_GEN, key, sizeof key, NULL, 0);
+    wf_put64(number, seq);
+    wf_batch_put(store->batch, WF_CF_GEN, key, sizeof key, number, sizeof number);
     wf_arrival arrival = {
         .seq = seq, .id = add->id, .source = add->source, .source_seq = add->source_seq};
-    wf_key_arr(arr, p->tree->now.t, seq);
-    wf_batch_put(store->batch, WF_CF_ARR, arr, sizeof arr, value,
-                 wf_arrival_write(&arrival, value));
+    wf_batch_put(store->batch, WF_CF_ARR, at, sizeof at, value, wf_arrival_write(&arrival, value));
 }
 
 static void write_names(wf_store *store, const weft_entry *entry, struct wf_fresh *fresh)

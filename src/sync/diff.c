@@ -17,7 +17,7 @@ enum state { WAITING, MISSING, LATE, HELD };
 enum phase { HELD_TIPS, OUR_TIPS, WALK, FINISHED };
 
 struct member { /* beside each id of `seen` */
-    uint64_t gen;
+    uint64_t gen, seq;
     uint8_t state; /* enum state */
 };
 
@@ -159,6 +159,7 @@ static weft_err put(wf_diff *d, const weft_id *id)
     if (err == WEFT_OK) err = brief(d, id, &meta);
     if (err != WEFT_OK) return err;
     d->members[at].gen = meta.gen;
+    d->members[at].seq = meta.seq;
     d->members[at].state = meta.seq > d->upto_seq ? LATE : WAITING;
     return heap_push(d, at);
 }
@@ -210,41 +211,31 @@ static weft_err put_our_tips(wf_diff *d)
     return err;
 }
 
-struct child_check {
-    wf_diff *d;
-    weft_err err;
-};
-
 /* END: this child is held, and so is what it builds on. */
-static weft_err look_at_child(void *arg, const weft_id *child)
+static weft_err look_at_child(void *arg, const weft_id *child, uint64_t seq)
 {
-    struct child_check *check = arg;
-    wf_diff *d = check->d;
+    wf_diff *d = arg;
     uint32_t at;
-    wf_meta_brief meta;
     d->reads++;
     if (wf_idset_find(&d->seen, child, &at)) {
         uint8_t state = d->members[at].state;
         WF_ASSERT(state != WAITING); /* its gen is higher: it was looked at before */
         return state == HELD ? WEFT_END : WEFT_OK;
     }
-    check->err = brief(d, child, &meta);
-    if (check->err != WEFT_OK || meta.seq <= d->upto_seq) return WEFT_END;
-    return WEFT_OK; /* it came later: it says nothing about the peer */
+    return seq <= d->upto_seq ? WEFT_END
+                              : WEFT_OK; /* it came later: it says nothing about the peer */
 }
 
 static weft_err is_held(wf_diff *d, uint32_t member, bool *out)
 {
     uint32_t at;
     weft_id id = d->seen.ids[member];
-    struct child_check check = {.d = d, .err = WEFT_OK};
     if (wf_idset_find(&d->held, &id, &at)) {
         *out = true;
         return WEFT_OK;
     }
     d->reads++;
-    weft_err err = wf_store_children(d->store, &id, look_at_child, &check);
-    if (check.err != WEFT_OK) return check.err;
+    weft_err err = wf_store_children(d->store, d->t, d->members[member].seq, look_at_child, d);
     *out = err == WEFT_END;
     return err == WEFT_END ? WEFT_OK : err;
 }
@@ -294,12 +285,11 @@ uint32_t wf_diff_count(const wf_diff *d)
     return d->missing_count;
 }
 
-void wf_diff_at(const wf_diff *d, uint32_t i, uint64_t *gen, weft_id *id)
+void wf_diff_at(const wf_diff *d, uint32_t i, wf_place *out)
 {
     WF_ASSERT(d->phase == FINISHED && i < d->missing_count);
     uint32_t member = d->missing[d->missing_count - 1 - i];
-    *gen = d->members[member].gen;
-    *id = d->seen.ids[member];
+    *out = (wf_place){d->members[member].gen, d->members[member].seq, d->seen.ids[member]};
 }
 
 uint64_t wf_diff_reads(const wf_diff *d) { return d->reads; }

@@ -25,7 +25,7 @@ void wf_diff_destroy(wf_diff *diff); /* NULL is fine */
 weft_err wf_diff_step(wf_diff *diff, uint32_t budget);
 /* After OK: the missing entries, ascending by (gen, id). */
 uint32_t wf_diff_count(const wf_diff *diff);
-void wf_diff_at(const wf_diff *diff, uint32_t i, uint64_t *gen, weft_id *id);
+void wf_diff_at(const wf_diff *diff, uint32_t i, wf_place *out);
 uint64_t wf_diff_reads(const wf_diff *diff); /* index reads so far */
 
 #endif

@@ -125,7 +125,7 @@ static weft_err add_item(struct wf_feed *s)
         err = wf_entries_room(&s->frame, want, &at, &room);
         if (err != WEFT_OK) return err;
         size_t len = room < most ? room : most;
-        err = wf_store_get_into(s->reader->table->wf_store, &s->item, at, &len);
+        err = wf_store_get_into(s->reader->table->wf_store, s->info.t, &s->item, at, &len);
         if (err == WEFT_OK) {
             wf_entries_wrote(&s->frame, len);
             return WEFT_OK;
@@ -134,8 +134,6 @@ static weft_err add_item(struct wf_feed *s)
         if (len > most) return WEFT_FULL;
         want = len;
     }
-    if (err == WEFT_NOT_FOUND)
-        return wf_fail(WEFT_CORRUPT, "reader", "the index names an entry that is not there");
     return err;
 }
 

@@ -44,23 +44,20 @@ void wf_look_answer(struct reader *r, struct wf_look *look); /* all but MATCH */
 void wf_match_start(weft_self *self, struct reader *r, struct wf_look *look);
 
 /* -- Streams ----------------------------------------------------------------------------- */
-struct wf_order {   /* entries in (gen, id) order: a difference, or all of the tree */
-    wf_diff *diff;  /* NULL: all */
-    bool ready;     /* the difference is found */
-    bool all_count; /* nothing of this view arrived after upto */
-    uint32_t at;    /* in the difference */
-    uint64_t upto;  /* arrivals after it are passed over */
-    bool begun;     /* (gen, id) is the last one given */
-    uint64_t gen;
-    weft_id id;
+struct wf_order {  /* entries in (gen, id) order: a difference, or all of the tree */
+    wf_diff *diff; /* NULL: all */
+    bool ready;    /* the difference is found */
+    uint32_t at;   /* in the difference */
+    uint64_t upto; /* arrivals after it are passed over */
+    bool begun;    /* `last` is the last one given */
+    wf_place last;
     wf_gen_walk *walk; /* open within a slice only */
 };
 
 struct wf_page { /* one page of ids, from its making to the last entry sent */
     uint32_t ref, count, at, room;
     bool filled, answered;
-    weft_id *ids;
-    uint64_t *gens;
+    wf_place *places;
     uint8_t bits[WEFT_IDS_PER_MESSAGE_MAX / 8];
 };
 
@@ -78,7 +75,7 @@ struct wf_feed { /* one wf_job while it runs */
     void (*slice_end)(struct wf_feed *s);
     uint32_t reads; /* in this slice */
     bool has_item;  /* `item` waits for a frame */
-    weft_id item;
+    wf_place item;  /* its seq and id */
     wf_mark item_mark;
     wf_mark covered; /* after all that was framed or passed over so far */
     bool marked;     /* there is something in it */
@@ -132,11 +129,11 @@ void wf_arrivals_slice_end(struct wf_feed *s);
 weft_err wf_held_ready(struct wf_feed *s);
 /* OK once it can be listed; AGAIN, LIMIT, failures. */
 weft_err wf_order_ready(struct wf_feed *s);
-weft_err wf_order_next(struct wf_feed *s, uint64_t *gen, weft_id *id);
+weft_err wf_order_next(struct wf_feed *s, wf_place *out);
 void wf_order_slice_end(struct wf_feed *s);
 void wf_order_drop_diff(struct wf_feed *s); /* from here on: all of the tree */
 /* The mark of an entry in (gen, id) order up to upto_seq. */
-void wf_order_mark(const struct wf_feed *s, uint64_t gen, const weft_id *id, wf_mark *out);
+void wf_order_mark(const struct wf_feed *s, const wf_place *place, wf_mark *out);
 weft_err wf_ids_bits(struct wf_feed *s, const struct wf_job_bits *bits);
 void wf_page_destroy(struct wf_page *page);
 /* A sample to ask about before listing; *out NULL: not worth a round trip. AGAIN. */

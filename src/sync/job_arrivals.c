@@ -62,7 +62,7 @@ weft_err wf_arrivals_next(weft_self *self, struct wf_feed *s)
         memcpy(mark.epoch, s->info.epoch, sizeof mark.epoch);
         memcpy(mark.id8, a.id.bytes, sizeof mark.id8);
         if (!peer_has(s, &a)) {
-            s->item = a.id;
+            s->item = (wf_place){.seq = a.seq, .id = a.id};
             s->item_mark = mark;
             return WEFT_OK;
         }
@@ -105,7 +105,7 @@ static weft_err fetch_next(weft_self *self, struct wf_feed *s)
         weft_err err = wf_store_meta_brief(s->reader->table->wf_store, id, &meta);
         if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
         if (err == WEFT_OK && meta.t == s->info.t) { /* another tree's is not theirs to see */
-            s->item = *id;
+            s->item = (wf_place){meta.gen, meta.seq, *id};
             return WEFT_OK;
         }
         if (wf_feed_spent(s, 1)) return WEFT_AGAIN;

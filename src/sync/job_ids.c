@@ -16,25 +16,20 @@
 void wf_page_destroy(struct wf_page *page)
 {
     if (page == NULL) return;
-    wf_free(page->ids);
-    wf_free(page->gens);
+    wf_free(page->places);
     wf_free(page);
 }
 
-static weft_err page_add(struct wf_page *p, uint64_t gen, const weft_id *id)
+static weft_err page_add(struct wf_page *p, const wf_place *place)
 {
     if (p->count == p->room) {
         uint32_t room = p->room == 0 ? 256 : p->room * 2;
-        weft_id *ids = wf_realloc(p->ids, room * sizeof *ids);
-        if (ids == NULL) return WEFT_NO_MEMORY;
-        p->ids = ids;
-        uint64_t *gens = wf_realloc(p->gens, room * sizeof *gens);
-        if (gens == NULL) return WEFT_NO_MEMORY;
-        p->gens = gens;
+        wf_place *places = wf_realloc(p->places, room * sizeof *places);
+        if (places == NULL) return WEFT_NO_MEMORY;
+        p->places = places;
         p->room = room;
     }
-    p->gens[p->count] = gen;
-    p->ids[p->count++] = *id;
+    p->places[p->count++] = *place;
     return WEFT_OK;
 }
 
@@ -49,17 +44,17 @@ static weft_buf *encode_page(const struct wf_feed *s, const struct wf_page *p, u
                            .count = p->count,
                            .ids = room};
     if (p->count > 0) {
-        frame.lo_gen = p->gens[0];
-        frame.lo_id = p->ids[0];
-        frame.hi_gen = p->gens[p->count - 1];
-        frame.hi_id = p->ids[p->count - 1];
+        frame.lo_gen = p->places[0].gen;
+        frame.lo_id = p->places[0].id;
+        frame.hi_gen = p->places[p->count - 1].gen;
+        frame.hi_id = p->places[p->count - 1].id;
     }
     for (uint32_t i = 0; i < p->count; i++) {
         uint8_t *at = room + (size_t)i * frame.id_bytes;
         if (s->job->exact) {
-            memcpy(at, p->ids[i].bytes, WEFT_ID_BYTES);
+            memcpy(at, p->places[i].id.bytes, WEFT_ID_BYTES);
         } else {
-            uint64_t v = wf_siphash(s->job->salt, p->ids[i].bytes, WEFT_ID_BYTES);
+            uint64_t v = wf_siphash(s->job->salt, p->places[i].id.bytes, WEFT_ID_BYTES);
             for (uint32_t k = 0; k < SHORT_BYTES; k++) at[k] = (uint8_t)(v >> (56 - 8 * k));
         }
     }
@@ -98,15 +93,14 @@ static weft_err list_ahead(struct wf_feed *s)
     }
     struct wf_page *p = s->ahead;
     while (p->count < WEFT_IDS_PER_MESSAGE_MAX && !s->listed) {
-        uint64_t gen;
-        weft_id id;
-        weft_err err = wf_order_next(s, &gen, &id);
+        wf_place place;
+        weft_err err = wf_order_next(s, &place);
         if (err == WEFT_LIMIT && !s->order.ready) { /* too much to list: list all, without memory */
             wf_order_drop_diff(s);
             continue;
         }
         if (err == WEFT_END) s->listed = true;
-        else if (err == WEFT_OK) err = page_add(p, gen, &id);
+        else if (err == WEFT_OK) err = page_add(p, &place);
         if (err != WEFT_OK && err != WEFT_END) return err;
         if (!s->listed && s->reads > WF_SLICE_READS) return WEFT_AGAIN;
     }
@@ -129,9 +123,9 @@ static weft_err serve(struct wf_feed *s, struct wf_page *p)
     while (p->at < p->count) {
         uint32_t i = p->at++;
         wf_mark mark;
-        wf_order_mark(s, p->gens[i], &p->ids[i], &mark);
+        wf_order_mark(s, &p->places[i], &mark);
         if (!has(p, i)) {
-            s->item = p->ids[i];
+            s->item = p->places[i];
             s->item_mark = mark;
             return WEFT_OK;
         }

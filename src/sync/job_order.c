@@ -21,46 +21,35 @@ weft_err wf_order_ready(struct wf_feed *s)
     return err;
 }
 
-static weft_err walk_next(struct wf_feed *s, uint64_t *gen, weft_id *id)
+static weft_err walk_next(struct wf_feed *s, wf_place *out)
 {
     struct wf_order *o = &s->order;
-    wf_store *store = s->reader->table->wf_store;
     if (o->walk == NULL) {
-        weft_err err = wf_gen_walk_create(store, s->info.t, o->gen, o->begun ? &o->id : NULL,
-                                          &o->walk);
+        weft_err err = wf_gen_walk_create(s->reader->table->wf_store, s->info.t, o->last.gen,
+                                          o->begun ? &o->last.id : NULL, &o->walk);
         if (err != WEFT_OK) return err;
-        /* A batch is written whole: with nothing after upto now, the older view has nothing
-         * after it either, and no entry need be looked at. */
-        wf_arrival next;
-        err = wf_store_arrival(store, s->info.t, o->upto + 1, &next);
-        o->all_count = err == WEFT_NOT_FOUND;
-        if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
     }
     for (;;) {
-        wf_meta_brief meta = {.seq = o->upto};
-        weft_err err = wf_gen_walk_next(o->walk, gen, id);
+        weft_err err = wf_gen_walk_next(o->walk, &o->last);
         if (err != WEFT_OK) return err;
-        if (!o->all_count) err = wf_store_meta_brief(store, id, &meta);
-        if (err != WEFT_OK)
-            return wf_fail(err == WEFT_NOT_FOUND ? WEFT_CORRUPT : err, "reader",
-                           "an entry of the order has no facts");
-        o->gen = *gen;
-        o->id = *id;
         o->begun = true;
         bool spent = wf_feed_spent(s, 1);
-        if (meta.seq <= o->upto) return WEFT_OK;
+        if (o->last.seq <= o->upto) {
+            *out = o->last;
+            return WEFT_OK;
+        }
         if (spent) return WEFT_AGAIN;
     }
 }
 
-weft_err wf_order_next(struct wf_feed *s, uint64_t *gen, weft_id *id)
+weft_err wf_order_next(struct wf_feed *s, wf_place *out)
 {
     struct wf_order *o = &s->order;
-    if (o->diff == NULL) return walk_next(s, gen, id);
+    if (o->diff == NULL) return walk_next(s, out);
     weft_err err = wf_order_ready(s);
     if (err != WEFT_OK) return err;
     if (o->at == wf_diff_count(o->diff)) return WEFT_END;
-    wf_diff_at(o->diff, o->at++, gen, id);
+    wf_diff_at(o->diff, o->at++, out);
     return WEFT_OK;
 }
 
@@ -78,25 +67,24 @@ void wf_order_drop_diff(struct wf_feed *s)
     s->reader->diffs--;
 }
 
-void wf_order_mark(const struct wf_feed *s, uint64_t gen, const weft_id *id, wf_mark *out)
+void wf_order_mark(const struct wf_feed *s, const wf_place *place, wf_mark *out)
 {
     memset(out, 0, sizeof *out);
     memcpy(out->epoch, s->info.epoch, sizeof out->epoch);
     out->seq = s->job->upto_seq;
     memcpy(out->id8, s->job->upto_id8, sizeof out->id8);
     out->partial = true;
-    out->gen = gen;
-    out->id = *id;
+    out->gen = place->gen;
+    out->id = place->id;
 }
 
 /* -- CLOSURE ------------------------------------------------------------------------------ */
 
 static weft_err closure_next(weft_self *self, struct wf_feed *s)
 {
-    uint64_t gen;
     (void)self;
-    weft_err err = wf_order_next(s, &gen, &s->item);
-    if (err == WEFT_OK) wf_order_mark(s, gen, &s->item, &s->item_mark);
+    weft_err err = wf_order_next(s, &s->item);
+    if (err == WEFT_OK) wf_order_mark(s, &s->item, &s->item_mark);
     return err;
 }
 
@@ -124,18 +112,17 @@ weft_err wf_feed_init_order(struct wf_feed *s)
 static weft_err resume_next(weft_self *self, struct wf_feed *s)
 {
     const wf_mark *cursor = &s->job->cursor;
-    uint64_t gen;
     weft_err ready = wf_held_ready(s);
     if (ready != WEFT_OK) return ready;
     for (;;) {
         wf_mark mark = *cursor;
-        weft_err err = walk_next(s, &gen, &s->item);
+        weft_err err = walk_next(s, &s->item);
         if (err == WEFT_END) break;
         if (err != WEFT_OK) return err;
-        mark.gen = gen;
-        mark.id = s->item;
+        mark.gen = s->item.gen;
+        mark.id = s->item.id;
         s->item_mark = mark;
-        if (s->held == NULL || !wf_held_has(s->held, &s->item)) return WEFT_OK;
+        if (s->held == NULL || !wf_held_has(s->held, &s->item.id)) return WEFT_OK;
         s->covered = mark; /* they hold it already */
         s->marked = true;
         if (s->reads > WF_SLICE_READS) return WEFT_AGAIN;
@@ -166,8 +153,7 @@ weft_err wf_feed_init_resume(struct wf_feed *s)
     s->slice_end = resume_slice_end;
     s->order.upto = cursor->seq;
     s->order.begun = true;
-    s->order.gen = cursor->gen;
-    s->order.id = cursor->id;
+    s->order.last = (wf_place){.gen = cursor->gen, .id = cursor->id};
     s->arr_seq = cursor->seq;
     s->arr_upto = s->job->upto_seq;
     s->job->reached = *cursor;

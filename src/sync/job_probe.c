@@ -15,18 +15,17 @@
 static_assert(SAMPLE_MAX <= WEFT_IDS_PER_MESSAGE_MAX, "a sample is one page");
 
 /* Puts an entry in its place; once is enough. */
-static void place(struct wf_page *p, uint64_t gen, const weft_id *id)
+static void put(struct wf_page *p, const wf_place *place)
 {
     uint32_t at = p->count;
     for (; at > 0; at--) {
-        int order = weft_id_compare(&p->ids[at - 1], id);
-        if (p->gens[at - 1] == gen && order == 0) return;
-        if (p->gens[at - 1] < gen || (p->gens[at - 1] == gen && order < 0)) break;
+        const wf_place *before = &p->places[at - 1];
+        int order = weft_id_compare(&before->id, &place->id);
+        if (before->gen == place->gen && order == 0) return;
+        if (before->gen < place->gen || (before->gen == place->gen && order < 0)) break;
     }
-    memmove(p->ids + at + 1, p->ids + at, (p->count - at) * sizeof *p->ids);
-    memmove(p->gens + at + 1, p->gens + at, (p->count - at) * sizeof *p->gens);
-    p->ids[at] = *id;
-    p->gens[at] = gen;
+    memmove(p->places + at + 1, p->places + at, (p->count - at) * sizeof *p->places);
+    p->places[at] = *place;
     p->count++;
 }
 
@@ -36,16 +35,15 @@ static weft_err pick(struct wf_feed *s, struct wf_page *p, uint64_t n, uint64_t 
     wf_store *store = s->reader->table->wf_store;
     wf_arrival arrival;
     wf_meta_brief meta;
-    weft_id id;
+    wf_place place;
     if (s->order.diff != NULL) {
-        uint64_t gen;
-        wf_diff_at(s->order.diff, (uint32_t)(n - 1 - distance), &gen, &id);
-        place(p, gen, &id);
+        wf_diff_at(s->order.diff, (uint32_t)(n - 1 - distance), &place);
+        put(p, &place);
         return WEFT_OK;
     }
     weft_err err = wf_store_arrival(store, s->info.t, n - distance, &arrival);
     if (err == WEFT_OK) err = wf_store_meta_brief(store, &arrival.id, &meta);
-    if (err == WEFT_OK) place(p, meta.gen, &arrival.id);
+    if (err == WEFT_OK) put(p, &(wf_place){meta.gen, meta.seq, arrival.id});
     return err == WEFT_NOT_FOUND ? WEFT_OK : err; /* it is a sample: one less is no matter */
 }
 
@@ -53,9 +51,8 @@ static weft_err fill(struct wf_feed *s, struct wf_page *p, uint64_t n)
 {
     weft_err err = WEFT_OK;
     p->room = SAMPLE_MAX + 1;
-    p->ids = wf_calloc(p->room, sizeof *p->ids);
-    p->gens = wf_calloc(p->room, sizeof *p->gens);
-    if (p->ids == NULL || p->gens == NULL) return WEFT_NO_MEMORY;
+    p->places = wf_calloc(p->room, sizeof *p->places);
+    if (p->places == NULL) return WEFT_NO_MEMORY;
     for (uint64_t d = 1; d < n && err == WEFT_OK && p->count < SAMPLE_MAX - EVEN; d *= 2)
         err = pick(s, p, n, d);
     for (uint64_t i = 0; i < EVEN && err == WEFT_OK; i++) err = pick(s, p, n, i * (n / EVEN));
@@ -88,7 +85,7 @@ weft_err wf_probe_learn(struct wf_feed *s, const struct wf_page *p)
     weft_id held[WF_PLAN_TIPS_MAX + SAMPLE_MAX];
     uint32_t count = 0;
     for (uint32_t i = 0; i < p->count; i++)
-        if (p->bits[i / 8] >> (i % 8) & 1u) held[count++] = p->ids[i];
+        if (p->bits[i / 8] >> (i % 8) & 1u) held[count++] = p->places[i].id;
     if (count == 0 || (s->order.diff == NULL && s->reader->diffs == WEFT_DIFFS_MAX))
         return WEFT_OK; /* as it was */
     weft_err err = wf_plan_tips(store, s->info.t, &s->job->theirs, &tips);

@@ -83,8 +83,11 @@ static weft_err match_short(struct match *m, wf_store *store)
     weft_err err = wf_gen_walk_create(store, m->t, m->begun ? m->gen : 0, m->begun ? &m->id : NULL,
                                       &walk);
     for (uint32_t n = 0; err == WEFT_OK; n++) {
-        err = n == WF_SLICE_READS ? WEFT_AGAIN : wf_gen_walk_next(walk, &m->gen, &m->id);
+        wf_place place;
+        err = n == WF_SLICE_READS ? WEFT_AGAIN : wf_gen_walk_next(walk, &place);
         if (err != WEFT_OK) break;
+        m->gen = place.gen;
+        m->id = place.id;
         m->begun = true;
         if (m->gen > ids->hi_gen ||
             (m->gen == ids->hi_gen && weft_id_compare(&m->id, &ids->hi_id) > 0))

@@ -63,18 +63,26 @@ Test(check, a_flipped_body_is_found_and_not_given_out)
     size_t len = weft_buf_len(dag->bufs[7]);
     memcpy(body, weft_buf_bytes(dag->bufs[7]), len);
     body[len / 2] ^= 1;
-    damage(WF_CF_ENTRY, dag->ids[7].bytes, 32, body, len);
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    wf_key_seq(key, 1, 8); /* entry 7 arrived as the eighth */
+    damage(WF_CF_ENTRY, key, sizeof key, body, len);
     cr_assert_eq(check().bad_ids, 1);
     weft_buf *buf = NULL;
     cr_assert_eq(wf_store_get(node.store, &dag->ids[7], &buf), WEFT_CORRUPT);
     cr_assert_null(buf);
-    cr_assert_eq(wf_store_get_into(node.store, &dag->ids[7], body, &len), WEFT_CORRUPT);
+    cr_assert_eq(
+        wf_store_get_into(node.store, 1, &(wf_place){.seq = 8, .id = dag->ids[7]}, body, &len),
+        WEFT_CORRUPT);
 }
 
 Test(check, a_missing_body_is_found)
 {
-    damage(WF_CF_ENTRY, dag->ids[7].bytes, 32, NULL, 0);
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    wf_key_seq(key, 1, 8);
+    damage(WF_CF_ENTRY, key, sizeof key, NULL, 0);
     cr_assert_eq(check().bad_bytes, 1);
+    weft_buf *buf = NULL;
+    cr_assert_eq(wf_store_get(node.store, &dag->ids[7], &buf), WEFT_CORRUPT);
 }
 
 Test(check, a_missing_parent_is_found)
@@ -123,6 +131,10 @@ Test(check, a_gen_that_disagrees_is_found)
     wf_key_gen(key, 1, dag->gens[9], &dag->ids[9]);
     damage(WF_CF_GEN, key, sizeof key, NULL, 0);
     cr_assert_gt(check().bad_indexes, 0);
+    damage(WF_CF_GEN, key, sizeof key, "\0\0\0\0\0\0\0\x0a", 8);
+    cr_assert_eq(check().bad_indexes, 0);
+    damage(WF_CF_GEN, key, sizeof key, "\0\0\0\0\0\0\0\x0b", 8);
+    cr_assert_eq(check().bad_indexes, 1, "another's arrival");
     wf_key_gen(key, 1, dag->gens[9] + 1, &dag->ids[9]);
     damage(WF_CF_GEN, key, sizeof key, "", 0);
     cr_assert_gt(check().bad_indexes, 0);
@@ -130,8 +142,8 @@ Test(check, a_gen_that_disagrees_is_found)
 
 Test(check, an_arrival_that_disagrees_is_found)
 {
-    uint8_t key[WF_KEY_ARR_BYTES];
-    wf_key_arr(key, 1, 9);
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    wf_key_seq(key, 1, 9);
     damage(WF_CF_ARR, key, sizeof key, dag->ids[20].bytes, 32);
     cr_assert_gt(check().bad_indexes, 0);
 }
@@ -139,13 +151,15 @@ Test(check, an_arrival_that_disagrees_is_found)
 Test(check, a_child_that_is_missing_or_too_many_is_found)
 {
     uint8_t key[WF_KEY_CHILD_BYTES];
-    wf_key_child(key, &dag->ids[dag->parents[9][0]], &dag->ids[9]);
+    wf_key_child(key, 1, dag->parents[9][0] + 1, 10);
     damage(WF_CF_CHILD, key, sizeof key, NULL, 0);
     cr_assert_gt(check().bad_indexes + check().bad_tips, 0);
-    damage(WF_CF_CHILD, key, sizeof key, "", 0);
+    damage(WF_CF_CHILD, key, sizeof key, dag->ids[8].bytes, 32);
+    cr_assert_eq(check().bad_indexes, 1, "it names another entry");
+    damage(WF_CF_CHILD, key, sizeof key, dag->ids[9].bytes, 32);
     cr_assert_eq(check().bad_indexes, 0);
-    wf_key_child(key, &dag->ids[9], &dag->ids[0]);
-    damage(WF_CF_CHILD, key, sizeof key, "", 0);
+    wf_key_child(key, 1, 10, 1);
+    damage(WF_CF_CHILD, key, sizeof key, dag->ids[0].bytes, 32);
     cr_assert_gt(check().bad_indexes + check().bad_tips, 0);
 }
 

@@ -284,6 +284,13 @@ static weft_err gather(void *arg, const weft_id *id)
     return WEFT_OK;
 }
 
+static weft_err gather_child(void *arg, const weft_id *id, uint64_t seq)
+{
+    wf_place **at = arg;
+    *(*at)++ = (wf_place){.seq = seq, .id = *id};
+    return WEFT_OK;
+}
+
 Test(store, walks_show_a_tree_parents_first_and_by_arrival)
 {
     sk_dag *dag = sk_dag_create(SK_MERGES, 50, author, 11);
@@ -291,31 +298,26 @@ Test(store, walks_show_a_tree_parents_first_and_by_arrival)
     sk_node_open(&node, 1);
     cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 50, true, NULL), WEFT_OK);
     wf_gen_walk *walk;
-    uint64_t gen, last_gen = 0;
-    weft_id id, last = {{0}}, middle = {{0}};
-    uint64_t middle_gen = 0;
+    wf_place place, last = {0}, middle = {0};
     uint32_t seen = 0;
     cr_assert_eq(wf_gen_walk_create(node.store, 1, 0, NULL, &walk), WEFT_OK);
-    while (wf_gen_walk_next(walk, &gen, &id) == WEFT_OK) {
-        cr_assert(seen == 0 || gen > last_gen ||
-                  (gen == last_gen && weft_id_compare(&id, &last) > 0));
-        last_gen = gen;
-        last = id;
-        if (++seen == 20) {
-            middle = id;
-            middle_gen = gen;
-        }
+    while (wf_gen_walk_next(walk, &place) == WEFT_OK) {
+        cr_assert(seen == 0 || place.gen > last.gen ||
+                  (place.gen == last.gen && weft_id_compare(&place.id, &last.id) > 0));
+        cr_assert(weft_id_equal(&place.id, &dag->ids[place.seq - 1]), "and says when it came");
+        last = place;
+        if (++seen == 20) middle = place;
     }
-    cr_assert_eq(wf_gen_walk_next(walk, &gen, &id), WEFT_END);
+    cr_assert_eq(wf_gen_walk_next(walk, &place), WEFT_END);
     wf_gen_walk_destroy(walk);
     cr_assert_eq(seen, 50);
-    cr_assert_eq(wf_gen_walk_create(node.store, 1, middle_gen, &middle, &walk), WEFT_OK);
-    for (seen = 0; wf_gen_walk_next(walk, &gen, &id) == WEFT_OK; seen++) continue;
+    cr_assert_eq(wf_gen_walk_create(node.store, 1, middle.gen, &middle.id, &walk), WEFT_OK);
+    for (seen = 0; wf_gen_walk_next(walk, &place) == WEFT_OK; seen++) continue;
     wf_gen_walk_destroy(walk);
     cr_assert_eq(seen, 30, "strictly after the middle");
     cr_assert_eq(wf_gen_walk_create_down(node.store, 1, &walk), WEFT_OK);
-    cr_assert_eq(wf_gen_walk_next(walk, &gen, &id), WEFT_OK);
-    cr_assert(weft_id_equal(&id, &last), "downwards begins at the top");
+    cr_assert_eq(wf_gen_walk_next(walk, &place), WEFT_OK);
+    cr_assert(weft_id_equal(&place.id, &last.id), "downwards begins at the top");
     wf_gen_walk_destroy(walk);
     wf_arr_walk *arrivals;
     wf_arrival arrival;
@@ -339,7 +341,7 @@ Test(store, parents_children_and_short_ids_are_found)
     cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 50, true, NULL), WEFT_OK);
     wf_meta *meta = malloc(sizeof *meta);
     for (uint32_t i = 0; i < 50; i++) {
-        weft_id found, parents[64], children[64], *at = parents;
+        weft_id found, parents[64], *at = parents;
         cr_assert_eq(wf_store_find_short(node.store, 1, dag->ids[i].bytes, &found), WEFT_OK);
         cr_assert(weft_id_equal(&found, &dag->ids[i]));
         cr_assert_eq(wf_store_find_short(node.store, 2, dag->ids[i].bytes, &found), WEFT_NOT_FOUND);
@@ -350,12 +352,16 @@ Test(store, parents_children_and_short_ids_are_found)
         cr_assert_eq(meta->parents_count, dag->parents_count[i]);
         cr_assert_arr_eq(meta->parents, parents, meta->parents_count * sizeof *parents);
         cr_assert_eq(meta->height, dag->heights[i]);
-        at = children;
-        cr_assert_eq(wf_store_children(node.store, &dag->ids[i], gather, &at), WEFT_OK);
-        long want = 0;
+        wf_place children[64], *child = children, *want = children;
+        cr_assert_eq(wf_store_children(node.store, 1, brief.seq, gather_child, &child), WEFT_OK);
         for (uint32_t c = 0; c < 50; c++)
-            for (uint32_t p = 0; p < dag->parents_count[c]; p++) want += dag->parents[c][p] == i;
-        cr_assert_eq(at - children, want);
+            for (uint32_t p = 0; p < dag->parents_count[c]; p++) {
+                if (dag->parents[c][p] != i) continue;
+                cr_assert_lt(want, child);
+                cr_assert(weft_id_equal(&want->id, &dag->ids[c]));
+                cr_assert_eq(want++->seq, c + 1);
+            }
+        cr_assert_eq(child, want);
     }
     free(meta);
     sk_node_close(&node);
@@ -370,12 +376,16 @@ Test(store, get_into_says_what_room_it_needs)
     cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 2, true, NULL), WEFT_OK);
     uint8_t room[4096];
     size_t len = 10;
-    cr_assert_eq(wf_store_get_into(node.store, &dag->ids[1], room, &len), WEFT_LIMIT);
+    wf_place place = {.seq = 2, .id = dag->ids[1]};
+    cr_assert_eq(wf_store_get_into(node.store, 1, &place, room, &len), WEFT_LIMIT);
     cr_assert_eq(len, weft_buf_len(dag->bufs[1]));
-    cr_assert_eq(wf_store_get_into(node.store, &dag->ids[1], room, &len), WEFT_OK);
+    cr_assert_eq(wf_store_get_into(node.store, 1, &place, room, &len), WEFT_OK);
     cr_assert_arr_eq(room, weft_buf_bytes(dag->bufs[1]), len);
-    weft_id none = kit_id(9);
-    cr_assert_eq(wf_store_get_into(node.store, &none, room, &len), WEFT_NOT_FOUND);
+    place.id = kit_id(9);
+    cr_assert_eq(wf_store_get_into(node.store, 1, &place, room, &len), WEFT_CORRUPT,
+                 "another's bytes are not given out");
+    weft_buf *buf = NULL;
+    cr_assert_eq(wf_store_get(node.store, &place.id, &buf), WEFT_NOT_FOUND);
     sk_node_close(&node);
     sk_dag_destroy(dag);
 }
@@ -462,13 +472,14 @@ static weft_err open_with(wf_kv *kv, const void *key, size_t key_len, const void
     return err;
 }
 
-Test(store, a_newer_format_is_refused)
+Test(store, a_format_of_another_version_is_refused)
 {
     wf_kv *kv;
     cr_assert_eq(wf_kv_memory_open(&kv), WEFT_OK);
-    cr_assert_eq(open_with(kv, "\x01", 1, "weft\0\0\0\x01", 8), WEFT_OK);
-    cr_assert_eq(open_with(kv, "\x01", 1, "weft\0\0\0\x02", 8), WEFT_VERSION);
-    cr_assert_eq(open_with(kv, "\x01", 1, "wefx\0\0\0\x01", 8), WEFT_CORRUPT);
+    cr_assert_eq(open_with(kv, "\x01", 1, "weft\0\0\0\x02", 8), WEFT_OK);
+    cr_assert_eq(open_with(kv, "\x01", 1, "weft\0\0\0\x03", 8), WEFT_VERSION, "newer");
+    cr_assert_eq(open_with(kv, "\x01", 1, "weft\0\0\0\x01", 8), WEFT_VERSION, "older");
+    cr_assert_eq(open_with(kv, "\x01", 1, "wefx\0\0\0\x02", 8), WEFT_CORRUPT);
     wf_kv_close(kv);
 }
 

@@ -57,11 +57,10 @@ static uint64_t check(struct pair *p, const uint8_t *upto_set, uint64_t upto, co
     cr_assert_eq(err, WEFT_OK, "%s", weft_errname(err));
     cr_assert_eq(wf_diff_count(diff), want, "%u instead of %u", wf_diff_count(diff), want);
     for (uint32_t i = 0; i < want; i++) {
-        uint64_t gen;
-        weft_id id;
-        wf_diff_at(diff, i, &gen, &id);
-        uint32_t at = dag_find(d, &id);
-        cr_assert(at < d->count && upto_set[at] && !theirs[at] && gen == d->gens[at]);
+        wf_place place;
+        wf_diff_at(diff, i, &place);
+        uint32_t at = dag_find(d, &place.id);
+        cr_assert(at < d->count && upto_set[at] && !theirs[at] && place.gen == d->gens[at]);
         cr_assert(i == 0 || before(d, last, at), "not ascending");
         last = at;
     }

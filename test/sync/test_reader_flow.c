@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "crypto.h"
+#include "layout.h"
 #include "pair.h"
 
 /* -- Asking several things at once -------------------------------------------------------- */
@@ -263,7 +264,11 @@ Test(reader_flow, a_corrupt_body_ends_the_job_and_is_not_sent)
     struct flow *f = flow_create(20, 4);
     wf_batch *batch = NULL;
     cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-    wf_batch_put(batch, WF_CF_ENTRY, f->dag->ids[7].bytes, 32, "garbage", 7);
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    wf_meta_brief meta;
+    cr_assert_eq(wf_store_meta_brief(f->pair->b.store, &f->dag->ids[7], &meta), WEFT_OK);
+    wf_key_seq(key, meta.t, meta.seq);
+    wf_batch_put(batch, WF_CF_ENTRY, key, sizeof key, "garbage", 7);
     cr_assert_eq(wf_kv_write(wf_store_kv(f->pair->b.store), batch, true), WEFT_OK);
     wf_batch_destroy(batch);
     struct wf_job *j = job(f, WF_JOB_CLOSURE, 1);

@@ -13,6 +13,7 @@
 #include "cluster.h"
 #include "kit.h"
 #include "kv.h"
+#include "layout.h"
 #include "proc.h"
 
 struct evidence {
@@ -70,6 +71,49 @@ static weft_err record_next(FILE *dump, uint8_t *room, uint32_t *len)
     return fread(room, 1, *len, dump) == *len ? WEFT_OK : WEFT_CORRUPT;
 }
 
+/* The id that the log of arrivals has for the key of a body; zero: none. */
+static weft_id arrived_as(wf_kv_iter *arrivals, const uint8_t *key, size_t key_len)
+{
+    weft_id id = {{0}};
+    while (wf_kv_iter_valid(arrivals)) { /* both families have the same keys in one order */
+        size_t at_len, len;
+        const uint8_t *at = wf_kv_iter_key(arrivals, &at_len);
+        const uint8_t *value = wf_kv_iter_value(arrivals, &len);
+        int order = at_len == key_len ? memcmp(at, key, key_len) : -1;
+        if (order > 0) break;
+        if (order == 0 && len >= sizeof id.bytes) memcpy(id.bytes, value, sizeof id.bytes);
+        wf_kv_iter_next(arrivals);
+        if (order == 0) break;
+    }
+    return id;
+}
+
+static weft_err bodies_each(wf_kv *kv,
+                            weft_err (*fn)(void *arg, const weft_id *key, const uint8_t *bytes,
+                                           size_t len),
+                            void *arg)
+{
+    wf_kv_iter *it = NULL, *arrivals = NULL;
+    weft_err err = wf_kv_iter_create(kv, NULL, WF_CF_ENTRY, NULL, 0, &it);
+    if (err != WEFT_OK) return err;
+    err = wf_kv_iter_create(kv, NULL, WF_CF_ARR, NULL, 0, &arrivals);
+    if (err != WEFT_OK) goto done;
+    wf_kv_iter_first(arrivals);
+    for (wf_kv_iter_first(it); err == WEFT_OK && wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
+        size_t key_len, len;
+        const uint8_t *key = wf_kv_iter_key(it, &key_len);
+        const uint8_t *bytes = wf_kv_iter_value(it, &len);
+        weft_id id = arrived_as(arrivals, key, key_len);
+        err = fn(arg, &id, bytes, len);
+    }
+    if (err == WEFT_OK) err = wf_kv_iter_err(it);
+    if (err == WEFT_OK) err = wf_kv_iter_err(arrivals);
+    wf_kv_iter_destroy(arrivals);
+done:
+    wf_kv_iter_destroy(it);
+    return err;
+}
+
 weft_err evidence_each(struct evidence *ev,
                        weft_err (*fn)(void *arg, const weft_id *key, const uint8_t *bytes,
                                       size_t len),
@@ -85,24 +129,7 @@ weft_err evidence_each(struct evidence *ev,
         free(room);
         return err == WEFT_END ? WEFT_OK : err;
     }
-    wf_kv_iter *it;
-    err = wf_kv_iter_create(ev->kv, NULL, WF_CF_ENTRY, NULL, 0, &it);
-    if (err != WEFT_OK) return err;
-    for (wf_kv_iter_first(it); err == WEFT_OK && wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
-        size_t key_len, len;
-        const uint8_t *key = wf_kv_iter_key(it, &key_len);
-        const uint8_t *bytes = wf_kv_iter_value(it, &len);
-        weft_id id;
-        if (key_len != sizeof id.bytes) {
-            err = WEFT_CORRUPT;
-            break;
-        }
-        memcpy(id.bytes, key, key_len);
-        err = fn(arg, &id, bytes, len);
-    }
-    if (err == WEFT_OK) err = wf_kv_iter_err(it);
-    wf_kv_iter_destroy(it);
-    return err;
+    return bodies_each(ev->kv, fn, arg);
 }
 
 weft_err evidence_scan(struct evidence *ev, enum evidence_family family,
@@ -197,13 +224,17 @@ weft_err evidence_lose(const char *dir, uint32_t index, bool memory_store, const
     wf_value value;
     weft_err err = kv_open(dir, index, false, &kv);
     if (err != WEFT_OK) return err;
-    err = wf_kv_get(kv, NULL, WF_CF_ENTRY, id->bytes, sizeof id->bytes, &value);
+    struct wf_meta_record meta;
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    err = wf_kv_get(kv, NULL, WF_CF_META, id->bytes, sizeof id->bytes, &value);
     if (err == WEFT_OK) {
+        err = wf_meta_read(value.data, value.len, &meta);
+        if (err == WEFT_OK) wf_key_seq(key, meta.t, meta.seq);
         wf_value_release(kv, &value);
-        err = wf_batch_create(&batch);
     }
+    if (err == WEFT_OK) err = wf_batch_create(&batch);
     if (err == WEFT_OK) {
-        wf_batch_delete(batch, WF_CF_ENTRY, id->bytes, sizeof id->bytes);
+        wf_batch_delete(batch, WF_CF_ENTRY, key, sizeof key);
         err = wf_kv_write(kv, batch, true);
     }
     wf_batch_destroy(batch);

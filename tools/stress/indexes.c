@@ -80,6 +80,17 @@ static int64_t stored(const struct scan *s, const uint8_t *id)
     return at >= 0 && s->here[at] != 0 ? at : -1;
 }
 
+/* Does the item name a parent that arrived with this number? */
+static bool names_arrival(const struct scan *s, int64_t child, uint64_t seq)
+{
+    const struct item *item = &s->cat->items[child];
+    for (uint32_t p = 0; p < item->parents_count; p++) {
+        int64_t at = catalog_find(s->cat, &s->cat->parents[item->parents_at + p]);
+        if (at >= 0 && s->here[at] != 0 && s->seqs[at] == seq) return true;
+    }
+    return false;
+}
+
 static bool names_parent(const struct scan *s, int64_t child, const uint8_t *parent)
 {
     const struct item *item = &s->cat->items[child];
@@ -156,26 +167,26 @@ static bool on_meta(struct scan *s, const uint8_t *key, size_t key_len, const ui
 static bool on_gen(struct scan *s, const uint8_t *key, size_t key_len, const uint8_t *value,
                    size_t len)
 {
-    (void)value;
-    (void)len;
-    int64_t at = key_len == WF_KEY_GEN_BYTES ? stored(s, key + 16) : -1;
-    return at >= 0 && right_tree(s, wf_get64(key)) && wf_get64(key + 8) == s->gens[at];
+    bool whole = key_len == WF_KEY_GEN_BYTES && len == WF_GEN_BYTES;
+    int64_t at = whole ? stored(s, key + 16) : -1;
+    return at >= 0 && right_tree(s, wf_get64(key)) && wf_get64(key + 8) == s->gens[at] &&
+           wf_get64(value) == s->seqs[at];
 }
 
 static bool on_arr(struct scan *s, const uint8_t *key, size_t key_len, const uint8_t *value,
                    size_t len)
 {
-    int64_t at = key_len == WF_KEY_ARR_BYTES && len >= WEFT_ID_BYTES ? stored(s, value) : -1;
+    int64_t at = key_len == WF_KEY_SEQ_BYTES && len >= WEFT_ID_BYTES ? stored(s, value) : -1;
     return at >= 0 && right_tree(s, wf_get64(key)) && wf_get64(key + 8) == s->seqs[at];
 }
 
 static bool on_child(struct scan *s, const uint8_t *key, size_t key_len, const uint8_t *value,
                      size_t len)
 {
-    (void)value;
-    (void)len;
-    int64_t child = key_len == WF_KEY_CHILD_BYTES ? stored(s, key + WEFT_ID_BYTES) : -1;
-    return child >= 0 && names_parent(s, child, key);
+    bool whole = key_len == WF_KEY_CHILD_BYTES && len == WEFT_ID_BYTES;
+    int64_t child = whole ? stored(s, value) : -1;
+    return child >= 0 && right_tree(s, wf_get64(key)) && wf_get64(key + 16) == s->seqs[child] &&
+           names_arrival(s, child, wf_get64(key + 8));
 }
 
 /* Tips of named stores; those of the tree are judge.c's. */
@@ -237,7 +248,7 @@ weft_err indexes_check(struct evidence *ev, const struct catalog *cat, const uin
         for (uint32_t n = 0; n < s->names_count; n++)
             named_tips += s->names[n].writes[i] != 0 && s->names[n].followed[i] == 0;
     }
-    /* `meta` first: the arrival numbers that it gives are held against `arr`. */
+    /* `meta` first: the arrival numbers that it gives are held against the others. */
     const struct {
         enum evidence_family family;
         struct index index;
