@@ -557,7 +557,8 @@ weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *option
     if (err != WEFT_OK) return err;
     if (!found.complete && !create)
         return wf_fail(WEFT_NOT_STORE, "store", "path=%s has no store", dir);
-    if (!found.is_store) err = wf_store_dir_create(dir);
+    if (!options->read_only) err = wf_store_dir_has_room(dir);
+    if (err == WEFT_OK && !found.is_store) err = wf_store_dir_create(dir);
     if (err != WEFT_OK) return err;
 
     struct rocks *r = wf_calloc(1, sizeof *r);

@@ -18,6 +18,7 @@
 #define MARKER "WEFT-STORE"
 #define MARKER_TEXT "This directory is a weft store.\n"
 #define PATH_BYTES_MAX 4096
+#define OPEN_ROOM_BYTES (UINT64_C(4) << 20) /* for what every opening writes */
 
 static weft_err from_errno(int number)
 {
@@ -122,6 +123,48 @@ bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes)
     if (all == 0) return false; /* a file system that does not say */
     /* A small volume keeps a quarter: the absolute floor would be all of it. */
     return free_bytes < (floor_bytes < all / 4 ? floor_bytes : all / 4);
+}
+
+/* What the logs of the database take; nothing where nothing is. */
+static uint64_t log_bytes(const char *dir)
+{
+    uint64_t sum = 0;
+    DIR *handle = opendir(dir);
+    if (handle == NULL) return 0;
+    for (struct dirent *item; (item = readdir(handle)) != NULL;) {
+        struct stat info;
+        if (ends_with(item->d_name, ".log") && fstatat(dirfd(handle), item->d_name, &info, 0) == 0)
+            sum += (uint64_t)info.st_size;
+    }
+    closedir(handle);
+    return sum;
+}
+
+/* Of a directory that is not there yet its parent's volume counts. */
+static int volume_of(const char *dir, struct statvfs *out)
+{
+    char parent[PATH_BYTES_MAX];
+    int failed = statvfs(dir, out);
+    if (failed == 0 || errno != ENOENT || !path_join(parent, dir, "..")) return failed;
+    char *end = parent + strlen(dir);
+    while (end > parent && end[-1] == '/') end--;
+    while (end > parent && end[-1] != '/') end--;
+    memcpy(end, ".", 2);
+    return statvfs(parent, out);
+}
+
+weft_err wf_store_dir_has_room(const char *dir)
+{
+    struct statvfs info;
+    if (volume_of(dir, &info) != 0) return WEFT_OK; /* the opening itself will tell */
+    uint64_t all = (uint64_t)info.f_blocks * info.f_frsize;
+    uint64_t free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
+    if (all == 0) return WEFT_OK; /* a file system that does not say */
+    uint64_t logs = log_bytes(dir);
+    uint64_t need = (OPEN_ROOM_BYTES < all / 8 ? OPEN_ROOM_BYTES : all / 8) + logs + logs / 8;
+    if (free_bytes >= need) return WEFT_OK;
+    return wf_fail(WEFT_NO_SPACE, "store", "path=%s has %llu KiB of room, opening it needs %llu",
+                   dir, (unsigned long long)(free_bytes >> 10), (unsigned long long)(need >> 10));
 }
 
 int wf_store_dir_holder(const char *dir)

@@ -41,7 +41,7 @@ EXCEPTIONS = {
     "src/store/crypto.c": (SODIUM, "is the store's one user of libsodium"),
     "src/store/kv_rocksdb.c": (r"rocksdb_\w+", "binds store/kv.h to RocksDB"),
     "src/store/kv_rocksdb_dir.c": (
-        "open(64)? write close fsync mkdir opendir readdir(64)? closedir fcntl(64)? f?stat(64)? statvfs(64)? unlink "
+        "open(64)? write close fsync mkdir opendir readdir(64)? closedir dirfd fcntl(64)? f?stat(64|at|at64)? statvfs(64)? unlink "
         "strerror", "looks after the folder of the database: its lock, its mark, its free space"),
     "src/store/keys.c": (
         "open(64)? read write close f?stat(64)? fsync fchmod unlink rename link geteuid strerror",

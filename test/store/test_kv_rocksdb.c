@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -362,12 +363,73 @@ Test(kv_rocksdb_only, a_checkpoint_opens_as_a_store_of_its_own)
 }
 
 /* A volume of its own needs a mount; where that is not allowed there is nothing to see. */
-Test(kv_rocksdb_only, a_nearly_full_disk_is_an_answer_and_takes_nothing_back)
+static void small_volume(const char *size)
 {
     cr_assert_eq(mkdir(dir, 0700), 0);
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("tmpfs", dir, "tmpfs", 0, "size=12m") != 0)
+        mount("tmpfs", dir, "tmpfs", 0, size) != 0)
         cr_skip_test("no mounts here");
+}
+
+/* Leaves `kib` of the volume free, by a file that the engine does not look at. */
+static void leave_room(int fd, uint64_t kib)
+{
+    struct statvfs info;
+    cr_assert_eq(fstatvfs(fd, &info), 0);
+    off_t held = lseek(fd, 0, SEEK_END);
+    off_t grow = (off_t)(info.f_bavail * info.f_frsize) - (off_t)(kib << 10);
+    if (grow < 0) cr_assert_eq(ftruncate(fd, held + grow), 0);
+    else cr_assert_eq(posix_fallocate(fd, held, grow), 0);
+}
+
+/* RocksDB that meets the end of the disk while it opens may end the process. */
+Test(kv_rocksdb_only, a_full_disk_refuses_to_open_and_never_aborts)
+{
+    char sub[80], path[96];
+    small_volume("size=64m");
+    snprintf(sub, sizeof sub, "%s/store", dir);
+    snprintf(path, sizeof path, "%s/ballast", dir);
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    cr_assert_geq(fd, 0);
+    for (int old = 0; old < 2; old++) { /* a new store, then one with a log to be read again */
+        static uint8_t value[64 << 10];
+        wf_kv *kv = NULL;
+        for (uint64_t kib = 4; kib < 3000; kib += kib / 4 + 4) {
+            leave_room(fd, kib);
+            weft_err err = wf_kv_rocksdb_open(
+                sub, &(wf_kv_rocksdb_options){.create = true, .memory_bytes = 96 << 20}, &kv);
+            cr_assert_eq(err, WEFT_NO_SPACE, "%lu KiB: %s", (unsigned long)kib, weft_errname(err));
+            cr_assert_not_null(strstr(last_line, "of room"), "%s", last_line);
+            cr_assert_eq(access(sub, F_OK), old - 1, "a refusal changes nothing");
+        }
+        leave_room(fd, 40 << 10);
+        pid_t child = old ? -1 : fork();
+        if (child != 0) {
+            if (child > 0) cr_assert_eq(waitpid(child, NULL, 0), child);
+            continue;
+        }
+        kv = kk_open(&kk_rocksdb, sub);
+        for (char c = 'a'; c <= 'z'; c++) {
+            wf_batch *batch;
+            cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+            wf_batch_put(batch, WF_CF_ENTRY, &c, 1, value, sizeof value);
+            cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
+            wf_batch_destroy(batch);
+        }
+        _exit(0); /* as if killed */
+    }
+    wf_kv *kv = kk_open(&kk_rocksdb, sub);
+    wf_value found;
+    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, "z", 1, &found), WEFT_OK);
+    wf_value_release(kv, &found);
+    wf_kv_close(kv);
+    close(fd);
+    umount(dir);
+}
+
+Test(kv_rocksdb_only, a_nearly_full_disk_is_an_answer_and_takes_nothing_back)
+{
+    small_volume("size=12m");
     wf_kv *kv = kk_open(&kk_rocksdb, dir);
     wf_batch *batch;
     cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
