@@ -33,8 +33,13 @@
 #define WEFT_FRAMED_ENTRY_BYTES_MIN 128u /* no entry of any version is shorter */
 #define WEFT_FRAMED_ENTRIES_MAX 8192u    /* entries in one bulk frame    */
 #define WEFT_SESSIONS_PER_CONNECTION_MAX 1024u
+#define WEFT_SESSIONS_PER_PEER_MAX 2048u /* over all its connections, ended ones too */
+#define WEFT_SESSIONS_NODE_MAX 65536u    /* of all peers                             */
 #define WEFT_CONNECTIONS_MAX 4096u
-#define WEFT_STREAMS_MAX 65536u /* the store keeps the order of */
+#define WEFT_CONNECTIONS_DIALLED_MIN 256u     /* of them, left for our own dials      */
+#define WEFT_CONNECTIONS_ACCEPTED_MAX 3584u   /* that others dialled: the next hear BUSY */
+#define WEFT_CONNECTIONS_PER_ADDRESS_MAX 256u /* and of these, from one address       */
+#define WEFT_STREAMS_MAX 65536u               /* the store keeps the order of */
 #define WEFT_PENDING_HANDSHAKES_MAX 64u
 #define WEFT_PENDING_HANDSHAKES_PER_ADDRESS_MAX 8u
 #define WEFT_ADDRESSES_PER_PEER_MAX 8u
@@ -49,9 +54,11 @@
                                                        * socket, per connection           */
 #define WEFT_OUTBOUND_URGENT_BYTES (64u << 10) /* the transport's own frames       */
 #define WEFT_READ_TURN_BYTES \
-    (256u << 10)                                   /* read from one connection before
+    (256u << 10)                                  /* read from one connection before
                                                        * others have a turn               */
-#define WEFT_UNCHARGED_FRAME_BYTES_MAX (16u << 10) /* a frame that needs no credit     */
+#define WEFT_UNCHARGED_FRAME_BYTES_MAX (4u << 10) /* a frame that needs no credit      */
+#define WEFT_FRAMES_HELD_MAX 256u                 /* with the layers above: no more is read    */
+#define WEFT_FRAMES_HELD_ENDED_MAX 16384u         /* of ended connections: nobody is let in   */
 #define WEFT_PEERS_MAX 4096u
 #define WEFT_TRANSPORTS_MAX 16u
 #define WEFT_TREES_MAX 65536u
@@ -85,6 +92,10 @@
 #define WEFT_ACCOUNT_NODE_BYTES (64u << 20)    /* lent in all                       */
 #define WEFT_LOAN_BYTES (1u << 20)             /* one CREDIT at most                */
 #define WEFT_OUTBOUND_CONTROL_BYTES (4u << 20) /* queued control bytes per connection */
+#define WEFT_OUTBOUND_FRAME_COST 128u          /* counted for each of them beyond its bytes */
+#define WEFT_OPENING_STREAM_BYTES (16u << 10)  /* asked for a stream that nobody here knows */
+#define WEFT_OPENING_PEER_BYTES (64u << 10)    /* lent for such streams: on a connection,   */
+#define WEFT_OPENING_NODE_BYTES (8u << 20)     /* and in all                                */
 #define WEFT_PENDING_PEER_BYTES (4u << 20)
 #define WEFT_PENDING_PEER_ENTRIES 1024u
 #define WEFT_PENDING_NODE_BYTES (64u << 20)
@@ -98,9 +109,10 @@
 #define WEFT_WALK_STEPS_MAX \
     65536u                               /* index reads of one planning walk
                                                  * before it yields to the next job  */
-#define WEFT_SUBSCRIBERS_MAX 16u                /* event feeds of one node              */
-#define WEFT_WRITER_TIPS_MAX 4096u              /* a writer looks at; joins 256 at once */
-#define WEFT_OFFERS_UNDER_WAY_MAX 8u            /* look-ups for one connection's TREES_REQ */
+#define WEFT_SUBSCRIBERS_MAX 16u         /* event feeds of one node              */
+#define WEFT_WRITER_TIPS_MAX 4096u       /* a writer looks at; joins 256 at once */
+#define WEFT_OFFERS_UNDER_WAY_MAX 8u     /* look-ups for one peer's TREES_REQ    */
+#define WEFT_OFFERS_NODE_MAX 1024u       /* and for all peers'                   */
 #define WEFT_PLAN_ARRIVALS_MAX 4096u     /* looked at to choose a plan          */
 #define WEFT_DIFF_ENTRIES_MAX (1u << 18) /* entries that one difference walk may find */
 #define WEFT_PROBE_IDS_MIN 4096u         /* a shorter list of ids is sent at once   */

@@ -33,7 +33,7 @@ struct peer *wf_peer_need(struct engine *e, const weft_key *key)
 void wf_peer_settle(struct engine *e, struct peer *p)
 {
     if (p->conns.first != NULL || p->waits.first != NULL || p->dialling || p->gone) return;
-    if (p->timer.heap_at != 0) return;
+    if (p->timer.heap_at != 0 || p->sessions_count > 0 || p->offers > 0) return;
     p->gone = true;
     wf_table_remove(&e->peers, &p->link);
     wf_free(p->info);

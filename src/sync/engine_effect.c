@@ -82,7 +82,9 @@ static void on_match(weft_self *self, void *state, weft_err err, weft_request *r
 {
     (void)self;
     const struct wf_look *look = (const struct wf_look *)req;
+    const struct esession *es = arg;
     struct wf_bits bits = {0};
+    wf_e_release(state, es->key.conn, es->s.stream, es->page_bytes);
     if (look != NULL) {
         bits.ref = look->ids.ref;
         bits.count = look->bits_count;
@@ -105,8 +107,11 @@ static weft_err look(struct engine *e, struct esession *es, enum wf_look_op op, 
         weft_err err = wf_ids_decode(page->bytes, page->len, &req->ids);
         WF_ASSERT(err == WEFT_OK); /* engine_frame.c decoded it a moment ago */
         req->page = weft_buf_ref(page->buf);
+        es->page_bytes = page->frame_bytes; /* one at a time: tree_session.c sees to it */
     }
-    return ask(e, es, e->table->reader, &req->req, fn);
+    weft_err err = ask(e, es, e->table->reader, &req->req, fn);
+    if (page != NULL && err == WEFT_OK) e->passed_on = true;
+    return err;
 }
 
 /* -- Streams ------------------------------------------------------------------------- */
@@ -317,14 +322,17 @@ static weft_err start_fetch(struct engine *e, struct esession *es, const struct 
     return err;
 }
 
-static weft_err pass_bits(struct engine *e, const struct esession *es, const struct wf_bits *bits)
+static weft_err pass_bits(struct engine *e, const struct esession *es, const struct wf_bits *bits,
+                          const struct wf_tp_frame *f)
 {
     struct wf_job_bits *msg = (struct wf_job_bits *)weft_new(&wf_job_bits_kind);
     if (msg == NULL) return WEFT_NO_MEMORY;
     msg->conn = es->key.conn;
     msg->stream = es->s.stream;
+    msg->frame_bytes = f->frame_bytes;
     msg->ref = bits->ref;
     msg->count = bits->count;
+    e->passed_on = true;
     memcpy(msg->bits, bits->bits, (bits->count + 7u) / 8u);
     wf_counter_add(&e->table->counters->round_trips, 1);
     wf_e_send(e, e->table->reader, &msg->msg);
@@ -429,7 +437,7 @@ weft_err wf_effect_do(struct engine *e, struct esession *es, event *ev, effect *
     case WF_X_SEND_RESULT: return send(e, es, wf_result_encode(&result));
     case WF_X_SEND_WANT: return send_want(e, es, msg);
     case WF_X_JOB: return start_job(e, es);
-    case WF_X_JOB_BITS: return pass_bits(e, es, ev->bits);
+    case WF_X_JOB_BITS: return pass_bits(e, es, ev->bits, msg);
     case WF_X_FETCH: return start_fetch(e, es, msg);
     case WF_X_RAW: return send_raw(e, es);
     case WF_X_LIVE: return go_live(e, es);

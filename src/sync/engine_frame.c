@@ -45,7 +45,7 @@ static void on_open(struct engine *e, struct conn *c, const struct wf_tp_frame *
         return;
     }
     c->peer_stream = open.stream;
-    if (c->sessions_count >= WEFT_SESSIONS_PER_CONNECTION_MAX) {
+    if (!wf_es_room(e, c)) {
         struct wf_err_frame busy = {.stream = open.stream, .code = WF_W_BUSY, .retry_ms = 2000};
         wf_e_control(e, c->id, open.stream, wf_err_encode(WF_F_ERR, &busy));
         return;
@@ -69,7 +69,9 @@ static void on_offers(weft_self *self, void *state, weft_err err, weft_request *
     const struct wf_look *look = (const struct wf_look *)req;
     struct conn *c = o->conn;
     e->order++;
-    c->offers--;
+    c->peer->offers--;
+    e->offers--;
+    wf_peer_settle(e, c->peer);
     if (!c->gone && err == WEFT_OK) {
         uint32_t count = look->trees_count < WEFT_IDS_PER_MESSAGE_MAX ? look->trees_count
                                                                       : WEFT_IDS_PER_MESSAGE_MAX;
@@ -87,15 +89,18 @@ static void on_offers(weft_self *self, void *state, weft_err err, weft_request *
 
 static void on_trees_req(struct engine *e, struct conn *c, const struct wf_tp_frame *f)
 {
-    struct offers *o = c->offers < WEFT_OFFERS_UNDER_WAY_MAX ? wf_calloc(1, sizeof *o) : NULL;
+    bool room = c->peer->offers < WEFT_OFFERS_UNDER_WAY_MAX && e->offers < WEFT_OFFERS_NODE_MAX;
+    struct offers *o = room ? wf_calloc(1, sizeof *o) : NULL;
     struct wf_look *look = o == NULL ? NULL : wf_look_create(WF_LOOK_OFFERS);
     if (look != NULL) {
         *o = (struct offers){c, f->stream};
         look->peer = c->peer->key;
         c->refs++;
-        c->offers++;
+        c->peer->offers++;
+        e->offers++;
         if (wf_e_ask(e, e->table->reader, &look->req, on_offers, o)) return;
-        c->offers--;
+        c->peer->offers--;
+        e->offers--;
         wf_econn_put(e, c);
     }
     wf_free(o);
@@ -175,6 +180,7 @@ static weft_err on_ack(struct engine *e, const struct wf_tp_frame *f)
     msg->peer = f->key;
     msg->conn = f->conn;
     msg->ack = ack;
+    e->passed_on = true;
     wf_e_send(e, e->table->queue, &msg->msg);
     wf_es_run(e, es, &(struct wf_session_event){.kind = WF_E_PROGRESS}, NULL);
     return WEFT_OK;
@@ -200,22 +206,26 @@ static void dispatch(struct engine *e, struct conn *c, const struct wf_tp_frame 
     if (err != WEFT_OK) wf_econn_close(e, c, WEFT_PROTOCOL, "malformed frame");
 }
 
+void wf_e_release(struct engine *e, uint64_t conn, uint32_t stream, uint32_t bytes)
+{
+    struct wf_tp_release *release = wf_tp_new(&wf_tp_release_kind);
+    if (release == NULL) return; /* the connection ends in its time */
+    release->conn = conn;
+    release->stream = stream;
+    release->bytes = bytes;
+    wf_e_send(e, e->table->transport, &release->msg);
+}
+
 void wf_e_on_frame(struct engine *e, struct wf_tp_frame *f)
 {
     struct conn *c = wf_econn_find(e, f->conn);
     struct session_key key = {f->conn, f->stream};
-    if (c == NULL) return;
-    struct wf_link *link = wf_table_find(&e->requests, &key);
+    struct wf_link *link = c == NULL ? NULL : wf_table_find(&e->requests, &key);
+    e->passed_on = false;
     if (link != NULL)
         wf_cmd_request_answer(e, (struct op *)((char *)link - offsetof(struct op, by_stream)), f);
-    else dispatch(e, c, f);
-    if (f->frame_bytes == 0) return;
-    struct wf_tp_release *release = wf_tp_new(&wf_tp_release_kind);
-    if (release == NULL) return;
-    release->conn = f->conn;
-    release->stream = f->stream;
-    release->bytes = f->frame_bytes;
-    wf_e_send(e, e->table->transport, &release->msg);
+    else if (c != NULL) dispatch(e, c, f);
+    if (!e->passed_on) wf_e_release(e, f->conn, f->stream, f->frame_bytes);
 }
 
 void wf_e_on_applied(struct engine *e, const struct wf_q_applied *applied)

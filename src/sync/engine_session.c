@@ -31,7 +31,11 @@ void wf_es_put(struct engine *e, struct esession *es)
     WF_ASSERT(es->refs > 0);
     if (--es->refs > 0) return;
     /* Not when it ended: what was asked for it is under way until the answers are here. */
+    struct peer *p = es->conn->peer;
     es->conn->sessions_count--;
+    p->sessions_count--;
+    e->sessions_count--;
+    wf_peer_settle(e, p);
     wf_econn_put(e, es->conn);
     wf_free(es);
 }
@@ -96,6 +100,13 @@ void wf_es_stop(struct engine *e, struct esession *es, weft_err err, bool tell, 
 
 /* -- Beginning ----------------------------------------------------------------------- */
 
+bool wf_es_room(const struct engine *e, const struct conn *c)
+{
+    return c->sessions_count < WEFT_SESSIONS_PER_CONNECTION_MAX &&
+           c->peer->sessions_count < WEFT_SESSIONS_PER_PEER_MAX &&
+           e->sessions_count < WEFT_SESSIONS_NODE_MAX;
+}
+
 /* docs/wire.md: short ids are salted per session. */
 static void set_salt(struct esession *es)
 {
@@ -129,6 +140,8 @@ static struct esession *create(struct engine *e, struct conn *c, bool opener, ui
     }
     c->refs++;
     c->sessions_count++;
+    c->peer->sessions_count++;
+    e->sessions_count++;
     wf_list_add(&c->sessions, &es->of_conn);
     set_salt(es);
     return es;
@@ -141,7 +154,7 @@ weft_err wf_es_open(struct engine *e, struct conn *c, const weft_id *tree, uint3
                     struct esession **out)
 {
     if (c->gone) return WEFT_CLOSED;
-    if (c->sessions_count >= WEFT_SESSIONS_PER_CONNECTION_MAX) return WEFT_LIMIT;
+    if (!wf_es_room(e, c)) return WEFT_LIMIT;
     uint32_t stream = wf_econn_stream(c);
     if (stream == 0) return WEFT_LIMIT;
     if ((flags & WF_OPEN_RAW) == 0) {

@@ -47,6 +47,10 @@ struct peer { /* with a connection, a dial, or somebody who waits for one */
     weft_peer_info *info; /* while dialling */
     uint32_t address;     /* the one that is tried */
     uint32_t attempts;
+    /* Counted here and not by connection: whoever breaks one off and comes again has not got
+     * rid of what it asked for. */
+    uint32_t sessions_count; /* also of ended ones that wait for answers */
+    uint32_t offers;         /* look-ups for TREES_REQ under way */
     weft_ns next_dial;
     weft_timer timer; /* the next automatic dial */
 };
@@ -54,14 +58,13 @@ struct conn {
     struct item item; /* of the peer */
     struct wf_link link;
     uint64_t id;
-    struct peer *peer;
+    struct peer *peer;   /* stays while something is under way for it */
     struct wf_tp_up *up; /* ours */
     uint32_t refs;
     bool gone;
     bool known; /* the peer is registered: it may leave traces */
     uint32_t next_stream, peer_stream;
     uint32_t sessions_count; /* also of ended ones that wait for answers */
-    uint32_t offers;         /* look-ups for TREES_REQ under way */
     struct list sessions;    /* by esession.of_conn */
     weft_timer open_rest;
 };
@@ -93,6 +96,7 @@ struct esession {
     weft_ns synced_at;
     bool streaming;                    /* queue and transport know the stream */
     uint32_t jobs;                     /* with the reader */
+    uint32_t page_bytes;               /* of the page of ids that the reader has */
     uint64_t told_sent, told_received; /* to the peer manager */
     struct list wants;
     struct op *raw;               /* C01 */
@@ -141,6 +145,8 @@ struct engine {
     struct wf_table peers, conns, sessions, trees, requests, exact;
     struct list ops, due;
     uint32_t ops_count;
+    uint32_t sessions_count, offers; /* of all peers */
+    bool passed_on; /* the frame under way is released by who it was passed on to */
     weft_timer periodic, retry, check, settings, sweep, check_soon;
     weft_ns interval;
     bool retrying, checking;
@@ -181,12 +187,14 @@ uint32_t wf_econn_stream(struct conn *c); /* a fresh number; 0: used up */
 void wf_econn_registered(struct engine *e, struct conn *c);
 
 /* engine_frame.c */
+void wf_e_release(struct engine *e, uint64_t conn, uint32_t stream, uint32_t bytes);
 void wf_e_on_frame(struct engine *e, struct wf_tp_frame *frame);
 void wf_e_on_applied(struct engine *e, const struct wf_q_applied *applied);
 
 /* engine_session.c */
 struct esession *wf_es_by_tree(struct engine *e, const struct conn *c, const weft_id *tree);
 struct esession *wf_es_by_stream(struct engine *e, uint64_t conn, uint32_t stream);
+bool wf_es_room(const struct engine *e, const struct conn *c); /* for one more */
 /* Opens as the one who begins. `out` may be NULL. LIMIT, NO_MEMORY; CLOSED: it has ended
  * already, and nothing of it is left. */
 weft_err wf_es_open(struct engine *e, struct conn *c, const weft_id *tree, uint32_t flags,

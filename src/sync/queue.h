@@ -45,7 +45,7 @@ struct wf_q_live {
     uint32_t tips_count, tip_bytes;        /* what the peer told of its set: came over others, it */
     uint8_t tips[WEFT_OPEN_TIPS_MAX * 32]; /* need not be pushed                           */
 };
-/* sync -> queue: an ACK frame of the peer. */
+/* sync -> queue: an ACK frame of the peer; the queue releases it at transport. */
 struct wf_q_ack {
     weft_msg msg;
     weft_key peer;

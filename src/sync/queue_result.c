@@ -150,12 +150,12 @@ static void tell_sync(struct queue *q, struct q_stream *st, struct wf_ingest *in
     wf_queue_send_system(q, q->table->sync, &applied->msg);
 }
 
-static void release(struct queue *q, const struct wf_ingest *in, uint32_t bytes)
+static void release(struct queue *q, uint64_t conn, uint32_t stream, uint32_t bytes)
 {
-    struct wf_tp_release *msg = bytes == 0 ? NULL : wf_tp_new(&wf_tp_release_kind);
+    struct wf_tp_release *msg = wf_tp_new(&wf_tp_release_kind);
     if (msg == NULL) return;
-    msg->conn = in->conn;
-    msg->stream = in->stream;
+    msg->conn = conn;
+    msg->stream = stream;
     msg->bytes = bytes;
     wf_queue_send(q, q->table->transport, &msg->msg);
 }
@@ -166,7 +166,7 @@ weft_verdict wf_result_on_ingest(struct queue *q, struct wf_ingest *in)
     struct wf_node_counters *c = q->table->counters;
     struct q_stream *st = wf_q_stream_find(q, in->conn, in->stream);
     if (note == NULL) return WEFT_DONE;
-    release(q, in, note->frame_bytes);
+    if (note->type != 0) release(q, in->conn, in->stream, note->frame_bytes);
     wf_counter_add(&c->entries_received, in->stored);
     /* What a verifier refused was counted there. */
     if (in->verdict == WEFT_OK && (in->err == WEFT_BAD_ENTRY || in->err == WEFT_FORBIDDEN))
@@ -188,6 +188,7 @@ void wf_result_on_ack(struct queue *q, const struct wf_q_ack *msg)
 {
     struct q_stream *st = wf_q_stream_find(q, msg->conn, msg->ack.stream);
     wf_tree_info info;
+    release(q, msg->conn, msg->ack.stream, 0);
     if (st == NULL) return;
     if (st->raw != NULL) {
         wf_raw_on_ack(q, st, &msg->ack);

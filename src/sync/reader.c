@@ -51,9 +51,21 @@ static void on_look(weft_self *self, struct reader *r, struct wf_look *look)
     else wf_look_answer(r, look);
 }
 
+/* Here and not in sync: each is larger than the frame that it came in. */
+static void release(const struct reader *r, const struct wf_job_bits *bits)
+{
+    struct wf_tp_release *msg = wf_tp_new(&wf_tp_release_kind);
+    if (msg == NULL) return;
+    msg->conn = bits->conn;
+    msg->stream = bits->stream;
+    msg->bytes = bits->frame_bytes;
+    if (weft_send(r->table->transport, &msg->msg) != WEFT_OK) weft_drop(&msg->msg);
+}
+
 static void on_bits(weft_self *self, struct reader *r, const struct wf_job_bits *bits)
 {
     struct wf_task *task = r->oldest;
+    release(r, bits);
     while (task != NULL &&
            !(wf_feed_is(task, bits->conn, bits->stream) && wf_feed_bits(self, task, bits)))
         task = task->next; /* after true the task may be gone */

@@ -83,11 +83,13 @@ struct wf_job {
 };
 struct wf_job *wf_job_create(enum wf_job_op op);
 
-/* sync -> reader: the answer to an IDS page of a running WF_JOB_IDS. */
+/* sync -> reader: the answer to an IDS page of a running WF_JOB_IDS. The reader releases the
+ * frame at transport. */
 struct wf_job_bits {
     weft_msg msg;
     uint64_t conn;
     uint32_t stream;
+    uint32_t frame_bytes;
     uint32_t ref, count;
     uint8_t bits[WEFT_IDS_PER_MESSAGE_MAX / 8];
 };

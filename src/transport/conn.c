@@ -19,7 +19,9 @@ static void on_timer(weft_self *self, void *state, weft_timer *timer, uint32_t m
 weft_err wf_conn_create(struct wf_manager *m, struct wf_tp_net *net, bool dialled,
                         struct wf_conn **out)
 {
-    if (m->conns_count >= WEFT_CONNECTIONS_MAX) return WEFT_LIMIT;
+    uint32_t most = WEFT_CONNECTIONS_MAX - (dialled ? 0 : WEFT_CONNECTIONS_DIALLED_MIN);
+    if (m->conns_count >= most) return WEFT_LIMIT;
+    if (!dialled && m->debt_frames >= WEFT_FRAMES_HELD_ENDED_MAX) return WEFT_LIMIT;
     struct wf_conn *c = wf_calloc(1, sizeof *c);
     if (c == NULL) return WEFT_NO_MEMORY;
     c->down = (struct wf_tp_down *)weft_new(&wf_tp_down_kind);
@@ -133,6 +135,30 @@ static weft_err acceptor_decides(struct wf_conn *c)
     return WEFT_OK;
 }
 
+/* Without the port: one who comes often is still one. */
+static size_t host_len(const char *observed)
+{
+    const char *colon = strrchr(observed, ':');
+    return colon == NULL ? strlen(observed) : (size_t)(colon - observed);
+}
+
+/* A key costs nothing, an address does. Who replaces its own connection is not refused: the
+ * old one has ended by now. NULL: there is room. */
+static const char *crowded(const struct wf_conn *c)
+{
+    const struct wf_manager *m = c->m;
+    size_t len = host_len(c->observed);
+    uint32_t all = 0, near = 0;
+    for (uint32_t i = 0; i < WEFT_CONNECTIONS_MAX; i++) {
+        const struct wf_conn *o = m->conns[i];
+        if (o == NULL || o == c || o->dialled || !wf_conn_open(o)) continue;
+        all++;
+        near += host_len(o->observed) == len && memcmp(o->observed, c->observed, len) == 0;
+    }
+    if (near >= WEFT_CONNECTIONS_PER_ADDRESS_MAX) return "too many connections from one address";
+    return all >= WEFT_CONNECTIONS_ACCEPTED_MAX ? "too many connections" : NULL;
+}
+
 static weft_err put_hello(struct wf_conn *c)
 {
     struct wf_manager *m = c->m;
@@ -178,6 +204,11 @@ static weft_err proven(struct wf_conn *c)
         }
         /* A second one by the same dialler: it has lost the first, or it would not dial. */
         if (rival != NULL) replace(rival, c);
+        const char *refused = crowded(c);
+        if (refused != NULL) {
+            wf_conn_close(c, WEFT_BUSY, refused);
+            return WEFT_OK;
+        }
     }
     c->state = WF_CONN_HELLO;
     weft_err err = put_hello(c);
@@ -260,7 +291,7 @@ void wf_conn_hello(struct wf_conn *c, const struct wf_hello *hello)
 
 void wf_conn_interest(struct wf_conn *c)
 {
-    uint32_t events = WF_NET_READ;
+    uint32_t events = c->paused ? 0 : WF_NET_READ;
     if (c->state == WF_CONN_DEAD || c->sock == NULL) return;
     if (c->state == WF_CONN_DIALLING) events = WF_NET_WRITE;
     else if (wf_bytes_len(&c->out) > 0) events |= WF_NET_WRITE;
@@ -343,7 +374,9 @@ static void detach(struct wf_conn *c, enum wf_conn_state next, weft_err why, con
     wf_send_drop_cur(c);
     wf_stream_free_all(c);
     uint64_t debt = wf_credit_in_end(&c->credit_in);
-    if (debt > 0) wf_manager_debt(m, c->id, debt);
+    if (debt > 0 || c->held > 0) wf_manager_debt(m, c->id, debt, c->held);
+    c->held = 0;
+    c->paused = false; /* what is still to come is only waited for */
     if (was == WF_CONN_UP) tell_down(c, why, text);
     disappoint(c, was, why);
     if (m->pool.first != NULL) wf_stream_grants(m); /* its loans are free for others */
@@ -406,6 +439,7 @@ void wf_conn_free(struct wf_conn *c)
     if (c->cur != NULL) wf_out_free(c->cur, WEFT_CLOSED);
     wf_frame_in_fini(&c->frame);
     wf_bytes_fini(&c->in);
+    wf_bytes_fini(&c->later);
     wf_bytes_fini(&c->out);
     wf_bytes_fini(&c->urgent);
     wf_noise_destroy(c->noise);
@@ -435,9 +469,25 @@ static void ping(struct wf_conn *c, weft_ns now)
     wf_conn_poke(c);
 }
 
+/* We do not read it, so nothing can be said against it but that it lasts. */
+static void look_at_paused(struct wf_conn *c, weft_ns now)
+{
+    if (now - c->paused_since >= WEFT_IDLE_TIMEOUT_NS) {
+        wf_conn_close(c, WEFT_TIMED_OUT, "what it sent is not consumed");
+        return;
+    }
+    (void)wf_stream_tick(c, now);
+    if (c->state == WF_CONN_UP) arm_at(c, now + LOOK_NS);
+}
+
 static void look(struct wf_conn *c, weft_ns now)
 {
-    if (c->ping_out && now - c->ping_at >= WEFT_PING_TIMEOUT_NS) {
+    bool unsent = wf_bytes_len(&c->out) > 0;
+    if (unsent && now - c->last_out >= WEFT_IDLE_TIMEOUT_NS) {
+        wf_conn_close(c, WEFT_TIMED_OUT, "the peer does not read");
+    } else if (c->paused) {
+        look_at_paused(c, now);
+    } else if (c->ping_out && now - c->ping_at >= WEFT_PING_TIMEOUT_NS) {
         wf_conn_close(c, WEFT_TIMED_OUT, "no answer to a ping");
     } else if (now - c->last_in >= WEFT_IDLE_TIMEOUT_NS) {
         wf_conn_close(c, WEFT_TIMED_OUT, "silent");
@@ -448,7 +498,7 @@ static void look(struct wf_conn *c, weft_ns now)
         if (c->state != WF_CONN_UP) return;
         ping(c, now);
         weft_ns next = c->ping_at + (c->ping_out ? WEFT_PING_TIMEOUT_NS : WEFT_PING_INTERVAL_NS);
-        if (watch || c->in_since != WEFT_NEVER) {
+        if (watch || unsent || c->in_since != WEFT_NEVER) {
             next = now + LOOK_NS;
         } else { /* nothing is under way: nothing need be held */
             wf_bytes_trim(&c->in);

@@ -13,6 +13,19 @@
 
 /* -- Upwards ------------------------------------------------------------------------------ */
 
+/* One more is with those above. A peer that sends faster than they consume is read no
+ * further: that is a bound on every mailbox that its frames can fill, whatever they are. */
+static void hold(struct wf_conn *c)
+{
+    c->held++;
+    if (c->held < WEFT_FRAMES_HELD_MAX || c->paused) return;
+    c->paused = true;
+    c->paused_since = weft_now(c->m->self);
+    c->in_since = WEFT_NEVER;
+    wf_conn_interest(c);
+    wf_conn_arm(c);
+}
+
 static weft_err to_owner(struct wf_conn *c, uint32_t type, uint32_t stream, weft_buf *body,
                          uint32_t charged)
 {
@@ -26,6 +39,7 @@ static weft_err to_owner(struct wf_conn *c, uint32_t type, uint32_t stream, weft
     f->bytes = weft_buf_bytes(body);
     f->len = weft_buf_len(body);
     f->frame_bytes = charged;
+    hold(c);
     wf_manager_tell(c->m->options.events_to, &f->msg);
     return WEFT_OK;
 }
@@ -49,6 +63,7 @@ static weft_err to_verifier(struct wf_conn *c, struct wf_stream *s, uint32_t typ
     b->frame_bytes = charged;
     b->arrived_ns = weft_now(m->self);
     if (m->options.verifiers_count == 0) return weft_drop(&b->msg), WEFT_UNSUPPORTED;
+    hold(c);
     wf_manager_tell(m->options.verifiers[b->n % m->options.verifiers_count], &b->msg);
     return WEFT_OK;
 }
@@ -67,6 +82,7 @@ void wf_conn_tell_close(struct wf_conn *c, uint32_t stream, weft_err why, const 
 static weft_err on_credit(struct wf_conn *c, uint32_t stream, uint64_t bytes, bool loan)
 {
     struct wf_stream *s = loan ? wf_stream_find(c, stream) : NULL;
+    if (bytes == 0) return WEFT_PROTOCOL;        /* it says nothing and makes work */
     if (loan && s == NULL) return WEFT_PROTOCOL; /* who has asked is still there */
     if (!wf_credit_out_credit(&c->credit_out, s == NULL ? NULL : &s->out, bytes))
         return WEFT_PROTOCOL;
@@ -247,10 +263,13 @@ static const char *refusal(weft_err err)
     }
 }
 
-static void plain_bytes(struct wf_conn *c, const uint8_t *data, size_t len)
+/* Returns how many bytes it took: all but when reading has to pause. */
+static size_t plain_bytes(struct wf_conn *c, const uint8_t *data, size_t len)
 {
-    for (size_t at = 0; at < len && wf_conn_open(c);) {
+    size_t at = 0;
+    while (at < len && wf_conn_open(c) && !c->paused) {
         size_t used = 0;
+        if (c->doom != WEFT_OK) return len; /* it ends with this turn: no more answers pile up */
         bool known = c->frame.head_known;
         weft_err err = wf_frame_in_feed(&c->frame, data + at, len - at, &used);
         at += used;
@@ -258,6 +277,7 @@ static void plain_bytes(struct wf_conn *c, const uint8_t *data, size_t len)
         if (err != WEFT_OK && err != WEFT_AGAIN) wf_conn_close(c, err, refusal(err));
         else if (wf_frame_in_whole(&c->frame)) whole_frame(c);
     }
+    return at;
 }
 
 /* -- Records -------------------------------------------------------------------------------- */
@@ -266,7 +286,8 @@ static void plain_bytes(struct wf_conn *c, const uint8_t *data, size_t len)
 static size_t records(struct wf_conn *c, uint8_t *data, size_t len)
 {
     size_t at = 0;
-    while (len - at >= WF_RECORD_HEAD && (wf_conn_open(c) || c->state == WF_CONN_HANDSHAKE)) {
+    while (len - at >= WF_RECORD_HEAD && !c->paused &&
+           (wf_conn_open(c) || c->state == WF_CONN_HANDSHAKE)) {
         size_t record = (size_t)data[at] << 8 | data[at + 1];
         uint8_t *body = data + at + WF_RECORD_HEAD;
         bool secure = c->state != WF_CONN_HANDSHAKE;
@@ -285,7 +306,10 @@ static size_t records(struct wf_conn *c, uint8_t *data, size_t len)
             wf_conn_drop(c, WEFT_AUTH, "a record does not decrypt");
             break;
         }
-        plain_bytes(c, body, record - WF_NOISE_TAG_BYTES);
+        size_t plain = record - WF_NOISE_TAG_BYTES, used = plain_bytes(c, body, plain);
+        if (!c->paused || used == plain) continue;
+        if (wf_bytes_append(&c->later, body + used, plain - used) != WEFT_OK)
+            wf_conn_drop(c, WEFT_NO_MEMORY, "no memory");
     }
     return at;
 }
@@ -304,7 +328,7 @@ static void ended(struct wf_conn *c, weft_err err)
 static void measure(struct wf_conn *c, uint64_t frames_before, size_t received)
 {
     bool partial = wf_bytes_len(&c->in) > 0 || wf_frame_in_begun(&c->frame);
-    if (!partial) {
+    if (!partial || c->paused) {
         c->in_since = WEFT_NEVER;
     } else if (c->in_since == WEFT_NEVER || c->frames_in != frames_before) {
         c->in_since = weft_now(c->m->self);
@@ -315,16 +339,31 @@ static void measure(struct wf_conn *c, uint64_t frames_before, size_t received)
     }
 }
 
+/* What was received before a pause; else it is less than a record, and nothing happens. */
+static size_t receive_held(struct wf_conn *c)
+{
+    struct wf_manager *m = c->m;
+    size_t held = wf_bytes_len(&c->in), used;
+    if (held > 0) memcpy(m->read_room, wf_bytes_front(&c->in), held);
+    wf_bytes_take(&c->in, held);
+    if (c->state == WF_CONN_LINGER) return 0;
+    used = records(c, m->read_room, held);
+    memmove(m->read_room, m->read_room + used, held - used);
+    return held - used;
+}
+
 void wf_conn_receive(struct wf_conn *c)
 {
     struct wf_manager *m = c->m;
     wf_net *net = c->net->net;
     uint64_t frames_before = c->frames_in;
-    size_t held = wf_bytes_len(&c->in), total = 0;
+    size_t total = 0;
     weft_err err = WEFT_OK;
-    if (held > 0) memcpy(m->read_room, wf_bytes_front(&c->in), held);
-    wf_bytes_take(&c->in, held);
-    while (total < WF_READ_BYTES) {
+    if (c->paused) return;
+    bool lingers = c->state == WF_CONN_LINGER;
+    size_t held = receive_held(c);
+    if (c->state == WF_CONN_DEAD || (c->state == WF_CONN_LINGER && !lingers)) return;
+    while (total < WF_READ_BYTES && !c->paused) {
         size_t moved = 0;
         err = net->ops->receive(net, c->sock, m->read_room + held, WF_READ_BYTES, &moved);
         if (err != WEFT_OK) break;
@@ -346,4 +385,19 @@ void wf_conn_receive(struct wf_conn *c)
     } else {
         ended(c, err);
     }
+}
+
+void wf_conn_released(struct wf_conn *c)
+{
+    weft_ns now = weft_now(c->m->self);
+    if (c->held > 0) c->held--;
+    if (!c->paused || c->held > WEFT_FRAMES_HELD_MAX / 2) return;
+    c->paused = false;
+    c->last_in = now; /* its silence was ours */
+    if (c->ping_out) c->ping_at = now;
+    wf_bytes_take(&c->later, plain_bytes(c, wf_bytes_front(&c->later), wf_bytes_len(&c->later)));
+    if (!c->paused) wf_bytes_trim(&c->later);
+    if (!wf_conn_open(c)) return;
+    wf_conn_receive(c); /* what is here already, too */
+    if (wf_conn_open(c)) wf_conn_interest(c);
 }

@@ -45,7 +45,7 @@ static struct wf_out *take(struct wf_lane *lane)
     lane->first = o->next;
     if (lane->first == NULL) lane->last = NULL;
     else wf_stream_list(lane); /* behind the others: one frame each in turn */
-    if (o->req == NULL) c->control_bytes -= o->len;
+    if (o->req == NULL) c->control_bytes -= o->len + WEFT_OUTBOUND_FRAME_COST;
     if (o->charged) {
         wf_credit_out_take(&c->credit_out, &s->out, o->len);
         s->queued -= o->len;
@@ -83,6 +83,7 @@ static weft_err seal(struct wf_conn *c, const uint8_t *plain, size_t len)
 {
     uint8_t *to;
     size_t sealed = len + WF_NOISE_TAG_BYTES;
+    if (wf_bytes_len(&c->out) == 0) c->last_out = weft_now(c->m->self);
     weft_err err = wf_bytes_reserve(&c->out, WF_RECORD_HEAD + sealed, &to);
     if (err != WEFT_OK) return err;
     to[0] = (uint8_t)(sealed >> 8);
@@ -138,6 +139,7 @@ static weft_err make_record(struct wf_conn *c)
     return fill > 0 ? seal(c, plain, fill) : WEFT_END;
 }
 
+/* Every look at the clock asks whether that goes on. */
 static weft_err send_some(struct wf_conn *c)
 {
     wf_net *net = c->net->net;
@@ -148,6 +150,7 @@ static weft_err send_some(struct wf_conn *c)
         if (err != WEFT_OK) return err;
         wf_bytes_take(&c->out, moved);
         c->wire_out += moved;
+        c->last_out = weft_now(c->m->self);
     }
     return WEFT_OK;
 }
@@ -177,6 +180,7 @@ void wf_conn_flush(struct wf_conn *c)
     }
     if (c->doom != WEFT_OK) wf_conn_close(c, c->doom, c->doom_text);
     else wf_conn_interest(c);
+    if (c->state == WF_CONN_UP && wf_bytes_len(&c->out) > 0) wf_conn_arm(c);
 }
 
 void wf_conn_poke(struct wf_conn *c)

@@ -4,7 +4,14 @@
  * Never: sends, allocates, reads a clock. */
 #include "credit.h"
 
+#include <assert.h>
+
 #include "log.h"
+
+static_assert(WEFT_OPENING_STREAM_BYTES <= WEFT_OPENING_PEER_BYTES &&
+                  WEFT_OPENING_PEER_BYTES <= WEFT_OPENING_NODE_BYTES &&
+                  WEFT_OPENING_NODE_BYTES <= WEFT_ACCOUNT_NODE_BYTES / 4,
+              "an ask always fits into an empty share, and most is left to known streams");
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
@@ -86,11 +93,26 @@ bool wf_credit_in_take(struct wf_credit_in *in, struct wf_credit_in_stream *s, u
     return true;
 }
 
-static void unlend(struct wf_credit_in *in, uint64_t bytes)
+static void opening_less(struct wf_credit_in *in, struct wf_credit_in_stream *s, uint64_t bytes)
+{
+    WF_ASSERT(bytes <= s->opening && bytes <= in->opening && bytes <= in->pool->opening);
+    s->opening -= bytes;
+    in->opening -= bytes;
+    in->pool->opening -= bytes;
+}
+
+static void unlend(struct wf_credit_in *in, struct wf_credit_in_stream *s, uint64_t bytes)
 {
     WF_ASSERT(bytes <= in->lent && bytes <= in->pool->lent);
     in->lent -= bytes;
     in->pool->lent -= bytes;
+    opening_less(in, s, least(bytes, s->opening));
+}
+
+void wf_credit_in_known(struct wf_credit_in *in, struct wf_credit_in_stream *s)
+{
+    s->unknown = false;
+    opening_less(in, s, s->opening);
 }
 
 void wf_credit_in_release(struct wf_credit_in *in, struct wf_credit_in_stream *s, uint64_t bytes)
@@ -100,7 +122,7 @@ void wf_credit_in_release(struct wf_credit_in *in, struct wf_credit_in_stream *s
     s->window_used -= to_window;
     in->owed += to_window;
     s->loan_used -= to_loan;
-    unlend(in, to_loan);
+    unlend(in, s, to_loan);
 }
 
 static void pool_remove(struct wf_credit_in *in)
@@ -142,9 +164,10 @@ static void ask_remove(struct wf_credit_in *in, struct wf_credit_in_stream *s)
 bool wf_credit_in_ask(struct wf_credit_in *in, struct wf_credit_in_stream *s, uint64_t need,
                       uint64_t back)
 {
-    if (back > s->loan || need > WF_CREDIT_NEED_MAX || (need > 0 && s->need > 0)) return false;
+    uint64_t most = s->unknown ? WEFT_OPENING_STREAM_BYTES : WF_CREDIT_NEED_MAX;
+    if (back > s->loan || need > most || (need > 0 && s->need > 0)) return false;
     s->loan -= back;
-    unlend(in, back);
+    unlend(in, s, back);
     if (need == 0) return true;
     s->need = need;
     s->ask_prev = in->ask_last;
@@ -159,10 +182,17 @@ bool wf_credit_in_ask(struct wf_credit_in *in, struct wf_credit_in_stream *s, ui
 struct wf_credit_in_stream *wf_credit_pool_grant(struct wf_credit_pool *pool,
                                                  struct wf_credit_in **in, uint64_t *bytes)
 {
+    bool opening_full = false;
     for (struct wf_credit_in *c = pool->first; c != NULL; c = c->next) {
         struct wf_credit_in_stream *s = c->ask_first;
         uint64_t need = s->need;
         if (c->lent + need > c->limit) continue; /* its own account is full; others go on */
+        if (s->unknown) {
+            if (c->opening + need > WEFT_OPENING_PEER_BYTES) continue;
+            /* The first that does not fit is not passed by, but by those who are known. */
+            opening_full |= pool->opening + need > WEFT_OPENING_NODE_BYTES;
+            if (opening_full) continue;
+        }
         /* Whole needs only: half a grant could never be used, and many of them would fill
          * the account for ever. The first in line waits for its room, so it comes. */
         if (pool->lent + need > pool->limit) return NULL;
@@ -170,6 +200,11 @@ struct wf_credit_in_stream *wf_credit_pool_grant(struct wf_credit_pool *pool,
         c->lent += need;
         pool->lent += need;
         s->loan += need;
+        if (s->unknown) {
+            s->opening += need;
+            c->opening += need;
+            pool->opening += need;
+        }
         if (c->waiting) { /* one grant each in turn */
             pool_remove(c);
             pool_append(c);
@@ -199,8 +234,9 @@ bool wf_credit_in_idle(const struct wf_credit_in_stream *s)
 void wf_credit_in_stream_end(struct wf_credit_in *in, struct wf_credit_in_stream *s)
 {
     ask_remove(in, s);
-    unlend(in, s->loan);
+    unlend(in, s, s->loan);
     s->loan = 0;
+    opening_less(in, s, s->opening); /* what was used and is not released becomes a debt */
 }
 
 uint64_t wf_credit_in_end(struct wf_credit_in *in)

@@ -49,6 +49,8 @@ struct wf_credit_in_stream {
     uint64_t loan;                   /* granted, not used                */
     uint64_t loan_used, window_used; /* arrived, not released            */
     uint64_t need;                   /* asked for; 0: nothing            */
+    uint64_t opening;                /* of loan and loan_used: lent while nobody here knew it */
+    bool unknown;                    /* nobody here has agreed to it: wf_credit_in_known */
     struct wf_credit_in_stream *ask_prev, *ask_next;
 };
 struct wf_credit_in { /* of a connection: the peer's account */
@@ -56,12 +58,14 @@ struct wf_credit_in { /* of a connection: the peer's account */
     uint64_t window; /* what the sender may still use             */
     uint64_t owed;   /* released, not yet given back              */
     uint64_t lent, limit;
+    uint64_t opening; /* of lent: WEFT_OPENING_PEER_BYTES at most */
     struct wf_credit_in_stream *ask_first, *ask_last;
     struct wf_credit_in *prev, *next; /* among those with an ask  */
     bool waiting;
 };
 struct wf_credit_pool { /* the node's account */
     uint64_t lent, limit;
+    uint64_t opening; /* of lent: WEFT_OPENING_NODE_BYTES at most */
     struct wf_credit_in *first, *last;
 };
 
@@ -70,9 +74,13 @@ void wf_credit_in_init(struct wf_credit_in *in, struct wf_credit_pool *pool, uin
 bool wf_credit_in_take(struct wf_credit_in *in, struct wf_credit_in_stream *s, uint64_t bytes);
 /* Its bytes were consumed. More than arrived is cut. */
 void wf_credit_in_release(struct wf_credit_in *in, struct wf_credit_in_stream *s, uint64_t bytes);
+/* Somebody here has agreed to the stream, or opened it: it may borrow like any other. Until
+ * then it shares a small part of the accounts with all that only wish to be known, so that
+ * keys that cost nothing cannot borrow what those who are known need. */
+void wf_credit_in_known(struct wf_credit_in *in, struct wf_credit_in_stream *s);
 /* BLOCKED arrived: `back` returns from the loan; `need`, unless 0, is asked for and will be
  * granted exactly once. False: more comes back than was lent, more is asked than a frame
- * can be, or an ask is under way already. */
+ * can be (WEFT_OPENING_STREAM_BYTES: on an unknown stream), or an ask is under way already. */
 bool wf_credit_in_ask(struct wf_credit_in *in, struct wf_credit_in_stream *s, uint64_t need,
                       uint64_t back);
 /* The next grant, booked, as long as there is one; NULL else. Send CREDIT[*bytes]. */

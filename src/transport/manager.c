@@ -79,13 +79,16 @@ void wf_manager_reap(struct wf_manager *m)
 
 /* -- Bytes that dead connections left with us ---------------------------------------------- */
 
-static void debts_return(struct wf_manager *m, struct wf_debt **at, uint64_t bytes)
+static void debts_return(struct wf_manager *m, struct wf_debt **at, uint64_t bytes, uint32_t frames)
 {
     struct wf_debt *d = *at;
     if (bytes > d->bytes) bytes = d->bytes;
+    if (frames > d->frames) frames = d->frames;
     d->bytes -= bytes;
+    d->frames -= frames;
+    m->debt_frames -= frames;
     wf_credit_pool_return(&m->pool, bytes);
-    if (d->bytes > 0) return;
+    if (d->bytes > 0 || d->frames > 0) return;
     *at = d->next;
     wf_free(d);
 }
@@ -98,7 +101,7 @@ static void on_debt_timer(weft_self *self, void *state, weft_timer *timer, uint3
     for (struct wf_debt **at = &m->debts; *at != NULL;) {
         struct wf_debt *d = *at;
         if (d->until <= now) {
-            debts_return(m, at, d->bytes);
+            debts_return(m, at, d->bytes, d->frames);
             continue;
         }
         if (d->until < next) next = d->until;
@@ -108,7 +111,7 @@ static void on_debt_timer(weft_self *self, void *state, weft_timer *timer, uint3
     wf_stream_grants(m);
 }
 
-void wf_manager_debt(struct wf_manager *m, uint64_t conn, uint64_t bytes)
+void wf_manager_debt(struct wf_manager *m, uint64_t conn, uint64_t bytes, uint32_t frames)
 {
     struct wf_debt *d = wf_calloc(1, sizeof *d);
     if (d == NULL) { /* then it is forgotten at once */
@@ -117,6 +120,8 @@ void wf_manager_debt(struct wf_manager *m, uint64_t conn, uint64_t bytes)
     }
     d->conn = conn;
     d->bytes = bytes;
+    d->frames = frames;
+    m->debt_frames += frames;
     d->until = weft_now(m->self) + DEBT_NS;
     d->next = m->debts;
     m->debts = d;
@@ -127,7 +132,7 @@ static void release_dead(struct wf_manager *m, const struct wf_tp_release *r)
 {
     for (struct wf_debt **at = &m->debts; *at != NULL; at = &(*at)->next) {
         if ((*at)->conn != r->conn) continue;
-        debts_return(m, at, r->bytes);
+        debts_return(m, at, r->bytes, 1);
         if (m->pool.first != NULL) wf_stream_grants(m);
         return;
     }
@@ -267,6 +272,8 @@ static weft_err queue_frame(struct wf_manager *m, uint64_t conn, uint32_t number
     if (wf_frame_in_place(type) && wf_stream_was_ended(c, number)) return WEFT_CLOSED;
     weft_err err = wf_stream_get(c, number, &s);
     if (err != WEFT_OK) return err;
+    if (number % 2 == (c->dialled ? 1u : 0u) && number > c->own_stream) c->own_stream = number;
+    if (wf_stream_was_ours(c, number)) wf_credit_in_known(&c->credit_in, &s->in);
     struct wf_out *o = wf_calloc(1, sizeof *o);
     err = WEFT_NO_MEMORY;
     if (o == NULL) goto done;
@@ -316,8 +323,12 @@ static weft_verdict on_send(struct wf_manager *m, struct wf_tp_send *req)
 static weft_verdict on_release(struct wf_manager *m, const struct wf_tp_release *r)
 {
     struct wf_conn *c = wf_manager_conn(m, r->conn);
-    if (c != NULL) wf_stream_release(c, r->stream, r->bytes);
-    else release_dead(m, r);
+    if (c == NULL) {
+        release_dead(m, r);
+        return WEFT_DONE;
+    }
+    if (r->bytes > 0) wf_stream_release(c, r->stream, r->bytes);
+    wf_conn_released(c);
     return WEFT_DONE;
 }
 
@@ -452,7 +463,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
         wf_tp_net_put(m->transports[i]->net);
         wf_free(m->transports[i]);
     }
-    while (m->debts != NULL) debts_return(m, &m->debts, m->debts->bytes);
+    while (m->debts != NULL) debts_return(m, &m->debts, m->debts->bytes, m->debts->frames);
     weft_timer_stop(m->self, &m->flush);
     weft_timer_stop(m->self, &m->debt_timer);
     weft_timer_stop(m->self, &m->listen_timer);

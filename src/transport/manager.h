@@ -123,7 +123,11 @@ struct wf_conn {
     struct wf_dial *waiters; /* dials that will be answered with this connection */
 
     /* Receiving. */
-    struct wf_bytes in; /* an incomplete record */
+    struct wf_bytes in;    /* an incomplete record; all that was received, while paused */
+    struct wf_bytes later; /* decrypted, not looked at: the rest of a record, while paused */
+    uint32_t held;         /* frames with the layers above */
+    bool paused;           /* too many of them: nothing is read until they are consumed */
+    weft_ns paused_since;
     struct wf_frame_in frame;
     bool frame_refused; /* the frame under way belongs to an ended stream: dropped when whole */
     weft_ns in_since;   /* since when something incomplete is here; WEFT_NEVER */
@@ -136,9 +140,10 @@ struct wf_conn {
     struct wf_out *cur;     /* begun, must be ended */
     uint32_t cur_at;
     struct wf_lane *ready_first[2], *ready_last[2];
-    uint64_t control_bytes;
-    bool dirty;    /* in the list of those to flush */
-    weft_err doom; /* close it instead of flushing; OK: no */
+    uint64_t control_bytes; /* with WEFT_OUTBOUND_FRAME_COST for each frame */
+    weft_ns last_out;       /* the network took something of `out`, or it was empty */
+    bool dirty;             /* in the list of those to flush */
+    weft_err doom;          /* close it instead of flushing; OK: no */
     const char *doom_text;
     struct wf_conn *dirty_next;
 
@@ -146,7 +151,8 @@ struct wf_conn {
     struct wf_stream **buckets;
     struct wf_stream *streams, *streams_last;
     uint32_t streams_count, registered_count;
-    uint32_t *ended; /* ring of numbers */
+    uint32_t own_stream; /* the greatest number of our parity that we have sent on */
+    uint32_t *ended;     /* ring of numbers */
     uint32_t ended_count, ended_at;
     struct wf_credit_out credit_out;
     struct wf_credit_in credit_in;
@@ -161,9 +167,10 @@ struct wf_conn {
     struct wf_conn *dead_next;
 };
 
-struct wf_debt { /* what a dead connection was lent, until it is released or forgotten */
+struct wf_debt { /* what a dead connection left above, until it is released or forgotten */
     struct wf_debt *next;
-    uint64_t conn, bytes;
+    uint64_t conn, bytes; /* bytes that it was lent */
+    uint32_t frames;
     weft_ns until;
 };
 
@@ -204,8 +211,9 @@ struct wf_manager {
     struct wf_dial *dials;
     struct wf_credit_pool pool;
     struct wf_debt *debts;
-    uint8_t *read_room; /* one record's rest and WF_READ_BYTES */
-    uint8_t *plain;     /* one record in the making */
+    uint32_t debt_frames; /* of all of them */
+    uint8_t *read_room;   /* one record's rest and WF_READ_BYTES */
+    uint8_t *plain;       /* one record in the making */
     weft_timer flush, debt_timer, listen_timer;
     struct wf_tp_stats total; /* of connections that have ended */
     uint64_t handshakes_failed, connections;
@@ -217,7 +225,7 @@ struct wf_transport *wf_manager_transport(struct wf_manager *m, const char *name
 void wf_manager_reap(struct wf_manager *m);         /* frees dead connections; end of a turn */
 void wf_manager_tell(weft_addr *to, weft_msg *msg); /* system lane; drops it if closed */
 void wf_manager_flush_later(struct wf_manager *m, struct wf_conn *c);
-void wf_manager_debt(struct wf_manager *m, uint64_t conn, uint64_t bytes);
+void wf_manager_debt(struct wf_manager *m, uint64_t conn, uint64_t bytes, uint32_t frames);
 
 /* listen.c */
 weft_err wf_listen_start(struct wf_transport *t); /* EXISTS, ADDRESS, NETWORK */
@@ -262,6 +270,7 @@ static inline bool wf_conn_open(const struct wf_conn *c)
 
 /* conn_in.c */
 void wf_conn_receive(struct wf_conn *c);
+void wf_conn_released(struct wf_conn *c); /* a frame; goes on reading when there is room */
 /* A CLOSE made here, for the owner. */
 void wf_conn_tell_close(struct wf_conn *c, uint32_t stream, weft_err why, const char *text);
 
@@ -276,6 +285,7 @@ void wf_out_free(struct wf_out *o, weft_err answer);
 struct wf_stream *wf_stream_find(struct wf_conn *c, uint32_t number);
 /* Finds or makes it. LIMIT, NO_MEMORY. */
 weft_err wf_stream_get(struct wf_conn *c, uint32_t number, struct wf_stream **out);
+bool wf_stream_was_ours(const struct wf_conn *c, uint32_t number); /* we have sent on it */
 bool wf_stream_was_ended(const struct wf_conn *c, uint32_t number);
 weft_err wf_stream_register(struct wf_conn *c, struct wf_tp_stream *req);
 weft_err wf_stream_end(struct wf_conn *c, uint32_t number);

@@ -30,6 +30,9 @@ weft_err wf_stream_get(struct wf_conn *c, uint32_t number, struct wf_stream **ou
         s->conn = c;
         s->number = number;
         s->stuck_since = s->quiet_since = s->loan_since = WEFT_NEVER;
+        /* The answer to what we have asked may be long, and so may what was under way when
+         * we ended a stream. */
+        s->in.unknown = !wf_stream_was_ours(c, number) && !wf_stream_was_ended(c, number);
         s->lanes[0].stream = s->lanes[1].stream = s;
         s->lanes[1].bulk = true;
         s->chain = c->buckets[number % WF_STREAM_BUCKETS];
@@ -70,6 +73,11 @@ void wf_stream_idle(struct wf_stream *s)
 
 /* -- Registration ------------------------------------------------------------------------ */
 
+bool wf_stream_was_ours(const struct wf_conn *c, uint32_t number)
+{
+    return number != 0 && number % 2 == (c->dialled ? 1u : 0u) && number <= c->own_stream;
+}
+
 bool wf_stream_was_ended(const struct wf_conn *c, uint32_t number)
 {
     for (uint32_t i = 0; i < c->ended_count; i++)
@@ -93,6 +101,7 @@ weft_err wf_stream_register(struct wf_conn *c, struct wf_tp_stream *req)
         return WEFT_NO_MEMORY;
     }
     s->registered = true;
+    wf_credit_in_known(&c->credit_in, &s->in);
     s->cookie = req->cookie;
     s->cookie_id = req->cookie_id;
     c->registered_count++;
@@ -202,7 +211,7 @@ weft_err wf_stream_queue(struct wf_stream *s, struct wf_out *o, bool in_place)
     else lane->first = o;
     lane->last = o;
     if (o->charged) s->queued += o->len;
-    if (o->req == NULL) s->conn->control_bytes += o->len;
+    if (o->req == NULL) s->conn->control_bytes += o->len + WEFT_OUTBOUND_FRAME_COST;
     /* One that waits for credit stays out of the list; what is behind it waits, too. */
     if (lane->first == o) wf_stream_list(lane);
     s->quiet_since = WEFT_NEVER;
@@ -224,7 +233,7 @@ static void drop_lane(struct wf_lane *lane, bool charged_only)
             lane->last = o;
         } else {
             if (o->charged) s->queued -= o->len;
-            if (o->req == NULL) s->conn->control_bytes -= o->len;
+            if (o->req == NULL) s->conn->control_bytes -= o->len + WEFT_OUTBOUND_FRAME_COST;
             wf_out_free(o, WEFT_CLOSED);
         }
         o = next;
@@ -346,9 +355,20 @@ static bool tick_receive(struct wf_stream *s, weft_ns now)
     return true;
 }
 
+/* While we do not read, the peer can neither use a loan nor give credit. A stream that nobody
+ * here knows has no such grace: who floods us must not keep a loan by that. */
+static void excuse(struct wf_conn *c, weft_ns now)
+{
+    for (struct wf_stream *s = c->streams; s != NULL; s = s->next) {
+        if (s->stuck_since != WEFT_NEVER) s->stuck_since = now;
+        if (s->registered && s->loan_since != WEFT_NEVER) s->loan_since = now;
+    }
+}
+
 bool wf_stream_tick(struct wf_conn *c, weft_ns now)
 {
     bool watch = false;
+    if (c->paused) excuse(c, now);
     for (struct wf_stream *s = c->streams, *next; s != NULL; s = next) {
         next = s->next;
         if (!tick_send(s, now) || !tick_receive(s, now)) return false;

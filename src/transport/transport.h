@@ -116,7 +116,7 @@ struct wf_tp_addresses {
  * NOT_FOUND (no transport for it), UNREACHABLE, TIMED_OUT, PEER_KEY, AUTH, PEER_VERSION,
  * PROTOCOL, BLOCKED. If a connection to that key exists already, the rule of DESIGN 4
  * decides which one stays; either way *conn is the one that lives. UP comes before the
- * reply. */
+ * reply. BUSY: the other side has as many connections as it takes. */
 struct wf_tp_dial {
     weft_request req;
     char address[WEFT_ADDRESS_BYTES_MAX];
@@ -156,12 +156,14 @@ struct wf_tp_send {
     uint32_t stream;
     weft_buf *frame; /* counted, taken */
 };
-/* What arrived charged was consumed: its bytes may be lent again. */
+/* A frame was consumed: exactly one for each FRAME, and each BULK that is no end, charged or
+ * not. Its bytes may be lent again. A connection of which WEFT_FRAMES_HELD_MAX frames are not
+ * released is not read: so whoever passes on what came passes this duty on with it. */
 struct wf_tp_release {
     weft_msg msg;
     uint64_t conn;
     uint32_t stream;
-    uint32_t bytes; /* as told in BULK.frame_bytes or FRAME.frame_bytes */
+    uint32_t bytes; /* as told in BULK.frame_bytes or FRAME.frame_bytes; 0: not charged */
 };
 /* Closes a connection in order (authenticated CLOSE), or only counts a penalty. */
 struct wf_tp_close {
@@ -211,7 +213,7 @@ struct wf_tp_frame { /* a control frame for the owner */
     weft_buf *buf;        /* counted */
     const uint8_t *bytes; /* the msgpack array, scanned, whole */
     size_t len;
-    uint32_t frame_bytes; /* charged: release them; 0: not charged */
+    uint32_t frame_bytes; /* to be told in the release; 0: not charged */
 };
 struct wf_tp_bulk_in { /* a bulk frame, or a stream's end, for a verifier */
     weft_msg msg;
@@ -226,7 +228,7 @@ struct wf_tp_bulk_in { /* a bulk frame, or a stream's end, for a verifier */
     weft_buf *buf;
     const uint8_t *bytes;
     size_t len;
-    uint32_t frame_bytes; /* release them once applied */
+    uint32_t frame_bytes; /* to be told in the release, once applied; 0: not charged */
     weft_ns arrived_ns;
 };
 

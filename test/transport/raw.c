@@ -9,7 +9,7 @@
 
 #include "frame.h"
 
-enum what { CMD_FRAMES, CMD_WIRE, CMD_END };
+enum what { CMD_FRAMES, CMD_WIRE, CMD_END, CMD_DEAF };
 
 struct command {
     weft_msg msg;
@@ -33,6 +33,7 @@ struct state {
     wf_noise_static *s;
     wf_noise *noise;
     enum raw_stop stop;
+    bool deaf;
     struct wf_bytes in, out;
     struct wf_frame_in frame;
 };
@@ -55,7 +56,8 @@ static void flush(weft_self *self, struct state *r)
         wf_bytes_take(&r->out, moved);
     }
     if (r->sock == NULL) return;
-    uint32_t events = WF_NET_READ | (wf_bytes_len(&r->out) > 0 ? WF_NET_WRITE : 0u);
+    uint32_t events = wf_bytes_len(&r->out) > 0 ? WF_NET_WRITE : 0u;
+    if (!r->deaf) events |= WF_NET_READ;
     (void)r->net->ops->interest(r->net, self, r->sock, events);
 }
 
@@ -135,7 +137,7 @@ static void ready(weft_self *self, void *state, wf_sock *sock, uint32_t events, 
         r->seen->connected = true;
         if (r->stop != RAW_SILENT) speak(r);
     }
-    while (r->sock != NULL && (events & WF_NET_READ)) {
+    while (r->sock != NULL && !r->deaf && (events & WF_NET_READ)) {
         weft_err err = r->net->ops->receive(r->net, r->sock, data, sizeof data, &moved);
         if (err == WEFT_AGAIN) break;
         if (err != WEFT_OK) {
@@ -176,9 +178,11 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     struct command *c = (struct command *)msg;
     if (c->what == CMD_END) {
         close_sock(self, r);
+    } else if (c->what == CMD_DEAF) {
+        r->deaf = true;
     } else if (c->what == CMD_WIRE) {
         (void)wf_bytes_append(&r->out, c->data, c->len);
-    } else {
+    } else if (r->sock != NULL) {
         uint8_t *sealed = malloc(c->len + WF_NOISE_TAG_BYTES);
         cr_assert(wf_noise_done(r->noise));
         cr_assert_eq(wf_noise_encrypt(r->noise, c->data, c->len, sealed), WEFT_OK);
@@ -244,3 +248,5 @@ void raw_frames(struct raw *r, const void *bytes, size_t len)
 void raw_wire(struct raw *r, const void *data, size_t len) { command(r, CMD_WIRE, data, len); }
 
 void raw_end(struct raw *r) { command(r, CMD_END, NULL, 0); }
+
+void raw_deaf(struct raw *r) { command(r, CMD_DEAF, NULL, 0); }

@@ -34,6 +34,7 @@ void raw_stop(struct raw *r, weft_rt *rt);
 /* Bytes into the session (encrypted as one record), or as they are. */
 void raw_frames(struct raw *r, const void *plain, size_t len);
 void raw_wire(struct raw *r, const void *data, size_t len);
-void raw_end(struct raw *r); /* closes its socket without a word */
+void raw_end(struct raw *r);  /* closes its socket without a word */
+void raw_deaf(struct raw *r); /* reads nothing any more */
 
 #endif

@@ -188,9 +188,9 @@ static void check_waits(struct owner *o)
 
 static void give_back(struct owner *o, uint64_t conn, uint32_t stream, uint32_t bytes)
 {
-    if (bytes == 0) return;
     if (!o->release) {
         o->log->held_bytes += bytes;
+        o->log->held_frames++;
         return;
     }
     struct wf_tp_release *r = wf_tp_new(&wf_tp_release_kind);

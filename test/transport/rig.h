@@ -30,7 +30,7 @@ enum rig_what {
 struct rig_log {
     uint64_t count[RIG_WHATS];
     uint64_t bulk_bytes;
-    uint64_t held_bytes; /* arrived, not released */
+    uint64_t held_bytes, held_frames; /* arrived, and the owner did not release them */
     struct wf_tp_up up[16];
     struct wf_tp_down down[16];
     struct {

@@ -117,6 +117,48 @@ Test(credit, a_full_node_serves_the_first_that_waits_first)
     cr_expect_eq(wf_credit_pool_grant(&pool, &got, &bytes), &s[16][0]);
 }
 
+Test(credit, unknown_streams_share_a_small_part_and_known_ones_the_rest)
+{
+    enum {
+        MANY = WEFT_OPENING_NODE_BYTES / WEFT_OPENING_PEER_BYTES + 1,
+        EACH = WEFT_OPENING_PEER_BYTES / WEFT_OPENING_STREAM_BYTES + 1
+    };
+    static struct wf_credit_in in[MANY + 1];
+    static struct wf_credit_in_stream s[MANY][EACH];
+    struct wf_credit_in_stream known = {0};
+    struct wf_credit_pool pool = {.limit = NODE};
+    struct wf_credit_in *got;
+    uint64_t bytes;
+    memset(s, 0, sizeof s);
+    for (unsigned p = 0; p < MANY; p++) {
+        wf_credit_in_init(&in[p], &pool, PEER);
+        for (unsigned i = 0; i < EACH; i++) {
+            s[p][i].unknown = true;
+            cr_assert(!wf_credit_in_ask(&in[p], &s[p][i], WEFT_OPENING_STREAM_BYTES + 1, 0));
+            cr_assert(wf_credit_in_ask(&in[p], &s[p][i], WEFT_OPENING_STREAM_BYTES, 0));
+        }
+    }
+    while (wf_credit_pool_grant(&pool, &got, &bytes) != NULL)
+        cr_assert_leq(got->lent, WEFT_OPENING_PEER_BYTES);
+    cr_expect_eq(pool.lent, WEFT_OPENING_NODE_BYTES);
+    wf_credit_in_init(&in[MANY], &pool, PEER);
+    cr_assert(wf_credit_in_ask(&in[MANY], &known, WEFT_LOAN_BYTES, 0));
+    cr_expect_eq(wf_credit_pool_grant(&pool, &got, &bytes), &known, "it does not wait for them");
+    /* One uses its loan, and one becomes known: what they had is there for the next two. */
+    cr_assert(wf_credit_in_take(&in[0], &s[0][0], WEFT_OPENING_STREAM_BYTES));
+    wf_credit_in_release(&in[0], &s[0][0], WEFT_OPENING_STREAM_BYTES);
+    wf_credit_in_known(&in[1], &s[1][0]);
+    unsigned more = 0;
+    while (wf_credit_pool_grant(&pool, &got, &bytes) != NULL) more++;
+    cr_expect_eq(more, 2);
+    for (unsigned p = 0; p < MANY; p++) {
+        for (unsigned i = 0; i < EACH; i++) wf_credit_in_stream_end(&in[p], &s[p][i]);
+        cr_expect_eq(wf_credit_in_end(&in[p]), 0);
+    }
+    cr_expect_eq(pool.opening, 0);
+    cr_expect_eq(pool.lent, WEFT_LOAN_BYTES);
+}
+
 /* -- Random traffic -------------------------------------------------------------------------- */
 
 /* Both ends of several connections with queues of messages between them: nobody may ever

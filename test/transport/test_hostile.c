@@ -17,18 +17,20 @@ struct world {
     struct rig_node a;
 };
 
-static void world_up(struct world *w)
+static void world_of(struct world *w, bool release)
 {
     wf_net *net;
     memset(w, 0, sizeof *w);
     cr_assert_eq(wf_sim_create(5, &w->sim), WEFT_OK);
     cr_assert_eq(wf_sim_rt_create(w->sim, &w->rt), WEFT_OK);
     cr_assert_eq(wf_net_hub_create(&w->hub), WEFT_OK);
-    rig_start(&w->a, w->rt, &(struct rig_options){.identity = 1, .release = true});
+    rig_start(&w->a, w->rt, &(struct rig_options){.identity = 1, .release = release});
     cr_assert_eq(wf_net_mem_create(w->hub, w->rt, "a", &net), WEFT_OK);
     cr_assert_eq(rig_add(&w->a, "net", net, "a:1"), WEFT_OK);
     cr_assert_eq(rig_server(&w->a, "net", true), WEFT_OK);
 }
+
+static void world_up(struct world *w) { world_of(w, true); }
 
 static void world_down(struct world *w)
 {
@@ -239,6 +241,11 @@ static const struct bad bad[] = {
     {"a large frame of a kind that costs nothing", {0, 0, 0x50, 0, 0x92, 11, 5}, 7, WF_W_FRAME},
     {"credit that nobody asked for", {0, 0, 0, 4, 0x93, 12, 3, 9}, 8, WF_W_FRAME},
     {"a window larger than there is", {0, 0, 0, 4, 0x93, 12, 0, 9}, 8, WF_W_FRAME},
+    {"credit of nothing", {0, 0, 0, 4, 0x93, 12, 0, 0}, 8, WF_W_FRAME},
+    {"a large need on a stream that nobody knows",
+     {0, 0, 0, 7, 0x94, 22, 3, 0xcd, 0x40, 1, 0},
+     11,
+     WF_W_LIMIT},
     {"a loan given back that was never lent", {0, 0, 0, 5, 0x94, 22, 3, 0, 9}, 9, WF_W_LIMIT},
     {"a need beyond the largest frame",
      {0, 0, 0, 9, 0x94, 22, 3, 0xce, 1, 0, 0, 0, 0},
@@ -365,7 +372,7 @@ Test(hostile, a_loan_that_is_kept_ends_its_stream_and_then_the_connection)
 
 Test(hostile, a_loan_for_nobodys_stream_ends_though_it_is_nibbled_at)
 {
-    static const uint8_t blocked[] = {0, 0, 0, 9, 0x94, 22, 5, 0xce, 0, 0x10, 0, 0, 0};
+    static const uint8_t blocked[] = {0, 0, 0, 7, 0x94, 22, 5, 0xcd, 0x40, 0, 0};
     static const uint8_t skipped[] = {0, 0, 0, 4, 0x92, 0xcc, 200, 5};
     struct world w;
     struct raw r;
@@ -373,7 +380,7 @@ Test(hostile, a_loan_for_nobodys_stream_ends_though_it_is_nibbled_at)
     up(&w, &r);
     raw_frames(&r, blocked, sizeof blocked);
     pass(&w, 20 * WEFT_SEC);
-    cr_expect_eq(r.seen.granted, 1 << 20);
+    cr_expect_eq(r.seen.granted, WEFT_OPENING_STREAM_BYTES);
     raw_frames(&r, skipped, sizeof skipped);
     pass(&w, 12 * WEFT_SEC);
     cr_expect_eq(w.a.log->count[RIG_DOWNS], 1);
@@ -431,5 +438,218 @@ Test(hostile, a_forged_record_ends_the_connection_in_silence)
     cr_expect_eq(r.seen.bytes_in, before);
     cr_expect_eq(w.a.log->down[0].why, WEFT_AUTH);
     raw_stop(&r, w.rt);
+    world_down(&w);
+}
+
+/* -- Floods ------------------------------------------------------------------------------------- */
+
+/* `count` times the same frame, as few records as they fit in. */
+static void flood(struct raw *r, const uint8_t *frame, size_t len, size_t count)
+{
+    size_t most = 60000 / len;
+    uint8_t *record = malloc(most * len);
+    for (size_t i = 0; i < most; i++) memcpy(record + i * len, frame, len);
+    for (size_t n; count > 0; count -= n) {
+        n = count < most ? count : most;
+        raw_frames(r, record, n * len);
+    }
+    free(record);
+}
+
+struct free_frame {
+    const char *what;
+    uint8_t bytes[12];
+    size_t len;
+};
+static const struct free_frame free_frames[] = {
+    {"ACK", {0, 0, 0, 3, 0x92, 11, 5}, 7},
+    {"RESULT", {0, 0, 0, 3, 0x92, 19, 5}, 7},
+    {"CLOSE", {0, 0, 0, 5, 0x94, 15, 5, 0, 0xa0}, 9},
+    {"ERR", {0, 0, 0, 6, 0x95, 21, 5, 8, 0, 0xa0}, 10},
+    {"DONE", {0, 0, 0, 3, 0x92, 14, 5}, 7},
+    {"OPEN, which costs credit but little of it", {0, 0, 0, 3, 0x92, 2, 5}, 7},
+};
+
+Test(hostile, no_kind_of_frame_is_read_faster_than_it_is_consumed)
+{
+    enum { SENT = 1000 };
+    for (size_t i = 0; i < sizeof free_frames / sizeof free_frames[0]; i++) {
+        struct world w;
+        struct raw r;
+        const struct free_frame *f = &free_frames[i];
+        world_of(&w, false);
+        up(&w, &r);
+        uint64_t conn = w.a.log->up[0].conn, got = 0, given = 0;
+        cr_assert_eq(rig_stream(&w.a, conn, 5, true), WEFT_OK);
+        flood(&r, f->bytes, f->len, SENT);
+        for (uint64_t part = 1; got < SENT; part++) {
+            pass(&w, WEFT_SEC);
+            cr_assert_eq(w.a.log->count[RIG_DOWNS], 0, "%s", f->what);
+            cr_assert_leq(w.a.log->held_frames - given, WEFT_FRAMES_HELD_MAX, "%s", f->what);
+            got = w.a.log->count[RIG_FRAMES] + w.a.log->count[RIG_BULKS];
+            cr_assert_geq(got, part * WEFT_FRAMES_HELD_MAX / 2, "%s: it goes on", f->what);
+            for (; given < got; given++) rig_release(&w.a, conn, 5, i == 5 ? 7 : 0);
+        }
+        cr_expect_eq(got, SENT, "%s", f->what);
+        raw_stop(&r, w.rt);
+        world_down(&w);
+    }
+}
+
+Test(hostile, a_pause_that_is_ours_is_not_held_against_the_peer)
+{
+    static const uint8_t blocked[] = {0, 0, 0, 9, 0x94, 22, 5, 0xce, 0, 0x10, 0, 0, 0};
+    struct world w;
+    struct raw r;
+    world_of(&w, false);
+    up(&w, &r);
+    uint64_t conn = w.a.log->up[0].conn;
+    cr_assert_eq(rig_stream(&w.a, conn, 5, true), WEFT_OK);
+    raw_frames(&r, blocked, sizeof blocked);
+    pass(&w, WEFT_SEC);
+    flood(&r, free_frames[0].bytes, free_frames[0].len, WEFT_FRAMES_HELD_MAX + 1);
+    pass(&w, WEFT_IDLE_TIMEOUT_NS - 5 * WEFT_SEC);
+    cr_expect_eq(w.a.log->count[RIG_DOWNS], 0);
+    cr_expect_eq(w.a.log->count[RIG_FRAMES], WEFT_FRAMES_HELD_MAX, "nor is its loan");
+    for (unsigned i = 0; i < WEFT_FRAMES_HELD_MAX; i++) rig_release(&w.a, conn, 5, 0);
+    pass(&w, WEFT_SEC);
+    cr_expect_eq(w.a.log->count[RIG_FRAMES], WEFT_FRAMES_HELD_MAX + 1);
+    cr_expect_eq(w.a.log->count[RIG_DOWNS], 0);
+    raw_stop(&r, w.rt);
+    world_down(&w);
+}
+
+Test(hostile, a_pause_without_an_end_ends_the_connection)
+{
+    struct world w;
+    struct raw r;
+    world_of(&w, false);
+    up(&w, &r);
+    flood(&r, free_frames[0].bytes, free_frames[0].len, WEFT_FRAMES_HELD_MAX + 1);
+    pass(&w, WEFT_IDLE_TIMEOUT_NS + 5 * WEFT_SEC);
+    cr_expect_eq(w.a.log->count[RIG_DOWNS], 1);
+    cr_expect_eq(w.a.log->down[0].why, WEFT_TIMED_OUT);
+    raw_stop(&r, w.rt);
+    world_down(&w);
+}
+
+Test(hostile, coming_again_does_not_escape_the_bound_of_frames)
+{
+    enum { TIMES = WEFT_FRAMES_HELD_ENDED_MAX / WEFT_FRAMES_HELD_MAX };
+    struct world w;
+    struct raw r;
+    uint8_t data[4096];
+    world_of(&w, false);
+    for (unsigned i = 0; i <= TIMES; i++) { /* each takes the place of the one before it */
+        join(&w, &r, 2, RAW_SECURE);
+        cr_assert(r.seen.secure, "the %u. time", i);
+        raw_frames(&r, data, hello(data, 1, 1));
+        flood(&r, free_frames[0].bytes, free_frames[0].len, WEFT_FRAMES_HELD_MAX);
+        pass(&w, 10 * WEFT_MS);
+        raw_stop(&r, w.rt);
+        pass(&w, 10 * WEFT_MS);
+    }
+    cr_expect_eq(w.a.log->count[RIG_FRAMES], WEFT_FRAMES_HELD_ENDED_MAX + WEFT_FRAMES_HELD_MAX);
+    join(&w, &r, 2, RAW_SECURE);
+    pass(&w, 4 * WEFT_SEC);
+    cr_expect_not(r.seen.secure, "nobody is let in while so much is not consumed");
+    pass(&w, 61 * WEFT_SEC);
+    cr_expect(r.seen.secure, "what is never released is forgotten in time");
+    raw_stop(&r, w.rt);
+    world_down(&w);
+}
+
+Test(hostile, one_who_asks_and_does_not_listen_is_closed_before_the_answers_pile_up)
+{
+    static const uint8_t ping[] = {0, 0, 0, 13, 0x93, 17, 0, 0xc4, 8, 0, 0, 0, 0, 0, 0, 0, 0};
+    struct world w;
+    struct raw r;
+    world_up(&w);
+    up(&w, &r);
+    raw_deaf(&r);
+    flood(&r, ping, sizeof ping, 60000);
+    pass(&w, WEFT_SEC);
+    cr_expect_eq(w.a.log->count[RIG_DOWNS], 1);
+    cr_expect_eq(w.a.log->down[0].why, WEFT_BUSY);
+    raw_stop(&r, w.rt);
+    world_down(&w);
+}
+
+Test(hostile, one_who_reads_nothing_is_gone_though_it_answers_every_ping)
+{
+    struct world w;
+    struct raw r;
+    world_up(&w);
+    up(&w, &r);
+    uint64_t conn = w.a.log->up[0].conn;
+    raw_deaf(&r);
+    for (unsigned i = 0; i < 300; i++) rig_send(&w.a, conn, 6, WF_F_ACK, 4000);
+    weft_ns begin = wf_sim_now(w.sim);
+    while (w.a.log->count[RIG_DOWNS] == 0 && wf_sim_now(w.sim) - begin < 300 * WEFT_SEC) {
+        uint8_t pong[] = {0, 0, 0, 13, 0x93, 18, 0, 0xc4, 8, 0, 0, 0, 0, 0, 0, 0, 0};
+        pass(&w, 5 * WEFT_SEC);
+        for (uint64_t token = 1; token < 20; token++) {
+            memcpy(pong + 9, &token, sizeof token); /* it can be guessed */
+            raw_frames(&r, pong, sizeof pong);
+        }
+    }
+    cr_expect_eq(w.a.log->count[RIG_DOWNS], 1);
+    cr_expect_eq(w.a.log->down[0].why, WEFT_TIMED_OUT);
+    cr_expect_leq(wf_sim_now(w.sim) - begin, WEFT_IDLE_TIMEOUT_NS + 10 * WEFT_SEC);
+    raw_stop(&r, w.rt);
+    world_down(&w);
+}
+
+/* -- Strangers ---------------------------------------------------------------------------------- */
+
+Test(hostile, one_whom_nobody_knows_borrows_little)
+{
+    struct world w;
+    struct raw r;
+    world_up(&w);
+    up(&w, &r);
+    for (uint8_t stream = 1; stream < 60; stream += 2) {
+        uint8_t blocked[] = {0, 0, 0, 7, 0x94, 22, stream, 0xcd, 0x40, 0, 0};
+        raw_frames(&r, blocked, sizeof blocked);
+    }
+    pass(&w, WEFT_SEC);
+    cr_expect_eq(r.seen.granted, WEFT_OPENING_PEER_BYTES);
+    cr_expect_eq(w.a.log->count[RIG_DOWNS], 0);
+    raw_stop(&r, w.rt);
+    world_down(&w);
+}
+
+Test(hostile, connections_are_bounded_per_address)
+{
+    enum { MOST = WEFT_CONNECTIONS_PER_ADDRESS_MAX };
+    struct world w;
+    static struct raw r[MOST + 2];
+    uint8_t data[4096];
+    world_up(&w);
+    for (unsigned i = 0; i < MOST + 2; i++) {
+        wf_net *net;
+        cr_assert_eq(wf_net_mem_create(w.hub, w.rt, "crowd", &net), WEFT_OK);
+        raw_start(&r[i], w.rt, net, "a:1", 100 + i, RAW_SECURE);
+        pass(&w, 5 * WEFT_MS);
+        if (i == MOST) break;
+        raw_frames(&r[i], data, hello(data, 1, 1));
+        pass(&w, 5 * WEFT_MS);
+    }
+    cr_expect_eq(w.a.log->count[RIG_UPS], MOST);
+    cr_expect_eq(r[MOST].seen.close_code, WF_W_BUSY, "told, and by whom it meant to reach");
+    struct raw honest;
+    join(&w, &honest, 2, RAW_SECURE);
+    raw_frames(&honest, data, hello(data, 1, 1));
+    cr_expect_eq(rig_wait(&w.a, RIG_UPS, MOST + 1), WEFT_OK, "another address is served");
+    raw_stop(&r[0], w.rt);
+    pass(&w, 10 * WEFT_MS);
+    wf_net *net;
+    cr_assert_eq(wf_net_mem_create(w.hub, w.rt, "crowd", &net), WEFT_OK);
+    raw_start(&r[MOST + 1], w.rt, net, "a:1", 99, RAW_SECURE);
+    pass(&w, 5 * WEFT_MS);
+    raw_frames(&r[MOST + 1], data, hello(data, 1, 1));
+    cr_expect_eq(rig_wait(&w.a, RIG_UPS, MOST + 2), WEFT_OK, "and so is this one, in its turn");
+    raw_stop(&honest, w.rt);
+    for (unsigned i = 1; i < MOST + 2; i++) raw_stop(&r[i], w.rt);
     world_down(&w);
 }

@@ -391,7 +391,8 @@ Test(transport, control_frames_reach_the_owner_with_what_they_cost)
         pair_joined(&p, o, &a, &b);
         rig_send(&p.b, b, 3, WF_F_OPEN, 1000);
         rig_send(&p.b, b, 3, WF_F_ACK, 100);
-        rig_send(&p.b, b, 0, WF_F_TREES, 300000); /* far beyond the window */
+        cr_assert_eq(rig_stream(&p.a, a, 5, true), WEFT_OK);
+        rig_send(&p.b, b, 5, WF_F_TREES, 300000); /* far beyond the window */
         cr_assert_eq(rig_wait(&p.a, RIG_FRAMES, 3), WEFT_OK, "%s", over_name[o]);
         cr_expect(p.a.log->frame[0].type == WF_F_OPEN && p.a.log->frame[0].frame_bytes == 1000);
         cr_expect(p.a.log->frame[1].type == WF_F_ACK && p.a.log->frame[1].frame_bytes == 0);
