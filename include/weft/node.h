@@ -270,7 +270,10 @@ weft_err weft_add_transport_mem_async(weft_node *node, const char *name, weft_hu
                                       void *arg);
 weft_err weft_hub_create(weft_hub **out);
 void weft_hub_destroy(weft_hub *hub); /* after its nodes were closed */
-/* C05, C06: one transport, or all (NULL). */
+/* C05, C06: one transport, or all (NULL). A host name to listen at is looked up when the
+ * server starts; the first of its addresses that is this machine's counts. Start: NOT_FOUND,
+ * EXISTS (it runs, or the address is in use), ADDRESS (not this machine's), UNREACHABLE (no
+ * such host), NETWORK; of all: OK if one started or there is none. Stop: NOT_FOUND. */
 weft_err weft_start_server(weft_node *node, const char *name, weft_ns timeout);
 weft_err weft_start_server_async(weft_node *node, const char *name, weft_on_result done, void *arg);
 weft_err weft_stop_server(weft_node *node, const char *name, weft_ns timeout);

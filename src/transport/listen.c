@@ -88,13 +88,13 @@ static void on_incoming(weft_self *self, void *state, wf_sock *sock, uint32_t ev
     wf_manager_reap(m);
 }
 
-weft_err wf_listen_start(struct wf_transport *t)
+weft_err wf_listen_start(struct wf_transport *t, const char *at)
 {
     wf_net *net = t->net->net;
     weft_self *self = t->m->self;
     if (t->listener != NULL) return WEFT_EXISTS;
-    if (t->listen[0] == '\0') return WEFT_OK; /* a client only */
-    weft_err err = net->ops->listen(net, self, t->listen, on_incoming, t, &t->listener, t->bound);
+    if (at[0] == '\0') return WEFT_OK; /* a client only */
+    weft_err err = net->ops->listen(net, self, at, on_incoming, t, &t->listener, t->bound);
     if (err != WEFT_OK) return err;
     err = net->ops->interest(net, self, t->listener, WF_NET_READ);
     if (err == WEFT_OK) return WEFT_OK;

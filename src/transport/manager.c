@@ -195,32 +195,6 @@ done:
     return WEFT_KEPT;
 }
 
-static weft_err server_all(struct wf_manager *m, bool start)
-{
-    weft_err first = WEFT_OK;
-    uint32_t good = 0;
-    for (uint32_t i = 0; i < m->transports_count; i++) {
-        struct wf_transport *t = m->transports[i];
-        weft_err err = start ? wf_listen_start(t) : wf_listen_stop(t);
-        if (err == WEFT_OK) good++;
-        else if (first == WEFT_OK) first = err;
-        if (start && err != WEFT_OK)
-            wf_log(WEFT_LOG_WARN, "transport", "start name=%s err=%s", t->name, weft_errname(err));
-    }
-    return !start || good > 0 ? WEFT_OK : first;
-}
-
-static weft_verdict on_server(struct wf_manager *m, struct wf_tp_server *req)
-{
-    weft_err err = WEFT_NOT_FOUND;
-    req->name[sizeof req->name - 1] = '\0';
-    struct wf_transport *t = wf_manager_transport(m, req->name);
-    if (req->name[0] == '\0') err = server_all(m, req->start);
-    else if (t != NULL) err = req->start ? wf_listen_start(t) : wf_listen_stop(t);
-    weft_reply(&req->req, err);
-    return WEFT_KEPT;
-}
-
 static weft_verdict on_addresses(struct wf_manager *m, struct wf_tp_addresses *req)
 {
     req->count = 0;
@@ -378,7 +352,7 @@ static weft_verdict dispatch(struct wf_manager *m, weft_msg *msg)
     if (k == &wf_tp_dial_kind) return wf_dial_start(m, (struct wf_tp_dial *)msg);
     if (k == &wf_tp_close_kind) return on_close(m, (struct wf_tp_close *)msg);
     if (k == &wf_tp_add_kind) return on_add(m, (struct wf_tp_add *)msg);
-    if (k == &wf_tp_server_kind) return on_server(m, (struct wf_tp_server *)msg);
+    if (k == &wf_tp_server_kind) return wf_serve(m, (struct wf_tp_server *)msg);
     if (k == &wf_tp_addresses_kind) return on_addresses(m, (struct wf_tp_addresses *)msg);
     if (k == &wf_tp_stats_kind) return on_stats(m, (struct wf_tp_stats *)msg);
     return WEFT_DONE;

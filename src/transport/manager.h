@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * manager.h - what the rooms of the transport actor share: its state, connections and
  * streams. All of it belongs to the actor's thread.
- * Called by: manager.c (the actor), listen.c, dial.c, conn.c (life of a connection), conn_in.c
+ * Called by: manager.c (the actor), listen.c, serve.c, dial.c, conn.c (life of a connection), conn_in.c
  * (what arrives), conn_send.c (what leaves), streams.c. */
 #ifndef WF_MANAGER_H
 #define WF_MANAGER_H
@@ -50,6 +50,9 @@ struct wf_resolve {
     char address[WEFT_ADDRESS_BYTES_MAX];
     wf_endpoint endpoints[WF_DIAL_ENDPOINTS_MAX];
     size_t count;
+    bool to_listen; /* then `literal` is wanted instead, for the transport of that name */
+    char name[WEFT_ACTOR_NAME_BYTES_MAX];
+    char literal[WEFT_ADDRESS_BYTES_MAX];
 };
 extern const weft_kind wf_resolve_kind;
 
@@ -228,8 +231,12 @@ void wf_manager_flush_later(struct wf_manager *m, struct wf_conn *c);
 void wf_manager_debt(struct wf_manager *m, uint64_t conn, uint64_t bytes, uint32_t frames);
 
 /* listen.c */
-weft_err wf_listen_start(struct wf_transport *t); /* EXISTS, ADDRESS, NETWORK */
-weft_err wf_listen_stop(struct wf_transport *t);  /* NOT_FOUND: it does not run */
+/* EXISTS, ADDRESS, NETWORK; AGAIN: `at` has a name that must be looked up. */
+weft_err wf_listen_start(struct wf_transport *t, const char *at);
+weft_err wf_listen_stop(struct wf_transport *t); /* NOT_FOUND: it does not run */
+
+/* serve.c */
+weft_verdict wf_serve(struct wf_manager *m, struct wf_tp_server *req);
 
 /* dial.c */
 weft_verdict wf_dial_start(struct wf_manager *m, struct wf_tp_dial *req);

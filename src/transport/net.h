@@ -46,9 +46,14 @@ struct wf_net_ops {
                         size_t *count);
 
     /* Listens. *bound receives the real address as text (port 0 replaced). ADDRESS,
-     * EXISTS (address in use), NETWORK. The address must be literal: no name look-up. */
+     * EXISTS (address in use), NETWORK; AGAIN: the host is a name, and nothing is looked
+     * up here: ask listen_name for the address first. */
     weft_err (*listen)(wf_net *net, weft_self *self, const char *address, wf_net_ready ready,
                        void *arg, wf_sock **out, char bound[WEFT_ADDRESS_BYTES_MAX]);
+    /* The address, literal, of this machine that the name in `address` stands for. May block:
+     * called on the resolver actor only. ADDRESS (malformed, or of another machine),
+     * UNREACHABLE (no such host). Not called if listen never answers AGAIN. */
+    weft_err (*listen_name)(wf_net *net, const char *address, char out[WEFT_ADDRESS_BYTES_MAX]);
     /* Takes the next connection from a listener; `from` is the other side's address as
      * text. AGAIN: none; LIMIT: no descriptors left (the listener stays usable); NETWORK. */
     weft_err (*accept)(wf_net *net, weft_self *self, wf_sock *listener, wf_net_ready ready,

@@ -188,7 +188,7 @@ static weft_err tcp_listen(wf_net *net, weft_self *self, const char *address, wf
     (void)net;
     (void)self;
     weft_err err = parse(address, &hp);
-    if (err == WEFT_OK) err = literal(&hp, &sa, &len);
+    if (err == WEFT_OK && literal(&hp, &sa, &len) != WEFT_OK) err = WEFT_AGAIN;
     if (err == WEFT_OK) err = open_fd(sa.ss_family, &fd);
     if (err == WEFT_OK) err = bind_and_listen(fd, &sa, len);
     if (err == WEFT_OK) {
@@ -203,6 +203,35 @@ static weft_err tcp_listen(wf_net *net, weft_self *self, const char *address, wf
     to_text(&sa, len, bound);
     *out = s;
     return WEFT_OK;
+}
+
+/* Which of the name's addresses are this machine's, only the machine knows: the first that
+ * can be bound to any port. */
+static weft_err tcp_listen_name(wf_net *net, const char *address, char out[WEFT_ADDRESS_BYTES_MAX])
+{
+    struct host_port hp;
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    char host[128];
+    weft_err err = parse(address, &hp);
+    (void)net;
+    if (err != WEFT_OK) return err;
+    if (getaddrinfo(hp.host, NULL, &hints, &list) != 0) return WEFT_UNREACHABLE;
+    err = WEFT_ADDRESS;
+    for (struct addrinfo *ai = list; ai != NULL && err != WEFT_OK; ai = ai->ai_next) {
+        int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0) continue;
+        if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 &&
+            getnameinfo(ai->ai_addr, ai->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST) ==
+                0) {
+            snprintf(out, WEFT_ADDRESS_BYTES_MAX, ai->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
+                     host, hp.port);
+            err = WEFT_OK;
+        }
+        (void)close(fd);
+    }
+    freeaddrinfo(list);
+    return err;
 }
 
 static weft_err accept_error(int error)
@@ -355,6 +384,7 @@ static const struct wf_net_ops tcp_ops = {
     .check = tcp_check,
     .resolve = tcp_resolve,
     .listen = tcp_listen,
+    .listen_name = tcp_listen_name,
     .accept = tcp_accept,
     .dial = tcp_dial,
     .connected = tcp_connected,

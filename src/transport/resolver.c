@@ -12,8 +12,9 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     struct wf_resolve *r = (struct wf_resolve *)msg;
     if (weft_abandoned(&r->req)) return WEFT_DONE;
     wf_net *net = r->net->net;
-    weft_err err = net->ops->resolve(net, r->address, r->endpoints, WF_DIAL_ENDPOINTS_MAX,
-                                     &r->count);
+    weft_err err = r->to_listen ? net->ops->listen_name(net, r->address, r->literal)
+                                : net->ops->resolve(net, r->address, r->endpoints,
+                                                    WF_DIAL_ENDPOINTS_MAX, &r->count);
     weft_reply(&r->req, err);
     return WEFT_KEPT;
 }

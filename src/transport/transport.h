@@ -94,7 +94,8 @@ struct wf_tp_add {
     char listen[WEFT_ADDRESS_BYTES_MAX]; /* empty: client only, start does nothing */
 };
 /* Starts or stops the listener of one transport, or of all (empty name). Start:
- * NOT_FOUND, EXISTS (it runs already, or the address is in use), ADDRESS, NETWORK. All:
+ * NOT_FOUND, EXISTS (it runs already, or the address is in use), ADDRESS (malformed, or not
+ * one of this machine), NETWORK, UNREACHABLE (no such host). All:
  * OK if one started or none are registered. Stop returns when the listener is closed:
  * NOT_FOUND (no such name or not running); all: OK also if none runs. */
 struct wf_tp_server {

@@ -182,6 +182,63 @@ Test(transport, a_name_is_looked_up)
     pair_down(&p);
 }
 
+Test(transport, a_server_may_listen_at_a_name)
+{
+    struct pair p;
+    char address[WEFT_ADDRESS_BYTES_MAX];
+    struct addrinfo *known = NULL, hints = {.ai_socktype = SOCK_STREAM};
+    if (getaddrinfo("localhost", NULL, &hints, &known) != 0)
+        cr_skip("this system has no name for its loopback interface");
+    freeaddrinfo(known);
+    pair_default(&p, TCP);
+    cr_assert_eq(rig_server(&p.a, "net", false), WEFT_OK);
+    cr_assert_eq(rig_add(&p.a, "net", net_of(&p, "a"), "localhost:0"), WEFT_OK);
+    for (int all = 0; all < 2; all++) {
+        cr_assert_eq(rig_server(&p.a, all ? "" : "net", true), WEFT_OK);
+        cr_expect_eq(rig_server(&p.a, "net", true), WEFT_EXISTS, "it runs");
+        rig_address(&p.a, address);
+        cr_expect(strncmp(address, "tcp:127.", 8) == 0 || strncmp(address, "tcp:[::1]:", 10) == 0,
+                  "%s", address);
+        cr_expect_neq(strtoul(strrchr(address, ':') + 1, NULL, 10), 0);
+        cr_expect_eq(rig_dial(&p.b, address, &p.a.identity.key, NULL), WEFT_OK);
+        cr_assert_eq(rig_server(&p.a, "net", false), WEFT_OK);
+    }
+    pair_down(&p);
+}
+
+Test(transport, a_name_that_nobody_has_starts_nothing)
+{
+    struct pair p;
+    pair_default(&p, TCP);
+    cr_assert_eq(rig_server(&p.a, "net", false), WEFT_OK);
+    /* No name has a part of 64 letters, so nobody is asked. */
+    cr_assert_eq(rig_add(&p.a, "net", net_of(&p, "a"),
+                         "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd:0"),
+                 WEFT_OK);
+    cr_expect_eq(rig_server(&p.a, "net", true), WEFT_UNREACHABLE);
+    cr_expect_eq(rig_server(&p.a, "", true), WEFT_UNREACHABLE);
+    cr_expect_eq(rig_server(&p.a, "net", false), WEFT_NOT_FOUND, "nothing runs");
+    pair_down(&p);
+}
+
+Test(transport, stopping_answers_a_start_that_waits_for_a_name)
+{
+    struct pair p;
+    pair_default(&p, TCP);
+    cr_assert_eq(rig_server(&p.a, "net", false), WEFT_OK);
+    cr_assert_eq(rig_add(&p.a, "net", net_of(&p, "a"), "localhost:0"), WEFT_OK);
+    struct wf_tp_server *req = wf_tp_new(&wf_tp_server_kind);
+    weft_request *out = NULL;
+    bool taken = false;
+    req->start = true;
+    (void)weft_stop(p.a.resolver, WEFT_NOW); /* nobody will look it up */
+    weft_err err = weft_call(p.a.transport, &req->req, weft_rt_after(p.a.rt, 10 * WEFT_SEC), &out,
+                             &taken);
+    cr_expect_eq(err, WEFT_CLOSED, "%s", weft_errname(err));
+    weft_drop(out != NULL ? &out->msg : taken ? NULL : &req->req.msg);
+    pair_down(&p);
+}
+
 Test(transport, ipv6_works)
 {
     struct pair p;
