@@ -155,6 +155,48 @@ def sabotage(folder):
         expect(os.path.isdir(kept) and kept.startswith(folder), "the directory is kept and named")
 
 
+def refused(folder):
+    """Exit code 6: peers that prove another key than the expected one."""
+    for options in (["--transport", "mem", "--store", "memory"], []):
+        result, done = run(folder, "--dag", cut(folder, 200), "--sabotage", "stranger", *options, want=6)
+        for text in (result["reason"], done.stderr):
+            expect("connecting to a peer: the peer proved another key" in text, "who was refused, and why")
+
+
+def corrupt(folder):
+    """Exit code 7: a byte of a store, or of a dump, is another one."""
+    for options in (["--transport", "mem", "--store", "memory"], []):
+        result, done = run(folder, "--dag", cut(folder, 2000), "--sabotage", "flip", *options, want=7)
+        for text in (result["reason"], done.stderr):
+            expect("the store of node " in text and "do not verify (WEFT_CORRUPT)" in text, "which store")
+    expect("checksum mismatch" in result["reason"] and ".sst" in result["reason"], "what the engine said")
+
+
+def newer(folder):
+    """Exit code 8: a store of a later version."""
+    result, done = run(folder, "--dag", cut(folder, 200), "--sabotage", "newer", want=8)
+    for text in (result["reason"], done.stderr):
+        expect("the store of node " in text and "(WEFT_VERSION)" in text, "which store")
+
+
+def full_disk(folder):
+    """What failed, where and why, with --quiet and without."""
+    wrap = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=24m none "$1" && shift && "$@"', "sh", folder]
+    if subprocess.run(wrap + ["true"], capture_output=True, check=False).returncode != 0:
+        print("this system lets us mount nothing: skipped")
+        sys.exit(77)
+    dag = os.path.join(DATA, "redis.dag")
+    for quiet in ([], ["--quiet"]):
+        done = subprocess.run(wrap + [STRESS, "--dag", dag, "--nodes", "2", "--dir", folder, *quiet],
+                              capture_output=True, text=True, timeout=100, check=False)
+        print(done.stdout + done.stderr)
+        expect(done.returncode == 1, f"exit code {done.returncode}")
+        expect("Assertion" not in done.stderr and "signal" not in done.stderr, "no node was aborted")
+        lines = [line for line in done.stderr.splitlines() if "the disk is full (WEFT_NO_SPACE)" in line]
+        expect(len(lines) == 1 and lines[0].startswith("weft-stress: node "), "one sentence on standard error")
+        expect("store: path=" in lines[0], "the path and the operation")
+
+
 def git_history(folder):
     repo = os.path.join(folder, "repo")
     env = dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_SYSTEM="/dev/null")
@@ -183,6 +225,10 @@ def errors(folder):
     _, done = run(folder, "--dag", dag, want=2)
     expect("cut.dag:6: entry 5 names parent 9" in done.stderr, "file, line and reason")
     run(folder, "--dag", os.path.join(folder, "missing.dag"), want=3)
+    gone = os.path.join(folder, "gone")
+    done = subprocess.run([STRESS, "--dag", dag, "--dir", gone], capture_output=True, text=True, timeout=20, check=False)
+    expect(done.returncode == 3 and gone in done.stderr, "a directory that is not there is named")
+    expect(not os.path.exists(gone), "and not made")
     done = subprocess.run([STRESS, "--live", "60", "--json", os.path.join(folder, "none", "out.json")],
                           capture_output=True, text=True, timeout=20, check=False)
     expect(done.returncode == 1 and "No such file" in done.stderr, "a result that cannot be written is said first")

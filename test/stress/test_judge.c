@@ -130,7 +130,7 @@ static int judge(bool sabotage)
                             .tree = w.tree,
                             .dag = &w.dag,
                             .seed = 1,
-                            .sabotage_lose = sabotage,
+                            .sabotage = sabotage ? SPOIL_LOSE : SPOIL_NOTHING,
                             .threads = 2};
     char why[400] = "";
     ledger_close(&w.ledger);

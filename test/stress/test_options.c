@@ -51,7 +51,7 @@ Test(options, takes_every_flag)
     cr_assert_eq(o.rate, 7u);
     cr_assert_eq(o.kills, 4u);
     cr_assert_eq(o.seed, 11u);
-    cr_assert(o.seed_given && o.sabotage_lose && o.quiet && o.no_progress);
+    cr_assert(o.seed_given && o.sabotage == SPOIL_LOSE && o.quiet && o.no_progress);
     cr_assert_str_eq(o.json, "-");
     cr_assert_str_eq(o.dir, "w");
     cr_assert_eq(o.timeout_seconds, 60u);
@@ -75,7 +75,9 @@ static const struct {
     {"--dag a --topology line", "--topology is chain, ring, star or mesh, not \"line\""},
     {"--dag a --transport udp", "--transport is tcp or mem, not \"udp\""},
     {"--dag a --store disk", "--store is rocksdb or memory, not \"disk\""},
-    {"--dag a --sabotage win", "--sabotage is lose, not \"win\""},
+    {"--dag a --sabotage win", "--sabotage is lose, flip, newer or stranger, not \"win\""},
+    {"--dag a --store memory --sabotage newer",
+     "--sabotage newer needs --store rocksdb: what memory leaves has no version"},
     {"--dag", "--dag needs a value (see --help)"},
     {"--dag a --frobnicate", "unknown option \"--frobnicate\" (see --help)"},
     {"--dag a extra", "unexpected argument \"extra\" (see --help)"},

@@ -26,7 +26,7 @@ struct demo {
     uint32_t acts;    /* ... that were tried                            */
     bool untrue;      /* a line that was shown is not true              */
     int code;
-    char why[500];
+    char why[1000];
 };
 
 /* Prints a line, and remembers if it is not true. Returns `holds`. */

@@ -66,6 +66,7 @@ static void give(struct cluster *c, struct member *m, struct order order)
     case CONTROL_FOLLOW: send_follow(c, m); break;
     case CONTROL_CONNECT:
         link.key = c->members[order.arg].key;
+        if (c->wrong_keys) link.key.bytes[0] ^= 1;
         memcpy(link.address, c->members[order.arg].address, sizeof link.address);
         control_send(m->fd, CONTROL_CONNECT, &link, sizeof link, NULL, 0);
         break;

@@ -67,7 +67,8 @@ struct cluster {
      * code other than EXIT_PASS ends the wait. */
     int (*on_news)(void *arg);
     void *arg;
-    char why[400];
+    bool wrong_keys; /* sabotage: whoever dials expects another key */
+    char why[1000];
 };
 
 /* Opens the ledger in `dir` and starts all nodes. Zero-initialise *c before. */

@@ -90,8 +90,7 @@ static int on_failed(struct cluster *c, const struct member *m, const struct con
     struct control_failed failed;
     if (!control_body(frame, &failed, sizeof failed)) return odd(c, m, "a message that is cut");
     failed.text[sizeof failed.text - 1] = '\0';
-    snprintf(c->why, sizeof c->why, "node %u, %s: %s (%s)", m->index, failed.text,
-             weft_strerror((weft_err)failed.err), weft_errname((weft_err)failed.err));
+    snprintf(c->why, sizeof c->why, "node %u, %s", m->index, failed.text);
     return cluster_exit_code((weft_err)failed.err);
 }
 

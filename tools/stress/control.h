@@ -70,7 +70,7 @@ struct control_live {
 };
 struct control_failed {
     int32_t err;    /* weft_err                   */
-    char text[200]; /* what was tried             */
+    char text[700]; /* what was tried, and why it failed */
 };
 enum control_origin { CONTROL_HISTORY = 'h', CONTROL_LIVE_COMMIT = 'l' };
 struct control_op {

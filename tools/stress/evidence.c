@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * evidence.c - reads the bytes that a node left behind, below the store's own logic.
  * Called by: judge.c, the tests. May touch: the key-value engine, the dump's file.
- * Never: repairs; writes, except to lose an entry on request. */
+ * Never: repairs; writes, except for sabotage on request. */
 #include "evidence.h"
 
 #include <stdio.h>
@@ -14,14 +14,17 @@
 #include "kit.h"
 #include "kv.h"
 #include "layout.h"
+#include "pack.h"
 #include "proc.h"
+
+#define FORMAT_BYTES 8u /* of the record of the format: a magic word and the number */
 
 struct evidence {
     wf_kv *kv; /* or: */
     FILE *dump;
 };
 
-static char *store_path(const char *dir, uint32_t index)
+char *evidence_store_path(const char *dir, uint32_t index)
 {
     char leaf[40];
     snprintf(leaf, sizeof leaf, "node%u", index);
@@ -31,9 +34,22 @@ static char *store_path(const char *dir, uint32_t index)
 static weft_err kv_open(const char *dir, uint32_t index, bool read_only, wf_kv **out)
 {
     wf_kv_rocksdb_options options = {.read_only = read_only};
-    char *path = store_path(dir, index);
+    char *path = evidence_store_path(dir, index);
     weft_err err = wf_kv_rocksdb_open(path, &options, out);
     free(path);
+    return err;
+}
+
+/* Bytes of another version must not be judged by the rules of this one. */
+static weft_err check_format(wf_kv *kv)
+{
+    static const uint8_t key[] = {WF_TREE_FORMAT};
+    wf_value value;
+    weft_err err = wf_kv_get(kv, NULL, WF_CF_TREE, key, sizeof key, &value);
+    if (err != WEFT_OK) return err == WEFT_NOT_FOUND ? WEFT_CORRUPT : err;
+    if (value.len < FORMAT_BYTES) err = WEFT_CORRUPT;
+    else if (wf_get32(value.data + FORMAT_BYTES - 4) != WF_FORMAT_VERSION) err = WEFT_VERSION;
+    wf_value_release(kv, &value);
     return err;
 }
 
@@ -48,9 +64,10 @@ weft_err evidence_open(const char *dir, uint32_t index, bool memory_store, struc
         free(path);
     } else {
         err = kv_open(dir, index, true, &ev->kv);
+        if (err == WEFT_OK) err = check_format(ev->kv);
     }
     if (err == WEFT_OK) *out = ev;
-    else free(ev);
+    else evidence_close(ev);
     return err;
 }
 
@@ -235,6 +252,25 @@ weft_err evidence_lose(const char *dir, uint32_t index, bool memory_store, const
     if (err == WEFT_OK) err = wf_batch_create(&batch);
     if (err == WEFT_OK) {
         wf_batch_delete(batch, WF_CF_ENTRY, key, sizeof key);
+        err = wf_kv_write(kv, batch, true);
+    }
+    wf_batch_destroy(batch);
+    wf_kv_close(kv);
+    return err;
+}
+
+weft_err evidence_age(const char *dir, uint32_t index)
+{
+    static const uint8_t key[] = {WF_TREE_FORMAT};
+    uint8_t record[FORMAT_BYTES] = {'w', 'e', 'f', 't'};
+    wf_kv *kv = NULL;
+    wf_batch *batch = NULL;
+    weft_err err = kv_open(dir, index, false, &kv);
+    if (err != WEFT_OK) return err;
+    wf_put32(record + 4, WF_FORMAT_VERSION + 1);
+    err = wf_batch_create(&batch);
+    if (err == WEFT_OK) {
+        wf_batch_put(batch, WF_CF_TREE, key, sizeof key, record, sizeof record);
         err = wf_kv_write(kv, batch, true);
     }
     wf_batch_destroy(batch);

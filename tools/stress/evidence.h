@@ -35,4 +35,9 @@ weft_err evidence_scan(struct evidence *ev, enum evidence_family family,
 /* Deletes the bytes of one entry, as a broken store would: the indexes still name it. */
 weft_err evidence_lose(const char *dir, uint32_t index, bool memory_store, const weft_id *id);
 
+/* Makes the store say that a later version wrote it. */
+weft_err evidence_age(const char *dir, uint32_t index);
+/* Where the store of a node is; free the text. */
+char *evidence_store_path(const char *dir, uint32_t index);
+
 #endif

@@ -100,15 +100,18 @@ static int expect(struct judge *j, char *why, size_t why_len)
     return read == 0 ? EXIT_PASS : EXIT_HARNESS;
 }
 
-/* Draws one acknowledged entry and one node, and takes it away. */
+/* Draws one acknowledged entry and one node, and takes it away; or spoils its store. */
 static int sabotage(struct judge *j, char *why, size_t why_len)
 {
     struct kit_rng rng = kit_rng_for(j->jc->seed, 's', 0);
     uint32_t node = (uint32_t)kit_rng_below(&rng, j->jc->nodes);
     size_t victim = 1 + (size_t)kit_rng_below(&rng, j->cat.count - 1); /* not the root */
-    weft_err err = evidence_lose(j->jc->dir, node, j->jc->memory_store, &j->cat.items[victim].id);
+    weft_err err = j->jc->sabotage == SPOIL_LOSE
+                       ? evidence_lose(j->jc->dir, node, j->jc->memory_store,
+                                       &j->cat.items[victim].id)
+                       : spoil_store(j->jc->sabotage, j->jc->dir, node, j->jc->memory_store);
     if (err == WEFT_OK) return EXIT_PASS;
-    snprintf(why, why_len, "cannot take an entry away from node %u: %s", node, weft_strerror(err));
+    snprintf(why, why_len, "cannot sabotage node %u: %s", node, weft_strerror(err));
     return EXIT_HARNESS;
 }
 
@@ -311,7 +314,8 @@ int judge_run(const struct judge_case *jc, struct judge_result *out, char *why, 
     j->jc = jc;
     j->out = out;
     int code = expect(j, why, why_len);
-    if (code == EXIT_PASS && jc->sabotage_lose) code = sabotage(j, why, why_len);
+    bool spoils = jc->sabotage != SPOIL_NOTHING && jc->sabotage != SPOIL_STRANGER;
+    if (code == EXIT_PASS && spoils) code = sabotage(j, why, why_len);
     if (code == EXIT_PASS) {
         weft_err err = WEFT_OK;
         uint32_t at = 0;
@@ -322,7 +326,8 @@ int judge_run(const struct judge_case *jc, struct judge_result *out, char *why, 
         at = j->node;
         if (err == WEFT_OK) err = judge_indexes(j, &at);
         if (err != WEFT_OK) {
-            snprintf(why, why_len, "the store of node %u: %s", at, weft_strerror(err));
+            snprintf(why, why_len, "the store of node %u: %s (%s)%s", at, weft_strerror(err),
+                     weft_errname(err), node_log_first());
             code = cluster_exit_code(err);
         }
     }

@@ -11,6 +11,7 @@
 
 #include "dag.h"
 #include "plan.h"
+#include "spoil.h"
 
 struct judge_case {
     const char *dir; /* with the ledger and the nodes' directories           */
@@ -19,7 +20,7 @@ struct judge_case {
     weft_id tree;
     const struct dag *dag; /* NULL: no history                                     */
     uint64_t seed;
-    bool sabotage_lose; /* delete one acknowledged entry first                  */
+    enum spoil sabotage; /* done to what is judged first                        */
     uint32_t threads;
 };
 struct judge_node {

@@ -17,13 +17,13 @@
 static void speak(struct run *r)
 {
     const struct options *o = r->options;
-    bool json_out = o->json != NULL && strcmp(o->json, "-") == 0;
+    bool json_out = o->json != NULL && strcmp(o->json, "-") == 0, told = false;
     if (!o->quiet && r->cluster.members != NULL) {
         report_table(r, json_out ? stderr : stdout);
         fflush(stdout);
-    } else if (r->code != EXIT_PASS) {
-        kit_say("%s", r->why);
+        told = json_out;
     }
+    if (r->code != EXIT_PASS && !told) kit_say("%s", r->why); /* where people look for errors */
     if (o->json == NULL || r->code == EXIT_USAGE) return;
     if (report_json(r, o->json) != 0) {
         kit_say("%s: %s", o->json, strerror(errno));
@@ -91,8 +91,9 @@ int main(int argc, char *argv[])
     r->options = &options;
     r->dir = proc_dir_make(options.dir, "weft-stress");
     if (r->dir == NULL) {
-        r->code = EXIT_HARNESS;
-        snprintf(r->why, sizeof r->why, "no working directory: %s", strerror(errno));
+        r->code = errno == ENOENT ? EXIT_NOT_FOUND : EXIT_HARNESS;
+        snprintf(r->why, sizeof r->why, "no working directory in %s: %s",
+                 options.dir != NULL ? options.dir : "$TMPDIR", strerror(errno));
     } else {
         run_all(r);
     }

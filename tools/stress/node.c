@@ -27,7 +27,8 @@ bool node_send(struct node *node, enum control_type type, const void *head, size
 bool node_fail(struct node *node, weft_err err, const char *what)
 {
     struct control_failed failed = {.err = err};
-    snprintf(failed.text, sizeof failed.text, "%s", what);
+    snprintf(failed.text, sizeof failed.text, "%s: %s (%s)%s", what, weft_strerror(err),
+             weft_errname(err), node_log_first());
     node_send(node, CONTROL_FAILED, &failed, sizeof failed, NULL, 0);
     return false;
 }
@@ -40,9 +41,36 @@ weft_err node_keypair(uint64_t seed, enum node_key purpose, uint32_t number, wef
     return weft_keypair_from_seed(secret, out);
 }
 
+/* What went wrong first says more than what followed from it. */
+static struct {
+    pthread_mutex_t lock;
+    char line[500];
+} first_error = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void keep_first(const char *facility, const char *line)
+{
+    const char *end = strstr(line, " err=WEFT_"); /* told already */
+    int len = end == NULL ? (int)strlen(line) : (int)(end - line);
+    pthread_mutex_lock(&first_error.lock);
+    if (first_error.line[0] == '\0')
+        snprintf(first_error.line, sizeof first_error.line, "; %s: %.*s", facility, len, line);
+    pthread_mutex_unlock(&first_error.lock);
+}
+
+/* Once written it does not change. */
+const char *node_log_first(void)
+{
+    pthread_mutex_lock(&first_error.lock);
+    const char *line = first_error.line;
+    pthread_mutex_unlock(&first_error.lock);
+    return line;
+}
+
 static void on_log(void *arg, weft_log_level level, const char *facility, const char *line)
 {
     static const char *const names[] = {"debug", "info", "warn", "error", "off"};
+    if (level == WEFT_LOG_ERROR) keep_first(facility, line);
+    if (arg == NULL) return; /* the file could not be opened: its disk may be full */
     fprintf(arg, "%.3f %s %s: %s\n", (double)kit_now_ns() / 1e9, names[level], facility, line);
 }
 
@@ -50,8 +78,7 @@ void node_log_to(const char *path)
 {
     static FILE *file;
     file = fopen(path, "ae"); /* a restarted node goes on where it was */
-    if (file == NULL) return;
-    setvbuf(file, NULL, _IOLBF, 0);
+    if (file != NULL) setvbuf(file, NULL, _IOLBF, 0);
     weft_log_to(on_log, file, WEFT_LOG_WARN);
 }
 

@@ -36,6 +36,8 @@ int node_run(int fd, weft_hub *hub);
 
 /* Has this process's weft write its warnings to a file instead of standard error. */
 void node_log_to(const char *path);
+/* The first error that it wrote, as "; store: write: No space left"; empty: none. */
+const char *node_log_first(void);
 
 /* -- between the rooms of a node ------------------------------------------------------ */
 bool node_send(struct node *node, enum control_type type, const void *head, size_t head_len,

@@ -33,8 +33,9 @@ const char *const options_help =
     "  --kill9 N              kill nodes N times with SIGKILL and restart them on the same port\n"
     "                         and store; needs tcp and rocksdb\n"
     "  --seed N               equal seeds draw equal histories, keys and kills\n"
-    "  --sabotage lose        delete one acknowledged entry before the verification, which must\n"
-    "                         then fail\n"
+    "  --sabotage S           spoil the run, which must then fail: lose an acknowledged entry\n"
+    "                         before the verification (exit 5); let nodes expect a stranger's\n"
+    "                         key (6); flip a byte of a store (7); make a store a newer one (8)\n"
     "output\n"
     "  --json FILE|-          write the result as JSON, schema weft.stress/1 (- puts the table\n"
     "                         on standard error)\n"
@@ -134,7 +135,6 @@ static bool choice(const char *name, const char *text, const char *const *names,
 
 static bool take(int opt, const char *name, char *text, struct options *o, struct why *why)
 {
-    static const char *const sabotages[] = {"lose"};
     uint64_t n = 0;
     int which = 0;
     bool good = true;
@@ -174,8 +174,8 @@ static bool take(int opt, const char *name, char *text, struct options *o, struc
         o->seed_given = true;
         break;
     case OPT_SABOTAGE:
-        good = choice(name, text, sabotages, 1, &which, why);
-        o->sabotage_lose = true;
+        good = choice(name, text, spoil_names + 1, SPOIL_COUNT - 1, &which, why);
+        o->sabotage = (enum spoil)(which + 1);
         break;
     case OPT_JSON: o->json = text; break;
     case OPT_DIR: o->dir = text; break;
@@ -201,6 +201,8 @@ static bool sense(const struct options *o, struct why *why)
         text = "--kill9 needs --transport tcp, where every node is a process of its own";
     else if (o->kills > 0 && o->store != STORE_ROCKSDB)
         text = "--kill9 needs --store rocksdb, because memory does not survive a kill";
+    else if (o->sabotage == SPOIL_NEWER && o->store != STORE_ROCKSDB)
+        text = "--sabotage newer needs --store rocksdb: what memory leaves has no version";
     else if ((o->dag != NULL && *o->dag == '\0') || (o->git != NULL && *o->git == '\0') ||
              (o->json != NULL && *o->json == '\0') || (o->dir != NULL && *o->dir == '\0'))
         text = "a path is empty";

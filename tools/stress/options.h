@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "plan.h"
+#include "spoil.h"
 
 enum transport { TRANSPORT_TCP, TRANSPORT_MEM };
 enum store { STORE_ROCKSDB, STORE_MEMORY };
@@ -29,7 +30,7 @@ struct options {
     const char *dir;  /* NULL: a temporary one */
     uint32_t timeout_seconds;
     bool quiet, no_progress;
-    bool sabotage_lose;
+    enum spoil sabotage;
     bool help, version;
 };
 

@@ -120,7 +120,6 @@ char *proc_dir_make(const char *base, const char *name)
 {
     if (base == NULL) base = getenv("TMPDIR");
     if (base == NULL || *base == '\0') base = "/tmp";
-    if (mkdir(base, 0777) != 0 && errno != EEXIST) return NULL;
     char leaf[64];
     snprintf(leaf, sizeof leaf, "%s.XXXXXX", name);
     char *path = proc_path(base, leaf);

@@ -267,11 +267,12 @@ static json_t *json_verification(const struct run *r)
 static json_t *json_options(const struct run *r)
 {
     const struct options *o = r->options;
-    return json_pack("{s:s?, s:s?, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:b}", "dag", o->dag, "git",
-                     o->git, "nodes", (int)o->nodes, "topology", plan_topology_names[o->topology],
-                     "transport", options_transport_names[o->transport], "store",
-                     options_store_names[o->store], "live", (int)o->live_seconds, "rate",
-                     (int)o->rate, "kill9", (int)o->kills, "sabotage_lose", (int)o->sabotage_lose);
+    return json_pack(
+        "{s:s?, s:s?, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:b, s:s}", "dag", o->dag, "git", o->git,
+        "nodes", (int)o->nodes, "topology", plan_topology_names[o->topology], "transport",
+        options_transport_names[o->transport], "store", options_store_names[o->store], "live",
+        (int)o->live_seconds, "rate", (int)o->rate, "kill9", (int)o->kills, "sabotage_lose",
+        (int)(o->sabotage == SPOIL_LOSE), "sabotage", spoil_names[o->sabotage]);
 }
 
 static json_t *json_seconds(const struct run *r)

@@ -110,7 +110,7 @@ static int on_news(void *arg)
 static int load_history(struct run *r)
 {
     const struct options *o = r->options;
-    char why[400];
+    char why[1000];
     int code = EXIT_PASS;
     if (o->dag != NULL) {
         int loaded = dag_load(o->dag, &r->dag, why, sizeof why);
@@ -142,6 +142,7 @@ static int prepare(struct run *r)
     r->fired = kit_alloc(o->kills, sizeof *r->fired);
     r->cluster.on_news = on_news;
     r->cluster.arg = r;
+    r->cluster.wrong_keys = o->sabotage == SPOIL_STRANGER;
     int code = cluster_start(&r->cluster, &r->plan, r->dir, o->transport == TRANSPORT_MEM,
                              o->store == STORE_MEMORY, o->seed,
                              r->begun_ns + o->timeout_seconds * WEFT_SEC);
@@ -225,9 +226,9 @@ static int verify(struct run *r)
                             .tree = r->cluster.tree,
                             .dag = r->dag.count == 0 ? NULL : &r->dag,
                             .seed = r->options->seed,
-                            .sabotage_lose = r->options->sabotage_lose,
+                            .sabotage = r->options->sabotage,
                             .threads = r->rate.cores};
-    char why[400];
+    char why[1000];
     int code = judge_run(&jc, &r->judged, why, sizeof why);
     if (code != EXIT_PASS) return fail(r, code, why);
     r->verified = true;

@@ -45,7 +45,7 @@ struct run {
         double at_seconds; /* since the run began */
     } * fired;
     int code;
-    char why[500]; /* the first thing that went wrong                  */
+    char why[1000]; /* the first thing that went wrong                  */
 };
 
 /* Runs it all; r->code is the answer. Leaves the nodes ended and the directory in place. */
