@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../transport/raw.h"
 #include "frame.h"
+#include "raw.h"
 #include "wire.h"
 #include "world.h"
 
