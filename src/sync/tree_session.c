@@ -476,7 +476,7 @@ static void on_applied(session *s, event *ev, effects *fx)
     s->seen = a->n;
     if (is_penalty(a->err)) {
         violation(s, fx, a->err);
-    } else if (a->err == WEFT_PENDING) {
+    } else if (a->err == WEFT_PENDING || (a->err == WEFT_OK && a->missing_count > 0)) {
         if (s->phase == WF_S_RAW) return;
         s->holes = true;
         if (s->phase == WF_S_LIVE) end_to_exact(s, fx, WEFT_PENDING, true);

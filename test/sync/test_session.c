@@ -437,6 +437,8 @@ Test(session, missing_parents_are_wanted_and_then_all_is_looked_at_exactly)
     SAYS("theirs look-plan", .kind = WF_E_STATE, .state = &state);
     SAYS("job", .kind = WF_E_PLANNED, .plan = WF_PLAN_CURSOR, .ours = &r->ours);
     SAYS("WANT", .kind = WF_E_APPLIED, .applied = &hole);
+    hole.err = WEFT_OK; /* the answer is raw, and has lacked parents of its own */
+    SAYS("WANT", .kind = WF_E_APPLIED, .applied = &hole);
     SAYS("exact ended", .kind = WF_E_APPLIED, .applied = &done);
     cr_expect_eq(last(r)->wire, WF_W_EPOCH);
 }
