@@ -458,6 +458,30 @@ Test(transport, control_frames_reach_the_owner_with_what_they_cost)
     }
 }
 
+Test(transport, a_slow_owner_holds_the_sender_up_and_nothing_is_lost)
+{
+    enum { SENT = 1000 };
+    for (enum over o = 0; o < OVERS; o++) {
+        struct pair p;
+        uint64_t b, given = 0;
+        pair_up(&p, o, (struct rig_options){.identity = 1},
+                (struct rig_options){.identity = 2, .release = true});
+        cr_assert_eq(rig_dial(&p.b, p.address, NULL, &b), WEFT_OK);
+        cr_assert_eq(rig_wait(&p.a, RIG_UPS, 1), WEFT_OK);
+        for (unsigned i = 0; i < SENT; i++) rig_send(&p.b, b, 3, WF_F_ACK, 100);
+        for (uint64_t got = 0; got < SENT;) {
+            uint64_t more = given + WEFT_FRAMES_HELD_MAX;
+            cr_assert_eq(rig_wait(&p.a, RIG_FRAMES, more < SENT ? more : SENT), WEFT_OK, "%s",
+                         over_name[o]);
+            got = p.a.log->count[RIG_FRAMES];
+            cr_assert_leq(got, more);
+            for (; given < got; given++) rig_release(&p.a, p.a.log->up[0].conn, 3, 0);
+        }
+        cr_expect_eq(p.a.log->count[RIG_DOWNS], 0);
+        pair_down(&p);
+    }
+}
+
 Test(transport, done_keeps_its_place_behind_the_bulk_and_is_not_charged)
 {
     struct pair p;
