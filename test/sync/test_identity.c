@@ -77,3 +77,18 @@ Test(identity, a_store_that_nobody_has_used_takes_another_key)
     place_remove(&a);
     place_remove(&b);
 }
+
+Test(identity, a_store_that_knows_peers_is_in_use_though_it_has_no_tree)
+{
+    struct place a;
+    weft_node *node = NULL;
+    weft_key peer = {{7}};
+    place_make(&a);
+    cr_assert_eq(weft_node_open(&(weft_node_options){.dir = a.dir}, &node), WEFT_OK);
+    cr_assert_eq(weft_peer_register(node, &peer, "seven", CALL), WEFT_OK);
+    weft_node_close(node);
+    cr_assert_eq(unlink(a.key), 0);
+    cr_expect_eq(opens(&a, false), WEFT_KEY_FILE);
+    cr_expect_neq(access(a.key, F_OK), 0, "no key is made for it");
+    place_remove(&a);
+}
