@@ -242,6 +242,7 @@ Test(queue, an_unrelated_pair_is_forgotten)
     struct wf_q_pair q;
     note(&r, WF_Q_RELATED, 0);
     note(&r, WF_Q_WORKED, 1);
+    run(&r, 2 * WEFT_QUEUE_TICK_NS); /* it is written down */
     note(&r, WF_Q_UNRELATED, 0);
     cr_expect_not(pair_of(&r, false, &q));
     stop_queue(&r);
