@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * actor.c - the life of an actor: one turn after another.
- * Called by: the port (step, main), on the actor's own thread.
- * May touch: this actor. Never: another actor but through its mailbox; blocks,
- * except to sleep when there is nothing to do. */
+ * Called by: the drivers, on the thread that runs the actor.
+ * May touch: this actor. Never: another actor but through its mailbox; blocks. */
 #include "block.h"
 #include "log.h"
 #include "self.h"
@@ -23,7 +22,7 @@ bool wf_in_actor(void) { return current != NULL; }
 void wf_actor_trace(weft_self *self, enum wf_trace what, const char *name)
 {
     if (self->port->ops->trace != NULL)
-        self->port->ops->trace(self->port, &self->loop, (uint32_t)what, name);
+        self->port->ops->trace(self->port, self->addr, (uint32_t)what, name);
 }
 
 static void stop_now(weft_self *self)
@@ -34,7 +33,8 @@ static void stop_now(weft_self *self)
 
 static void on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
 {
-    if (verdict != WEFT_KEPT) weft_drop(msg);
+    if (verdict == WEFT_STASH) wf_dead_letter(self->addr, msg, WEFT_LIMIT); /* no room for it */
+    else if (verdict != WEFT_KEPT) weft_drop(msg);
     if (verdict == WEFT_STOP) {
         stop_now(self);
     } else if (verdict == WEFT_FAIL) {
@@ -50,13 +50,13 @@ static void on_stop(weft_self *self)
     if (self->stopping) return;
     self->stopping = true;
     /* What is queued now was sent before the stop; later mail is not waited for. */
-    self->drain_left = self->addr->box.user.count;
+    self->drain_left = (uint32_t)self->lanes.user.count;
 }
 
 static void on_system(weft_self *self, weft_msg *msg)
 {
     wf_count(&self->stats.system);
-    if (msg == &self->addr->stop_msg) {
+    if (msg == &self->stop_msg) {
         on_stop(self);
     } else if (msg->flags & WF_MSG_CREDIT) {
         wf_credit_wanted(self->addr, msg);
@@ -65,7 +65,7 @@ static void on_system(weft_self *self, weft_msg *msg)
         wf_ask_replied(self, (weft_request *)msg);
     } else {
         wf_actor_trace(self, WF_TRACE_SYSTEM, msg->kind->name);
-        on_verdict(self, msg, self->handle(self, self->state, msg));
+        on_verdict(self, msg, self->class->handle(self, self->state, msg));
     }
 }
 
@@ -79,29 +79,23 @@ static bool must_end(weft_self *self)
 
 static void run_messages(weft_self *self)
 {
-    struct wf_mailbox *mb = &self->addr->box;
+    struct wf_lanes *lanes = &self->lanes;
     weft_msg *msg;
-    while (!must_end(self) && (msg = wf_lane_pop(&mb->system)) != NULL) on_system(self, msg);
+    while (!must_end(self) && (msg = wf_lane_pop(&lanes->system)) != NULL) on_system(self, msg);
     for (uint32_t n = 0; n < self->port->turn_messages && !must_end(self); n++) {
-        msg = wf_lane_pop(&mb->user);
+        msg = wf_lane_pop(&lanes->user);
         if (msg == NULL) return;
         if (self->drain_left > 0) self->drain_left--;
         wf_count(&self->stats.handled);
         wf_actor_trace(self, WF_TRACE_USER, msg->kind->name);
-        on_verdict(self, msg, self->handle(self, self->state, msg));
-        if (wf_mailbox_settle(mb)) wf_credit_tell(self->addr);
+        on_verdict(self, msg, self->class->handle(self, self->state, msg));
+        if (wf_mailbox_settle(self->addr, lanes)) wf_credit_tell(self->addr);
     }
-}
-
-static weft_ns next_due(const weft_self *self)
-{
-    weft_ns timer = wf_heap_next(&self->timers), ask = wf_heap_next(&self->deadlines);
-    return timer < ask ? timer : ask;
 }
 
 static void run_due(weft_self *self)
 {
-    if (next_due(self) == WEFT_NEVER) return;
+    if (wf_ext_next(self) == WEFT_NEVER) return;
     weft_ns now = wf_port_now(self->port);
     wf_timer_run(self, now);
     wf_ask_run_deadlines(self, now);
@@ -110,8 +104,9 @@ static void run_due(weft_self *self)
 static void begin(weft_self *self)
 {
     weft_addr *addr = self->addr;
-    wf_actor_trace(self, WF_TRACE_BEGIN, addr->name);
-    weft_err err = self->init == NULL ? WEFT_OK : self->init(self, self->state, self->arg);
+    wf_actor_trace(self, WF_TRACE_BEGIN, self->class->name);
+    weft_err err = self->class->init == NULL ? WEFT_OK
+                                             : self->class->init(self, self->state, self->arg);
     if (err == WEFT_OK) {
         self->phase = WF_PHASE_RUNNING;
     } else {
@@ -126,15 +121,15 @@ static void begin(weft_self *self)
 
 static void turn(weft_self *self)
 {
-    wf_mailbox_drain(&self->addr->box);
+    wf_mailbox_drain(self->addr, &self->lanes);
     run_messages(self);
     if (!must_end(self)) run_due(self);
     if (!must_end(self)) wf_watch_run(self);
 }
 
-enum wf_step wf_actor_step(struct wf_loop *loop)
+enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at)
 {
-    weft_self *self = (weft_self *)loop;
+    weft_self *self = task->self;
     weft_self *before = wf_self_enter(self);
     if (self->phase == WF_PHASE_NEW) begin(self);
     else turn(self);
@@ -142,29 +137,12 @@ enum wf_step wf_actor_step(struct wf_loop *loop)
     if (must_end(self)) {
         wf_actor_end(self); /* nothing of the actor may be touched after it */
         step = WF_STEP_ENDED;
-    } else if (wf_mailbox_is_empty(&self->addr->box)) {
-        loop->wake_at = next_due(self);
+    } else if (wf_mailbox_is_empty(task, &self->lanes)) {
+        *wake_at = wf_ext_next(self);
         step = WF_STEP_IDLE;
     }
     wf_self_enter(before);
     return step;
-}
-
-void wf_actor_main(struct wf_loop *loop)
-{
-    weft_self *self = (weft_self *)loop;
-    for (;;) {
-        enum wf_step step = wf_actor_step(loop);
-        if (step == WF_STEP_ENDED) return;
-        if (step == WF_STEP_MORE) continue;
-        struct wf_mailbox *mb = &self->addr->box;
-        if (self->watch_count == 0) {
-            wf_mailbox_park(mb, loop->wake_at);
-        } else {
-            self->ready_count = wf_mailbox_park_fd(mb, loop->wake_at, self->ready, WF_READY_MAX);
-            self->polled = true;
-        }
-    }
 }
 
 weft_ns weft_now(weft_self *self) { return wf_port_now(self->port); }

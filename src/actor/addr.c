@@ -10,23 +10,42 @@
 
 const weft_kind wf_kind_stop = {.id = 0, .name = "weft.stop", .size = sizeof(weft_msg)};
 
-weft_err wf_addr_create(struct wf_port *port, const char *name, uint32_t mailbox,
-                        uint32_t spin_max_ns, weft_addr **out)
+/* One block: two lines of address, four of self, then the state, aligned for any type. */
+#define SELF_AT (2 * WF_CACHE_LINE)
+#define STATE_AT (SELF_AT + 4 * WF_CACHE_LINE)
+
+weft_addr *wf_block_create(size_t state_bytes)
 {
-    weft_addr *addr = wf_calloc(1, sizeof *addr);
-    if (addr == NULL) return WEFT_NO_MEMORY;
+    if (state_bytes > SIZE_MAX - STATE_AT - WF_CACHE_LINE) return NULL;
+    unsigned char *raw = wf_calloc(1, STATE_AT + state_bytes + WF_CACHE_LINE);
+    if (raw == NULL) return NULL;
+    /* The byte before the block says how far it was moved to begin on a cache line. */
+    size_t moved = WF_CACHE_LINE - (uintptr_t)raw % WF_CACHE_LINE;
+    unsigned char *block = raw + moved;
+    block[-1] = (unsigned char)moved;
+    weft_addr *addr = (weft_addr *)(void *)block;
+    weft_self *self = (weft_self *)(void *)(block + SELF_AT);
     addr->refs = 1;
-    memcpy(addr->name, name, strlen(name) + 1);
-    weft_msg_init(&addr->stop_msg, &wf_kind_stop);
-    wf_mailbox_init(&addr->box, port, NULL, mailbox, spin_max_ns);
-    *out = addr;
-    return WEFT_OK;
+    addr->self = self;
+    self->addr = addr;
+    self->state = block + STATE_AT;
+    weft_msg_init(&self->stop_msg, &wf_kind_stop);
+    return addr;
+}
+
+static void block_destroy(weft_addr *addr)
+{
+    unsigned char *block = (unsigned char *)addr;
+    if (addr->driver != NULL && addr->home != NULL) addr->driver->ops->forget(addr->driver, addr);
+    wf_class_put(addr->self->class);
+    wf_ext_fini(addr->self);
+    wf_free(block - block[-1]);
 }
 
 weft_addr *weft_addr_get(weft_addr *addr)
 {
     /* Relaxed: the caller's own reference orders it. */
-    uint32_t before = __atomic_fetch_add(&addr->refs, 1, __ATOMIC_RELAXED);
+    uint32_t before = wf_add(&addr->refs, 1, WF_RELAXED);
     WF_ASSERT(before > 0 && before < UINT32_MAX);
     return addr;
 }
@@ -35,20 +54,23 @@ void weft_addr_put(weft_addr *addr)
 {
     if (addr == NULL) return;
     /* [REF] release: our use happens-before the free; acquire: the last one sees all. */
-    uint32_t before = __atomic_fetch_sub(&addr->refs, 1, __ATOMIC_ACQ_REL);
+    uint32_t before = wf_sub(&addr->refs, 1, WF_ACQ_REL);
     WF_ASSERT(before > 0);
     if (before > 1) return;
     WF_ASSERT(addr->self == NULL || addr->joined != 0);
-    if (addr->box.poll != NULL) addr->box.port->ops->poll_close(addr->box.port, addr->box.poll);
-    wf_free(addr->self);
-    wf_free(addr);
+    if (addr->poll != NULL) addr->port->ops->poll_close(addr->port, addr->poll);
+    if (addr->self == NULL) wf_caller_destroy(addr);
+    else block_destroy(addr);
 }
 
-const char *weft_addr_name(const weft_addr *addr) { return addr->name; }
+const char *weft_addr_name(const weft_addr *addr)
+{
+    return addr->self == NULL ? "caller" : addr->self->class->name;
+}
 
 weft_err weft_stop(weft_addr *addr, weft_stop_mode mode)
 {
-    if (wf_mailbox_is_closed(&addr->box)) return WEFT_CLOSED;
+    if (wf_mailbox_is_closed(addr)) return WEFT_CLOSED;
     uint32_t wanted = mode == WEFT_NOW ? 1u + WEFT_NOW : 1u + WEFT_DRAIN;
     uint32_t seen = __atomic_load_n(&addr->stop_mode, __ATOMIC_RELAXED);
     do {
@@ -56,12 +78,12 @@ weft_err weft_stop(weft_addr *addr, weft_stop_mode mode)
     } while (!__atomic_compare_exchange_n(&addr->stop_mode, &seen, wanted, true, __ATOMIC_RELAXED,
                                           __ATOMIC_RELAXED));
     /* The first one sends the message; a raise is seen by the actor as it drains. */
-    return seen == 0 ? wf_push_system(addr, &addr->stop_msg) : WEFT_OK;
+    return seen == 0 ? wf_push_system(addr, &addr->self->stop_msg) : WEFT_OK;
 }
 
 weft_err wf_addr_wait_end(weft_addr *addr, weft_ns deadline)
 {
-    struct wf_port *port = addr->box.port;
+    struct wf_port *port = addr->port;
     /* Acquire: pairs with [JOINED]; the runtime may be gone, and is not needed. */
     if (__atomic_load_n(&addr->joined, __ATOMIC_ACQUIRE) != 0) return WEFT_OK;
     /* Acquire: pairs with [END]. */
@@ -77,7 +99,7 @@ weft_err weft_join(weft_addr *addr, weft_ns deadline, weft_err *reason)
 {
     if (wf_self_current() != NULL) return WEFT_DEADLK;
     weft_err err = wf_addr_wait_end(addr, deadline);
-    if (err == WEFT_OK && reason != NULL) *reason = addr->reason;
+    if (err == WEFT_OK && reason != NULL) *reason = addr->self->reason;
     return err;
 }
 
@@ -87,14 +109,14 @@ weft_err weft_on_exit(weft_addr *addr, void (*fn)(void *arg, weft_addr *addr, we
     uint32_t seen = __atomic_load_n(&addr->exit_state, __ATOMIC_ACQUIRE);
     if (seen == WF_HOOK_SET) return WEFT_EXISTS;
     if (seen == WF_HOOK_NONE) {
-        addr->exit_fn = fn;
-        addr->exit_arg = arg;
+        addr->self->exit_fn = fn;
+        addr->self->exit_arg = arg;
         /* Release: pairs with [HOOK], which reads the two fields. */
         if (__atomic_compare_exchange_n(&addr->exit_state, &seen, WF_HOOK_SET, false,
                                         __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             return WEFT_OK;
     }
-    fn(arg, addr, addr->reason);
+    fn(arg, addr, addr->self->reason);
     return WEFT_OK;
 }
 
@@ -106,10 +128,13 @@ void weft_addr_stats(weft_addr *addr, weft_actor_stats *out)
         stats.handled = __atomic_load_n(&self->stats.handled, __ATOMIC_RELAXED);
         stats.system = __atomic_load_n(&self->stats.system, __ATOMIC_RELAXED);
         stats.dropped = __atomic_load_n(&self->stats.dropped, __ATOMIC_RELAXED);
-        stats.timer_ticks = __atomic_load_n(&self->stats.timer_ticks, __ATOMIC_RELAXED);
+        /* Acquire: pairs with the release in wf_ext. */
+        const struct wf_ext *ext = wf_load(&self->ext, WF_ACQUIRE);
+        if (ext != NULL) {
+            stats.timer_ticks = wf_load(&ext->ticks, WF_RELAXED);
+            stats.dropped += wf_load(&ext->late, WF_RELAXED);
+        }
+        if (addr->home != NULL) addr->driver->ops->count(addr->driver, addr, &stats);
     }
-    stats.dropped += __atomic_load_n(&addr->late, __ATOMIC_RELAXED);
-    stats.parks = __atomic_load_n(&addr->box.parks, __ATOMIC_RELAXED);
-    stats.spins = __atomic_load_n(&addr->box.spins, __ATOMIC_RELAXED);
     *out = stats;
 }

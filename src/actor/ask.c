@@ -18,25 +18,25 @@ static bool settle(weft_request *req, enum wf_request_state to)
 
 bool wf_request_abandon(weft_request *req) { return settle(req, WF_REQ_ABANDONED); }
 
-static void pending_add(weft_self *self, weft_request *req)
+static void pending_add(struct wf_ext *ext, weft_request *req)
 {
-    req->prev = self->newest_ask;
+    req->prev = ext->newest_ask;
     req->next_pending = NULL;
-    if (self->newest_ask == NULL) self->oldest_ask = req;
-    else self->newest_ask->next_pending = req;
-    self->newest_ask = req;
-    self->asks++;
+    if (ext->newest_ask == NULL) ext->oldest_ask = req;
+    else ext->newest_ask->next_pending = req;
+    ext->newest_ask = req;
+    ext->asks++;
 }
 
-static void pending_remove(weft_self *self, weft_request *req)
+static void pending_remove(struct wf_ext *ext, weft_request *req)
 {
-    if (req->prev == NULL) self->oldest_ask = req->next_pending;
+    if (req->prev == NULL) ext->oldest_ask = req->next_pending;
     else req->prev->next_pending = req->next_pending;
-    if (req->next_pending == NULL) self->newest_ask = req->prev;
+    if (req->next_pending == NULL) ext->newest_ask = req->prev;
     else req->next_pending->prev = req->prev;
     req->prev = req->next_pending = NULL;
-    self->asks--;
-    wf_heap_remove(&self->deadlines, &req->heap_at);
+    ext->asks--;
+    wf_heap_remove(&ext->deadlines, &req->heap_at);
 }
 
 weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns deadline,
@@ -45,12 +45,14 @@ weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns dea
     if (fn == NULL || __atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE)
         return WEFT_INVALID;
     if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
-    if (self->asks >= WEFT_ASKS_MAX) return WEFT_LIMIT;
+    struct wf_ext *ext = wf_ext(self);
+    if (ext == NULL) return WEFT_NO_MEMORY;
+    if (ext->asks >= WEFT_ASKS_MAX) return WEFT_LIMIT;
     uint64_t order = ++self->order;
     req->heap_at = 0;
     if (deadline != WEFT_NEVER) {
         weft_err err = wf_heap_push(
-            &self->deadlines,
+            &ext->deadlines,
             (struct wf_due){.at = deadline, .order = order, .item = req, .place = &req->heap_at});
         if (err != WEFT_OK) return err;
     }
@@ -60,13 +62,13 @@ weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns dea
     req->token = order;
     req->err = WEFT_OK;
     req->asker = weft_addr_get(self->addr);
-    pending_add(self, req);
+    pending_add(ext, req);
     /* Still private: weft_send publishes it. */
     __atomic_store_n(&req->msg.state, WF_REQ_ASKED, __ATOMIC_RELAXED);
     weft_err err = weft_send(to, &req->msg);
     if (err != WEFT_OK) {
         __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
-        pending_remove(self, req);
+        pending_remove(self->ext, req);
         req->asker = NULL;
         weft_addr_put(self->addr);
         return err;
@@ -75,12 +77,18 @@ weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns dea
     return WEFT_OK;
 }
 
+/* An asker has an ext; a plain thread's box counts nothing. */
+static void count_late(weft_addr *asker)
+{
+    if (asker->self != NULL) (void)wf_add(&asker->self->ext->late, 1, WF_RELAXED);
+}
+
 /* The one callback of an ask whose reply did not come. */
 static void give_up(weft_self *self, weft_request *req, weft_err why, bool silent)
 {
     weft_on_reply fn = req->fn;
     void *arg = req->arg;
-    pending_remove(self, req);
+    pending_remove(self->ext, req);
     /* If the reply is on its way already the request will come back to us, or be
      * dropped by its sender once we are closed; an empty fn says that it is late.
      * It must be set before the swap: after it the request may be the callee's. */
@@ -92,7 +100,8 @@ static void give_up(weft_self *self, weft_request *req, weft_err why, bool silen
 
 weft_err weft_ask_cancel(weft_self *self, uint64_t token)
 {
-    for (weft_request *req = self->newest_ask; req != NULL; req = req->prev) {
+    if (self->ext == NULL) return WEFT_NOT_FOUND;
+    for (weft_request *req = self->ext->newest_ask; req != NULL; req = req->prev) {
         if (req->token == token) {
             give_up(self, req, WEFT_CANCELED, false);
             return WEFT_OK;
@@ -105,15 +114,18 @@ weft_err weft_ask_cancel(weft_self *self, uint64_t token)
 
 void wf_ask_cancel_all(weft_self *self, bool silent)
 {
-    while (self->oldest_ask != NULL) give_up(self, self->oldest_ask, WEFT_CANCELED, silent);
-    wf_heap_fini(&self->deadlines);
+    struct wf_ext *ext = self->ext;
+    if (ext == NULL) return;
+    while (ext->oldest_ask != NULL) give_up(self, ext->oldest_ask, WEFT_CANCELED, silent);
+    wf_heap_fini(&ext->deadlines);
 }
 
 void wf_ask_run_deadlines(weft_self *self, weft_ns now)
 {
+    struct wf_ext *ext = self->ext;
     uint64_t newest = self->order; /* what a callback adds waits for the next turn */
     for (;;) {
-        const struct wf_due *due = wf_heap_top(&self->deadlines);
+        const struct wf_due *due = wf_heap_top(&ext->deadlines);
         if (due == NULL || due->at > now || due->order > newest) return;
         give_up(self, due->item, WEFT_TIMED_OUT, false);
     }
@@ -128,10 +140,10 @@ void wf_ask_replied(weft_self *self, weft_request *req)
     req->asker = NULL;
     __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED); /* ours alone again */
     if (fn == NULL) {
-        __atomic_fetch_add(&asker->late, 1, __ATOMIC_RELAXED);
+        count_late(asker);
         weft_drop(&req->msg);
     } else {
-        pending_remove(self, req);
+        pending_remove(self->ext, req);
         fn(self, self->state, (weft_err)req->err, req, arg);
     }
     weft_addr_put(asker); /* never the last: the runtime holds one while we run */
@@ -158,7 +170,7 @@ bool wf_request_answer(weft_request *req, weft_err err)
     /* ABANDONED, or its asker has ended. */
     __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
     req->asker = NULL;
-    __atomic_fetch_add(&asker->late, 1, __ATOMIC_RELAXED);
+    count_late(asker);
     /* A request embedded in the asker's state lives as long as this reference. */
     if (req->msg.kind->drop != NULL) req->msg.kind->drop(&req->msg);
     weft_addr_put(asker);

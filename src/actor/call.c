@@ -5,15 +5,34 @@
  * Never: waits inside an actor. */
 #include "alloc.h"
 #include "log.h"
+#include "park.h"
 #include "self.h"
 
 static const weft_kind kind_room = {
     .id = 0, .name = "weft.room", .size = sizeof(weft_msg), .drop = weft_free_msg};
 
+/* Where a plain thread hears answers: an address without an actor. */
+struct caller {
+    weft_addr addr; /* first: the address is the caller */
+    struct wf_lanes lanes;
+    struct wf_parker parker;
+};
+
+static struct wf_lanes *lanes_of(weft_addr *box) { return &((struct caller *)box)->lanes; }
+
+void wf_caller_destroy(weft_addr *box) { wf_free(box); }
+
 static weft_err box_open(struct wf_port *port, weft_addr **out)
 {
     weft_addr *box = port->ops->take_box(port);
-    if (box == NULL) return wf_addr_create(port, "caller", WEFT_UNBOUNDED, 0, out);
+    if (box == NULL) {
+        struct caller *caller = wf_calloc(1, sizeof *caller);
+        if (caller == NULL) return WEFT_NO_MEMORY;
+        box = &caller->addr;
+        box->refs = 1;
+        wf_mailbox_init(box, port, WEFT_UNBOUNDED);
+        wf_parker_init(&caller->parker, port, 0);
+    }
     *out = box;
     return WEFT_OK;
 }
@@ -23,9 +42,9 @@ static weft_err box_open(struct wf_port *port, weft_addr **out)
 static void box_done(weft_addr *box, bool owed)
 {
     weft_msg *msg;
-    if (!owed && box->box.port->ops->keep_box(box->box.port, box)) return;
-    wf_mailbox_close(&box->box);
-    while ((msg = wf_lane_pop(&box->box.system)) != NULL) weft_drop(msg); /* news of room */
+    if (!owed && box->port->ops->keep_box(box->port, box)) return;
+    wf_mailbox_close(box, lanes_of(box));
+    while ((msg = wf_lane_pop(&lanes_of(box)->system)) != NULL) weft_drop(msg); /* news of room */
     weft_addr_put(box);
 }
 
@@ -33,10 +52,10 @@ static void box_done(weft_addr *box, bool owed)
 static weft_msg *box_wait(weft_addr *box, weft_ns deadline)
 {
     for (;;) {
-        wf_mailbox_drain(&box->box);
-        weft_msg *msg = wf_lane_pop(&box->box.system);
-        if (msg != NULL || wf_port_now(box->box.port) >= deadline) return msg;
-        wf_mailbox_park(&box->box, deadline);
+        wf_mailbox_drain(box, lanes_of(box));
+        weft_msg *msg = wf_lane_pop(&lanes_of(box)->system);
+        if (msg != NULL || wf_port_now(box->port) >= deadline) return msg;
+        wf_park(&((struct caller *)box)->parker, &box->head, deadline);
     }
 }
 
@@ -66,7 +85,7 @@ weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_requ
     *out = NULL;
     if (wf_self_current() != NULL) return WEFT_DEADLK;
     if (__atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE) return WEFT_INVALID;
-    weft_err err = box_open(to->box.port, &box);
+    weft_err err = box_open(to->port, &box);
     if (err != WEFT_OK) return err;
     err = call_send(to, box, req, deadline);
     if (err != WEFT_OK) goto done;
@@ -97,7 +116,7 @@ weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline)
     if (err != WEFT_FULL) return err;
     weft_addr *box = NULL;
     bool owed = false;
-    err = box_open(to->box.port, &box);
+    err = box_open(to->port, &box);
     if (err != WEFT_OK) return err;
     for (;;) {
         weft_msg *room = weft_new(&kind_room);
@@ -107,7 +126,7 @@ weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline)
         }
         room->ctx = weft_addr_get(box);
         room->flags = WF_MSG_SYSTEM | WF_MSG_CREDIT;
-        err = wf_mailbox_push(&to->box, room, room);
+        err = wf_mailbox_push(to, room, room);
         if (err != WEFT_OK) {
             weft_drop(room);
             weft_addr_put(box);

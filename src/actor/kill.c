@@ -11,9 +11,9 @@ static void vanish_lane(weft_addr *addr, struct wf_lane *lane)
     weft_msg *msg;
     while ((msg = wf_lane_pop(lane)) != NULL) {
         uint32_t state = __atomic_load_n(&msg->state, __ATOMIC_RELAXED);
-        if (state == WF_REQ_IDLE && !(msg->flags & WF_MSG_CREDIT) && msg != &addr->stop_msg)
+        if (state == WF_REQ_IDLE && !(msg->flags & WF_MSG_CREDIT) && msg != &addr->self->stop_msg)
             weft_drop(msg);
-        else wf_dead_letter(addr, msg); /* askers of other runtimes hear CLOSED */
+        else wf_dead_letter(addr, msg, WEFT_CLOSED); /* askers of other runtimes hear CLOSED */
     }
 }
 
@@ -22,17 +22,18 @@ void wf_sim_kill(weft_rt *rt)
     wf_sim *sim = rt->port->sim;
     WF_ASSERT(sim != NULL);
     for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
-        wf_sim_forget(sim, &addr->self->loop);
+        wf_sim_forget(sim, addr);
         addr->self->phase = WF_PHASE_ENDED;
         wf_ask_cancel_all(addr->self, true);
-        wf_mailbox_close(&addr->box);
-        addr->self->timers.count = 0; /* the timers are in memory that vanishes too */
-        wf_heap_fini(&addr->self->timers);
+        wf_mailbox_close(addr, &addr->self->lanes);
+        if (addr->self->ext == NULL) continue;
+        addr->self->ext->timers.count = 0; /* the timers are in memory that vanishes too */
+        wf_heap_fini(&addr->self->ext->timers);
     }
     for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
-        vanish_lane(addr, &addr->box.system);
-        vanish_lane(addr, &addr->box.user);
-        vanish_lane(addr, &addr->box.waiters);
+        vanish_lane(addr, &addr->self->lanes.system);
+        vanish_lane(addr, &addr->self->lanes.user);
+        vanish_lane(addr, &addr->self->lanes.waiters);
     }
     wf_rt_forget_all(rt);
     weft_err err = weft_rt_destroy(rt);

@@ -69,7 +69,7 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr)
 static void join_one(weft_rt *rt, weft_addr *addr)
 {
     if (addr->joined != 0) return;
-    if (addr->self->loop.step != NULL) rt->port->ops->join(rt->port, &addr->self->loop);
+    if (addr->home != NULL) addr->driver->ops->join(addr->driver, addr);
     wf_lock_take(rt->lock);
     if (addr->prev == NULL) rt->gone = addr->next;
     else addr->prev->next = addr->next;
@@ -107,7 +107,7 @@ void wf_rt_forget_all(weft_rt *rt)
     while (rt->first != NULL) {
         weft_addr *addr = rt->first;
         list_remove(rt, addr);
-        addr->reason = WEFT_CANCELED;
+        addr->self->reason = WEFT_CANCELED;
         addr->exit_state = WF_HOOK_OVER;
         addr->ended = 1;
         addr->joined = 1;
@@ -119,7 +119,8 @@ static void name_stragglers(weft_rt *rt)
 {
     wf_lock_take(rt->lock);
     for (weft_addr *addr = rt->last; addr != NULL; addr = addr->prev)
-        wf_log(WEFT_LOG_WARN, "rt", "still running after the deadline actor=%s", addr->name);
+        wf_log(WEFT_LOG_WARN, "rt", "still running after the deadline actor=%s",
+               weft_addr_name(addr));
     wf_lock_give(rt->lock);
 }
 
@@ -152,6 +153,7 @@ weft_err weft_rt_destroy(weft_rt *rt)
     wf_lock_give(rt->lock);
     if (busy) return WEFT_BUSY;
     wf_rt_reap(rt);
+    wf_class_forget_all(rt);
     wf_lock_destroy(rt->lock);
     wf_lock_destroy(rt->join_lock);
     wf_free(rt);

@@ -7,12 +7,14 @@
 
 #include <weft/actor.h>
 
+#include "driver.h"
 #include "heap.h"
 #include "lock.h"
 #include "mailbox.h"
 #include "port.h"
 
 #define WF_READY_MAX 64u /* descriptors handled per turn */
+#define WF_CLASS_BUCKETS 256u
 
 /* weft_msg.state of a request; of any other message it stays IDLE. */
 enum wf_request_state {
@@ -45,24 +47,22 @@ struct wf_watch {
     uint32_t generation;
 };
 
-struct weft_self {
-    struct wf_loop loop; /* first: the port hands it back */
-    weft_addr *addr;     /* holds us, so not counted      */
-    weft_rt *rt;
-    struct wf_port *port;
+/* What all actors of one kind share: the key is (name, init, handle, fini). Counted, by its
+ * runtime and by each of its actors, because an address may outlive the runtime. */
+struct wf_class {
     weft_err (*init)(weft_self *self, void *state, void *arg);
     weft_verdict (*handle)(weft_self *self, void *state, weft_msg *msg);
     void (*fini)(weft_self *self, void *state, weft_err reason);
-    void *arg;
+    struct wf_class *same;  /* rt->lock: of the same hash             */
+    struct wf_class *older; /* rt->lock: all of the runtime           */
+    uint32_t refs;
+    uint32_t hash;
+    char name[]; /* thread name and log facility */
+};
 
-    /* The actor's thread. */
-    enum wf_phase phase;
-    bool stopping; /* end after `drain_left` more user messages */
-    bool failed;   /* the exit is worth a line in the log       */
-    uint64_t drain_left;
-    weft_err reason;
-    weft_err fail_reason;
-    uint64_t order; /* numbers timers and asks, for equal times  */
+/* What an actor needs only when it does more than to handle messages. Made by the first call
+ * that needs it, on the actor's thread; freed with the address. */
+struct wf_ext {
     struct wf_heap timers;
     struct wf_heap deadlines; /* of pending asks            */
     weft_request *oldest_ask, *newest_ask;
@@ -71,35 +71,42 @@ struct weft_self {
     int watch_room;
     uint32_t watch_count;
     uint32_t watch_generation;
-    bool polled; /* `ready` is fresh from the sleep */
     unsigned ready_count;
-    struct wf_ready *ready;        /* WF_READY_MAX, from the first watch on */
-    struct weft_actor_stats stats; /* written here, read anywhere: relaxed */
-
-    /* At the end, so that it is aligned for any type; lives as long as the address,
-     * because requests embedded in it may still be with a callee. */
-    unsigned char state[] __attribute__((aligned(16)));
+    struct wf_ready *ready; /* WF_READY_MAX, from the first watch on */
+    uint64_t ticks;         /* written by the actor, read anywhere: relaxed */
+    uint64_t late;          /* replies that came too late: any thread       */
 };
 
-struct weft_addr {
-    uint32_t refs;
-    uint32_t stop_mode;  /* 0, or 1 + weft_stop_mode; only grows              */
-    uint32_t started;    /* waited on: 1 once init has returned               */
-    uint32_t ended;      /* waited on: 1 once nothing of the actor runs       */
-    uint32_t joined;     /* 1 once the thread is gone: the runtime may be too */
-    uint32_t exit_state; /* wf_exit_hook                                      */
-    weft_err init_err;   /* before `started` */
-    weft_err reason;     /* before `ended`   */
+/* The actor's thread, in the block of its address; `state` and its address live as long,
+ * because requests embedded in the state may still be with a callee. */
+struct weft_self {
+    weft_addr *addr; /* holds us, so not counted      */
+    weft_rt *rt;
+    struct wf_port *port;
+    struct wf_class *class;
+    struct wf_ext *ext; /* NULL until needed; wf_ext() */
+    void *state;
+    void *arg; /* for init */
+    struct wf_lanes lanes;
+
+    uint8_t phase; /* wf_phase                                          */
+    bool stopping; /* end after `drain_left` more user messages         */
+    bool failed;   /* the exit is worth a line in the log               */
+    bool polled;   /* ext->ready is fresh from the sleep                */
+    uint32_t drain_left;
+    weft_err reason; /* read by others after `ended` */
+    weft_err fail_reason;
+    uint64_t order;    /* numbers timers and asks, for equal times  */
+    weft_msg stop_msg; /* pushed once, by the one that raised stop_mode from 0 */
     void (*exit_fn)(void *arg, weft_addr *addr, weft_err reason);
     void *exit_arg;
-    uint64_t late;          /* replies that came too late */
-    weft_rt *rt;            /* until joined               */
-    weft_self *self;        /* NULL: a plain thread's reply box */
-    weft_addr *prev, *next; /* rt->lock */
-    weft_msg stop_msg;      /* pushed once, by the one that raised stop_mode from 0 */
-    char name[WEFT_ACTOR_NAME_BYTES_MAX + 1];
-    struct wf_mailbox box;
+    struct { /* written here, read anywhere: relaxed */
+        uint64_t handled, system, dropped;
+    } stats;
 };
+
+static_assert(sizeof(void *) != 8 || sizeof(weft_self) <= 4 * WF_CACHE_LINE,
+              "an idle actor fits 512 bytes");
 
 struct weft_rt {
     struct wf_port *port;
@@ -111,6 +118,9 @@ struct weft_rt {
     weft_on_dead_letter dead_fn;
     void *dead_arg;
     uint64_t dead_letters;
+    struct wf_class *newest_class;
+    uint32_t class_count;
+    struct wf_class *classes[WF_CLASS_BUCKETS];
 };
 
 extern const weft_kind wf_kind_stop;
@@ -121,13 +131,13 @@ weft_self *wf_self_current(void);
 weft_self *wf_self_enter(weft_self *self);
 
 /* actor.c */
-enum wf_step wf_actor_step(struct wf_loop *loop);
-void wf_actor_main(struct wf_loop *loop);
+/* One turn. IDLE leaves the next deadline in *wake_at. */
+enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at);
 void wf_actor_trace(weft_self *self, enum wf_trace what, const char *name);
 /* end.c: from the last turn on. */
 void wf_actor_end(weft_self *self);
 /* Answers or frees what is left in a closed mailbox. */
-void wf_dead_letter(weft_addr *addr, weft_msg *msg);
+void wf_dead_letter(weft_addr *addr, weft_msg *msg, weft_err why);
 
 /* send.c */
 weft_err wf_push_system(weft_addr *to, weft_msg *msg);
@@ -150,10 +160,23 @@ void wf_timer_run(weft_self *self, weft_ns now);
 void wf_watch_run(weft_self *self);
 void wf_watch_fini(weft_self *self);
 
+/* ext.c: NULL when memory is short. */
+struct wf_ext *wf_ext(weft_self *self);
+void wf_ext_fini(weft_self *self);
+/* The earliest timer or ask's deadline, or WEFT_NEVER. */
+weft_ns wf_ext_next(const weft_self *self);
+
+/* class.c */
+struct wf_class *wf_class_get(weft_rt *rt, const weft_spec *spec); /* counted; NULL: no memory */
+void wf_class_put(struct wf_class *class);
+void wf_class_forget_all(weft_rt *rt);
+
 /* addr.c */
-weft_err wf_addr_create(struct wf_port *port, const char *name, uint32_t mailbox,
-                        uint32_t spin_max_ns, weft_addr **out);
 weft_err wf_addr_wait_end(weft_addr *addr, weft_ns deadline);
+/* The block of an actor: address, self and `state_bytes`, zeroed. NULL: no memory. */
+weft_addr *wf_block_create(size_t state_bytes);
+/* call.c: the reply box of a plain thread. */
+void wf_caller_destroy(weft_addr *box);
 
 /* rt.c */
 weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out);
@@ -163,13 +186,13 @@ void wf_rt_join(weft_rt *rt, weft_addr *addr);
 void wf_rt_reap(weft_rt *rt);
 void wf_rt_forget_all(weft_rt *rt); /* the simulator's kill */
 
-/* sim.c: the loop will never run again. */
-void wf_sim_forget(struct wf_sim *sim, struct wf_loop *loop);
+/* sim.c: the task will never run again. */
+void wf_sim_forget(struct wf_sim *sim, weft_addr *task);
 
 static inline void wf_count(uint64_t *counter)
 {
     /* One writer: a relaxed load and store, no read-modify-write. */
-    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+    wf_store(counter, wf_load(counter, WF_RELAXED) + 1, WF_RELAXED);
 }
 
 #endif

@@ -8,11 +8,10 @@
 
 weft_err weft_send(weft_addr *to, weft_msg *msg)
 {
-    if (!wf_mailbox_credit_take(&to->box, 1))
-        return wf_mailbox_is_closed(&to->box) ? WEFT_CLOSED : WEFT_FULL;
+    if (!wf_mailbox_credit_take(to, 1)) return wf_mailbox_is_closed(to) ? WEFT_CLOSED : WEFT_FULL;
     msg->flags = 0;
-    weft_err err = wf_mailbox_push(&to->box, msg, msg);
-    if (err != WEFT_OK) wf_mailbox_credit_give(&to->box, 1);
+    weft_err err = wf_mailbox_push(to, msg, msg);
+    if (err != WEFT_OK) wf_mailbox_credit_give(to, 1);
     return err;
 }
 
@@ -39,14 +38,13 @@ weft_err weft_send_chain(weft_addr *to, weft_msg *first, weft_msg *last)
         msg->flags = 0;
     }
     last->next = NULL;
-    if (!wf_mailbox_credit_take(&to->box, n))
-        return wf_mailbox_is_closed(&to->box) ? WEFT_CLOSED : WEFT_FULL;
+    if (!wf_mailbox_credit_take(to, n)) return wf_mailbox_is_closed(to) ? WEFT_CLOSED : WEFT_FULL;
     (void)turn_round(first);
-    weft_err err = wf_mailbox_push(&to->box, last, first);
+    weft_err err = wf_mailbox_push(to, last, first);
     if (err != WEFT_OK) {
         first->next = NULL;
         (void)turn_round(last);
-        wf_mailbox_credit_give(&to->box, n);
+        wf_mailbox_credit_give(to, n);
     }
     return err;
 }
@@ -54,7 +52,7 @@ weft_err weft_send_chain(weft_addr *to, weft_msg *first, weft_msg *last)
 weft_err wf_push_system(weft_addr *to, weft_msg *msg)
 {
     msg->flags = WF_MSG_SYSTEM;
-    return wf_mailbox_push(&to->box, msg, msg);
+    return wf_mailbox_push(to, msg, msg);
 }
 
 weft_err wf_send_system(weft_addr *to, weft_msg *msg) { return wf_push_system(to, msg); }
@@ -65,7 +63,7 @@ weft_err weft_notify_credit(weft_self *self, weft_addr *to, weft_msg *when_room)
 {
     when_room->ctx = weft_addr_get(self->addr);
     when_room->flags = WF_MSG_SYSTEM | WF_MSG_CREDIT;
-    weft_err err = wf_mailbox_push(&to->box, when_room, when_room);
+    weft_err err = wf_mailbox_push(to, when_room, when_room);
     if (err != WEFT_OK) {
         when_room->ctx = NULL;
         weft_addr_put(self->addr);
@@ -83,13 +81,13 @@ void wf_credit_deliver(weft_msg *msg)
 
 void wf_credit_wanted(weft_addr *addr, weft_msg *msg)
 {
-    if (wf_mailbox_has_room(&addr->box)) wf_credit_deliver(msg);
-    else wf_lane_append(&addr->box.waiters, msg);
+    if (wf_mailbox_has_room(addr, &addr->self->lanes)) wf_credit_deliver(msg);
+    else wf_lane_append(&addr->self->lanes.waiters, msg);
 }
 
 void wf_credit_tell(weft_addr *addr)
 {
     /* All of them: one that no longer cares must not keep the others waiting. */
     weft_msg *msg;
-    while ((msg = wf_lane_pop(&addr->box.waiters)) != NULL) wf_credit_deliver(msg);
+    while ((msg = wf_lane_pop(&addr->self->lanes.waiters)) != NULL) wf_credit_deliver(msg);
 }

@@ -16,17 +16,26 @@
 #define SIM_STILL_STEPS 100000u            /* so many steps in one instant are a busy loop: */
 #define SIM_CREEP_NS 1000u                 /* then each costs time, and timers come again   */
 
+/* An actor, seen from here; its address keeps it in `home`. */
+struct sim_task {
+    weft_addr *addr;
+    uint32_t heap_at;     /* place among those asleep with a deadline */
+    uint32_t runnable_at; /* 1-based place among the runnable         */
+    bool running;         /* its turn is on the stack                 */
+};
+
 struct wf_sim {
     struct wf_port port; /* first: the port hands it back */
+    struct wf_driver driver;
     uint64_t rng;
     uint64_t trace;
     weft_ns now;
     uint32_t still;          /* steps since the clock moved */
-    struct wf_heap sleepers; /* loops with a deadline, and events */
-    struct wf_loop **runnable;
+    struct wf_heap sleepers; /* tasks with a deadline, and events */
+    struct sim_task **runnable;
     uint32_t runnable_count, runnable_room;
-    uint32_t loops, events; /* alive: there is always room for all of them */
-    uint64_t born;
+    uint32_t tasks, events; /* alive: there is always room for all of them */
+    uint32_t born;
 };
 
 struct sim_event {
@@ -63,12 +72,11 @@ static void mix(wf_sim *sim, uint64_t value)
     sim->trace ^= sim->trace >> 29;
 }
 
-static void sim_trace(struct wf_port *port, const struct wf_loop *loop, uint32_t what,
-                      const char *name)
+static void sim_trace(struct wf_port *port, const weft_addr *task, uint32_t what, const char *name)
 {
     wf_sim *sim = (wf_sim *)port;
     mix(sim, sim->now);
-    mix(sim, loop == NULL ? 0 : loop->id);
+    mix(sim, task == NULL ? 0 : task->number);
     mix(sim, what);
     for (const char *c = name; *c != '\0'; c++) mix(sim, (unsigned char)*c);
 }
@@ -80,31 +88,31 @@ uint64_t wf_sim_trace(wf_sim *sim) { return sim->trace; }
 /* Makes room for everything alive and one more, so that waking never allocates. */
 static weft_err reserve(wf_sim *sim)
 {
-    if (sim->loops + 1 > sim->runnable_room) {
+    if (sim->tasks + 1 > sim->runnable_room) {
         uint32_t room = sim->runnable_room == 0 ? 16 : sim->runnable_room * 2;
-        struct wf_loop **list = wf_realloc(sim->runnable, room * sizeof *list);
+        struct sim_task **list = wf_realloc(sim->runnable, room * sizeof *list);
         if (list == NULL) return WEFT_NO_MEMORY;
         sim->runnable = list;
         sim->runnable_room = room;
     }
-    return wf_heap_reserve(&sim->sleepers, sim->loops + sim->events + 1);
+    return wf_heap_reserve(&sim->sleepers, sim->tasks + sim->events + 1);
 }
 
-static void runnable_add(wf_sim *sim, struct wf_loop *loop)
+static void runnable_add(wf_sim *sim, struct sim_task *task)
 {
-    if (loop->runnable_at != 0) return;
+    if (task->runnable_at != 0) return;
     WF_ASSERT(sim->runnable_count < sim->runnable_room);
-    sim->runnable[sim->runnable_count++] = loop;
-    loop->runnable_at = sim->runnable_count;
+    sim->runnable[sim->runnable_count++] = task;
+    task->runnable_at = sim->runnable_count;
 }
 
-static void runnable_remove(wf_sim *sim, struct wf_loop *loop)
+static void runnable_remove(wf_sim *sim, struct sim_task *task)
 {
-    if (loop->runnable_at == 0) return;
-    struct wf_loop *last = sim->runnable[--sim->runnable_count];
-    sim->runnable[loop->runnable_at - 1] = last;
-    last->runnable_at = loop->runnable_at;
-    loop->runnable_at = 0;
+    if (task->runnable_at == 0) return;
+    struct sim_task *last = sim->runnable[--sim->runnable_count];
+    sim->runnable[task->runnable_at - 1] = last;
+    last->runnable_at = task->runnable_at;
+    task->runnable_at = 0;
 }
 
 static void sleep_until(wf_sim *sim, weft_ns at, void *item, uint32_t *place)
@@ -115,28 +123,30 @@ static void sleep_until(wf_sim *sim, weft_ns at, void *item, uint32_t *place)
     WF_ASSERT(err == WEFT_OK); /* reserved when it was born */
 }
 
-static void wake_loop(wf_sim *sim, struct wf_loop *loop)
+static void wake_task(wf_sim *sim, struct sim_task *task)
 {
-    wf_heap_remove(&sim->sleepers, &loop->heap_at);
-    if (!loop->running) runnable_add(sim, loop);
+    wf_heap_remove(&sim->sleepers, &task->heap_at);
+    if (!task->running) runnable_add(sim, task);
 }
 
-static void run_loop(wf_sim *sim, struct wf_loop *loop)
+static void run_task(wf_sim *sim, struct sim_task *task)
 {
-    loop->running = true;
-    wf_mailbox_park_end(loop->box, WF_BOX_PARK_FUTEX);
-    enum wf_step step = loop->step(loop);
+    weft_addr *addr = task->addr;
+    weft_ns wake_at = WEFT_NEVER;
+    task->running = true;
+    (void)wf_word_unpark(&addr->head, WF_BOX_PARK_RUN);
+    enum wf_step step = wf_actor_step(addr, &wake_at);
     if (step == WF_STEP_ENDED) {
-        sim->loops--; /* the loop may be gone */
+        sim->tasks--; /* the task may be gone */
         return;
     }
-    loop->running = false;
-    if (step == WF_STEP_MORE || !wf_mailbox_park_begin(loop->box, WF_BOX_PARK_FUTEX))
-        runnable_add(sim, loop);
-    else if (loop->wake_at != WEFT_NEVER) sleep_until(sim, loop->wake_at, loop, &loop->heap_at);
+    task->running = false;
+    if (step == WF_STEP_MORE || !wf_word_park(&addr->head, WF_BOX_PARK_RUN))
+        runnable_add(sim, task);
+    else if (wake_at != WEFT_NEVER) sleep_until(sim, wake_at, task, &task->heap_at);
 }
 
-/* Events carry a tag in the low bit of their pointer, loops do not. */
+/* Events carry a tag in the low bit of their pointer, tasks do not. */
 static void *tagged(struct sim_event *event) { return (void *)((uintptr_t)event | 1u); }
 
 static struct sim_event *event_of(void *item)
@@ -177,7 +187,7 @@ static bool step_until(wf_sim *sim, weft_ns limit)
     while ((due = wf_heap_top(&sim->sleepers)) != NULL && due->at <= sim->now) {
         struct sim_event *event = event_of(due->item);
         if (event == NULL) {
-            wake_loop(sim, due->item);
+            wake_task(sim, due->item);
             continue;
         }
         if (sim->runnable_count > 0 && wf_sim_below(sim, 2) == 0)
@@ -185,9 +195,9 @@ static bool step_until(wf_sim *sim, weft_ns limit)
         run_event(sim, event);
         return true;
     }
-    struct wf_loop *loop = sim->runnable[wf_sim_below(sim, sim->runnable_count)];
-    runnable_remove(sim, loop);
-    run_loop(sim, loop);
+    struct sim_task *task = sim->runnable[wf_sim_below(sim, sim->runnable_count)];
+    runnable_remove(sim, task);
+    run_task(sim, task);
     return true;
 }
 
@@ -216,22 +226,6 @@ static unsigned sim_cpus(struct wf_port *port)
     return 2;
 }
 
-static weft_err sim_start(struct wf_port *port, struct wf_loop *loop)
-{
-    wf_sim *sim = (wf_sim *)port;
-    if (reserve(sim) != WEFT_OK) return WEFT_NO_MEMORY;
-    sim->loops++;
-    loop->id = ++sim->born;
-    run_loop(sim, loop); /* its init, inline: the spawner waits for nothing else */
-    return WEFT_OK;
-}
-
-static void sim_join(struct wf_port *port, struct wf_loop *loop)
-{
-    (void)port;
-    (void)loop;
-}
-
 static void sim_wait(struct wf_port *port, uint32_t *word, uint32_t seen, weft_ns deadline)
 {
     wf_sim *sim = (wf_sim *)port;
@@ -247,12 +241,6 @@ static void sim_wake(struct wf_port *port, uint32_t *word)
 {
     (void)port; /* whoever waits looks at the word after every step */
     (void)word;
-}
-
-static void sim_wake_box(struct wf_port *port, struct wf_loop *loop, uint32_t *word)
-{
-    (void)word;
-    if (loop != NULL) wake_loop((wf_sim *)port, loop);
 }
 
 static weft_err sim_poll_open(struct wf_port *port, struct wf_poll **out)
@@ -274,22 +262,79 @@ static bool sim_keep_box(struct wf_port *port, weft_addr *box)
     return false;
 }
 
+static void sim_yield(struct wf_port *port) { (void)step_until((wf_sim *)port, WEFT_NEVER); }
+
+static bool sim_on_thread_end(struct wf_port *port, void (*fn)(void *arg), void *arg)
+{
+    (void)port, (void)fn, (void)arg;
+    return false; /* the thread is the test's */
+}
+
 /* Without a poll none of the other calls about descriptors is ever made. */
 static const struct wf_port_ops sim_ops = {
     .mono_ns = sim_mono,
     .wall_ms = sim_wall,
     .random = sim_bytes,
     .cpu_count = sim_cpus,
-    .start = sim_start,
-    .join = sim_join,
+    .yield = sim_yield,
+    .on_thread_end = sim_on_thread_end,
     .wait = sim_wait,
     .wake = sim_wake,
-    .wake_box = sim_wake_box,
+    .wake_one = sim_wake,
     .poll_open = sim_poll_open,
     .take_box = sim_take_box,
     .keep_box = sim_keep_box,
     .trace = sim_trace,
 };
+
+/* -- The driver: all placements run here alike ------------------------------------------------- */
+
+static wf_sim *sim_of(struct wf_driver *driver) { return driver->port->sim; }
+
+static weft_err sim_start(struct wf_driver *driver, weft_addr *addr, const weft_spec *spec)
+{
+    wf_sim *sim = sim_of(driver);
+    (void)spec;
+    struct sim_task *task = reserve(sim) != WEFT_OK ? NULL : wf_calloc(1, sizeof *task);
+    if (task == NULL) return WEFT_NO_MEMORY;
+    task->addr = addr;
+    addr->home = task;
+    addr->number = ++sim->born;
+    sim->tasks++;
+    run_task(sim, task); /* its init, inline: the spawner waits for nothing else */
+    return WEFT_OK;
+}
+
+static void sim_ready(struct wf_driver *driver, weft_addr *addr)
+{
+    wake_task(sim_of(driver), addr->home);
+}
+
+static void sim_join(struct wf_driver *driver, weft_addr *addr)
+{
+    (void)driver;
+    (void)addr;
+}
+
+static void sim_task_free(struct wf_driver *driver, weft_addr *addr)
+{
+    (void)driver;
+    wf_free(addr->home);
+}
+
+/* Nothing sleeps nor spins here. */
+static void sim_count(struct wf_driver *driver, weft_addr *addr, weft_actor_stats *out)
+{
+    (void)driver;
+    (void)addr;
+    (void)out;
+}
+
+static const struct wf_driver_ops sim_driver_ops = {.start = sim_start,
+                                                    .ready = sim_ready,
+                                                    .join = sim_join,
+                                                    .forget = sim_task_free,
+                                                    .count = sim_count};
 
 /* -- The world --------------------------------------------------------------------------------- */
 
@@ -297,7 +342,9 @@ weft_err wf_sim_create(uint64_t seed, wf_sim **out)
 {
     wf_sim *sim = wf_calloc(1, sizeof *sim);
     if (sim == NULL) return WEFT_NO_MEMORY;
-    sim->port = (struct wf_port){.ops = &sim_ops, .sim = sim, .turn_messages = 1};
+    sim->port = (struct wf_port){
+        .ops = &sim_ops, .sim = sim, .own = &sim->driver, .turn_messages = 1};
+    sim->driver = (struct wf_driver){.ops = &sim_driver_ops, .port = &sim->port};
     sim->rng = seed;
     sim->trace = UINT64_C(0xcbf29ce484222325);
     sim->now = SIM_BEGIN_NS;
@@ -308,7 +355,7 @@ weft_err wf_sim_create(uint64_t seed, wf_sim **out)
 void wf_sim_destroy(wf_sim *sim)
 {
     if (sim == NULL) return;
-    WF_ASSERT(sim->loops == 0); /* runtimes first */
+    WF_ASSERT(sim->tasks == 0); /* runtimes first */
     const struct wf_due *due;
     while ((due = wf_heap_top(&sim->sleepers)) != NULL) {
         struct sim_event *event = event_of(due->item);
@@ -369,10 +416,11 @@ weft_err wf_sim_at(wf_sim *sim, weft_ns at, void (*fn)(void *arg), void *arg)
 
 wf_sim *wf_sim_of(weft_rt *rt) { return rt->port->sim; }
 
-void wf_sim_forget(wf_sim *sim, struct wf_loop *loop)
+void wf_sim_forget(wf_sim *sim, weft_addr *addr)
 {
-    WF_ASSERT(!loop->running); /* nobody kills the ground it stands on */
-    wf_heap_remove(&sim->sleepers, &loop->heap_at);
-    runnable_remove(sim, loop);
-    sim->loops--;
+    struct sim_task *task = addr->home;
+    WF_ASSERT(!task->running); /* nobody kills the ground it stands on */
+    wf_heap_remove(&sim->sleepers, &task->heap_at);
+    runnable_remove(sim, task);
+    sim->tasks--;
 }

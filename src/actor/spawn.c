@@ -8,43 +8,41 @@
 #include "log.h"
 #include "self.h"
 
-static weft_err check(const weft_spec *spec)
+/* What no driver serves yet is refused, never ignored. */
+static bool is_served(const weft_spec *spec)
+{
+    return spec->place == WEFT_PLACE_THREAD && spec->group == NULL && spec->thread == NULL &&
+           spec->overflow == WEFT_REJECT && spec->mailbox_bytes == 0 && spec->stash == 0 &&
+           spec->strategy == WEFT_ONE_FOR_ONE && spec->intensity == 0 && spec->period_ns == 0 &&
+           spec->backoff_min_ns == 0 && spec->backoff_max_ns == 0 && spec->grace_ns == 0;
+}
+
+static weft_err check(weft_rt *rt, const weft_spec *spec)
 {
     if (spec->handle == NULL) return WEFT_INVALID;
     if (spec->name != NULL && strlen(spec->name) > WEFT_ACTOR_NAME_BYTES_MAX) return WEFT_INVALID;
     if (spec->mailbox != WEFT_UNBOUNDED && spec->mailbox > WEFT_MAILBOX_MAX) return WEFT_INVALID;
-    if (spec->state_size > SIZE_MAX - sizeof(weft_self)) return WEFT_NO_MEMORY;
-    return WEFT_OK;
+    if (spec->stack_bytes != 0 && spec->stack_bytes < rt->port->stack_least) return WEFT_INVALID;
+    if (spec->restart != WEFT_TEMPORARY) return WEFT_INVALID; /* nobody would restart it */
+    return is_served(spec) ? WEFT_OK : WEFT_UNSUPPORTED;
 }
 
 static weft_err build(weft_rt *rt, const weft_spec *spec, weft_addr **out)
 {
-    weft_addr *addr = NULL;
-    const char *name = spec->name == NULL ? "actor" : spec->name;
-    uint32_t mailbox = spec->mailbox == 0 ? WEFT_MAILBOX_DEFAULT : spec->mailbox;
-    weft_err err = wf_addr_create(rt->port, name, mailbox, spec->spin_max_ns, &addr);
-    if (err != WEFT_OK) return err;
-    weft_self *self = wf_calloc(1, sizeof *self + spec->state_size);
-    if (self == NULL) {
-        weft_addr_put(addr);
+    struct wf_class *class = wf_class_get(rt, spec);
+    weft_addr *addr = class == NULL ? NULL : wf_block_create(spec->state_size);
+    if (addr == NULL) {
+        wf_class_put(class);
         return WEFT_NO_MEMORY;
     }
-    self->addr = addr;
+    wf_mailbox_init(addr, rt->port, spec->mailbox == 0 ? WEFT_MAILBOX_DEFAULT : spec->mailbox);
+    addr->driver = rt->port->own;
+    addr->rt = rt;
+    weft_self *self = addr->self;
     self->rt = rt;
     self->port = rt->port;
-    self->init = spec->init;
-    self->handle = spec->handle;
-    self->fini = spec->fini;
+    self->class = class;
     self->arg = spec->arg;
-    self->loop = (struct wf_loop){.step = wf_actor_step,
-                                  .main = wf_actor_main,
-                                  .box = &addr->box,
-                                  .name = addr->name,
-                                  .stack_bytes = spec->stack_bytes,
-                                  .wake_at = WEFT_NEVER};
-    addr->self = self;
-    addr->rt = rt;
-    addr->box.loop = &self->loop;
     *out = addr;
     return WEFT_OK;
 }
@@ -52,7 +50,7 @@ static weft_err build(weft_rt *rt, const weft_spec *spec, weft_addr **out)
 weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out)
 {
     weft_addr *addr = NULL;
-    weft_err err = check(spec);
+    weft_err err = check(rt, spec);
     if (err != WEFT_OK) return err;
     wf_rt_reap(rt); /* threads that ended meanwhile are not kept */
     err = build(rt, spec, &addr);
@@ -62,17 +60,17 @@ weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out)
         weft_addr_put(addr);
         return WEFT_CLOSED;
     }
-    err = rt->port->ops->start(rt->port, &addr->self->loop);
+    err = addr->driver->ops->start(addr->driver, addr, spec);
     if (err != WEFT_OK) {
-        addr->self->loop.step = NULL; /* says to wf_rt_join that there is no thread */
-        wf_mailbox_close(&addr->box);
+        wf_mailbox_close(addr, &addr->self->lanes);
         wf_rt_ended(rt, addr);
         /* Release: as [END]; a stop of the runtime may wait for it already. */
         __atomic_store_n(&addr->ended, 1, __ATOMIC_RELEASE);
         rt->port->ops->wake(rt->port, &addr->ended);
         wf_rt_join(rt, addr);
+        (void)wf_fail(err, "spawn", "no thread for %s", weft_addr_name(addr));
         weft_addr_put(addr);
-        return wf_fail(err, "spawn", "no thread for %s", spec->name == NULL ? "actor" : spec->name);
+        return err;
     }
     /* Acquire: pairs with [START]. */
     while (__atomic_load_n(&addr->started, __ATOMIC_ACQUIRE) == 0)
