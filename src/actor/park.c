@@ -4,6 +4,7 @@
  * May touch: the word, the port. Never: what hangs on the word. */
 #include "park.h"
 
+#include "pool.h"
 #include "word.h"
 
 #define SPIN_DEFAULT_NS 20000u /* about what waking a sleeper costs the two sides    */
@@ -92,6 +93,7 @@ static bool spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadli
 
 void wf_park(struct wf_parker *parker, uintptr_t *word, weft_ns deadline)
 {
+    wf_pool_flush();
     if (spin(parker, word, deadline) || !wf_word_park(word, WF_BOX_PARK_FUTEX)) return;
     count(&parker->parks);
     parker->port->ops->wait(parker->port, futex_of(word), (uint32_t)WF_BOX_PARK_FUTEX, deadline);
@@ -103,6 +105,7 @@ unsigned wf_park_fd(struct wf_parker *parker, uintptr_t *word, struct wf_poll *p
                     weft_ns deadline, struct wf_ready *out, unsigned max)
 {
     struct wf_port *port = parker->port;
+    wf_pool_flush();
     if (!wf_word_park(word, WF_BOX_PARK_FD)) return port->ops->poll_wait(port, poll, out, max, 0);
     count(&parker->parks);
     unsigned ready = port->ops->poll_wait(port, poll, out, max, deadline);
