@@ -16,6 +16,7 @@ struct wf_ext *wf_ext(weft_self *self)
 
 void wf_ext_fini(weft_self *self)
 {
+    if (self->ext != NULL) wf_asks_fini(&self->ext->asks);
     wf_free(self->ext);
     self->ext = NULL;
 }

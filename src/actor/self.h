@@ -7,6 +7,7 @@
 
 #include <weft/actor.h>
 
+#include "asks.h"
 #include "driver.h"
 #include "heap.h"
 #include "lock.h"
@@ -65,8 +66,8 @@ struct wf_class {
 struct wf_ext {
     struct wf_heap timers;
     struct wf_heap deadlines; /* of pending asks            */
-    weft_request *oldest_ask, *newest_ask;
-    uint32_t asks;
+    struct wf_asks asks;
+    uint32_t embedded; /* given-up asks without a drop that callees hold: any thread */
     struct wf_watch *watches; /* by descriptor */
     int watch_room;
     uint32_t watch_count;
@@ -154,6 +155,9 @@ void wf_ask_run_deadlines(weft_self *self, weft_ns now);
 void wf_ask_cancel_all(weft_self *self, bool silent);
 bool wf_request_answer(weft_request *req, weft_err err);
 bool wf_request_abandon(weft_request *req);
+/* True while a callee may hold a request of this actor that was given up and whose memory
+ * is not the runtime's, so perhaps the state's. */
+bool wf_ask_embedded(const weft_self *self);
 
 /* timer.c, watch.c */
 void wf_timer_run(weft_self *self, weft_ns now);
