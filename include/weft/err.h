@@ -34,7 +34,7 @@ extern "C" {
     X(WEFT_CORRUPT, -5, "the stored bytes do not verify")                        \
     X(WEFT_NO_SPACE, -6, "the disk is full")                                     \
     X(WEFT_LOCKED, -7, "the store is in use by another process")                 \
-    X(WEFT_VERSION, -8, "a newer version wrote this")                            \
+    X(WEFT_VERSION, -8, "another version wrote this")                            \
     X(WEFT_NOT_STORE, -9, "this directory is not a store")                       \
     X(WEFT_SYNTAX, -10, "the bytes are malformed")                               \
     X(WEFT_NOT_CANONICAL, -11, "the encoding is not the canonical one")          \

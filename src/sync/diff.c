@@ -10,9 +10,6 @@
 #include "idset.h"
 #include "log.h"
 
-/* Members seen: what is missing, the edge below it, and what arrived too late. */
-#define SEEN_MAX (2 * WEFT_DIFF_ENTRIES_MAX)
-
 enum state { WAITING, MISSING, LATE, HELD };
 enum phase { HELD_TIPS, OUR_TIPS, WALK, FINISHED };
 
@@ -24,6 +21,7 @@ struct member { /* beside each id of `seen` */
 struct wf_diff {
     wf_store *store;
     uint64_t t, upto_seq, reads;
+    uint32_t max; /* entries that may be missing */
     enum phase phase;
     struct wf_idset held; /* what the peer named; with what it means below upto_seq */
     uint32_t held_at;     /* the next of them to look at                            */
@@ -39,15 +37,17 @@ struct wf_diff {
 };
 
 weft_err wf_diff_create(wf_store *store, uint64_t t, uint64_t upto_seq, const weft_id *held,
-                        uint32_t count, const uint8_t key[16], wf_diff **out)
+                        uint32_t count, uint32_t max, const uint8_t key[16], wf_diff **out)
 {
     wf_diff *d = wf_calloc(1, sizeof *d);
     if (d == NULL) return WEFT_NO_MEMORY;
     d->store = store;
     d->t = t;
     d->upto_seq = upto_seq;
-    wf_idset_init(&d->held, SEEN_MAX, key);
-    wf_idset_init(&d->seen, SEEN_MAX, key);
+    d->max = max;
+    /* Seen: what is missing, the edge below it, and what arrived too late. */
+    wf_idset_init(&d->held, count + 2 * max, key);
+    wf_idset_init(&d->seen, 2 * max, key);
     weft_err err = WEFT_OK;
     for (uint32_t i = 0, at; i < count && err == WEFT_OK; i++) {
         bool added;
@@ -202,7 +202,7 @@ static weft_err put_our_tips(wf_diff *d)
     weft_err err = wf_store_tree_by_number(d->store, d->t, &info);
     /* A little more room than there are now: the tree may grow in between. */
     size_t room = info.tips + 64;
-    if (err == WEFT_OK && info.tips > WEFT_DIFF_ENTRIES_MAX + d->held.count) err = WEFT_LIMIT;
+    if (err == WEFT_OK && info.tips > d->max + d->held.count) err = WEFT_LIMIT;
     if (err == WEFT_OK && (tips = wf_malloc(room * sizeof *tips)) == NULL) err = WEFT_NO_MEMORY;
     if (err == WEFT_OK) err = wf_store_tips(d->store, d->t, tips, room, &count, &complete);
     if (err == WEFT_OK && !complete) err = WEFT_LIMIT;
@@ -248,7 +248,7 @@ static weft_err visit(wf_diff *d, uint32_t member)
         if (err != WEFT_OK) return err;
         d->members[member].state = held ? HELD : MISSING;
         if (held) return WEFT_OK;
-        if (d->missing_count == WEFT_DIFF_ENTRIES_MAX) return WEFT_LIMIT;
+        if (d->missing_count == d->max) return WEFT_LIMIT;
         err = make_room((void **)&d->missing, d->missing_count, &d->missing_room,
                         sizeof *d->missing);
         if (err != WEFT_OK) return err;

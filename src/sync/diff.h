@@ -15,13 +15,13 @@
 typedef struct wf_diff wf_diff;
 
 /* What of tree `t`, among the arrivals up to `upto_seq`, is not in the closure of the
- * `count` entries at `held`, which must be stored. `key`: any 16 bytes that peers
- * cannot know. NO_MEMORY. */
+ * `count` entries at `held`, which must be stored. At most `max` may be missing.
+ * `key`: any 16 bytes that peers cannot know. NO_MEMORY. */
 weft_err wf_diff_create(wf_store *store, uint64_t t, uint64_t upto_seq, const weft_id *held,
-                        uint32_t count, const uint8_t key[16], wf_diff **out);
+                        uint32_t count, uint32_t max, const uint8_t key[16], wf_diff **out);
 void wf_diff_destroy(wf_diff *diff); /* NULL is fine */
 /* Goes on for about `budget` index reads. OK: finished; AGAIN: not yet; LIMIT: more
- * than WEFT_DIFF_ENTRIES_MAX are missing, or too many wait to be looked at; IO ... */
+ * than `max` are missing, or too many wait to be looked at; IO ... */
 weft_err wf_diff_step(wf_diff *diff, uint32_t budget);
 /* After OK: the missing entries, ascending by (gen, id). */
 uint32_t wf_diff_count(const wf_diff *diff);

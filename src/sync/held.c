@@ -39,10 +39,10 @@ static weft_err put(wf_held *h, const weft_id *id)
 }
 
 /* Takes `h`, which knows its place. */
-static weft_err begin(wf_held *h, const weft_id *tips, uint32_t count, const uint8_t key[16],
-                      wf_held **out)
+static weft_err begin(wf_held *h, const weft_id *tips, uint32_t count, uint32_t max,
+                      const uint8_t key[16], wf_held **out)
 {
-    wf_idset_init(&h->set, WEFT_DIFF_ENTRIES_MAX, key);
+    wf_idset_init(&h->set, max + count, key);
     weft_err err = WEFT_OK;
     for (uint32_t i = 0; i < count && err == WEFT_OK; i++) err = put(h, &tips[i]);
     if (err == WEFT_OK) {
@@ -54,25 +54,25 @@ static weft_err begin(wf_held *h, const weft_id *tips, uint32_t count, const uin
 }
 
 weft_err wf_held_create(wf_store *store, uint64_t gen, const weft_id *id, const weft_id *tips,
-                        uint32_t count, const uint8_t key[16], wf_held **out)
+                        uint32_t count, uint32_t max, const uint8_t key[16], wf_held **out)
 {
     wf_held *h = wf_calloc(1, sizeof *h);
     if (h == NULL) return WEFT_NO_MEMORY;
     h->store = store;
     h->gen = gen;
     h->id = *id;
-    return begin(h, tips, count, key, out);
+    return begin(h, tips, count, max, key, out);
 }
 
 weft_err wf_held_create_since(wf_store *store, uint64_t seq, const weft_id *tips, uint32_t count,
-                              const uint8_t key[16], wf_held **out)
+                              uint32_t max, const uint8_t key[16], wf_held **out)
 {
     wf_held *h = wf_calloc(1, sizeof *h);
     if (h == NULL) return WEFT_NO_MEMORY;
     h->store = store;
     h->since = true;
     h->seq = seq;
-    return begin(h, tips, count, key, out);
+    return begin(h, tips, count, max, key, out);
 }
 
 void wf_held_destroy(wf_held *h)

@@ -31,7 +31,8 @@ struct reader { /* the reader's state; only its own thread touches it */
     const struct wf_node_table *table;
     uint8_t key[16]; /* for hash sets; peers cannot know it */
     struct wf_task *oldest, *newest;
-    uint32_t diffs; /* difference walks held in memory, <= WEFT_DIFFS_MAX */
+    uint32_t diffs;    /* difference walks held in memory, <= WEFT_DIFFS_MAX */
+    uint32_t walk_max; /* entries that one walk may find */
 };
 void wf_task_add(struct reader *r, struct wf_task *task, const struct wf_task_ops *ops);
 void wf_task_remove(struct reader *r, struct wf_task *task);

@@ -91,7 +91,8 @@ weft_err wf_feed_init_arrivals(struct wf_feed *s)
     struct wf_plan_tips tips;
     weft_err err = wf_plan_tips(store, s->info.t, &s->job->theirs, &tips);
     if (err != WEFT_OK || tips.count == 0) return err;
-    return wf_held_create_since(store, s->arr_seq, tips.ids, tips.count, s->reader->key, &s->held);
+    return wf_held_create_since(store, s->arr_seq, tips.ids, tips.count, s->reader->walk_max,
+                                s->reader->key, &s->held);
 }
 
 /* -- FETCH -------------------------------------------------------------------------------- */

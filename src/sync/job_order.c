@@ -99,8 +99,8 @@ weft_err wf_feed_init_order(struct wf_feed *s)
     /* A peer that holds nothing gets the whole order, however long, without a list. */
     if (err != WEFT_OK || tips.count == 0) return err;
     if (s->reader->diffs == WEFT_DIFFS_MAX) return WEFT_LIMIT;
-    err = wf_diff_create(store, s->info.t, s->job->upto_seq, tips.ids, tips.count, s->reader->key,
-                         &s->order.diff);
+    err = wf_diff_create(store, s->info.t, s->job->upto_seq, tips.ids, tips.count,
+                         s->reader->walk_max, s->reader->key, &s->order.diff);
     if (err == WEFT_OK) s->reader->diffs++;
     return err;
 }
@@ -159,6 +159,6 @@ weft_err wf_feed_init_resume(struct wf_feed *s)
     s->job->reached = *cursor;
     weft_err err = wf_plan_tips(store, s->info.t, &s->job->theirs, &tips);
     if (err != WEFT_OK || tips.count == 0) return err;
-    return wf_held_create(store, cursor->gen, &cursor->id, tips.ids, tips.count, s->reader->key,
-                          &s->held);
+    return wf_held_create(store, cursor->gen, &cursor->id, tips.ids, tips.count,
+                          s->reader->walk_max, s->reader->key, &s->held);
 }

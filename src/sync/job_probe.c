@@ -93,8 +93,8 @@ weft_err wf_probe_learn(struct wf_feed *s, const struct wf_page *p)
     for (uint32_t i = 0; i < tips.count; i++) held[count++] = tips.ids[i];
     wf_order_drop_diff(s);
     s->order.ready = false;
-    err = wf_diff_create(store, s->info.t, s->job->upto_seq, held, count, s->reader->key,
-                         &s->order.diff);
+    err = wf_diff_create(store, s->info.t, s->job->upto_seq, held, count, s->reader->walk_max,
+                         s->reader->key, &s->order.diff);
     if (err == WEFT_OK) s->reader->diffs++;
     return err;
 }

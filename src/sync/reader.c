@@ -80,10 +80,16 @@ static void on_cancel(weft_self *self, struct reader *r, const struct wf_job_can
     }
 }
 
+static void on_wire(struct reader *r, const struct wf_node_table *table)
+{
+    r->table = table;
+    r->walk_max = table->walk_entries_max != 0 ? table->walk_entries_max : WEFT_DIFF_ENTRIES_MAX;
+}
+
 static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
 {
     struct reader *r = state;
-    if (msg->kind == &wf_wire_kind) r->table = ((struct wf_wire *)msg)->table;
+    if (msg->kind == &wf_wire_kind) on_wire(r, ((struct wf_wire *)msg)->table);
     if (r->table == NULL) return WEFT_DONE;
     if (msg->kind == &step_kind) {
         struct wf_task *task = (struct wf_task *)msg;

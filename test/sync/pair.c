@@ -117,7 +117,7 @@ void pair_release(struct pair *p)
 
 /* -- Two sides ----------------------------------------------------------------------------- */
 
-static void side_create(struct pair *p, struct pair_side *side, uint8_t key)
+static void side_create(struct pair *p, struct pair_side *side, uint8_t key, uint32_t walk_max)
 {
     wf_kv *kv = NULL;
     memset(side->key.bytes, key, sizeof side->key.bytes);
@@ -132,6 +132,7 @@ static void side_create(struct pair *p, struct pair_side *side, uint8_t key)
     t->self = side->key;
     t->transport = p->transport;
     t->counters = &side->counters;
+    t->walk_entries_max = walk_max;
     side->set = calloc(p->dag->count, 1);
     struct wf_wire *wire = wf_wire_create(t);
     cr_assert_eq(wf_send_system(t->reader, &wire->msg), WEFT_OK);
@@ -145,6 +146,11 @@ void pair_follow(struct pair *p, struct pair_side *side, const weft_key *reader)
 }
 
 struct pair *pair_create(const struct dag *dag, uint64_t seed)
+{
+    return pair_create_bounded(dag, seed, 0);
+}
+
+struct pair *pair_create_bounded(const struct dag *dag, uint64_t seed, uint32_t walk_max)
 {
     struct pair *p = calloc(1, sizeof *p);
     p->dag = dag;
@@ -161,8 +167,8 @@ struct pair *pair_create(const struct dag *dag, uint64_t seed)
                       .handle = handle,
                       .mailbox = WEFT_UNBOUNDED};
     cr_assert_eq(weft_spawn(p->rt, &spec, &p->transport), WEFT_OK);
-    side_create(p, &p->a, 0xa1);
-    side_create(p, &p->b, 0xb2);
+    side_create(p, &p->a, 0xa1, walk_max);
+    side_create(p, &p->b, 0xb2, walk_max);
     pair_follow(p, &p->a, &p->b.key);
     pair_follow(p, &p->b, &p->a.key);
     return p;

@@ -29,6 +29,8 @@ struct pair {
 };
 /* Both follow the dag's tree and let each other read. */
 struct pair *pair_create(const struct dag *dag, uint64_t seed);
+/* The same with readers whose walks find at most `walk_max` entries; 0: as usual. */
+struct pair *pair_create_bounded(const struct dag *dag, uint64_t seed, uint32_t walk_max);
 void pair_destroy(struct pair *p);
 /* Commits entry i, whose parents are there. */
 void pair_put(struct pair *p, struct pair_side *side, uint32_t i);

@@ -51,7 +51,8 @@ static uint64_t check(struct pair *p, const uint8_t *upto_set, uint64_t upto, co
         *edges += d->parents_count[i];
     }
     wf_diff *diff = NULL;
-    cr_assert_eq(wf_diff_create(p->b.store, pair_info(p, &p->b).t, upto, ids, count, key, &diff),
+    cr_assert_eq(wf_diff_create(p->b.store, pair_info(p, &p->b).t, upto, ids, count,
+                                WEFT_DIFF_ENTRIES_MAX, key, &diff),
                  WEFT_OK);
     weft_err err = run(diff, 50, &slices);
     cr_assert_eq(err, WEFT_OK, "%s", weft_errname(err));
@@ -152,7 +153,8 @@ Test(diff, answers_no_memory_and_frees_all)
         wf_diff *diff = NULL;
         uint32_t slices;
         (void)wf_alloc_fail_at(nth, 1);
-        weft_err err = wf_diff_create(p->b.store, t, 200, &d->ids[0], 1, key, &diff);
+        weft_err err = wf_diff_create(p->b.store, t, 200, &d->ids[0], 1, WEFT_DIFF_ENTRIES_MAX, key,
+                                      &diff);
         if (err == WEFT_OK) err = run(diff, 100, &slices);
         (void)wf_alloc_fail_at(0, 0);
         cr_expect_eq(err, WEFT_NO_MEMORY, "%lu: %s", (unsigned long)nth, weft_errname(err));
@@ -172,7 +174,8 @@ Test(diff, is_cut_into_slices_by_its_budget)
     wf_diff *diff = NULL;
     memset(all, 1, sizeof all);
     pair_put_set(p, &p->b, all, &r);
-    cr_assert_eq(wf_diff_create(p->b.store, pair_info(p, &p->b).t, 500, &d->ids[0], 1, key, &diff),
+    cr_assert_eq(wf_diff_create(p->b.store, pair_info(p, &p->b).t, 500, &d->ids[0], 1,
+                                WEFT_DIFF_ENTRIES_MAX, key, &diff),
                  WEFT_OK);
     cr_assert_eq(run(diff, 100, &slices), WEFT_OK);
     uint64_t reads = wf_diff_reads(diff);
@@ -199,9 +202,9 @@ Test(held, knows_the_closure_above_the_place_and_nothing_else)
         memset(closed, 0, sizeof closed);
         closed[tip] = 1;
         dag_close(d, closed);
-        cr_assert_eq(
-            wf_held_create(p->b.store, d->gens[place], &d->ids[place], &d->ids[tip], 1, key, &held),
-            WEFT_OK);
+        cr_assert_eq(wf_held_create(p->b.store, d->gens[place], &d->ids[place], &d->ids[tip], 1,
+                                    WEFT_DIFF_ENTRIES_MAX, key, &held),
+                     WEFT_OK);
         weft_err err;
         while ((err = wf_held_step(held, 10)) == WEFT_AGAIN) continue;
         cr_assert_eq(err, WEFT_OK);

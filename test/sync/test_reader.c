@@ -30,8 +30,11 @@ static void check_mark(const struct pair *p, const uint8_t *has, const wf_mark *
     }
 }
 
+static uint32_t copies; /* sent by readers whose walks are cut short */
+
 /* Applies what was recorded to a copy of side a's set: parents first, nothing twice,
- * nothing but b's, every mark true. Returns how many entries came. */
+ * nothing but b's, every mark true. Returns how many entries came. Only a
+ * reader whose walks are cut short may send what is there. */
 static uint32_t apply(struct pair *p, uint8_t *has, bool check_marks)
 {
     struct recorder *rec = p->recorder;
@@ -42,7 +45,8 @@ static uint32_t apply(struct pair *p, uint8_t *has, bool check_marks)
             uint32_t at = rec->entries[frame->first + k];
             cr_assert_lt(at, d->count);
             cr_assert(p->b.set[at]);
-            cr_assert_not(has[at], "entry %u was there before", at);
+            cr_assert(!has[at] || p->b.table.walk_entries_max != 0, "entry %u was there", at);
+            copies += has[at];
             for (uint32_t i = 0; i < d->parents_count[at]; i++)
                 cr_assert(has[d->parents[at][i]], "entry %u came before its parent", at);
             has[at] = 1;
@@ -125,6 +129,8 @@ static void common_tips(struct pair *p, const struct wf_summary *from_a,
     weft_drop(&look->req.msg);
 }
 
+static uint32_t limits; /* differences that were too large for memory */
+
 /* b serves a. `cursor` (may be NULL) is a's cursor into b. Returns the plan. */
 static enum wf_plan serve(struct pair *p, const wf_mark *cursor, bool exact, bool skip_source)
 {
@@ -158,6 +164,13 @@ static enum wf_plan serve(struct pair *p, const wf_mark *cursor, bool exact, boo
     job->skip_source = skip_source;
     memcpy(job->peer_epoch, own.epoch, sizeof job->peer_epoch);
     weft_err err = pair_ask(p, p->b.table.reader, &job->req);
+    if (err == WEFT_LIMIT && op == WF_JOB_CLOSURE) { /* as a session does */
+        cr_assert_eq(p->recorder->entries_count, 0);
+        weft_drop(&job->req.msg);
+        job = job_for(p, WF_JOB_IDS, &ours, &theirs, exact);
+        err = pair_ask(p, p->b.table.reader, &job->req);
+        limits++;
+    }
     cr_assert_eq(err, WEFT_OK, "plan %d: %s", plan, weft_errname(err));
     cr_assert_eq(job->entries, p->recorder->entries_count);
     weft_drop(&job->req.msg);
@@ -187,13 +200,13 @@ static enum wf_plan converge(struct pair *p, const wf_mark *cursor, bool exact)
 
 /* -- Random pairs ------------------------------------------------------------------------- */
 
-static void random_pairs(bool exact, uint32_t *plans)
+static void random_pairs(bool exact, uint32_t walk_max, uint32_t *plans)
 {
     for (int shape = 0; shape < DAG_SHAPES; shape++) {
         struct dag *d = dag_create((enum dag_shape)shape, 260, 11);
         for (uint64_t seed = 1; seed <= 8; seed++) {
             struct dag_random r = {seed * 1000 + (uint64_t)shape};
-            struct pair *p = pair_create(d, seed);
+            struct pair *p = pair_create_bounded(d, seed, walk_max);
             uint8_t *set = malloc(d->count);
             dag_random_set(d, &r, dag_below(&r, 8), set);
             if (seed % 4 != 0) pair_put_set(p, &p->a, set, &r); /* else a is empty */
@@ -211,7 +224,7 @@ static void random_pairs(bool exact, uint32_t *plans)
 Test(reader, sends_exactly_the_difference_to_a_stranger)
 {
     uint32_t plans[8] = {0};
-    random_pairs(false, plans);
+    random_pairs(false, 0, plans);
     cr_expect_gt(plans[WF_PLAN_CLOSURE], 5);
     cr_expect_gt(plans[WF_PLAN_ASK], 5);
 }
@@ -219,8 +232,17 @@ Test(reader, sends_exactly_the_difference_to_a_stranger)
 Test(reader, sends_exactly_the_difference_in_exact_mode)
 {
     uint32_t plans[8] = {0};
-    random_pairs(true, plans);
+    random_pairs(true, 0, plans);
     cr_expect_gt(plans[WF_PLAN_CLOSURE], 5);
+    cr_expect_gt(plans[WF_PLAN_ASK], 5);
+}
+
+Test(reader, sends_exactly_the_difference_when_no_walk_can_hold_it)
+{
+    uint32_t plans[8] = {0};
+    random_pairs(false, 5, plans);
+    random_pairs(true, 5, plans);
+    cr_expect_gt(limits, 5);
     cr_expect_gt(plans[WF_PLAN_ASK], 5);
 }
 
@@ -295,8 +317,7 @@ static enum wf_plan served_after(bool from_a_third)
     else pair_put(p, &p->b, 15);
     uint8_t *has = copy_of(p->a.set, d->count);
     enum wf_plan plan = serve(p, &cursor, false, false);
-    uint32_t copies = apply(p, has, true);
-    cr_expect_eq(copies, 0, "what a has is not sent");
+    cr_expect_eq(apply(p, has, true), 0, "what a has is not sent");
     free(has);
     pair_destroy(p);
     dag_destroy(d);
@@ -333,10 +354,10 @@ Test(reader, a_cursor_of_another_epoch_or_arrival_is_not_followed)
 
 /* a has b's entries up to some place, and one of its own and one that b knows on top of
  * them, so that its tips are not all known; b has grown since. Was it resumed? */
-static bool interrupted(struct dag *d, uint64_t seed)
+static bool interrupted(struct dag *d, uint64_t seed, uint32_t walk_max)
 {
     struct dag_random r = {seed};
-    struct pair *p = pair_create(d, seed);
+    struct pair *p = pair_create_bounded(d, seed, walk_max);
     uint8_t *set = malloc(d->count);
     uint32_t place, own = d->count, extra = d->count;
     dag_random_set(d, &r, 30, set);
@@ -353,7 +374,9 @@ static bool interrupted(struct dag *d, uint64_t seed)
         for (uint32_t k = 0; k < d->parents_count[i]; k++)
             ready = ready && p->a.set[d->parents[i][k]];
         if (ready && !p->a.set[i] && !p->b.set[i] && own == d->count) own = i;
-        if (ready && !p->a.set[i] && p->b.set[i]) extra = i;
+        if (!ready || p->a.set[i] || !p->b.set[i]) continue;
+        if (walk_max == 0) extra = i;
+        else pair_put(p, &p->a, i); /* more than the walk can hold */
     }
     if (own < d->count) pair_put(p, &p->a, own);
     if (extra < d->count) pair_put(p, &p->a, extra);
@@ -376,10 +399,11 @@ Test(reader, goes_on_with_an_interrupted_transfer)
     for (int shape = 0; shape < DAG_SHAPES; shape++) {
         struct dag *d = dag_create((enum dag_shape)shape, 220, 14);
         for (uint64_t seed = 1; seed <= 6; seed++)
-            resumed += interrupted(d, seed * 55 + (uint64_t)shape);
+            resumed += interrupted(d, seed * 55 + (uint64_t)shape, seed % 2 == 0 ? 0 : 3);
         dag_destroy(d);
     }
     cr_expect_gt(resumed, 10);
+    cr_expect_gt(copies, 0, "no walk was cut short");
 }
 
 /* Entries so large that every job takes many frames: each mark is looked at. */
@@ -393,7 +417,7 @@ Test(reader, the_mark_of_every_frame_is_true)
             struct dag_random r = {seed};
             struct pair *p = pair_create(d, seed);
             uint8_t *set = malloc(d->count);
-            resumed += interrupted(d, seed * 19);
+            resumed += interrupted(d, seed * 19, 0);
             dag_random_set(d, &r, seed == 1 ? 0 : seed == 2 ? 1 : 6, set);
             pair_put_set(p, &p->a, set, &r);
             dag_random_set(d, &r, 60, set);
@@ -482,22 +506,36 @@ Test(reader, asks_about_the_difference_only)
     dag_destroy(d);
 }
 
-Test(reader, a_fork_of_a_long_history_is_found_by_a_sample)
+/* Two sides with a long common history and entries of their own. Returns the ids listed. */
+static uint64_t listed_of_a_fork(bool exact, uint32_t walk_max, uint64_t *own)
 {
     enum { COMMON = 8000, OWN = 150, COUNT = COMMON + 2 * OWN };
-    for (int exact = 0; exact < 2; exact++) {
-        struct dag *d = dag_create(DAG_FORK, COUNT, 16);
-        struct pair *p = pair_create(d, 3);
-        for (uint32_t i = 0; i < COUNT; i++) {
-            bool common = i <= dag_fork_at(COUNT);
-            if (common || i % 2 == 0) pair_put(p, &p->a, i);
-            if (common || i % 2 == 1) pair_put(p, &p->b, i);
-        }
-        cr_expect_eq(converge(p, NULL, exact), WF_PLAN_ASK);
-        uint64_t own = p->b.count - dag_fork_at(COUNT);
-        cr_expect_leq(p->recorder->page_ids, 2 * own + 150, "%lu ids for %lu entries",
-                      (unsigned long)p->recorder->page_ids, (unsigned long)own);
-        pair_destroy(p);
-        dag_destroy(d);
+    struct dag *d = dag_create(DAG_FORK, COUNT, 16);
+    struct pair *p = pair_create_bounded(d, 3, walk_max);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        bool common = i <= dag_fork_at(COUNT);
+        if (common || i % 2 == 0) pair_put(p, &p->a, i);
+        if (common || i % 2 == 1) pair_put(p, &p->b, i);
     }
+    cr_expect_eq(converge(p, NULL, exact), WF_PLAN_ASK);
+    *own = p->b.count - dag_fork_at(COUNT);
+    uint64_t ids = p->recorder->page_ids;
+    pair_destroy(p);
+    dag_destroy(d);
+    return ids;
+}
+
+Test(reader, a_fork_of_a_long_history_is_found_by_a_sample)
+{
+    for (int exact = 0; exact < 2; exact++) {
+        uint64_t own, ids = listed_of_a_fork(exact, 0, &own);
+        cr_expect_leq(ids, 2 * own + 150, "%lu ids for %lu entries", (unsigned long)ids,
+                      (unsigned long)own);
+    }
+}
+
+Test(reader, a_fork_that_no_walk_can_hold_is_found_by_listing_all)
+{
+    uint64_t own, ids = listed_of_a_fork(false, 5, &own);
+    cr_expect_gt(ids, 8000);
 }
