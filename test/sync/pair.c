@@ -4,6 +4,8 @@
  * Never: sockets, the machine's clock. */
 #include "pair.h"
 
+#include "kv_faulty.h"
+
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +124,7 @@ static void side_create(struct pair *p, struct pair_side *side, uint8_t key, uin
     wf_kv *kv = NULL;
     memset(side->key.bytes, key, sizeof side->key.bytes);
     cr_assert_eq(wf_kv_memory_open(&kv), WEFT_OK);
-    cr_assert_eq(wf_store_open(kv, p->rt, &side->store), WEFT_OK);
+    cr_assert_eq(wf_store_open(kv_faulty_create(kv), p->rt, &side->store), WEFT_OK);
     struct wf_store_actor_options options = {.store = side->store, .sync = true};
     struct wf_node_table *t = &side->table;
     cr_assert_eq(wf_store_actor_spawn(p->rt, &options, &t->store), WEFT_OK);

@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "crypto.h"
+#include "kv_faulty.h"
 #include "layout.h"
 #include "pair.h"
 
@@ -565,6 +566,39 @@ Test(reader_flow, every_failed_allocation_is_answered)
             ended_well = err == WEFT_OK;
         }
         cr_expect(ended_well, "op %d needs more than 60 allocations", ops[op]);
+    }
+    flow_destroy(f);
+}
+
+/* A stream that ends well has sent everything, and one that does not says why. */
+Test(reader_flow, every_failed_read_is_answered)
+{
+    static const enum wf_job_op ops[] = {WF_JOB_CLOSURE, WF_JOB_CURSOR, WF_JOB_RESUME,
+                                         WF_JOB_FETCH};
+    struct flow *f = flow_create(12, 4);
+    wf_kv *kv = wf_store_kv(f->pair->b.store);
+    uint32_t whole = 0;
+    for (size_t op = 0; op < sizeof ops / sizeof ops[0]; op++) {
+        bool met = true;
+        uint64_t nth = 0;
+        for (; met; nth++) { /* nth 0: without a failure */
+            struct wf_job *j = oom_job(f, ops[op]);
+            f->answers.count = 0;
+            pair_forget(f->pair);
+            kv_faulty_fail_at(kv, nth, WEFT_IO);
+            ask_all(f, (weft_request *[]){&j->req}, 1);
+            run(f);
+            met = nth == 0 || kv_faulty_met(kv);
+            kv_faulty_fail_at(kv, 0, WEFT_OK);
+            cr_assert_eq(f->answers.count, 1, "op %d, read %lu", ops[op], (unsigned long)nth);
+            uint32_t sent = f->pair->recorder->entries_count;
+            if (nth == 0) whole = sent;
+            if (met && nth > 0)
+                cr_expect_eq(f->answers.errs[0], WEFT_IO, "op %d, read %lu: %s", ops[op],
+                             (unsigned long)nth, weft_errname(f->answers.errs[0]));
+            else cr_expect(f->answers.errs[0] == WEFT_OK && sent == whole && sent > 0);
+        }
+        cr_expect_gt(nth, 2, "op %d meets no failure", ops[op]);
     }
     flow_destroy(f);
 }
