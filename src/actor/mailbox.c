@@ -46,7 +46,8 @@ bool wf_mailbox_settle(weft_addr *box, struct wf_lanes *lanes)
     if (box->capacity == WEFT_UNBOUNDED) return false;
     lanes->owed++;
     /* In halves, so that the line moves seldom. Who waits for room came when all was
-     * taken and nothing owed, so a half is sure to come back. */
+     * taken and nothing owed, so a half is sure to come back, unless the wish of another
+     * takes it home before; then all who wait are told at that time. */
     if (lanes->owed < box->capacity - box->capacity / 2) return false;
     wf_mailbox_credit_give(box, lanes->owed);
     lanes->owed = 0;

@@ -142,7 +142,7 @@ void wf_dead_letter(weft_addr *addr, weft_msg *msg, weft_err why);
 
 /* send.c */
 weft_err wf_push_system(weft_addr *to, weft_msg *msg);
-/* Somebody wants to hear of room: tells at once or remembers. */
+/* Somebody wants to hear of room: tells all who wait at once, or remembers. */
 void wf_credit_wanted(weft_addr *addr, weft_msg *msg);
 /* There is room, or there will never be: tells all who wait. */
 void wf_credit_tell(weft_addr *addr);

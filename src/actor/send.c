@@ -81,8 +81,11 @@ void wf_credit_deliver(weft_msg *msg)
 
 void wf_credit_wanted(weft_addr *addr, weft_msg *msg)
 {
-    if (wf_mailbox_has_room(addr, &addr->self->lanes)) wf_credit_deliver(msg);
-    else wf_lane_append(&addr->self->lanes.waiters, msg);
+    struct wf_lanes *lanes = &addr->self->lanes;
+    wf_lane_append(&lanes->waiters, msg);
+    /* News for all: had we told this one alone, those who waited before it might wait for
+     * a half that never comes together, because its first credits went home here. */
+    if (wf_mailbox_has_room(addr, lanes)) wf_credit_tell(addr);
 }
 
 void wf_credit_tell(weft_addr *addr)

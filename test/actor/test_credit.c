@@ -276,3 +276,54 @@ Test(send_wait, many_threads_share_a_narrow_mailbox_without_loss)
     weft_addr_put(addr);
     rig_close(&rig);
 }
+
+/* -- News of room reaches all who wait, whoever's wish brought the room -- */
+
+struct wishes {
+    weft_addr *to;
+    unsigned notes, told;
+};
+
+static weft_verdict wish_at_each_note(weft_self *self, void *data, weft_msg *msg)
+{
+    struct wishes *wishes = data;
+    if (((struct note *)msg)->from == 1) { /* news that its own wish brought: it does not care */
+        wishes->told++;
+        return WEFT_DONE;
+    }
+    if (++wishes->notes < 3)
+        cr_assert_eq(weft_notify_credit(self, weft_self_addr(self), &note_new(1, 0)->msg), WEFT_OK);
+    return WEFT_DONE;
+}
+
+static weft_err wish_once(weft_self *self, void *data)
+{
+    struct wishes *wishes = data;
+    return weft_notify_credit(self, wishes->to, &note_new(1, 0)->msg);
+}
+
+static weft_verdict count_news(weft_self *self, void *data, weft_msg *msg)
+{
+    (void)self, (void)msg;
+    ((struct wishes *)data)->told++;
+    return WEFT_DONE;
+}
+
+/* Two wishes take the credits home one by one, so that the half that would tell is never
+ * reached: who waited before them must hear of it all the same. */
+Test(credit, one_wish_does_not_hide_the_room_from_those_who_wait)
+{
+    struct rig rig = rig_open(true, 5);
+    struct wishes busy = {0}, waiting = {0};
+    weft_addr *to = rig_spawn(&rig, wish_at_each_note, &busy, 3);
+    for (unsigned i = 0; i < 3; i++) cr_assert_eq(weft_send(to, &note_new(0, i)->msg), WEFT_OK);
+    waiting.to = to;
+    weft_addr *waiter = rig_spawn_init(&rig, count_news, wish_once, &waiting, 0);
+    wf_sim_run_until(rig.sim, wf_sim_now(rig.sim) + 1);
+    cr_assert_eq(busy.notes, 3);
+    cr_assert_eq(busy.told, 2);
+    cr_assert_eq(waiting.told, 1);
+    weft_addr_put(waiter);
+    weft_addr_put(to);
+    rig_close(&rig);
+}
