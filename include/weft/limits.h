@@ -151,6 +151,7 @@
 #define WEFT_TIMERS_MAX 65536u   /* armed timers per actor            */
 #define WEFT_ASKS_MAX (1u << 20) /* unanswered asks per actor         */
 #define WEFT_LOG_LINE_BYTES_MAX 512u
+#define WEFT_SIM_DEPTH_MAX 16u   /* orderings that a PCT schedule aims at */
 
 /* -- weft_map and _settings: part of the format of entries too ---------------------------- */
 #define WEFT_MAP_PATH_MAX 6u              /* components of a path              */

@@ -191,7 +191,7 @@ void wf_rt_reap(weft_rt *rt);
 void wf_rt_forget_all(weft_rt *rt); /* the simulator's kill */
 
 /* sim.c: the task will never run again. */
-void wf_sim_forget(struct wf_sim *sim, weft_addr *task);
+void wf_sim_forget(struct weft_sim *sim, weft_addr *task);
 
 static inline void wf_count(uint64_t *counter)
 {
