@@ -37,6 +37,7 @@ void wf_delay(void);
 /* Returns what was there before. */
 #define wf_add(p, v, order) WF_ATOMIC(*(p), __atomic_fetch_add((p), (v), (order)))
 #define wf_sub(p, v, order) WF_ATOMIC(*(p), __atomic_fetch_sub((p), (v), (order)))
+#define wf_or(p, v, order) WF_ATOMIC(*(p), __atomic_fetch_or((p), (v), (order)))
 /* *seen == *p: stores v and is true; else *seen becomes *p. It fails relaxed. The weak form
  * may fail for no reason and belongs into a loop. */
 #define wf_cas(p, seen, v, order) \

@@ -3,6 +3,7 @@
  * Called by: actor.c, after the last turn. May touch: the actor, what is left in
  * its mailbox. Never: leaves an ask without its answer. */
 #include "log.h"
+#include "roster.h"
 #include "self.h"
 
 void wf_dead_letter(weft_addr *addr, weft_msg *msg, weft_err why)
@@ -59,6 +60,8 @@ void wf_actor_end(weft_self *self)
         wf_heap_fini(&self->ext->timers);
         wf_watch_fini(self);
     }
+    wf_names_forget(self->rt, addr);
+    wf_subscriptions_end(self);
     empty_mailbox(addr); /* before fini: what is queued may point into the state */
     if (born && self->class->fini != NULL) self->class->fini(self, self->state, self->reason);
     run_exit_hook(addr);

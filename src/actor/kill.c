@@ -3,6 +3,7 @@
  * Called by: tests, through sim.h. May touch: everything of that runtime.
  * Never: runs a fini, a callback or a hook of the dead. */
 #include "log.h"
+#include "roster.h"
 #include "self.h"
 #include "sim.h"
 
@@ -25,6 +26,8 @@ void wf_sim_kill(weft_rt *rt)
         wf_sim_forget(sim, addr);
         addr->self->phase = WF_PHASE_ENDED;
         wf_ask_cancel_all(addr->self, true);
+        wf_names_forget(rt, addr);
+        wf_subscriptions_end(addr->self);
         wf_mailbox_close(addr, &addr->self->lanes);
         if (addr->self->ext == NULL) continue;
         addr->self->ext->timers.count = 0; /* the timers are in memory that vanishes too */

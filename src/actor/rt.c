@@ -5,6 +5,7 @@
 #include "alloc.h"
 #include "block.h"
 #include "log.h"
+#include "roster.h"
 #include "self.h"
 
 weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out)
@@ -16,6 +17,8 @@ weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out)
     rt->lock = wf_lock_create();
     rt->join_lock = wf_lock_create();
     if (rt->lock == NULL || rt->join_lock == NULL) goto done;
+    err = wf_roster_create(&rt->roster);
+    if (err != WEFT_OK) goto done;
     *out = rt;
     rt = NULL;
     err = WEFT_OK;
@@ -154,6 +157,7 @@ weft_err weft_rt_destroy(weft_rt *rt)
     if (busy) return WEFT_BUSY;
     wf_rt_reap(rt);
     wf_class_forget_all(rt);
+    wf_roster_put(rt->roster);
     wf_lock_destroy(rt->lock);
     wf_lock_destroy(rt->join_lock);
     wf_free(rt);

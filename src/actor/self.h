@@ -76,6 +76,7 @@ struct wf_ext {
     struct wf_ready *ready; /* WF_READY_MAX, from the first watch on */
     uint64_t ticks;         /* written by the actor, read anywhere: relaxed */
     uint64_t late;          /* replies that came too late: any thread       */
+    struct wf_subscription *subscriptions; /* topic.c */
 };
 
 /* The actor's thread, in the block of its address; `state` and its address live as long,
@@ -113,6 +114,7 @@ struct weft_rt {
     struct wf_port *port;
     wf_lock *lock;           /* the lists             */
     wf_lock *join_lock;      /* who joins a thread    */
+    struct wf_roster *roster; /* actors and topics by name */
     weft_addr *first, *last; /* live, in order of spawning */
     weft_addr *gone;         /* ended, not yet joined      */
     bool stopping;
