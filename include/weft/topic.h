@@ -61,15 +61,14 @@ typedef struct weft_event_msg {
 extern const weft_kind weft_kind_event;
 
 /* From now on what is published in `topic` is sent to this actor, at most `bound` events
- * that it has not dropped yet; lasts until weft_unsubscribe or the actor's end, also over
+ * that it has not dropped yet; lasts until weft_topic_unsubscribe or the actor's end, also over
  * a restart. The topic may be put back at once. Subscribing again only changes the bound,
- * so that init may do so after a restart. INVALID:
- * bound is 0, or a topic of another runtime. LIMIT (WEFT_SUBSCRIBERS_PER_TOPIC_MAX),
- * NO_MEMORY, CLOSED while the actor ends. */
-weft_err weft_subscribe(weft_self *self, weft_topic *topic, uint32_t bound);
+ * so that init may do so after a restart. INVALID: bound is 0, or a topic of another runtime.
+ * LIMIT (WEFT_SUBSCRIBERS_PER_TOPIC_MAX), NO_MEMORY, CLOSED while the actor ends. */
+weft_err weft_topic_subscribe(weft_self *self, weft_topic *topic, uint32_t bound);
 
 /* Ends it. What was published before, or is at this moment, may still arrive. NOT_FOUND. */
-weft_err weft_unsubscribe(weft_self *self, weft_topic *topic);
+weft_err weft_topic_unsubscribe(weft_self *self, weft_topic *topic);
 
 /* Sends `payload` (may be NULL) to all that subscribe now, in the order in which they did;
  * each delivery takes a reference of its own, the caller keeps his. Waits for nobody. A
@@ -77,11 +76,12 @@ weft_err weft_unsubscribe(weft_self *self, weft_topic *topic);
  * reached, its mailbox is full or memory is short. *delivered and *dropped (each may be
  * NULL) say how many there were. Events of one publisher arrive in the order of their
  * publishing. Any thread. WEFT_OK, also when nobody listens. */
-weft_err weft_publish(weft_topic *topic, weft_buf *payload, uint32_t *delivered, uint32_t *dropped);
+weft_err weft_topic_publish(weft_topic *topic, weft_buf *payload, uint32_t *delivered,
+                            uint32_t *dropped);
 
 /* What a topic counted since it was created. Any thread; exact when nobody publishes. */
 typedef struct weft_topic_stats {
-    uint64_t published;   /* calls of weft_publish          */
+    uint64_t published;   /* calls of weft_topic_publish    */
     uint64_t delivered;   /* messages sent                  */
     uint64_t dropped;     /* and those that could not be    */
     uint32_t subscribers; /* now                            */

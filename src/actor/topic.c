@@ -219,7 +219,7 @@ static struct wf_subscription **find_own(weft_self *self, const weft_topic *topi
     return at;
 }
 
-weft_err weft_subscribe(weft_self *self, weft_topic *topic, uint32_t bound)
+weft_err weft_topic_subscribe(weft_self *self, weft_topic *topic, uint32_t bound)
 {
     if (bound == 0 || topic->roster != self->rt->roster) return WEFT_INVALID;
     if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
@@ -272,7 +272,7 @@ static void end_one(struct wf_subscription *sub)
     sub_put(sub); /* the list's: it kept the topic until here */
 }
 
-weft_err weft_unsubscribe(weft_self *self, weft_topic *topic)
+weft_err weft_topic_unsubscribe(weft_self *self, weft_topic *topic)
 {
     struct wf_subscription **at = self->ext == NULL ? NULL : find_own(self, topic);
     if (at == NULL || *at == NULL) return WEFT_NOT_FOUND;
@@ -359,7 +359,8 @@ static void look_away(weft_topic *topic, struct audience *audience)
     put_all(gone);
 }
 
-weft_err weft_publish(weft_topic *topic, weft_buf *payload, uint32_t *delivered, uint32_t *dropped)
+weft_err weft_topic_publish(weft_topic *topic, weft_buf *payload, uint32_t *delivered,
+                            uint32_t *dropped)
 {
     uint32_t sent = 0, lost = 0;
     struct audience *audience = look(topic);

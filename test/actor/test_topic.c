@@ -71,13 +71,13 @@ struct wish {
 static void do_subscribe(weft_self *self, void *arg)
 {
     struct wish *wish = arg;
-    wish->err = weft_subscribe(self, wish->topic, wish->bound);
+    wish->err = weft_topic_subscribe(self, wish->topic, wish->bound);
 }
 
 static void do_unsubscribe(weft_self *self, void *arg)
 {
     struct wish *wish = arg;
-    wish->err = weft_unsubscribe(self, wish->topic);
+    wish->err = weft_topic_unsubscribe(self, wish->topic);
 }
 
 static void do_nothing(weft_self *self, void *arg) { (void)self, (void)arg; }
@@ -122,7 +122,7 @@ static unsigned publish(weft_topic *topic, uint8_t value)
 {
     weft_buf *buf = byte(value);
     uint32_t delivered = 77, dropped = 77;
-    cr_assert_eq(weft_publish(topic, buf, &delivered, &dropped), WEFT_OK);
+    cr_assert_eq(weft_topic_publish(topic, buf, &delivered, &dropped), WEFT_OK);
     weft_buf_unref(buf);
     return delivered * 100 + dropped;
 }
@@ -153,7 +153,7 @@ BOTH(topic, an_event_reaches_all_that_subscribe_and_its_payload_is_shared)
     cr_assert_eq(subscribe(rig, addrs[2], other, 10), WEFT_OK);
     weft_buf *buf = byte(5);
     uint32_t delivered = 0, dropped = 9;
-    cr_assert_eq(weft_publish(news, buf, &delivered, &dropped), WEFT_OK);
+    cr_assert_eq(weft_topic_publish(news, buf, &delivered, &dropped), WEFT_OK);
     cr_assert_eq(delivered, 2);
     cr_assert_eq(dropped, 0);
     for (int i = 0; i < 3; i++) inside(rig, addrs[i], do_nothing, NULL);
@@ -323,7 +323,7 @@ static void subscribe_at_the_end(weft_self *self, void *state, weft_err reason)
 {
     struct late *late = *(struct late **)state;
     (void)reason;
-    late->err = weft_subscribe(self, late->topic, 1);
+    late->err = weft_topic_subscribe(self, late->topic, 1);
 }
 
 static weft_err keep_arg(weft_self *self, void *state, void *arg)
@@ -414,7 +414,7 @@ Test(topic, short_memory_is_told_and_leaves_nothing)
         if (wish.err == WEFT_OK) called = weft_call(addr, &task->req, rig_soon(&rig), &out, &taken);
         uint32_t dropped = 0;
         if (called == WEFT_OK && wish.err == WEFT_OK)
-            cr_assert_eq(weft_publish(wish.topic, NULL, NULL, &dropped), WEFT_OK);
+            cr_assert_eq(weft_topic_publish(wish.topic, NULL, NULL, &dropped), WEFT_OK);
         wf_alloc_fail_at(0, 0);
         weft_drop(taken ? &out->msg : &task->req.msg);
         weft_topic_put(wish.topic);
@@ -458,7 +458,7 @@ static weft_verdict publish_all(weft_self *self, void *data, weft_msg *msg)
     uint32_t words[2] = {me->number, ++me->next}, delivered = 0;
     weft_buf *buf = NULL;
     cr_assert_eq(weft_buf_create_copy(words, sizeof words, &buf), WEFT_OK);
-    cr_assert_eq(weft_publish(me->crowd->topic, buf, &delivered, NULL), WEFT_OK);
+    cr_assert_eq(weft_topic_publish(me->crowd->topic, buf, &delivered, NULL), WEFT_OK);
     me->crowd->delivered[me->number] += delivered;
     weft_buf_unref(buf);
     if (me->next == EVENTS) return WEFT_STOP;
@@ -471,7 +471,7 @@ static weft_verdict come_and_go(weft_self *self, void *data, weft_msg *msg)
     struct member *me = data;
     struct crowd *crowd = me->crowd;
     if (msg->kind == &GO) {
-        cr_assert_eq(weft_subscribe(self, crowd->topic, 16), WEFT_OK);
+        cr_assert_eq(weft_topic_subscribe(self, crowd->topic, 16), WEFT_OK);
         return WEFT_DONE;
     }
     uint32_t words[2];
@@ -479,8 +479,8 @@ static weft_verdict come_and_go(weft_self *self, void *data, weft_msg *msg)
     cr_assert(words[1] > crowd->heard[me->number].last[words[0]], "out of order, or twice");
     crowd->heard[me->number].last[words[0]] = words[1];
     if (++crowd->heard[me->number].events % 7 == 0) {
-        cr_assert_eq(weft_unsubscribe(self, crowd->topic), WEFT_OK);
-        cr_assert_eq(weft_subscribe(self, crowd->topic, 16), WEFT_OK);
+        cr_assert_eq(weft_topic_unsubscribe(self, crowd->topic), WEFT_OK);
+        cr_assert_eq(weft_topic_subscribe(self, crowd->topic, 16), WEFT_OK);
     }
     return WEFT_DONE;
 }
