@@ -153,6 +153,7 @@
 #define WEFT_LOG_LINE_BYTES_MAX 512u
 #define WEFT_SIM_DEPTH_MAX 16u   /* orderings that a PCT schedule aims at */
 #define WEFT_LOG_FACILITIES_MAX 64u /* with a level of their own         */
+#define WEFT_FLIGHT_EVENTS_MAX (1u << 20) /* kept per thread              */
 
 /* -- weft_map and _settings: part of the format of entries too ---------------------------- */
 #define WEFT_MAP_PATH_MAX 6u              /* components of a path              */

@@ -3,6 +3,7 @@
  * Called by: the drivers, on the thread that runs the actor.
  * May touch: this actor. Never: another actor but through its mailbox; blocks. */
 #include "block.h"
+#include "hooks.h"
 #include "log.h"
 #include "self.h"
 
@@ -55,6 +56,7 @@ static void on_stop(weft_self *self)
 
 static void on_system(weft_self *self, weft_msg *msg)
 {
+    struct wf_span span;
     wf_count(&self->stats.system);
     if (msg == &self->stop_msg) {
         on_stop(self);
@@ -62,10 +64,15 @@ static void on_system(weft_self *self, weft_msg *msg)
         wf_credit_wanted(self->addr, msg);
     } else if (__atomic_load_n(&msg->state, __ATOMIC_RELAXED) == WF_REQ_REPLIED) {
         wf_actor_trace(self, WF_TRACE_REPLY, msg->kind->name);
+        wf_span_begin(&span, self, msg->kind, msg);
         wf_ask_replied(self, (weft_request *)msg);
+        wf_span_end(&span, self);
     } else {
         wf_actor_trace(self, WF_TRACE_SYSTEM, msg->kind->name);
-        on_verdict(self, msg, self->class->handle(self, self->state, msg));
+        wf_span_begin(&span, self, msg->kind, msg);
+        weft_verdict verdict = self->class->handle(self, self->state, msg);
+        wf_span_end(&span, self);
+        on_verdict(self, msg, verdict);
     }
 }
 
@@ -88,7 +95,11 @@ static void run_messages(weft_self *self)
         if (self->drain_left > 0) self->drain_left--;
         wf_count(&self->stats.handled);
         wf_actor_trace(self, WF_TRACE_USER, msg->kind->name);
-        on_verdict(self, msg, self->class->handle(self, self->state, msg));
+        struct wf_span span;
+        wf_span_begin(&span, self, msg->kind, msg);
+        weft_verdict verdict = self->class->handle(self, self->state, msg);
+        wf_span_end(&span, self);
+        on_verdict(self, msg, verdict);
         if (wf_mailbox_settle(self->addr, lanes)) wf_credit_tell(self->addr);
     }
 }
@@ -105,8 +116,12 @@ static void begin(weft_self *self)
 {
     weft_addr *addr = self->addr;
     wf_actor_trace(self, WF_TRACE_BEGIN, self->class->name);
+    wf_hook_note(self, WEFT_TRACE_SPAWN, NULL);
+    struct wf_span span;
+    wf_span_begin(&span, self, &wf_kind_init, NULL);
     weft_err err = self->class->init == NULL ? WEFT_OK
                                              : self->class->init(self, self->state, self->arg);
+    wf_span_end(&span, self);
     if (err == WEFT_OK) {
         self->phase = WF_PHASE_RUNNING;
     } else {
@@ -121,7 +136,9 @@ static void begin(weft_self *self)
 
 static void turn(weft_self *self)
 {
+    wf_hook_turn(self);
     wf_mailbox_drain(self->addr, &self->lanes);
+    wf_depth_taken(self);
     run_messages(self);
     if (!must_end(self)) run_due(self);
     if (!must_end(self)) wf_watch_run(self);
@@ -139,6 +156,7 @@ enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at)
         step = WF_STEP_ENDED;
     } else if (wf_mailbox_is_empty(task, &self->lanes)) {
         *wake_at = wf_ext_next(self);
+        wf_hook_idle(self);
         step = WF_STEP_IDLE;
     }
     wf_self_enter(before);

@@ -119,22 +119,3 @@ weft_err weft_on_exit(weft_addr *addr, void (*fn)(void *arg, weft_addr *addr, we
     fn(arg, addr, addr->self->reason);
     return WEFT_OK;
 }
-
-void weft_addr_stats(weft_addr *addr, weft_actor_stats *out)
-{
-    weft_actor_stats stats = {0};
-    weft_self *self = addr->self;
-    if (self != NULL) {
-        stats.handled = __atomic_load_n(&self->stats.handled, __ATOMIC_RELAXED);
-        stats.system = __atomic_load_n(&self->stats.system, __ATOMIC_RELAXED);
-        stats.dropped = __atomic_load_n(&self->stats.dropped, __ATOMIC_RELAXED);
-        /* Acquire: pairs with the release in wf_ext. */
-        const struct wf_ext *ext = wf_load(&self->ext, WF_ACQUIRE);
-        if (ext != NULL) {
-            stats.timer_ticks = wf_load(&ext->ticks, WF_RELAXED);
-            stats.dropped += wf_load(&ext->late, WF_RELAXED);
-        }
-        if (addr->home != NULL) addr->driver->ops->count(addr->driver, addr, &stats);
-    }
-    *out = stats;
-}

@@ -3,6 +3,7 @@
  * Called by: an actor's thread (ask, cancel, deadlines), any thread (reply).
  * May touch: requests it owns by their state. Never: a request after its state
  * made it the other side's. */
+#include "hooks.h"
 #include "log.h"
 #include "self.h"
 
@@ -125,7 +126,10 @@ void wf_ask_run_deadlines(weft_self *self, weft_ns now)
     for (;;) {
         const struct wf_due *due = wf_heap_top(&ext->deadlines);
         if (due == NULL || due->at > now || due->order > newest) return;
+        struct wf_span span;
+        wf_span_begin(&span, self, &wf_kind_timeout, NULL);
         give_up(self, due->item, WEFT_TIMED_OUT, false);
+        wf_span_end(&span, self);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "hooks.h"
 #include "self.h"
 
 static const char *name_of(const weft_spec *spec)
@@ -47,6 +48,7 @@ struct wf_class *wf_class_get(weft_rt *rt, const weft_spec *spec)
     struct wf_class **bucket = &rt->classes[hash % WF_CLASS_BUCKETS], *class = *bucket;
     while (class != NULL && !same(class, spec, hash)) class = class->same;
     if (class == NULL && (class = create(spec, hash)) != NULL) {
+        wf_stats_class(rt, class);
         /* Beyond the bound a class belongs to its one actor and is in no table. */
         if (rt->class_count >= WEFT_CLASSES_MAX) goto done;
         rt->class_count++;
@@ -54,6 +56,7 @@ struct wf_class *wf_class_get(weft_rt *rt, const weft_spec *spec)
         *bucket = class;
         class->older = rt->newest_class;
         rt->newest_class = class;
+        class->listed = true;
     }
     /* Relaxed: the table's own reference orders it. */
     if (class != NULL) (void)wf_add(&class->refs, 1, WF_RELAXED);

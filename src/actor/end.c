@@ -2,6 +2,7 @@
  * end.c - how an actor ends, on its own thread, in one fixed order.
  * Called by: actor.c, after the last turn. May touch: the actor, what is left in
  * its mailbox. Never: leaves an ask without its answer. */
+#include "hooks.h"
 #include "log.h"
 #include "roster.h"
 #include "self.h"
@@ -63,7 +64,13 @@ void wf_actor_end(weft_self *self)
     wf_names_forget(self->rt, addr);
     wf_subscriptions_end(self);
     empty_mailbox(addr); /* before fini: what is queued may point into the state */
-    if (born && self->class->fini != NULL) self->class->fini(self, self->state, self->reason);
+    if (born && self->class->fini != NULL) {
+        struct wf_span span;
+        wf_span_begin(&span, self, &wf_kind_fini, NULL);
+        self->class->fini(self, self->state, self->reason);
+        wf_span_end(&span, self);
+    }
+    wf_hook_note(self, WEFT_TRACE_EXIT, NULL);
     run_exit_hook(addr);
     wf_actor_trace(self, WF_TRACE_END, weft_errname(self->reason));
     self->phase = WF_PHASE_ENDED;

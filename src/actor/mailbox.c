@@ -6,6 +6,7 @@
 #include "mailbox.h"
 
 #include "driver.h"
+#include "hooks.h"
 #include "log.h"
 #include "park.h"
 
@@ -44,13 +45,13 @@ void wf_mailbox_credit_give(weft_addr *box, uint32_t n)
 bool wf_mailbox_settle(weft_addr *box, struct wf_lanes *lanes)
 {
     if (box->capacity == WEFT_UNBOUNDED) return false;
-    lanes->owed++;
+    wf_store(&lanes->owed, lanes->owed + 1, WF_RELAXED); /* read by weft_addr_stats */
     /* In halves, so that the line moves seldom. Who waits for room came when all was
      * taken and nothing owed, so a half is sure to come back, unless the wish of another
      * takes it home before; then all who wait are told at that time. */
     if (lanes->owed < box->capacity - box->capacity / 2) return false;
     wf_mailbox_credit_give(box, lanes->owed);
-    lanes->owed = 0;
+    wf_store(&lanes->owed, 0, WF_RELAXED);
     return true;
 }
 
@@ -58,7 +59,7 @@ bool wf_mailbox_has_room(weft_addr *box, struct wf_lanes *lanes)
 {
     if (box->capacity == WEFT_UNBOUNDED) return true;
     wf_mailbox_credit_give(box, lanes->owed);
-    lanes->owed = 0;
+    wf_store(&lanes->owed, 0, WF_RELAXED);
     return wf_load(&box->credit, WF_RELAXED) > 0;
 }
 
@@ -67,6 +68,7 @@ bool wf_mailbox_has_room(weft_addr *box, struct wf_lanes *lanes)
 weft_err wf_mailbox_push(weft_addr *box, weft_msg *newest, weft_msg *oldest)
 {
     __builtin_prefetch(&box->head, 1);
+    wf_hook_push(box, newest, oldest);
     uintptr_t seen = wf_word_push(&box->head, newest, (void **)&oldest->next);
     if (!wf_word_is_tag(seen) || seen == WF_BOX_EMPTY) return WEFT_OK;
     if (seen == WF_BOX_CLOSED) return WEFT_CLOSED;

@@ -18,6 +18,8 @@
 #define WF_MSG_SYSTEM 1u /* travels in the system lane                         */
 #define WF_MSG_CREDIT 2u /* asks the receiver to send it to .ctx once it has room */
 
+#define WF_MSG_TIMED 16u /* .ctx says when it was sent                         */
+
 #define WF_CACHE_LINE 64
 
 struct wf_lane {

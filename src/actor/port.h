@@ -42,8 +42,8 @@ struct wf_port_ops {
                              void (*main)(void *arg), void *arg, uintptr_t *out);
     /* Waits until that thread is gone. Once for each. */
     void (*thread_join)(struct wf_port *port, uintptr_t thread);
-    /* fn(arg) runs when the calling thread ends. One per thread: a later call replaces it.
-     * False: it cannot be arranged. */
+    /* fn(arg) runs when the calling thread ends. Few per thread; a later call with the same
+     * `fn` replaces it. False: it cannot be arranged. */
     bool (*on_thread_end)(struct wf_port *port, void (*fn)(void *arg), void *arg);
     void (*yield)(struct wf_port *port);
 

@@ -26,6 +26,7 @@ static_assert(sizeof(pthread_t) <= sizeof(uintptr_t), "a thread's name fits a wo
 
 #define NS_PER_SEC UINT64_C(1000000000)
 #define POLL_BATCH 64u
+#define AT_END_MAX 4u
 #define THREAD_NAME_BYTES 16u /* the kernel's bound, with the final zero */
 
 struct wf_poll {
@@ -234,20 +235,27 @@ static bool end_key_made;
 static _Thread_local struct {
     void (*fn)(void *arg);
     void *arg;
-} at_end;
+} at_end[AT_END_MAX];
 
 static void run_at_end(void *unused)
 {
     (void)unused;
-    if (at_end.fn != NULL) at_end.fn(at_end.arg);
+    for (size_t i = 0; i < AT_END_MAX; i++) {
+        void (*fn)(void *arg) = at_end[i].fn;
+        at_end[i].fn = NULL; /* first: it may ask to be called again */
+        if (fn != NULL) fn(at_end[i].arg);
+    }
 }
 
 static bool on_thread_end(struct wf_port *port, void (*fn)(void *arg), void *arg)
 {
     (void)port;
-    at_end.fn = fn;
-    at_end.arg = arg;
-    return end_key_made && pthread_setspecific(end_key, &at_end) == 0;
+    size_t i = 0;
+    while (i < AT_END_MAX && at_end[i].fn != NULL && at_end[i].fn != fn) i++;
+    if (i == AT_END_MAX || !end_key_made || pthread_setspecific(end_key, &at_end) != 0) return false;
+    at_end[i].fn = fn;
+    at_end[i].arg = arg;
+    return true;
 }
 
 /* -- Sleeping -------------------------------------------------------------------- */

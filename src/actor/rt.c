@@ -4,6 +4,7 @@
  * Never: frees an address whose thread may still run. */
 #include "alloc.h"
 #include "block.h"
+#include "hooks.h"
 #include "log.h"
 #include "roster.h"
 #include "self.h"
@@ -52,6 +53,7 @@ bool wf_rt_add(weft_rt *rt, weft_addr *addr)
         if (rt->last == NULL) rt->first = addr;
         else rt->last->next = addr;
         rt->last = addr;
+        wf_stats_spawned(rt, addr);
     }
     wf_lock_give(rt->lock);
     return open;
@@ -61,6 +63,7 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr)
 {
     wf_lock_take(rt->lock);
     list_remove(rt, addr);
+    wf_stats_ended(rt, addr);
     addr->next = rt->gone;
     if (rt->gone != NULL) rt->gone->prev = addr;
     rt->gone = addr;
@@ -156,6 +159,7 @@ weft_err weft_rt_destroy(weft_rt *rt)
     wf_lock_give(rt->lock);
     if (busy) return WEFT_BUSY;
     wf_rt_reap(rt);
+    wf_stats_fini(rt);
     wf_class_forget_all(rt);
     wf_roster_put(rt->roster);
     wf_lock_destroy(rt->lock);

@@ -6,6 +6,7 @@
 #define WF_SELF_H
 
 #include <weft/actor.h>
+#include <weft/trace.h>
 
 #include "asks.h"
 #include "driver.h"
@@ -48,6 +49,13 @@ struct wf_watch {
     uint32_t generation;
 };
 
+/* What the actors of a class have counted together. rt->lock. */
+struct wf_class_sums {
+    uint32_t alive;
+    struct weft_actor_stats gone; /* of those that have ended           */
+    struct weft_actor_stats sum;  /* scratch of weft_stats_classes      */
+};
+
 /* What all actors of one kind share: the key is (name, init, handle, fini). Counted, by its
  * runtime and by each of its actors, because an address may outlive the runtime. */
 struct wf_class {
@@ -58,6 +66,16 @@ struct wf_class {
     struct wf_class *older; /* rt->lock: all of the runtime           */
     uint32_t refs;
     uint32_t hash;
+
+    /* Who looks on (hooks.h). It stands here, not in the runtime, because a sender may hold the
+     * address of an actor whose runtime is gone. */
+    uint64_t hooks; /* relaxed: WF_HOOK_* */
+    void (*trace_fn)(void *arg, const weft_trace_event *event);
+    void *trace_arg;
+    bool simulated;
+    bool listed;              /* rt->lock: it is one of the runtime's table  */
+    struct wf_class *by_name; /* rt->lock: the next in order of names        */
+    struct wf_class_sums sums;
     char name[]; /* thread name and log facility */
 };
 
@@ -74,6 +92,9 @@ struct wf_ext {
     uint32_t watch_generation;
     unsigned ready_count;
     struct wf_ready *ready; /* WF_READY_MAX, from the first watch on */
+    struct weft_actor_stats more; /* what few actors count, and what is measured; relaxed */
+    weft_ns oldest_at;      /* measured: when the oldest message was sent; 0: none */
+    bool was_idle;          /* measured: the last turn left nothing to do   */
     uint64_t ticks;         /* written by the actor, read anywhere: relaxed */
     uint64_t late;          /* replies that came too late: any thread       */
     struct wf_subscription *subscriptions; /* topic.c */
@@ -104,6 +125,7 @@ struct weft_self {
     void *exit_arg;
     struct { /* written here, read anywhere: relaxed */
         uint64_t handled, system, dropped;
+        uint32_t depth_base; /* `handled` once what it has taken in is done */
     } stats;
 };
 
@@ -123,6 +145,13 @@ struct weft_rt {
     uint64_t dead_letters;
     struct wf_class *newest_class;
     uint32_t class_count;
+    struct wf_class *by_name;     /* sorted: the classes from `sorted_to` on */
+    struct wf_class *sorted_to;
+    struct wf_class_sums others;  /* of actors whose class is not listed    */
+    uint64_t hooks;               /* lock: WF_HOOK_* that this runtime wants */
+    void (*trace_fn)(void *arg, const weft_trace_event *event);
+    void *trace_arg;
+    struct wf_watchdog *watchdog; /* watchdog.c                             */
     struct wf_class *classes[WF_CLASS_BUCKETS];
 };
 

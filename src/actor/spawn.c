@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "hooks.h"
 #include "log.h"
 #include "self.h"
 
@@ -38,6 +39,7 @@ static weft_err build(weft_rt *rt, const weft_spec *spec, weft_addr **out)
     wf_mailbox_init(addr, rt->port, spec->mailbox == 0 ? WEFT_MAILBOX_DEFAULT : spec->mailbox);
     addr->driver = rt->port->own;
     addr->rt = rt;
+    addr->number = wf_actor_number();
     weft_self *self = addr->self;
     self->rt = rt;
     self->port = rt->port;

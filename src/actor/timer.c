@@ -2,6 +2,7 @@
  * timer.c - an actor's timers: a heap in the actor, no thread of their own.
  * Called by: the actor's thread. May touch: the actor's heap and its timers.
  * Never: a one-shot timer after its callback began. */
+#include "hooks.h"
 #include "log.h"
 #include "self.h"
 
@@ -64,6 +65,10 @@ void wf_timer_run(weft_self *self, weft_ns now)
         uint32_t missed = timer->every == 0 ? 0 : rearm(self, timer, now);
         wf_count(&ext->ticks);
         wf_actor_trace(self, WF_TRACE_TIMER, "");
+        struct wf_span span;
+        wf_hook_note(self, WEFT_TRACE_TIMER, &wf_kind_timer);
+        wf_span_begin(&span, self, &wf_kind_timer, NULL);
         timer->fn(self, self->state, timer, missed);
+        wf_span_end(&span, self);
     }
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "hooks.h"
 #include "log.h"
 #include "self.h"
 
@@ -78,8 +79,11 @@ void wf_watch_run(weft_self *self)
     for (unsigned i = 0; i < ext->ready_count && !self->stopping; i++) {
         struct wf_ready ready = ext->ready[i];
         struct wf_watch watch = ext->watches[ready.fd];
-        if (watch.fn != NULL && watch.generation == ready.generation)
-            watch.fn(self, self->state, ready.fd, ready.events, watch.arg);
+        if (watch.fn == NULL || watch.generation != ready.generation) continue;
+        struct wf_span span;
+        wf_span_begin(&span, self, &wf_kind_fd, NULL);
+        watch.fn(self, self->state, ready.fd, ready.events, watch.arg);
+        wf_span_end(&span, self);
     }
     ext->ready_count = 0;
 }

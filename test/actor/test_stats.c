@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_stats.c - counters say what happened, for one actor and for all of a name.
+ * Called by: the test runner. */
+#include <stdio.h>
+#include <string.h>
+
+#include "gate.h"
+
+#include <weft/stats.h>
+
+static weft_verdict ignore(weft_self *self, void *state, weft_msg *msg)
+{
+    (void)self;
+    (void)state;
+    (void)msg;
+    return WEFT_DONE;
+}
+
+static weft_verdict ignore_too(weft_self *self, void *state, weft_msg *msg)
+{
+    return ignore(self, state, msg);
+}
+
+static weft_addr *spawn(struct rig *rig, const char *name)
+{
+    weft_spec spec = {.name = name, .handle = ignore};
+    weft_addr *addr = NULL;
+    cr_assert_eq(weft_spawn(rig->rt, &spec, &addr), WEFT_OK);
+    return addr;
+}
+
+static void send_notes(weft_addr *to, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        cr_assert_eq(weft_send(to, &note_new(0, i)->msg), WEFT_OK);
+}
+
+static void finish(struct rig *rig, weft_addr *addr)
+{
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+}
+
+static weft_actor_stats stats_of(weft_addr *addr)
+{
+    weft_actor_stats stats;
+    weft_addr_stats(addr, &stats);
+    return stats;
+}
+
+BOTH(stats, sums_equal_what_was_sent)
+{
+    weft_addr *first = spawn(rig, "worker"), *second = spawn(rig, "worker");
+    weft_addr *other = spawn(rig, "other");
+    weft_class_stats classes[4];
+    send_notes(first, 30);
+    send_notes(second, 12);
+    send_notes(other, 5);
+    finish(rig, first);
+    cr_assert_eq(weft_stats_classes(rig->rt, classes, 4), 2);
+    cr_assert_str_eq(classes[0].name, "other");
+    cr_assert_str_eq(classes[1].name, "worker");
+    cr_assert_eq(classes[1].actors, 1);
+    finish(rig, second);
+    finish(rig, other);
+    cr_assert_eq(weft_stats_classes(rig->rt, classes, 4), 2);
+    cr_assert_eq(classes[1].actors, 0);
+    cr_assert_eq(classes[1].sum.handled, 42);
+    cr_assert_eq(classes[1].sum.system, 2);
+    cr_assert_eq(classes[0].sum.handled, 5);
+    weft_addr_put(first);
+    weft_addr_put(second);
+    weft_addr_put(other);
+}
+
+Test(stats, one_name_is_one_class_whatever_its_functions)
+{
+    struct rig rig = rig_open(true, 1);
+    weft_addr *first = spawn(&rig, "worker"), *second = NULL;
+    weft_spec spec = {.name = "worker", .handle = ignore_too};
+    weft_class_stats class;
+    cr_assert_eq(weft_spawn(rig.rt, &spec, &second), WEFT_OK);
+    cr_assert_eq(weft_stats_classes(rig.rt, &class, 1), 1);
+    cr_assert_eq(class.actors, 2);
+    weft_addr_put(first);
+    weft_addr_put(second);
+    rig_close(&rig);
+}
+
+Test(stats, a_short_table_takes_the_first_names)
+{
+    struct rig rig = rig_open(true, 1);
+    static const char *const names[] = {"m", "z", "a", "k"};
+    weft_class_stats classes[2];
+    for (unsigned i = 0; i < 4; i++) weft_addr_put(spawn(&rig, names[i]));
+    cr_assert_eq(weft_stats_classes(rig.rt, classes, 2), 4);
+    cr_assert_str_eq(classes[0].name, "a");
+    cr_assert_str_eq(classes[1].name, "k");
+    weft_addr_put(spawn(&rig, "b")); /* after the first look, too */
+    cr_assert_eq(weft_stats_classes(rig.rt, classes, 2), 5);
+    cr_assert_str_eq(classes[1].name, "b");
+    cr_assert_eq(weft_stats_classes(rig.rt, NULL, 0), 5);
+    rig_close(&rig);
+}
+
+Test(stats, names_beyond_the_bound_count_as_others)
+{
+    struct rig rig = rig_open(true, 1);
+    static weft_class_stats classes[WEFT_CLASSES_MAX + 1];
+    char name[16];
+    for (unsigned i = 0; i < WEFT_CLASSES_MAX + 2; i++) {
+        snprintf(name, sizeof name, "n%05u", i);
+        weft_addr *addr = spawn(&rig, name);
+        if (i > WEFT_CLASSES_MAX) {
+            send_notes(addr, 3);
+            finish(&rig, addr);
+        }
+        weft_addr_put(addr);
+    }
+    cr_assert_eq(weft_stats_classes(rig.rt, classes, WEFT_CLASSES_MAX + 1), WEFT_CLASSES_MAX + 1);
+    cr_assert_str_eq(classes[WEFT_CLASSES_MAX].name, "(others)");
+    cr_assert_eq(classes[WEFT_CLASSES_MAX].actors, 1);
+    cr_assert_eq(classes[WEFT_CLASSES_MAX].sum.handled, 3);
+    rig_close(&rig);
+}
+
+Test(stats, depth_counts_what_is_queued)
+{
+    struct rig rig = rig_open(true, 1);
+    weft_addr *addr = spawn(&rig, "worker");
+    wf_sim_run_until(rig.sim, wf_sim_now(rig.sim)); /* its first turn is over */
+    send_notes(addr, 7);
+    cr_assert_eq(stats_of(addr).depth, 7);
+    finish(&rig, addr);
+    cr_assert_eq(stats_of(addr).depth, 0);
+    cr_assert_eq(stats_of(addr).depth_max, 7);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(stats, depth_is_known_while_a_handler_runs)
+{
+    struct rig rig = rig_open(false, 0);
+    struct gate gate;
+    gate_init(&gate);
+    weft_addr *addr = rig_spawn(&rig, gate_handle, &gate, 64);
+    gate_send(addr);
+    gate_wait(&gate.entered);
+    send_notes(addr, 9);
+    uint32_t depth = stats_of(addr).depth;
+    cr_assert(depth == 9 || depth == 10, "%u", depth); /* the one in hand may count */
+    sem_post(&gate.open);
+    finish(&rig, addr);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(stats, times_are_measured_on_request)
+{
+    struct rig rig = rig_open(false, 0);
+    struct gate gate;
+    gate_init(&gate);
+    weft_rt_measure(rig.rt, true);
+    weft_addr *addr = rig_spawn(&rig, gate_handle, &gate, 64);
+    gate_send(addr);
+    gate_wait(&gate.entered);
+    send_notes(addr, 1);
+    gate_let_pass(rig.rt, 2 * WEFT_MS);
+    cr_assert_geq(stats_of(addr).oldest, 2 * WEFT_MS);
+    sem_post(&gate.open);
+    finish(&rig, addr);
+    weft_actor_stats stats = stats_of(addr);
+    cr_assert_geq(stats.busy, 2 * WEFT_MS);
+    cr_assert_geq(stats.wait_max, 2 * WEFT_MS);
+    cr_assert_geq(stats.wait_sum, stats.wait_max);
+    cr_assert_eq(stats.oldest, 0);
+    cr_assert_geq(stats.turns, 1);
+    weft_class_stats class;
+    cr_assert_eq(weft_stats_classes(rig.rt, &class, 1), 1);
+    cr_assert_eq(class.sum.wait_max, stats.wait_max);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(stats, nothing_is_measured_unasked)
+{
+    struct rig rig = rig_open(false, 0);
+    weft_rt_measure(rig.rt, true);
+    weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 0);
+    weft_rt_measure(rig.rt, false);
+    weft_ns busy = stats_of(addr).busy; /* of its init */
+    send_notes(addr, 100);
+    cr_assert_eq(rig_call(&rig, addr, 1), WEFT_OK);
+    cr_assert_eq(stats_of(addr).busy, busy);
+    cr_assert_eq(stats_of(addr).wait_sum, 0);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(stats, one_runtime_is_measured_beside_another)
+{
+    struct rig rig = rig_open(true, 1), other = rig_open(true, 2);
+    weft_rt_measure(other.rt, true);
+    weft_addr *addr = spawn(&rig, "worker");
+    send_notes(addr, 3);
+    finish(&rig, addr);
+    cr_assert_eq(stats_of(addr).turns, 0);
+    weft_addr_put(addr);
+    rig_close(&other);
+    rig_close(&rig);
+}
+
+Test(stats, an_idle_actor_is_woken_by_mail)
+{
+    struct rig rig = rig_open(true, 1);
+    weft_rt_measure(rig.rt, true);
+    weft_addr *addr = spawn(&rig, "worker");
+    for (unsigned i = 0; i < 5; i++) {
+        send_notes(addr, 3);
+        wf_sim_run_until(rig.sim, wf_sim_now(rig.sim));
+    }
+    cr_assert_eq(stats_of(addr).wakes, 5);
+    finish(&rig, addr);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(stats, a_plain_threads_calls_are_handled_too)
+{
+    struct rig rig = rig_open(false, 0);
+    weft_rt_measure(rig.rt, true);
+    weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 0);
+    for (unsigned i = 0; i < 10; i++) cr_assert_eq(rig_call(&rig, addr, i), WEFT_OK);
+    cr_assert_eq(stats_of(addr).handled, 10);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
