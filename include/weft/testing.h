@@ -35,12 +35,11 @@
 #include <stdint.h>
 
 #include <weft/actor.h>
+#include <weft/trace.h> /* weft_write */
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef void (*weft_write)(void *arg, const char *bytes, size_t len);
 
 typedef struct weft_sim weft_sim; /* opaque: one world, one clock, any number of runtimes */
 
