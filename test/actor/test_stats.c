@@ -6,7 +6,10 @@
 
 #include "gate.h"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <weft/stats.h>
+#include <weft/trace.h>
 
 static weft_verdict ignore(weft_self *self, void *state, weft_msg *msg)
 {
@@ -234,4 +237,65 @@ Test(stats, a_plain_threads_calls_are_handled_too)
     cr_assert_eq(stats_of(addr).handled, 10);
     weft_addr_put(addr);
     rig_close(&rig);
+}
+
+/* -- All of it, for the sanitizers -- */
+
+static void count_event(void *arg, const weft_trace_event *event)
+{
+    (void)event;
+    __atomic_fetch_add((uint64_t *)arg, 1, __ATOMIC_RELAXED);
+}
+
+static void ignore_stall(void *arg, const weft_stall *stall)
+{
+    (void)arg;
+    (void)stall;
+}
+
+struct hop {
+    weft_addr *next;
+};
+
+/* Passes a note on until it has made its hops. */
+static weft_verdict pass_on(weft_self *self, void *data, weft_msg *msg)
+{
+    struct hop *hop = data;
+    (void)self;
+    if (((struct note *)msg)->number-- == 0 || hop->next == NULL) return WEFT_DONE;
+    return weft_send(hop->next, msg) == WEFT_OK ? WEFT_KEPT : WEFT_DONE;
+}
+
+Test(stats, all_that_looks_on_may_look_at_once)
+{
+    struct rig rig = rig_open(false, 0);
+    uint64_t events = 0;
+    weft_class_stats class;
+    char text[256];
+    struct hop hops[3] = {{NULL}};
+    weft_addr *addrs[3];
+    int nowhere = open("/dev/null", O_WRONLY);
+    weft_trace_to(rig.rt, count_event, &events);
+    cr_assert_eq(weft_flight_start(32, -1), WEFT_OK);
+    cr_assert_eq(weft_watchdog_start(rig.rt, WEFT_MS, ignore_stall, NULL), WEFT_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        addrs[i] = rig_spawn(&rig, pass_on, &hops[i], 0);
+        if (i > 0) hops[i].next = addrs[i - 1];
+    }
+    for (unsigned i = 0; i < 200; i++) {
+        weft_rt_measure(rig.rt, i % 2 == 0);
+        cr_assert_eq(weft_send_wait(addrs[2], &note_new(0, 2)->msg, rig_soon(&rig)), WEFT_OK);
+        (void)weft_stats_classes(rig.rt, &class, 1);
+        (void)weft_stats_prometheus(rig.rt, text, sizeof text);
+        if (i % 20 == 0) weft_flight_dump(nowhere);
+    }
+    for (unsigned i = 3; i-- > 0;) finish(&rig, addrs[i]);
+    weft_flight_stop();
+    (void)weft_stats_classes(rig.rt, &class, 1);
+    cr_assert_eq(class.sum.handled, 600);
+    /* SEND, BEGIN and END of each hop; SPAWN, init and EXIT of each actor; its stop. */
+    cr_assert_geq(events, 3 * 600 + 3 * 5);
+    for (unsigned i = 0; i < 3; i++) weft_addr_put(addrs[i]);
+    rig_close(&rig);
+    (void)close(nowhere);
 }
