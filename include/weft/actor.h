@@ -106,19 +106,48 @@ void weft_drop(weft_msg *msg);
 /* -- Sending -------------------------------------------------------------------- */
 
 /* Sends to the user lane. Lock-free, never blocks, allocates nothing. OK: taken.
- * FULL (bounded mailbox), CLOSED: still yours. Any thread. */
+ * FULL (bounded mailbox), CLOSED: still yours. Any thread.
+ * A message that was sent belongs to the receiver until its handler has it, or it comes back
+ * by reply: INVALID from this call, and from all that send, when it is in flight already. The
+ * log names who sent it and who sends it again; in a debug build of weft the process then
+ * aborts. */
 weft_err weft_send(weft_addr *to, weft_msg *msg);
 
 /* Sends `first`..`last`, linked through `next` in sending order, with one
- * compare-and-swap and at most one wake. All or none. FULL, CLOSED. */
+ * compare-and-swap and at most one wake. All or none. FULL, CLOSED, INVALID: one of them is in
+ * flight already. */
 weft_err weft_send_chain(weft_addr *to, weft_msg *first, weft_msg *last);
+
+/* Staging: many sends to one receiver for one compare-and-swap. An outbox belongs to one
+ * thread or actor; embed it where you like, it owns no memory but the messages it holds. They
+ * arrive in the order of staging; between them messages of the same sender that went past the
+ * outbox may arrive. Fields belong to the runtime. */
+typedef struct weft_outbox {
+    weft_addr *to;
+    weft_msg *first, *last;
+    uint32_t count, batch; /* messages staged, and how many go together */
+} weft_outbox;
+
+/* Prepares an outbox that sends `batch` messages at a time, 1 to WEFT_OUTBOX_BATCH_MAX and at
+ * most half the receiver's mailbox, if that is bounded: INVALID. `to` is borrowed until the
+ * outbox is used for the last time. */
+weft_err weft_outbox_init(weft_outbox *box, weft_addr *to, uint32_t batch);
+/* Stages `msg`; sends all that is staged once it is `batch` messages. FULL, CLOSED, INVALID:
+ * `msg` is still yours, what was staged before stays staged. */
+weft_err weft_outbox_send(weft_outbox *box, weft_msg *msg);
+/* Sends what is staged, all or none: before you wait for an answer, and at the end of a
+ * handler. FULL, CLOSED: it stays staged. */
+weft_err weft_outbox_flush(weft_outbox *box);
+/* Hands out what is staged, the oldest first, linked through `next`, and empties the outbox:
+ * for what can no longer be sent. NULL when there is nothing. */
+weft_msg *weft_outbox_take(weft_outbox *box);
 
 /* As weft_send, but waits for room until `deadline`. Plain threads only. Waiting (not
  * sending) allocates. TIMED_OUT, CLOSED, DEADLK, NO_MEMORY: still yours. */
 weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline);
 
 /* After FULL: have `when_room` delivered to `self` once `to` has room again.
- * Never FULL. CLOSED. OK takes the message; if `to` closes first, the message is
+ * Never FULL. CLOSED, INVALID (in flight). OK takes the message; if `to` closes first, the message is
  * delivered all the same and the next send answers CLOSED. */
 weft_err weft_notify_credit(weft_self *self, weft_addr *to, weft_msg *when_room);
 
@@ -166,8 +195,9 @@ typedef enum weft_verdict {
                 * first, weft_stop(own address, WEFT_DRAIN) and DONE  */
     WEFT_FAIL, /* as STOP, logged: the exit reason is what weft_fail
                 * was given, else WEFT_INTERNAL                       */
-    WEFT_STASH /* the runtime keeps it for later, as many as the spec
-                * allows; one more is a dead letter (LIMIT)           */
+    WEFT_STASH /* the runtime keeps it for weft_unstash, as many as the
+                * spec allows; one more is a dead letter (LIMIT). It
+                * holds its place in a bounded mailbox meanwhile      */
 } weft_verdict;
 
 typedef enum weft_stop_mode {
@@ -192,7 +222,9 @@ typedef enum weft_place {
 typedef enum weft_overflow {
     WEFT_REJECT,   /* the send answers FULL                             */
     WEFT_DROP_NEW, /* the send answers OK, the new message is dropped   */
-    WEFT_DROP_OLD  /* the send answers OK, the oldest queued is dropped */
+    WEFT_DROP_OLD  /* the send answers OK, the oldest queued is dropped: by the
+                    * receiver, as it takes its mail in. Until then senders may
+                    * be ahead by as much again; beyond that they hear FULL */
 } weft_overflow;
 
 /* When a parent starts a child again. */
@@ -248,8 +280,9 @@ typedef struct weft_spec {
     weft_overflow overflow;
     size_t mailbox_bytes;   /* bytes that the user lane holds, counted as kind->size in units
                            * of 64; 0: no such bound                          */
-    uint32_t stash;         /* messages that WEFT_STASH keeps; 0: WEFT_STASH_DEFAULT; at most
-                           * half the mailbox, else INVALID                   */
+    uint32_t stash;         /* messages that WEFT_STASH keeps, at most half the mailbox, else
+                           * INVALID; 0: WEFT_STASH_DEFAULT or half the mailbox, whichever is
+                           * less                                             */
     weft_restart restart;   /* as a child; without a parent TEMPORARY, else INVALID  */
     weft_strategy strategy; /* as a parent                      */
     uint32_t intensity;     /* as a parent: more restarts than this ... */
@@ -295,19 +328,32 @@ void weft_self_random(weft_self *self, void *out, size_t len); /* the runtime's 
 /* Sets the exit reason of a WEFT_FAIL that the caller returns next. */
 weft_verdict weft_fail(weft_self *self, weft_err reason);
 
+/* Hands up to `max` messages, the oldest first, that the handler put back with WEFT_STASH to
+ * it again, before all that is queued. Returns how many. What is put back when the actor ends
+ * becomes dead letters. */
+uint32_t weft_unstash(weft_self *self, uint32_t max);
+uint32_t weft_stashed(const weft_self *self); /* how many are put back now */
+
 /* -- Timers ----------------------------------------------------------------------------- */
 
 /* Embed it in the actor's state; zero-initialise. Fields belong to the runtime. */
 typedef struct weft_timer weft_timer;
-/* `missed`: how many periods passed unserved (0 normally). Missed ticks of a
- * periodic timer are skipped; the next one fires at the next multiple. */
+/* What a periodic timer does about ticks that it could not serve in time. */
+typedef enum weft_missed {
+    WEFT_MISSED_SKIP,  /* one call for all; the next at the next multiple of the period     */
+    WEFT_MISSED_DELAY, /* one call for all; the next a whole period after this one began    */
+    WEFT_MISSED_BURST  /* one call for each, at most WEFT_BURST_MAX of a timer in one turn  */
+} weft_missed;
+
+/* `missed`: how many periods passed unserved (0 normally); with BURST how many calls are still
+ * owed after this one. */
 typedef void (*weft_on_timer)(weft_self *self, void *state, weft_timer *timer, uint32_t missed);
 struct weft_timer {
     weft_ns at, every;
     weft_on_timer fn;
     uint64_t order;
     uint32_t heap_at; /* 1-based position; 0: not armed */
-    uint32_t missed;
+    uint32_t missed;  /* weft_missed                 */
     weft_self *owner;
 };
 
@@ -317,6 +363,10 @@ struct weft_timer {
  * while the actor ends. Timers that are due at one time fire in the order of setting. */
 weft_err weft_timer_set(weft_self *self, weft_timer *timer, weft_ns at, weft_ns every,
                         weft_on_timer fn);
+/* The same with a choice about missed ticks; weft_timer_set is SKIP. INVALID also for a
+ * `missed` that is none of the three. */
+weft_err weft_timer_set_missed(weft_self *self, weft_timer *timer, weft_ns at, weft_ns every,
+                               weft_missed missed, weft_on_timer fn);
 /* After it returns OK the callback does not run any more. Idempotent. INVALID: another actor
  * armed it, and it stays as it was. */
 weft_err weft_timer_stop(weft_self *self, weft_timer *timer);
@@ -351,7 +401,8 @@ weft_ns weft_rt_after(weft_rt *rt, weft_ns timeout);
 
 /* Takes every message that reached nobody. `why`: CLOSED (its actor closed before it was
  * handled), FULL (the overflow policy), LIMIT (the stash was full), RESTARTING. The hook owns the message and must weft_drop it; without a hook it is
- * dropped and counted. It runs on the ending actor's thread, so on several at once.
+ * dropped and counted. It runs on the receiver's thread, with WEFT_DROP_NEW on the sender's,
+ * so on several at once. `why`: CLOSED, FULL (overflow), LIMIT (stash), RESTARTING.
  * Set it before the first spawn. */
 typedef void (*weft_on_dead_letter)(void *arg, weft_addr *to, weft_msg *msg, weft_err why);
 void weft_rt_on_dead_letter(weft_rt *rt, weft_on_dead_letter fn, void *arg);

@@ -145,6 +145,7 @@
 #define WEFT_RESTART_BLOCKS_MAX 8u /* states of one actor kept for its callees  */
 #define WEFT_POOL_BYTES_MAX 1024u  /* larger messages are not pooled            */
 #define WEFT_BURST_MAX 64u         /* missed ticks served in one turn           */
+#define WEFT_OUTBOX_BATCH_MAX 1024u /* messages sent by one compare-and-swap     */
 #define WEFT_CLASSES_MAX 4096u     /* kinds of actors that are told apart       */
 #define WEFT_ACTOR_NAME_BYTES_MAX 64u
 #define WEFT_WATCHES_MAX 8192u   /* watched descriptors per actor     */

@@ -32,10 +32,15 @@ static void stop_now(weft_self *self)
     self->drain_left = 0;
 }
 
-static void on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
+/* False if the message is put back: then its credit stays taken. */
+static bool on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
 {
-    if (verdict == WEFT_STASH) wf_dead_letter(self->addr, msg, WEFT_LIMIT); /* no room for it */
-    else if (verdict != WEFT_KEPT) weft_drop(msg);
+    if (verdict == WEFT_STASH) {
+        if (wf_stash_put(self, msg)) return false;
+        wf_dead_letter(self->addr, msg, WEFT_LIMIT);
+    } else if (verdict != WEFT_KEPT) {
+        weft_drop(msg);
+    }
     if (verdict == WEFT_STOP) {
         stop_now(self);
     } else if (verdict == WEFT_FAIL) {
@@ -43,6 +48,7 @@ static void on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
         self->reason = self->fail_reason == WEFT_OK ? WEFT_INTERNAL : self->fail_reason;
         stop_now(self);
     }
+    return true;
 }
 
 static void on_stop(weft_self *self)
@@ -72,7 +78,7 @@ static void on_system(weft_self *self, weft_msg *msg)
         wf_span_begin(&span, self, msg->kind, msg);
         weft_verdict verdict = self->class->handle(self, self->state, msg);
         wf_span_end(&span, self);
-        on_verdict(self, msg, verdict);
+        (void)on_verdict(self, msg, verdict);
     }
 }
 
@@ -99,7 +105,7 @@ static void run_messages(weft_self *self)
         wf_span_begin(&span, self, msg->kind, msg);
         weft_verdict verdict = self->class->handle(self, self->state, msg);
         wf_span_end(&span, self);
-        on_verdict(self, msg, verdict);
+        if (!on_verdict(self, msg, verdict)) continue;
         if (wf_mailbox_settle(self->addr, lanes)) wf_credit_tell(self->addr);
     }
 }
@@ -138,6 +144,7 @@ static void turn(weft_self *self)
 {
     wf_hook_turn(self);
     wf_mailbox_drain(self->addr, &self->lanes);
+    wf_overflow_trim(self);
     wf_depth_taken(self);
     run_messages(self);
     if (!must_end(self)) run_due(self);

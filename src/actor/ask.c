@@ -48,8 +48,12 @@ weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns dea
     if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
     struct wf_ext *ext = wf_ext(self);
     if (ext == NULL) return WEFT_NO_MEMORY;
+    if (!wf_msg_claim(to, &req->msg)) return WEFT_INVALID;
     weft_err err = pending_add(self, ext, req, deadline, token != NULL);
-    if (err != WEFT_OK) return err;
+    if (err != WEFT_OK) {
+        wf_msg_release(&req->msg);
+        return err;
+    }
     req->deadline = deadline;
     req->fn = fn;
     req->arg = arg;
@@ -58,8 +62,9 @@ weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns dea
     uint64_t handle = req->token; /* the request may be gone once it is sent */
     /* Still private: weft_send publishes it. */
     __atomic_store_n(&req->msg.state, WF_REQ_ASKED, __ATOMIC_RELAXED);
-    err = weft_send(to, &req->msg);
+    err = wf_send_claimed(to, &req->msg);
     if (err != WEFT_OK) {
+        wf_msg_release(&req->msg);
         __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
         pending_remove(self->ext, req);
         req->asker = NULL;

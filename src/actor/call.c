@@ -11,6 +11,8 @@
 static const weft_kind kind_room = {
     .id = 0, .name = "weft.room", .size = sizeof(weft_msg), .drop = weft_free_msg};
 
+#define SEND_YIELDS 4u /* tries before a sender that found no room sleeps */
+
 /* Where a plain thread hears answers: an address without an actor. */
 struct caller {
     weft_addr addr; /* first: the address is the caller */
@@ -61,14 +63,16 @@ static weft_msg *box_wait(weft_addr *box, weft_ns deadline)
 
 static weft_err call_send(weft_addr *to, weft_addr *box, weft_request *req, weft_ns deadline)
 {
+    if (!wf_msg_claim(to, &req->msg)) return WEFT_INVALID;
     req->deadline = deadline;
     req->fn = NULL;
     req->err = WEFT_OK;
     req->asker = weft_addr_get(box);
     /* Still private: weft_send publishes it. */
     __atomic_store_n(&req->msg.state, WF_REQ_ASKED, __ATOMIC_RELAXED);
-    weft_err err = weft_send(to, &req->msg);
+    weft_err err = wf_send_claimed(to, &req->msg);
     if (err == WEFT_OK) return WEFT_OK;
+    wf_msg_release(&req->msg);
     __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
     req->asker = NULL;
     weft_addr_put(box);
@@ -109,36 +113,58 @@ done:
     return err;
 }
 
+/* Asks `to` for news of room. CLOSED: `room` is still the caller's. */
+static weft_err room_ask(weft_addr *to, weft_addr *box, weft_msg *room)
+{
+    room->ctx = weft_addr_get(box);
+    room->flags = WF_MSG_SYSTEM | WF_MSG_CREDIT | WF_MSG_QUEUED;
+    weft_err err = wf_mailbox_push(to, room, room);
+    if (err == WEFT_OK) return WEFT_OK;
+    room->ctx = NULL;
+    room->flags = 0;
+    weft_addr_put(box);
+    return err;
+}
+
+/* Waits and tries in turns; the news of room come and go in one message. */
+static weft_err wait_and_send(weft_addr *to, weft_addr *box, weft_msg *msg, weft_ns deadline,
+                              weft_msg **room)
+{
+    for (;;) {
+        weft_err err = room_ask(to, box, *room);
+        if (err != WEFT_OK) return err;
+        weft_msg *news = box_wait(box, deadline);
+        bool late = news == NULL;
+        WF_ASSERT(late || news == *room);
+        if (late) *room = NULL; /* the receiver has it still */
+        err = weft_send(to, msg);
+        if (err == WEFT_FULL && late) return WEFT_TIMED_OUT;
+        if (err != WEFT_FULL || late) return err;
+    }
+}
+
 weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline)
 {
     if (wf_self_current() != NULL) return WEFT_DEADLK;
     weft_err err = weft_send(to, msg);
+    /* The receiver is at work, so room is often a moment away, and a sleep is not. */
+    for (unsigned i = 0; i < SEND_YIELDS && err == WEFT_FULL && to->port->sim == NULL; i++) {
+        to->port->ops->yield(to->port);
+        err = weft_send(to, msg);
+    }
     if (err != WEFT_FULL) return err;
     weft_addr *box = NULL;
-    bool owed = false;
     err = box_open(to->port, &box);
     if (err != WEFT_OK) return err;
-    for (;;) {
-        weft_msg *room = weft_new(&kind_room);
-        if (room == NULL) {
-            err = WEFT_NO_MEMORY;
-            break;
-        }
-        room->ctx = weft_addr_get(box);
-        room->flags = WF_MSG_SYSTEM | WF_MSG_CREDIT;
-        err = wf_mailbox_push(to, room, room);
-        if (err != WEFT_OK) {
-            weft_drop(room);
-            weft_addr_put(box);
-            break;
-        }
-        room = box_wait(box, deadline);
+    weft_msg *room = weft_new(&kind_room);
+    bool owed = false;
+    if (room == NULL) {
+        err = WEFT_NO_MEMORY;
+    } else {
+        err = wait_and_send(to, box, msg, deadline, &room);
         owed = room == NULL;
-        weft_drop(room);
-        err = weft_send(to, msg);
-        if (err == WEFT_FULL && owed) err = WEFT_TIMED_OUT;
-        if (err != WEFT_FULL) break;
     }
+    weft_drop(room);
     box_done(box, owed);
     return err;
 }

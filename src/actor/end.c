@@ -33,6 +33,7 @@ static void empty_mailbox(weft_addr *addr)
     weft_msg *msg;
     wf_mailbox_close(addr, lanes);
     while ((msg = wf_lane_pop(&lanes->system)) != NULL) wf_dead_letter(addr, msg, WEFT_CLOSED);
+    wf_stash_fini(addr->self);
     while ((msg = wf_lane_pop(&lanes->user)) != NULL) wf_dead_letter(addr, msg, WEFT_CLOSED);
     wf_credit_tell(addr);
 }

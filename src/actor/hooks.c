@@ -5,7 +5,6 @@
  * Never: blocks; the runtime of a receiver, which may be gone already: its class is not. */
 #include "hooks.h"
 
-#define FROM_SHIFT 8
 /* A pointer of 32 bits holds microseconds, about, and differences of an hour. */
 #define STAMP_SHIFT (sizeof(void *) < 8 ? 10 : 0)
 
@@ -32,7 +31,10 @@ uint32_t wf_actor_number(void)
     return number;
 }
 
-static uint32_t from_of(const weft_msg *msg) { return msg == NULL ? 0 : msg->flags >> FROM_SHIFT; }
+static uint32_t from_of(const weft_msg *msg)
+{
+    return msg == NULL ? 0 : msg->flags >> WF_MSG_FROM_SHIFT;
+}
 
 /* -- Telling ------------------------------------------------------------------------- */
 
@@ -61,7 +63,8 @@ static void push_one(weft_addr *to, weft_msg *msg, const struct wf_class *class,
         msg->ctx = (void *)(uintptr_t)(event->at >> STAMP_SHIFT);
         msg->flags |= WF_MSG_TIMED;
     }
-    msg->flags = (msg->flags & ~(WF_FROM_MAX << FROM_SHIFT)) | event->from << FROM_SHIFT;
+    msg->flags = (msg->flags & ~(WF_FROM_MAX << WF_MSG_FROM_SHIFT)) | event->from
+                                                                          << WF_MSG_FROM_SHIFT;
     if (!(on & (WF_HOOK_TRACE | WF_HOOK_FLIGHT)) || msg->flags & WF_MSG_CREDIT) return;
     bool reply = wf_load(&msg->state, WF_RELAXED) == WF_REQ_REPLIED;
     event->what = reply ? WEFT_TRACE_REPLY : WEFT_TRACE_SEND;
@@ -187,8 +190,7 @@ void wf_hooks_end(struct wf_span *span, weft_self *self)
     uint64_t on = span->on;
     weft_ns now = on & WF_HOOK_CLOCK ? wf_port_now(self->port) : 0;
     if (on & WF_HOOK_MEASURE) measure_end(self, span->began, now);
-    if (on & WF_HOOK_WATCH && span->track != NULL)
-        (void)wf_track_sit(span->track, &span->before);
+    if (on & WF_HOOK_WATCH && span->track != NULL) (void)wf_track_sit(span->track, &span->before);
     if (!(on & (WF_HOOK_TRACE | WF_HOOK_FLIGHT))) return;
     weft_trace_event event = {.at = now,
                               .what = WEFT_TRACE_END,

@@ -35,6 +35,7 @@ void wf_sim_kill(weft_rt *rt)
     }
     for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
         vanish_lane(addr, &addr->self->lanes.system);
+        if (addr->self->ext != NULL) vanish_lane(addr, &addr->self->ext->stash);
         vanish_lane(addr, &addr->self->lanes.user);
         vanish_lane(addr, &addr->self->lanes.waiters);
     }

@@ -95,16 +95,27 @@ weft_msg *wf_lane_pop(struct wf_lane *lane)
     if (lane->first == NULL) lane->last = NULL;
     lane->count--;
     msg->next = NULL;
+    msg->flags &= ~WF_MSG_QUEUED;
     return msg;
 }
 
 void wf_lane_append(struct wf_lane *lane, weft_msg *msg)
 {
     msg->next = NULL;
+    msg->flags |= WF_MSG_QUEUED;
     if (lane->last == NULL) lane->first = msg;
     else lane->last->next = msg;
     lane->last = msg;
     lane->count++;
+}
+
+void wf_lane_put_before(struct wf_lane *lane, const struct wf_lane *more)
+{
+    if (more->first == NULL) return;
+    more->last->next = lane->first;
+    lane->first = more->first;
+    if (lane->last == NULL) lane->last = more->last;
+    lane->count += more->count;
 }
 
 static void lane_prepend(struct wf_lane *lane, weft_msg *msg)

@@ -15,10 +15,11 @@
 #include "word.h"
 
 /* weft_msg.flags */
-#define WF_MSG_SYSTEM 1u /* travels in the system lane                         */
-#define WF_MSG_CREDIT 2u /* asks the receiver to send it to .ctx once it has room */
-
-#define WF_MSG_TIMED 16u /* .ctx says when it was sent                         */
+#define WF_MSG_SYSTEM 1u    /* travels in the system lane                         */
+#define WF_MSG_CREDIT 2u    /* asks the receiver to send it to .ctx once it has room */
+#define WF_MSG_QUEUED 4u    /* the runtime's: sent, staged or kept, not yet handed out  */
+#define WF_MSG_TIMED 16u    /* .ctx says when it was sent                         */
+#define WF_MSG_FROM_SHIFT 8 /* from this bit on: the number of the actor that sent it, or 0 */
 
 #define WF_CACHE_LINE 64
 
@@ -95,5 +96,7 @@ void wf_mailbox_close(weft_addr *box, struct wf_lanes *lanes);
 
 weft_msg *wf_lane_pop(struct wf_lane *lane); /* NULL when empty */
 void wf_lane_append(struct wf_lane *lane, weft_msg *msg);
+/* All of `more`, in its order, before what is in `lane`. */
+void wf_lane_put_before(struct wf_lane *lane, const struct wf_lane *more);
 
 #endif

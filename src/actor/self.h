@@ -85,18 +85,22 @@ struct wf_ext {
     struct wf_heap timers;
     struct wf_heap deadlines; /* of pending asks            */
     struct wf_asks asks;
-    uint32_t embedded; /* given-up asks without a drop that callees hold: any thread */
+    struct wf_lane stash;
+    uint32_t stash_max;       /* 0: the default                                              */
+    uint32_t embedded;        /* given-up asks without a drop that callees hold: any thread */
     struct wf_watch *watches; /* by descriptor */
     int watch_room;
     uint32_t watch_count;
     uint32_t watch_generation;
     unsigned ready_count;
-    struct wf_ready *ready; /* WF_READY_MAX, from the first watch on */
+    struct wf_ready *ready;       /* WF_READY_MAX, from the first watch on */
     struct weft_actor_stats more; /* what few actors count, and what is measured; relaxed */
-    weft_ns oldest_at;      /* measured: when the oldest message was sent; 0: none */
-    bool was_idle;          /* measured: the last turn left nothing to do   */
-    uint64_t ticks;         /* written by the actor, read anywhere: relaxed */
-    uint64_t late;          /* replies that came too late: any thread       */
+    weft_ns oldest_at;            /* measured: when the oldest message was sent; 0: none */
+    bool was_idle;                /* measured: the last turn left nothing to do   */
+    uint64_t ticks;               /* written by the actor, read anywhere: relaxed */
+    uint64_t late;                /* replies that came too late: any thread       */
+    weft_on_dead_letter dead_fn;  /* the runtime's hook, for senders that outlive it */
+    void *dead_arg;
     struct wf_subscription *subscriptions; /* topic.c */
 };
 
@@ -134,21 +138,21 @@ static_assert(sizeof(void *) != 8 || sizeof(weft_self) <= 4 * WF_CACHE_LINE,
 
 struct weft_rt {
     struct wf_port *port;
-    wf_lock *lock;           /* the lists             */
-    wf_lock *join_lock;      /* who joins a thread    */
+    wf_lock *lock;            /* the lists             */
+    wf_lock *join_lock;       /* who joins a thread    */
     struct wf_roster *roster; /* actors and topics by name */
-    weft_addr *first, *last; /* live, in order of spawning */
-    weft_addr *gone;         /* ended, not yet joined      */
+    weft_addr *first, *last;  /* live, in order of spawning */
+    weft_addr *gone;          /* ended, not yet joined      */
     bool stopping;
     weft_on_dead_letter dead_fn;
     void *dead_arg;
     uint64_t dead_letters;
     struct wf_class *newest_class;
     uint32_t class_count;
-    struct wf_class *by_name;     /* sorted: the classes from `sorted_to` on */
+    struct wf_class *by_name; /* sorted: the classes from `sorted_to` on */
     struct wf_class *sorted_to;
-    struct wf_class_sums others;  /* of actors whose class is not listed    */
-    uint64_t hooks;               /* lock: WF_HOOK_* that this runtime wants */
+    struct wf_class_sums others; /* of actors whose class is not listed    */
+    uint64_t hooks;              /* lock: WF_HOOK_* that this runtime wants */
     void (*trace_fn)(void *arg, const weft_trace_event *event);
     void *trace_arg;
     struct wf_watchdog *watchdog; /* watchdog.c                             */
@@ -172,12 +176,35 @@ void wf_actor_end(weft_self *self);
 void wf_dead_letter(weft_addr *addr, weft_msg *msg, weft_err why);
 
 /* send.c */
+/* The message is the runtime's from here on; false, and logged: it is already. */
+bool wf_msg_claim(weft_addr *to, weft_msg *msg);
+/* A claimed message that was not taken is its sender's again. */
+static inline void wf_msg_release(weft_msg *msg) { msg->flags = 0; }
+/* Sends a claimed message, or a claimed chain linked from the newest to the oldest. FULL,
+ * CLOSED: it stays claimed. */
+weft_err wf_send_claimed(weft_addr *to, weft_msg *msg);
+weft_err wf_send_staged(weft_addr *to, weft_msg *newest, weft_msg *oldest, uint32_t count);
 weft_err wf_push_system(weft_addr *to, weft_msg *msg);
 /* Somebody wants to hear of room: tells all who wait at once, or remembers. */
 void wf_credit_wanted(weft_addr *addr, weft_msg *msg);
 /* There is room, or there will never be: tells all who wait. */
 void wf_credit_tell(weft_addr *addr);
 void wf_credit_deliver(weft_msg *msg);
+
+/* misuse.c: names who sent a message that is in flight and who sends it again; INVALID. */
+weft_err wf_misuse_in_flight(weft_addr *to, const weft_msg *msg);
+extern bool wf_misuse_aborts; /* after the line in the log; debug builds begin with true */
+
+/* overflow.c */
+/* There is no credit for a claimed chain, linked from the newest to the oldest. OK: dropped;
+ * FULL, CLOSED: it is still the sender's. */
+weft_err wf_overflow(weft_addr *to, weft_msg *newest);
+/* The actor has taken its mail in: drops the oldest beyond what the mailbox keeps. */
+void wf_overflow_trim(weft_self *self);
+
+/* stash.c */
+bool wf_stash_put(weft_self *self, weft_msg *msg); /* false: no room, the message is yours */
+void wf_stash_fini(weft_self *self);               /* what is left becomes dead letters    */
 
 /* ask.c */
 void wf_ask_replied(weft_self *self, weft_request *req);

@@ -13,9 +13,27 @@
 static bool is_served(const weft_spec *spec)
 {
     return spec->place == WEFT_PLACE_THREAD && spec->group == NULL && spec->thread == NULL &&
-           spec->overflow == WEFT_REJECT && spec->mailbox_bytes == 0 && spec->stash == 0 &&
-           spec->strategy == WEFT_ONE_FOR_ONE && spec->intensity == 0 && spec->period_ns == 0 &&
-           spec->backoff_min_ns == 0 && spec->backoff_max_ns == 0 && spec->grace_ns == 0;
+           spec->mailbox_bytes == 0 && spec->strategy == WEFT_ONE_FOR_ONE && spec->intensity == 0 &&
+           spec->period_ns == 0 && spec->backoff_min_ns == 0 && spec->backoff_max_ns == 0 &&
+           spec->grace_ns == 0;
+}
+
+static uint32_t capacity_of(const weft_spec *spec)
+{
+    return spec->mailbox == 0 ? WEFT_MAILBOX_DEFAULT : spec->mailbox;
+}
+
+/* What senders and the stash need to know and a plain actor does not. */
+static weft_err build_ext(weft_rt *rt, const weft_spec *spec, weft_addr *addr)
+{
+    addr->overflow = (uint8_t)spec->overflow;
+    if (spec->overflow == WEFT_REJECT && spec->stash == 0) return WEFT_OK;
+    struct wf_ext *ext = wf_ext(addr->self);
+    if (ext == NULL) return WEFT_NO_MEMORY;
+    ext->stash_max = spec->stash;
+    ext->dead_fn = rt->dead_fn;
+    ext->dead_arg = rt->dead_arg;
+    return WEFT_OK;
 }
 
 static weft_err check(weft_rt *rt, const weft_spec *spec)
@@ -25,6 +43,8 @@ static weft_err check(weft_rt *rt, const weft_spec *spec)
     if (spec->mailbox != WEFT_UNBOUNDED && spec->mailbox > WEFT_MAILBOX_MAX) return WEFT_INVALID;
     if (spec->stack_bytes != 0 && spec->stack_bytes < rt->port->stack_least) return WEFT_INVALID;
     if (spec->restart != WEFT_TEMPORARY) return WEFT_INVALID; /* nobody would restart it */
+    if ((unsigned)spec->overflow > WEFT_DROP_OLD) return WEFT_INVALID;
+    if (spec->stash > capacity_of(spec) / 2) return WEFT_INVALID;
     return is_served(spec) ? WEFT_OK : WEFT_UNSUPPORTED;
 }
 
@@ -36,7 +56,11 @@ static weft_err build(weft_rt *rt, const weft_spec *spec, weft_addr **out)
         wf_class_put(class);
         return WEFT_NO_MEMORY;
     }
-    wf_mailbox_init(addr, rt->port, spec->mailbox == 0 ? WEFT_MAILBOX_DEFAULT : spec->mailbox);
+    uint32_t capacity = capacity_of(spec);
+    /* The actor drops what is beyond the capacity when it takes its mail in; until then
+     * senders may be ahead by as much again. */
+    if (spec->overflow == WEFT_DROP_OLD && capacity != WEFT_UNBOUNDED) capacity *= 2;
+    wf_mailbox_init(addr, rt->port, capacity);
     addr->driver = rt->port->own;
     addr->rt = rt;
     addr->number = wf_actor_number();
@@ -45,6 +69,12 @@ static weft_err build(weft_rt *rt, const weft_spec *spec, weft_addr **out)
     self->port = rt->port;
     self->class = class;
     self->arg = spec->arg;
+    weft_err err = build_ext(rt, spec, addr);
+    if (err != WEFT_OK) {
+        addr->joined = 1; /* no thread was ever made */
+        weft_addr_put(addr);
+        return err;
+    }
     *out = addr;
     return WEFT_OK;
 }

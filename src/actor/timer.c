@@ -6,10 +6,10 @@
 #include "log.h"
 #include "self.h"
 
-weft_err weft_timer_set(weft_self *self, weft_timer *timer, weft_ns at, weft_ns every,
-                        weft_on_timer fn)
+weft_err weft_timer_set_missed(weft_self *self, weft_timer *timer, weft_ns at, weft_ns every,
+                               weft_missed missed, weft_on_timer fn)
 {
-    if (fn == NULL) return WEFT_INVALID;
+    if (fn == NULL || (unsigned)missed > WEFT_MISSED_BURST) return WEFT_INVALID;
     if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
     if (timer->heap_at != 0 && timer->owner != self) return WEFT_INVALID;
     struct wf_ext *ext = wf_ext(self);
@@ -25,8 +25,15 @@ weft_err weft_timer_set(weft_self *self, weft_timer *timer, weft_ns at, weft_ns 
     timer->every = every;
     timer->fn = fn;
     timer->order = order;
+    timer->missed = (uint32_t)missed;
     timer->owner = self;
     return WEFT_OK;
+}
+
+weft_err weft_timer_set(weft_self *self, weft_timer *timer, weft_ns at, weft_ns every,
+                        weft_on_timer fn)
+{
+    return weft_timer_set_missed(self, timer, at, every, WEFT_MISSED_SKIP, fn);
 }
 
 weft_err weft_timer_stop(weft_self *self, weft_timer *timer)
@@ -37,32 +44,48 @@ weft_err weft_timer_stop(weft_self *self, weft_timer *timer)
     return WEFT_OK;
 }
 
-/* Arms a periodic timer for its next multiple after `now`; returns how many passed. */
-static uint32_t rearm(weft_self *self, weft_timer *timer, weft_ns now)
+static weft_ns later(weft_ns at, weft_ns span)
 {
-    weft_ns missed = (now - timer->at) / timer->every;
-    weft_ns step = WEFT_NEVER;
-    if (missed < WEFT_NEVER / timer->every - 1) step = (missed + 1) * timer->every;
-    timer->at = timer->at > WEFT_NEVER - step ? WEFT_NEVER : timer->at + step;
-    timer->order = ++self->order;
+    return at > WEFT_NEVER - span ? WEFT_NEVER : at + span;
+}
+
+/* When a periodic timer fires next; `passed` whole periods have gone by since it was due. */
+static weft_ns next_at(const weft_timer *timer, weft_ns now, weft_ns passed)
+{
+    if (timer->missed == WEFT_MISSED_DELAY) return later(now, timer->every);
+    if (timer->missed == WEFT_MISSED_BURST) return later(timer->at, timer->every);
+    if (passed >= WEFT_NEVER / timer->every - 1) return WEFT_NEVER;
+    return later(timer->at, (passed + 1) * timer->every);
+}
+
+/* Arms a periodic timer again and returns how many periods passed. A burst keeps its place in
+ * the order, and so its calls go on in this turn, as long as `burst` lasts. */
+static uint32_t rearm(weft_self *self, weft_timer *timer, weft_ns now, uint32_t *burst)
+{
+    weft_ns passed = (now - timer->at) / timer->every;
+    bool goes_on = timer->missed == WEFT_MISSED_BURST && passed > 0 && *burst > 0;
+    if (goes_on) (*burst)--;
+    else timer->order = ++self->order;
+    timer->at = next_at(timer, now, passed);
     weft_err err = wf_heap_push(&self->ext->timers, (struct wf_due){.at = timer->at,
                                                                     .order = timer->order,
                                                                     .item = timer,
                                                                     .place = &timer->heap_at});
     WF_ASSERT(err == WEFT_OK); /* we have just made room */
-    return missed > UINT32_MAX ? UINT32_MAX : (uint32_t)missed;
+    return passed > UINT32_MAX ? UINT32_MAX : (uint32_t)passed;
 }
 
 void wf_timer_run(weft_self *self, weft_ns now)
 {
     struct wf_ext *ext = self->ext;
-    uint64_t newest = self->order; /* what a callback sets waits for the next turn */
+    uint64_t newest = self->order;       /* what a callback sets waits for the next turn */
+    uint32_t burst = WEFT_BURST_MAX - 1; /* calls beside each timer's first */
     for (;;) {
         const struct wf_due *due = wf_heap_top(&ext->timers);
         if (due == NULL || due->at > now || due->order > newest) return;
         weft_timer *timer = due->item;
         wf_heap_remove(&ext->timers, &timer->heap_at);
-        uint32_t missed = timer->every == 0 ? 0 : rearm(self, timer, now);
+        uint32_t missed = timer->every == 0 ? 0 : rearm(self, timer, now, &burst);
         wf_count(&ext->ticks);
         wf_actor_trace(self, WF_TRACE_TIMER, "");
         struct wf_span span;

@@ -24,6 +24,21 @@ static weft_verdict count(weft_self *self, void *data, weft_msg *msg)
     return WEFT_DONE;
 }
 
+Test(credit, a_message_that_is_refused_keeps_its_link)
+{
+    struct rig rig = rig_open(true, 1);
+    weft_addr *to = rig_spawn(&rig, rig_echo, NULL, 1);
+    struct note *first = note_new(0, 0), *second = note_new(0, 1), *third = note_new(0, 2);
+    second->msg.next = &third->msg; /* its sender's list of what waits */
+    cr_assert_eq(weft_send(to, &first->msg), WEFT_OK);
+    cr_assert_eq(weft_send(to, &second->msg), WEFT_FULL);
+    cr_assert_eq(second->msg.next, &third->msg);
+    weft_drop(&second->msg);
+    weft_drop(&third->msg);
+    weft_addr_put(to);
+    rig_close(&rig);
+}
+
 Test(credit, a_full_mailbox_leaves_the_message_with_its_sender)
 {
     struct rig rig = rig_open(true, 5);
