@@ -10,10 +10,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "node.h"
 #include "proc.h"
+
+#define ABANDON_SECONDS 10 /* for a node on a thread to end in order */
 
 char *cluster_ledger_path(const char *dir) { return proc_path(dir, "ledger.log"); }
 
@@ -253,17 +256,27 @@ int cluster_stop(struct cluster *c)
     return code;
 }
 
+/* A node on a thread ends when its orders do. False: not within the time. */
+static bool thread_ends(pthread_t thread, const struct timespec *until)
+{
+    return pthread_timedjoin_np(thread, NULL, until) == 0;
+}
+
 bool cluster_abandon(struct cluster *c)
 {
     bool threads = false;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until); /* what joining goes by */
+    until.tv_sec += ABANDON_SECONDS;
+    for (uint32_t i = 0; i < c->count && c->members != NULL; i++)
+        if (c->members[i].up) shutdown(c->members[i].fd, SHUT_RDWR);
     for (uint32_t i = 0; i < c->count && c->members != NULL; i++) {
         struct member *m = &c->members[i];
-        if (m->up && m->pid > 0) {
-            proc_kill(m->pid);
+        if (m->up && m->pid > 0) proc_kill(m->pid);
+        else if (m->up && !thread_ends(m->thread, &until)) threads = true;
+        if (m->up) {
             close(m->fd);
             control_fini(&m->in);
-        } else if (m->up) {
-            threads = true;
         }
         free(m->dir);
     }

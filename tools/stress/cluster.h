@@ -97,7 +97,7 @@ int cluster_restart(struct cluster *c, uint32_t index);
 /* Ends all nodes in order; in memory each writes down what it holds first. */
 int cluster_stop(struct cluster *c);
 /* Ends at once what still runs, and frees. Threads of a node cannot be ended: a
- * program that has some left must leave by _exit. Returns whether there are any. */
+ * program that still has some after ten seconds must leave by _exit. Returns whether there are any. */
 bool cluster_abandon(struct cluster *c);
 
 /* -- between cluster.c and cluster_news.c */

@@ -64,6 +64,12 @@ int control_fill(struct control_in *in, int fd, bool wait)
     }
 }
 
+bool control_ended(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 bool control_next(struct control_in *in, struct control_frame *out)
 {
     struct prefix prefix;

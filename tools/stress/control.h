@@ -111,6 +111,8 @@ struct control_frame {
 int control_fill(struct control_in *in, int fd, bool wait);
 /* The next whole frame, if there is one. */
 bool control_next(struct control_in *in, struct control_frame *out);
+/* Has the other side ended, with nothing left to read? */
+bool control_ended(int fd);
 void control_fini(struct control_in *in);
 /* Copies a body of exactly this size. */
 bool control_body(const struct control_frame *frame, void *out, size_t len);

@@ -184,6 +184,7 @@ static bool link_to(struct node *node, const struct control_link *link)
     for (;;) {
         err = weft_connect(node->weft, link->address, &link->key, 10 * WEFT_SEC, &proven);
         if (err == WEFT_OK) return node_send(node, CONTROL_DONE, NULL, 0, NULL, 0);
+        if (control_ended(node->fd)) return false; /* nobody waits for it any more */
         bool again = err == WEFT_UNREACHABLE || err == WEFT_NETWORK || err == WEFT_TIMED_OUT ||
                      err == WEFT_BUSY || err == WEFT_CLOSED;
         if (!again || kit_now_ns() > give_up) return node_fail(node, err, "connecting to a peer");
@@ -235,8 +236,10 @@ static bool obey(struct node *node, const struct control_frame *frame)
 
 static bool next_order(struct node *node, struct control_in *in, struct control_frame *out)
 {
-    while (!control_next(in, out))
-        if (control_fill(in, node->fd, true) <= 0 && kit_signal() == 0) return false;
+    while (!control_next(in, out)) { /* on a signal the parent says what to do */
+        int got = control_fill(in, node->fd, true);
+        if (got == 0 || (got < 0 && kit_signal() == 0)) return false;
+    }
     return true;
 }
 
