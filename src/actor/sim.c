@@ -323,16 +323,11 @@ static void sim_ready(struct wf_driver *driver, weft_addr *addr)
     wake_task(sim_of(driver), addr->home);
 }
 
-static void sim_join(struct wf_driver *driver, weft_addr *addr)
-{
-    (void)driver;
-    (void)addr;
-}
-
 static void sim_task_free(struct wf_driver *driver, weft_addr *addr)
 {
     (void)driver;
     wf_free(addr->home);
+    addr->home = NULL; /* an address may outlive this world, and must not look for it then */
 }
 
 /* Nothing sleeps nor spins here. */
@@ -345,7 +340,7 @@ static void sim_count(struct wf_driver *driver, weft_addr *addr, weft_actor_stat
 
 static const struct wf_driver_ops sim_driver_ops = {.start = sim_start,
                                                     .ready = sim_ready,
-                                                    .join = sim_join,
+                                                    .join = sim_task_free,
                                                     .forget = sim_task_free,
                                                     .count = sim_count};
 
@@ -448,4 +443,5 @@ void wf_sim_forget(weft_sim *sim, weft_addr *addr)
     wf_heap_remove(&sim->sleepers, &task->heap_at);
     runnable_remove(sim, task);
     sim->tasks--;
+    sim_task_free(&sim->driver, addr);
 }
