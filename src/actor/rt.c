@@ -75,6 +75,10 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr)
 static void join_one(weft_rt *rt, weft_addr *addr)
 {
     if (addr->joined != 0) return;
+    /* An actor is among the gone a moment before its end is told, and until then it touches its
+     * address. Who reaps has not waited for it as a joiner has. Acquire: pairs with [END]. */
+    while (wf_load(&addr->ended, WF_ACQUIRE) == 0)
+        rt->port->ops->wait(rt->port, &addr->ended, 0, WEFT_NEVER);
     if (addr->home != NULL) addr->driver->ops->join(addr->driver, addr);
     wf_lock_take(rt->lock);
     if (addr->prev == NULL) rt->gone = addr->next;
