@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * relacy_atomic.hpp - the names of src/actor/atomic.h bound to relacy's memory, which gives a thread
  * every value that the standard allows it to see.
- * Called by: atomic.h under WF_RELACY. May touch: the words that a test has bound.
- * Never: a plain word of the runtime; what is not bound is an error of the test. */
+ * Called by: atomic.h under WF_RELACY. May touch: the words that a test has bound; any other is a
+ * counter or a hint, on which no data hangs, and stays a plain word.
+ * Never: orders anything by itself. */
 #ifndef WF_RELACY_ATOMIC_HPP
 #define WF_RELACY_ATOMIC_HPP
 
@@ -38,47 +39,48 @@ template <typename T> static void bind(const T *word, rl::atomic<T> &atomic, T v
     atomic.store(value, rl::mo_relaxed, $);
 }
 
-template <typename T> static rl::atomic<T> &of(const T *word)
+/* NULL: not bound. */
+template <typename T> static rl::atomic<T> *of(const T *word)
 {
     for (size_t i = 0; i < bound; i++)
-        if (bindings[i].word == word) return *static_cast<rl::atomic<T> *>(bindings[i].atomic);
-    RL_ASSERT(!"a word that no test has bound");
-    return *static_cast<rl::atomic<T> *>(bindings[0].atomic);
+        if (bindings[i].word == word) return static_cast<rl::atomic<T> *>(bindings[i].atomic);
+    return NULL;
 }
 
 template <typename T> static T load(const T *p, rl::memory_order order)
 {
-    return of(p).load(order, $);
+    return of(p) == NULL ? *p : of(p)->load(order, $);
 }
 
 template <typename T, typename V> static void store(T *p, V v, rl::memory_order order)
 {
-    of(p).store(static_cast<T>(v), order, $);
+    if (of(p) == NULL) *p = static_cast<T>(v);
+    else of(p)->store(static_cast<T>(v), order, $);
 }
 
 template <typename T, typename V> static T xchg(T *p, V v, rl::memory_order order)
 {
-    return of(p).exchange(static_cast<T>(v), order, $);
+    return of(p)->exchange(static_cast<T>(v), order, $);
 }
 
 template <typename T, typename V> static T add(T *p, V v, rl::memory_order order)
 {
-    return of(p).fetch_add(static_cast<T>(v), order, $);
+    return of(p)->fetch_add(static_cast<T>(v), order, $);
 }
 
 template <typename T, typename V> static T sub(T *p, V v, rl::memory_order order)
 {
-    return of(p).fetch_sub(static_cast<T>(v), order, $);
+    return of(p)->fetch_sub(static_cast<T>(v), order, $);
 }
 
 template <typename T, typename V> static bool cas(T *p, T *seen, V v, rl::memory_order order)
 {
-    return of(p).compare_exchange_strong(*seen, static_cast<T>(v), order, $, rl::mo_relaxed, $);
+    return of(p)->compare_exchange_strong(*seen, static_cast<T>(v), order, $, rl::mo_relaxed, $);
 }
 
 template <typename T, typename V> static bool cas_weak(T *p, T *seen, V v, rl::memory_order order)
 {
-    return of(p).compare_exchange_weak(*seen, static_cast<T>(v), order, $, rl::mo_relaxed, $);
+    return of(p)->compare_exchange_weak(*seen, static_cast<T>(v), order, $, rl::mo_relaxed, $);
 }
 
 } // namespace shadow
