@@ -21,7 +21,6 @@ struct weft_chrome {
     weft_write write;
     void *arg;
     wf_lock *lock;
-    bool begun; /* something stands in the list: the next needs a comma */
 };
 
 struct text {
@@ -139,8 +138,7 @@ static void put_event(struct text *text, const weft_trace_event *event)
 static void write_out(weft_chrome *chrome, const struct text *text)
 {
     wf_lock_take(chrome->lock);
-    if (chrome->begun) chrome->write(chrome->arg, ",\n", 2);
-    chrome->begun = true;
+    chrome->write(chrome->arg, ",\n", 2); /* the list began with the title of row 0 */
     chrome->write(chrome->arg, text->bytes, text->len);
     wf_lock_give(chrome->lock);
 }
@@ -168,7 +166,7 @@ weft_err weft_chrome_create(weft_write write, void *arg, weft_chrome **out)
     write(arg, head, sizeof head - 1);
     text.len = 0;
     put_row(&text, 0, "threads"); /* senders that are no actors */
-    write_out(chrome, &text);
+    write(arg, text.bytes, text.len);
     *out = chrome;
     return WEFT_OK;
 }

@@ -228,6 +228,41 @@ Test(stats, an_idle_actor_is_woken_by_mail)
     rig_close(&rig);
 }
 
+static weft_verdict send_to_myself(weft_self *self, void *data, weft_msg *msg)
+{
+    struct note *note = (struct note *)msg;
+    (void)data;
+    if (note->number > 0)
+        cr_assert_eq(weft_send(weft_self_addr(self), &note_new(0, note->number - 1)->msg), WEFT_OK);
+    return WEFT_DONE;
+}
+
+Test(stats, what_is_done_does_not_age)
+{
+    struct rig rig = rig_open(true, 1);
+    weft_rt_measure(rig.rt, true);
+    weft_addr *addr = spawn(&rig, "worker");
+    send_notes(addr, 1);
+    wf_sim_run_until(rig.sim, wf_sim_now(rig.sim) + WEFT_SEC);
+    cr_assert_eq(stats_of(addr).handled, 1);
+    cr_assert_eq(stats_of(addr).oldest, 0);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(stats, mail_during_a_turn_wakes_nobody)
+{
+    struct rig rig = rig_open(true, 1);
+    weft_rt_measure(rig.rt, true);
+    weft_addr *addr = rig_spawn(&rig, send_to_myself, NULL, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 4)->msg), WEFT_OK);
+    wf_sim_run_until(rig.sim, wf_sim_now(rig.sim));
+    cr_assert_eq(stats_of(addr).handled, 5);
+    cr_assert_eq(stats_of(addr).wakes, 1);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
 Test(stats, a_plain_threads_calls_are_handled_too)
 {
     struct rig rig = rig_open(false, 0);

@@ -66,6 +66,25 @@ Test(trace, a_message_is_sent_begun_and_ended)
     cr_assert_eq(seen.events[3].msg, identity);
     cr_assert_eq(seen.events[5].msg, identity);
     cr_assert_eq(seen.events[3].from, 0);
+    cr_assert_eq(seen.events[3].at, wf_sim_now(rig.sim));
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(trace, each_message_of_a_chain_is_told)
+{
+    struct seen seen;
+    struct rig rig = open_traced(&seen);
+    weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 0);
+    struct note *first = note_new(0, 0), *last = note_new(0, 1);
+    first->msg.next = &last->msg;
+    seen.count = 0;
+    cr_assert_eq(weft_send_chain(addr, &first->msg, &last->msg), WEFT_OK);
+    cr_assert_eq(seen.count, 2);
+    cr_assert(seen.events[0].msg == first || seen.events[1].msg == first);
+    cr_assert(seen.events[0].msg == last || seen.events[1].msg == last);
+    wf_sim_run_until(rig.sim, wf_sim_now(rig.sim));
+    cr_assert_eq(seen.count, 6);
     weft_addr_put(addr);
     rig_close(&rig);
 }

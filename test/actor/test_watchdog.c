@@ -198,6 +198,31 @@ Test(watchdog, there_is_one_per_runtime)
     rig_close(&rig);
 }
 
+static weft_verdict pass_round(weft_self *self, void *data, weft_msg *msg)
+{
+    weft_ns *until = data;
+    if (weft_now(self) >= *until) return WEFT_DONE;
+    return weft_send(weft_self_addr(self), msg) == WEFT_OK ? WEFT_KEPT : WEFT_DONE;
+}
+
+Test(watchdog, many_short_callbacks_are_no_stall)
+{
+    struct told told;
+    struct gate gate;
+    struct rig rig = open_watched(&told, &gate);
+    weft_watchdog_stop(rig.rt);
+    /* Long enough that no callback of a few instructions is held up so long by the machine. */
+    const weft_ns limit = 200 * WEFT_MS;
+    cr_assert_eq(weft_watchdog_start(rig.rt, limit, keep, &told), WEFT_OK);
+    weft_ns until = weft_rt_after(rig.rt, 2 * limit);
+    weft_addr *addr = rig_spawn(&rig, pass_round, &until, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    gate_let_pass(rig.rt, 2 * limit);
+    weft_addr_put(addr);
+    rig_close(&rig);
+    cr_assert_eq(told.count, 0);
+}
+
 Test(watchdog, another_runtimes_actors_are_not_its_own)
 {
     struct told told, other_told;
