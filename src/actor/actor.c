@@ -32,6 +32,13 @@ static void stop_now(weft_self *self)
     self->drain_left = 0;
 }
 
+void wf_actor_fail(weft_self *self, weft_err reason)
+{
+    self->failed = true;
+    self->reason = reason;
+    stop_now(self);
+}
+
 /* False if the message is put back: then its credit stays taken. */
 static bool on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
 {
@@ -44,9 +51,7 @@ static bool on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
     if (verdict == WEFT_STOP) {
         stop_now(self);
     } else if (verdict == WEFT_FAIL) {
-        self->failed = true;
-        self->reason = self->fail_reason == WEFT_OK ? WEFT_INTERNAL : self->fail_reason;
-        stop_now(self);
+        wf_actor_fail(self, self->fail_reason == WEFT_OK ? WEFT_INTERNAL : self->fail_reason);
     }
     return true;
 }
@@ -151,6 +156,16 @@ static void turn(weft_self *self)
     if (!must_end(self)) wf_watch_run(self);
 }
 
+/* The joiner does not wait for a thread that runs others too: what the end still touches
+ * after it was announced, lives by a reference of our own. */
+static void end(weft_addr *task)
+{
+    (void)weft_addr_get(task);
+    wf_worker_forget(task);
+    wf_actor_end(task->self);
+    weft_addr_put(task);
+}
+
 enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at)
 {
     weft_self *self = task->self;
@@ -159,7 +174,7 @@ enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at)
     else turn(self);
     enum wf_step step = WF_STEP_MORE;
     if (must_end(self)) {
-        wf_actor_end(self); /* nothing of the actor may be touched after it */
+        end(task); /* nothing of the actor may be touched after it */
         step = WF_STEP_ENDED;
     } else if (wf_mailbox_is_empty(task, &self->lanes)) {
         *wake_at = wf_ext_next(self);

@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "log.h"
+#include "pool.h"
 #include "self.h"
 
 const weft_kind wf_kind_stop = {.id = 0, .name = "weft.stop", .size = sizeof(weft_msg)};
@@ -14,18 +15,34 @@ const weft_kind wf_kind_stop = {.id = 0, .name = "weft.stop", .size = sizeof(wef
 #define SELF_AT (2 * WF_CACHE_LINE)
 #define STATE_AT (SELF_AT + 4 * WF_CACHE_LINE)
 
+/* Beyond what is pooled, the byte before the block says how far it was moved to begin on a
+ * cache line. */
+static unsigned char *block_get(size_t bytes, uint8_t *flags)
+{
+    *flags = bytes <= WEFT_POOL_BYTES_MAX ? WF_ADDR_POOLED : 0;
+    if (*flags != 0) {
+        unsigned char *block = wf_pool_get(bytes);
+        if (block != NULL) memset(block, 0, bytes);
+        return block;
+    }
+    unsigned char *raw = wf_calloc(1, bytes + WF_CACHE_LINE);
+    if (raw == NULL) return NULL;
+    size_t moved = WF_CACHE_LINE - (uintptr_t)raw % WF_CACHE_LINE;
+    raw[moved - 1] = (unsigned char)moved;
+    return raw + moved;
+}
+
 weft_addr *wf_block_create(size_t state_bytes)
 {
-    if (state_bytes > SIZE_MAX - STATE_AT - WF_CACHE_LINE) return NULL;
-    unsigned char *raw = wf_calloc(1, STATE_AT + state_bytes + WF_CACHE_LINE);
-    if (raw == NULL) return NULL;
-    /* The byte before the block says how far it was moved to begin on a cache line. */
-    size_t moved = WF_CACHE_LINE - (uintptr_t)raw % WF_CACHE_LINE;
-    unsigned char *block = raw + moved;
-    block[-1] = (unsigned char)moved;
+    uint8_t flags = 0;
+    if (state_bytes > SIZE_MAX - STATE_AT - 2 * WF_CACHE_LINE) return NULL;
+    size_t lines = (STATE_AT + state_bytes + WF_CACHE_LINE - 1) / WF_CACHE_LINE;
+    unsigned char *block = block_get(lines * WF_CACHE_LINE, &flags);
+    if (block == NULL) return NULL;
     weft_addr *addr = (weft_addr *)(void *)block;
     weft_self *self = (weft_self *)(void *)(block + SELF_AT);
     addr->refs = 1;
+    addr->flags = flags;
     addr->self = self;
     self->addr = addr;
     self->state = block + STATE_AT;
@@ -36,10 +53,12 @@ weft_addr *wf_block_create(size_t state_bytes)
 static void block_destroy(weft_addr *addr)
 {
     unsigned char *block = (unsigned char *)addr;
-    if (addr->driver != NULL && addr->home != NULL) addr->driver->ops->forget(addr->driver, addr);
+    /* Never started: its driver keeps nothing of it. */
+    if (addr->home != NULL) addr->driver->ops->forget(addr->driver, addr);
     wf_class_put(addr->self->class);
     wf_ext_fini(addr->self);
-    wf_free(block - block[-1]);
+    if (addr->flags & WF_ADDR_POOLED) wf_pool_put(block);
+    else wf_free(block - block[-1]);
 }
 
 weft_addr *weft_addr_get(weft_addr *addr)

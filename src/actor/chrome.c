@@ -105,7 +105,8 @@ static void put_instant(struct text *text, const weft_trace_event *event, const 
 /* The row's title. */
 static void put_row(struct text *text, uint32_t row, const char *name)
 {
-    put(text, "{\"ph\":\"M\",\"pid\":1,\"tid\":%" PRIu32 ",\"name\":\"thread_name\",\"args\":{\"name\":",
+    put(text,
+        "{\"ph\":\"M\",\"pid\":1,\"tid\":%" PRIu32 ",\"name\":\"thread_name\",\"args\":{\"name\":",
         row);
     put_string(text, name);
     put(text, "}}");

@@ -26,7 +26,8 @@ struct wf_driver_ops {
     void (*join)(struct wf_driver *driver, weft_addr *task);
     /* The last address was given back: frees what start kept for the task. */
     void (*forget)(struct wf_driver *driver, weft_addr *task);
-    /* Adds to *out what was counted outside the actor (parks, spins). Any thread. */
+    /* Adds to *out what was counted outside the actor (parks, spins). Any thread. NULL: these
+     * are not the actor's own. */
     void (*count)(struct wf_driver *driver, weft_addr *task, weft_actor_stats *out);
 };
 

@@ -31,8 +31,7 @@ static struct wf_ring *ring_of(struct wf_track *track)
     return ring;
 }
 
-void wf_flight_record(struct wf_track *track, const weft_trace_event *event,
-                      const weft_kind *kind)
+void wf_flight_record(struct wf_track *track, const weft_trace_event *event, const weft_kind *kind)
 {
     struct wf_ring *ring = ring_of(track);
     if (ring == NULL) return;
@@ -57,7 +56,7 @@ void wf_flight_record(struct wf_track *track, const weft_trace_event *event,
 
 /* -- Dumping ------------------------------------------------------------------------------- */
 
-static const char *const what_names[] = {"send", "begin", "end",     "spawn",
+static const char *const what_names[] = {"send", "begin",   "end",   "spawn",
                                          "exit", "restart", "timer", "reply"};
 
 /* A line on the stack; nothing of stdio is async-signal-safe. */

@@ -36,6 +36,9 @@ struct wf_lanes {
     uint32_t depth_max;
 };
 
+#define WF_ADDR_POOLED 4u /* its memory came from the pool; 1 and 2: roster.h */
+#define WF_ADDR_NESTED 8u /* its poll is nested in its worker's */
+
 /* Two cache lines: what every sender needs, and what is needed seldom. */
 struct weft_addr {
     uintptr_t head;  /* the tagged word                                           */
@@ -52,7 +55,7 @@ struct weft_addr {
     uint8_t place;    /* weft_place                                         */
     uint8_t pinned;   /* it stays where it is                               */
     uint8_t overflow; /* weft_overflow                                      */
-    uint8_t flags;
+    uint8_t flags;    /* WF_ADDR_* */
 
     weft_rt *rt;            /* until joined               */
     weft_self *self;        /* NULL: a plain thread's reply box */

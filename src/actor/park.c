@@ -65,7 +65,7 @@ static void spin_paid(struct wf_parker *parker, weft_ns spent)
  * each miss, so a thread whose mail comes rarely soon stops spinning. One idle in
  * `spin_probe_every` tries again with the whole budget, so it can also start to; probes
  * that fail get rarer. */
-static bool spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline)
+bool wf_spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline)
 {
     if (parker->spin_max_ns == 0) return false;
     bool probe = ++parker->spin_skipped >= parker->spin_probe_every;
@@ -91,14 +91,19 @@ static bool spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadli
     return false;
 }
 
-void wf_park(struct wf_parker *parker, uintptr_t *word, weft_ns deadline)
+void wf_sleep(struct wf_parker *parker, uintptr_t *word, weft_ns deadline)
 {
-    wf_pool_flush();
-    if (spin(parker, word, deadline) || !wf_word_park(word, WF_BOX_PARK_FUTEX)) return;
+    if (!wf_word_park(word, WF_BOX_PARK_FUTEX)) return;
     count(&parker->parks);
     parker->port->ops->wait(parker->port, futex_of(word), (uint32_t)WF_BOX_PARK_FUTEX, deadline);
     /* Losing means that somebody is waking us: its push is in the word. */
     (void)wf_word_unpark(word, WF_BOX_PARK_FUTEX);
+}
+
+void wf_park(struct wf_parker *parker, uintptr_t *word, weft_ns deadline)
+{
+    wf_pool_flush();
+    if (!wf_spin(parker, word, deadline)) wf_sleep(parker, word, deadline);
 }
 
 unsigned wf_park_fd(struct wf_parker *parker, uintptr_t *word, struct wf_poll *poll,

@@ -21,7 +21,11 @@ struct wf_parker {
 
 /* `spin_max_ns` as in weft_spec. */
 void wf_parker_init(struct wf_parker *parker, struct wf_port *port, uint32_t spin_max_ns);
-/* Spins a little if that paid lately, then sleeps until there is something in the word or
+/* Spins a little if that paid lately; true if something came. */
+bool wf_spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline);
+/* Sleeps until there is something in the word or `deadline`. May return early. */
+void wf_sleep(struct wf_parker *parker, uintptr_t *word, weft_ns deadline);
+/* The two of them: spins a little if that paid lately, then sleeps until there is something in the word or
  * `deadline`. May return early. */
 void wf_park(struct wf_parker *parker, uintptr_t *word, weft_ns deadline);
 /* The same for a thread that watches descriptors: what became ready is in `out`. */

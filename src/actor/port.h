@@ -64,6 +64,11 @@ struct wf_port_ops {
                           unsigned max, weft_ns deadline);
     void (*poll_wake)(struct wf_port *port, struct wf_poll *poll);
     void (*poll_close)(struct wf_port *port, struct wf_poll *poll);
+    /* Watches a whole poll from another: while something is ready in `inner`, poll_wait of
+     * `outer` gives `key` in generation (high half) and fd (low half). Ends with `inner`.
+     * NO_MEMORY, LIMIT. */
+    weft_err (*poll_nest)(struct wf_port *port, struct wf_poll *outer, struct wf_poll *inner,
+                          uint64_t key);
 
     /* The reply box that this thread keeps between its calls: take gives it out, NULL if
      * there is none; keep stores it and says false if it cannot. The machine gives it

@@ -252,7 +252,8 @@ static bool on_thread_end(struct wf_port *port, void (*fn)(void *arg), void *arg
     (void)port;
     size_t i = 0;
     while (i < AT_END_MAX && at_end[i].fn != NULL && at_end[i].fn != fn) i++;
-    if (i == AT_END_MAX || !end_key_made || pthread_setspecific(end_key, &at_end) != 0) return false;
+    if (i == AT_END_MAX || !end_key_made || pthread_setspecific(end_key, &at_end) != 0)
+        return false;
     at_end[i].fn = fn;
     at_end[i].arg = arg;
     return true;
@@ -346,6 +347,16 @@ static void poll_clear(struct wf_port *port, struct wf_poll *poll, int fd)
     (void)epoll_ctl(poll->epoll, EPOLL_CTL_DEL, fd, NULL); /* fails if it was closed: fine */
 }
 
+static weft_err poll_nest(struct wf_port *port, struct wf_poll *outer, struct wf_poll *inner,
+                          uint64_t key)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = key}};
+    (void)port;
+    WF_ASSERT(key != BELL);
+    if (epoll_ctl(outer->epoll, EPOLL_CTL_ADD, inner->epoll, &event) == 0) return WEFT_OK;
+    return from_errno(errno);
+}
+
 static int poll_kernel(int epoll, struct epoll_event *events, int max, weft_ns deadline)
 {
     if (deadline == 0) return epoll_wait(epoll, events, max, 0);
@@ -414,6 +425,7 @@ static const struct wf_port_ops machine_ops = {
     .poll_wait = poll_wait,
     .poll_wake = poll_wake,
     .poll_close = poll_close,
+    .poll_nest = poll_nest,
     .take_box = take_box,
     .keep_box = keep_box,
     .trace = NULL,

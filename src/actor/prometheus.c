@@ -74,8 +74,7 @@ static void put_label(struct text *text, const char *value)
 {
     for (; *value != '\0'; value++) {
         if (*value == '\n') put_text(text, "\\n");
-        else if (*value == '\\' || *value == '"')
-            put(text, (const char[]){'\\', *value}, 2);
+        else if (*value == '\\' || *value == '"') put(text, (const char[]){'\\', *value}, 2);
         else put(text, value, 1);
     }
 }

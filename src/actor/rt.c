@@ -163,6 +163,7 @@ weft_err weft_rt_destroy(weft_rt *rt)
     wf_lock_give(rt->lock);
     if (busy) return WEFT_BUSY;
     wf_rt_reap(rt);
+    wf_group_destroy_all(rt);
     wf_stats_fini(rt);
     wf_class_forget_all(rt);
     wf_roster_put(rt->roster);

@@ -14,6 +14,7 @@
 #include "lock.h"
 #include "mailbox.h"
 #include "port.h"
+#include "wake.h"
 
 #define WF_READY_MAX 64u /* descriptors handled per turn */
 #define WF_CLASS_BUCKETS 256u
@@ -102,6 +103,7 @@ struct wf_ext {
     weft_on_dead_letter dead_fn;  /* the runtime's hook, for senders that outlive it */
     void *dead_arg;
     struct wf_subscription *subscriptions; /* topic.c */
+    struct wf_wake wakes[WF_WAKES];
 };
 
 /* The actor's thread, in the block of its address; `state` and its address live as long,
@@ -156,6 +158,8 @@ struct weft_rt {
     void (*trace_fn)(void *arg, const weft_trace_event *event);
     void *trace_arg;
     struct wf_watchdog *watchdog; /* watchdog.c                             */
+    weft_group *groups; /* the lock's */
+    uint32_t group_count;
     struct wf_class *classes[WF_CLASS_BUCKETS];
 };
 
@@ -169,6 +173,8 @@ weft_self *wf_self_enter(weft_self *self);
 /* actor.c */
 /* One turn. IDLE leaves the next deadline in *wake_at. */
 enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at);
+/* Ends it after what it is doing now, with a line in the log. */
+void wf_actor_fail(weft_self *self, weft_err reason);
 void wf_actor_trace(weft_self *self, enum wf_trace what, const char *name);
 /* end.c: from the last turn on. */
 void wf_actor_end(weft_self *self);
@@ -239,6 +245,23 @@ weft_err wf_addr_wait_end(weft_addr *addr, weft_ns deadline);
 weft_addr *wf_block_create(size_t state_bytes);
 /* call.c: the reply box of a plain thread. */
 void wf_caller_destroy(weft_addr *box);
+
+/* spawn.c: as weft_spawn, and for children of `parent`, which runs on this thread. */
+weft_err wf_spawn(weft_rt *rt, weft_self *parent, const weft_spec *spec, weft_addr **out);
+
+/* group.c */
+weft_rt *wf_group_rt(const weft_group *group);
+struct wf_driver *wf_group_driver(weft_group *group);
+/* A task of the group was started, or joined. False: the group is closed. */
+bool wf_group_enter(weft_group *group);
+void wf_group_leave(weft_group *group);
+/* Gives a reference back that wf_group_enter took. */
+void wf_group_put(weft_group *group);
+/* Ends the groups that are left, whose actors have all ended. */
+void wf_group_destroy_all(weft_rt *rt);
+
+/* worker.c: an actor ends that may have nodes in the heaps of workers. */
+void wf_worker_forget(weft_addr *task);
 
 /* rt.c */
 weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out);

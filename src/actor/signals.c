@@ -17,7 +17,7 @@ static const struct {
     int number;
     const char *name;
 } fatal[] = {
-    {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"}, {SIGFPE, "SIGFPE"},
+    {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},
     {SIGILL, "SIGILL"},   {SIGABRT, "SIGABRT"},
 };
 #define FATAL (sizeof fatal / sizeof fatal[0])

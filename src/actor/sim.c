@@ -23,6 +23,7 @@
 struct sim_task {
     struct wf_turn turn; /* first: the schedule hands it back */
     weft_addr *addr;
+    weft_group *group;    /* counted, or NULL                     */
     uint32_t heap_at;     /* place among those asleep with a deadline */
     uint32_t runnable_at; /* 1-based place among the runnable         */
     bool running;         /* its turn is on the stack                 */
@@ -307,10 +308,14 @@ static weft_sim *sim_of(struct wf_driver *driver) { return driver->port->sim; }
 static weft_err sim_start(struct wf_driver *driver, weft_addr *addr, const weft_spec *spec)
 {
     weft_sim *sim = sim_of(driver);
-    (void)spec;
     struct sim_task *task = reserve(sim) != WEFT_OK ? NULL : wf_calloc(1, sizeof *task);
     if (task == NULL) return WEFT_NO_MEMORY;
+    if (spec->group != NULL && !wf_group_enter(spec->group)) {
+        wf_free(task);
+        return WEFT_CLOSED;
+    }
     task->addr = addr;
+    task->group = spec->group;
     addr->home = task;
     addr->number = ++sim->born;
     sim->tasks++;
@@ -325,24 +330,18 @@ static void sim_ready(struct wf_driver *driver, weft_addr *addr)
 
 static void sim_task_free(struct wf_driver *driver, weft_addr *addr)
 {
+    struct sim_task *task = addr->home;
     (void)driver;
-    wf_free(addr->home);
+    if (task->group != NULL) {
+        wf_group_leave(task->group);
+        wf_group_put(task->group);
+    }
+    wf_free(task);
     addr->home = NULL; /* an address may outlive this world, and must not look for it then */
 }
 
-/* Nothing sleeps nor spins here. */
-static void sim_count(struct wf_driver *driver, weft_addr *addr, weft_actor_stats *out)
-{
-    (void)driver;
-    (void)addr;
-    (void)out;
-}
-
-static const struct wf_driver_ops sim_driver_ops = {.start = sim_start,
-                                                    .ready = sim_ready,
-                                                    .join = sim_task_free,
-                                                    .forget = sim_task_free,
-                                                    .count = sim_count};
+static const struct wf_driver_ops sim_driver_ops = {
+    .start = sim_start, .ready = sim_ready, .join = sim_task_free, .forget = sim_task_free};
 
 /* -- The world --------------------------------------------------------------------------------- */
 

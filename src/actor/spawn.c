@@ -9,11 +9,10 @@
 #include "log.h"
 #include "self.h"
 
-/* What no driver serves yet is refused, never ignored. */
+/* What nothing serves yet is refused, never ignored. */
 static bool is_served(const weft_spec *spec)
 {
-    return spec->place == WEFT_PLACE_THREAD && spec->group == NULL && spec->thread == NULL &&
-           spec->mailbox_bytes == 0 && spec->strategy == WEFT_ONE_FOR_ONE && spec->intensity == 0 &&
+    return spec->mailbox_bytes == 0 && spec->strategy == WEFT_ONE_FOR_ONE && spec->intensity == 0 &&
            spec->period_ns == 0 && spec->backoff_min_ns == 0 && spec->backoff_max_ns == 0 &&
            spec->grace_ns == 0;
 }
@@ -36,19 +35,40 @@ static weft_err build_ext(weft_rt *rt, const weft_spec *spec, weft_addr *addr)
     return WEFT_OK;
 }
 
-static weft_err check(weft_rt *rt, const weft_spec *spec)
+static weft_err check_place(weft_rt *rt, const weft_self *parent, const weft_spec *spec)
+{
+    if ((spec->place == WEFT_PLACE_GROUP) != (spec->group != NULL)) return WEFT_INVALID;
+    if (spec->place == WEFT_PLACE_THREAD) {
+        bool small = spec->stack_bytes != 0 && spec->stack_bytes < rt->port->stack_least;
+        return small ? WEFT_INVALID : WEFT_OK;
+    }
+    if (spec->group != NULL && wf_group_rt(spec->group) != rt) return WEFT_INVALID;
+    if (spec->place == WEFT_PLACE_PARENT && parent == NULL) return WEFT_INVALID;
+    if (spec->place > WEFT_PLACE_GROUP) return WEFT_INVALID;
+    /* The thread is somebody else's. */
+    bool own = spec->thread != NULL || spec->stack_bytes != 0 || spec->spin_max_ns != 0;
+    return own ? WEFT_UNSUPPORTED : WEFT_OK;
+}
+
+static weft_err check(weft_rt *rt, const weft_self *parent, const weft_spec *spec)
 {
     if (spec->handle == NULL) return WEFT_INVALID;
     if (spec->name != NULL && strlen(spec->name) > WEFT_ACTOR_NAME_BYTES_MAX) return WEFT_INVALID;
     if (spec->mailbox != WEFT_UNBOUNDED && spec->mailbox > WEFT_MAILBOX_MAX) return WEFT_INVALID;
-    if (spec->stack_bytes != 0 && spec->stack_bytes < rt->port->stack_least) return WEFT_INVALID;
-    if (spec->restart != WEFT_TEMPORARY) return WEFT_INVALID; /* nobody would restart it */
     if ((unsigned)spec->overflow > WEFT_DROP_OLD) return WEFT_INVALID;
     if (spec->stash > capacity_of(spec) / 2) return WEFT_INVALID;
-    return is_served(spec) ? WEFT_OK : WEFT_UNSUPPORTED;
+    if (spec->restart != WEFT_TEMPORARY && parent == NULL) return WEFT_INVALID;
+    if (!is_served(spec)) return WEFT_UNSUPPORTED;
+    return check_place(rt, parent, spec);
 }
 
-static weft_err build(weft_rt *rt, const weft_spec *spec, weft_addr **out)
+static struct wf_driver *driver_of(weft_rt *rt, const weft_self *parent, const weft_spec *spec)
+{
+    if (rt->port->sim != NULL || spec->place == WEFT_PLACE_THREAD) return rt->port->own;
+    return spec->place == WEFT_PLACE_PARENT ? parent->addr->driver : wf_group_driver(spec->group);
+}
+
+static weft_err build(weft_rt *rt, const weft_self *parent, const weft_spec *spec, weft_addr **out)
 {
     struct wf_class *class = wf_class_get(rt, spec);
     weft_addr *addr = class == NULL ? NULL : wf_block_create(spec->state_size);
@@ -61,7 +81,8 @@ static weft_err build(weft_rt *rt, const weft_spec *spec, weft_addr **out)
      * senders may be ahead by as much again. */
     if (spec->overflow == WEFT_DROP_OLD && capacity != WEFT_UNBOUNDED) capacity *= 2;
     wf_mailbox_init(addr, rt->port, capacity);
-    addr->driver = rt->port->own;
+    addr->driver = driver_of(rt, parent, spec);
+    addr->place = (uint8_t)spec->place;
     addr->rt = rt;
     addr->number = wf_actor_number();
     weft_self *self = addr->self;
@@ -79,13 +100,13 @@ static weft_err build(weft_rt *rt, const weft_spec *spec, weft_addr **out)
     return WEFT_OK;
 }
 
-weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out)
+weft_err wf_spawn(weft_rt *rt, weft_self *parent, const weft_spec *spec, weft_addr **out)
 {
     weft_addr *addr = NULL;
-    weft_err err = check(rt, spec);
+    weft_err err = check(rt, parent, spec);
     if (err != WEFT_OK) return err;
     wf_rt_reap(rt); /* threads that ended meanwhile are not kept */
-    err = build(rt, spec, &addr);
+    err = build(rt, parent, spec, &addr);
     if (err != WEFT_OK) return err;
     if (!wf_rt_add(rt, addr)) {
         addr->joined = 1; /* no thread was ever made */
@@ -100,7 +121,7 @@ weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out)
         __atomic_store_n(&addr->ended, 1, __ATOMIC_RELEASE);
         rt->port->ops->wake(rt->port, &addr->ended);
         wf_rt_join(rt, addr);
-        (void)wf_fail(err, "spawn", "no thread for %s", weft_addr_name(addr));
+        (void)wf_fail(err, "spawn", "not started: %s", weft_addr_name(addr));
         weft_addr_put(addr);
         return err;
     }
@@ -116,4 +137,9 @@ weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out)
     }
     *out = addr;
     return WEFT_OK;
+}
+
+weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out)
+{
+    return wf_spawn(rt, NULL, spec, out);
 }

@@ -59,7 +59,9 @@ void weft_addr_stats(weft_addr *addr, weft_actor_stats *out)
         /* Acquire: pairs with the release in wf_ext. */
         const struct wf_ext *ext = wf_load(&self->ext, WF_ACQUIRE);
         if (ext != NULL) read_more(addr, ext, &stats);
-        if (addr->home != NULL) addr->driver->ops->count(addr->driver, addr, &stats);
+        /* Once it has no home its driver may be gone. */
+        if (wf_load(&addr->home, WF_RELAXED) != NULL && addr->driver->ops->count != NULL)
+            addr->driver->ops->count(addr->driver, addr, &stats);
     }
     *out = stats;
 }

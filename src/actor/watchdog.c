@@ -14,8 +14,8 @@
 
 /* What the watchdog remembers of one thread. */
 struct sight {
-    uint64_t turn;  /* of the callback that was there at the last look */
-    weft_ns since;  /* the first look that saw it                      */
+    uint64_t turn; /* of the callback that was there at the last look */
+    weft_ns since; /* the first look that saw it                      */
     bool reported;
 };
 
@@ -25,7 +25,7 @@ struct wf_watchdog {
     void (*fn)(void *arg, const weft_stall *stall);
     void *arg;
     uintptr_t thread;
-    uint32_t stop; /* waited on */
+    uint32_t stop;        /* waited on */
     struct sight *sights; /* by the number of the track */
     uint32_t room;
 };
