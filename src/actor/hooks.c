@@ -63,8 +63,8 @@ static void push_one(weft_addr *to, weft_msg *msg, const struct wf_class *class,
         msg->ctx = (void *)(uintptr_t)(event->at >> STAMP_SHIFT);
         msg->flags |= WF_MSG_TIMED;
     }
-    msg->flags = (msg->flags & ~(WF_FROM_MAX << WF_MSG_FROM_SHIFT)) | event->from
-                                                                          << WF_MSG_FROM_SHIFT;
+    uint32_t from = event->from << WF_MSG_FROM_SHIFT;
+    msg->flags = (msg->flags & ~(WF_FROM_MAX << WF_MSG_FROM_SHIFT)) | from;
     if (!(on & (WF_HOOK_TRACE | WF_HOOK_FLIGHT)) || msg->flags & WF_MSG_CREDIT) return;
     bool reply = wf_load(&msg->state, WF_RELAXED) == WF_REQ_REPLIED;
     event->what = reply ? WEFT_TRACE_REPLY : WEFT_TRACE_SEND;
@@ -77,6 +77,8 @@ static void push_one(weft_addr *to, weft_msg *msg, const struct wf_class *class,
 
 void wf_hooks_push(weft_addr *to, weft_msg *newest, weft_msg *oldest)
 {
+    /* It will be refused; and the world of a closed mailbox may be gone, its clock too. */
+    if (wf_mailbox_is_closed(to)) return;
     const weft_self *self = wf_self_current();
     const struct wf_class *class = to->self != NULL ? to->self->class
                                    : self != NULL   ? self->class
