@@ -88,6 +88,7 @@ static struct timespec to_timespec(weft_ns ns)
 struct birth {
     void (*main)(void *arg);
     void *arg;
+    bool batch;
     char name[THREAD_NAME_BYTES];
 };
 
@@ -96,6 +97,10 @@ static void *thread_main(void *arg)
     struct birth birth = *(struct birth *)arg;
     wf_free(arg);
     (void)pthread_setname_np(pthread_self(), birth.name); /* for people only */
+    if (birth.batch) { /* attributes do not take this policy; the kernel gives it to anybody */
+        struct sched_param param = {0};
+        (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &param);
+    }
     birth.main(birth.arg);
     return NULL;
 }
@@ -130,6 +135,7 @@ static weft_err set_policy(pthread_attr_t *attr, const struct wf_thread_spec *sp
     if (spec->policy < 0 || (size_t)spec->policy >= sizeof policies / sizeof policies[0])
         return WEFT_INVALID;
     int policy = policies[spec->policy];
+    if (policy == SCHED_BATCH) policy = SCHED_OTHER; /* from there the thread goes on itself */
     if (spec->priority < sched_get_priority_min(policy) ||
         spec->priority > sched_get_priority_max(policy))
         return WEFT_INVALID;
@@ -171,6 +177,7 @@ static weft_err thread_start(struct wf_port *port, const struct wf_thread_spec *
     if (birth == NULL) return WEFT_NO_MEMORY;
     birth->main = main;
     birth->arg = arg;
+    birth->batch = spec->policy == WEFT_SCHED_BATCH;
     strncpy(birth->name, spec->name, sizeof birth->name - 1);
     if (pthread_attr_init(&attr) != 0) {
         wf_free(birth);
