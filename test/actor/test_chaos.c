@@ -161,8 +161,9 @@ static weft_err begin(weft_self *self, void *state, void *arg)
 static void letter(void *arg, weft_addr *to, weft_msg *msg, weft_err why)
 {
     struct chaos *chaos = arg;
-    (void)to, (void)why;
-    if (msg->kind == &RUMOUR) {
+    (void)to;
+    /* RESTARTING: it was in hand when the handler failed, so it has arrived already. */
+    if (msg->kind == &RUMOUR && why != WEFT_RESTARTING) {
         struct rumour *rumour = (struct rumour *)msg;
         history_arrived(&chaos->history, rumour->from, rumour->to, rumour->number);
     }
