@@ -129,8 +129,8 @@ typedef struct weft_outbox {
 } weft_outbox;
 
 /* Prepares an outbox that sends `batch` messages at a time, 1 to WEFT_OUTBOX_BATCH_MAX and at
- * most half the receiver's mailbox, if that is bounded: INVALID. `to` is borrowed until the
- * outbox is used for the last time. */
+ * most half the receiver's mailbox, if that is bounded: INVALID. UNSUPPORTED: the receiver counts
+ * bytes (spec.mailbox_bytes). `to` is borrowed until the outbox is used for the last time. */
 weft_err weft_outbox_init(weft_outbox *box, weft_addr *to, uint32_t batch);
 /* Stages `msg`; sends all that is staged once it is `batch` messages. FULL, CLOSED, INVALID:
  * `msg` is still yours, what was staged before stays staged. */
@@ -278,8 +278,11 @@ typedef struct weft_spec {
     weft_group *group;              /* with WEFT_PLACE_GROUP, else NULL: INVALID   */
     const weft_thread_spec *thread; /* with WEFT_PLACE_THREAD; copied; NULL: inherit */
     weft_overflow overflow;
-    size_t mailbox_bytes;   /* bytes that the user lane holds, counted as kind->size in units
-                           * of 64; 0: no such bound                          */
+    size_t mailbox_bytes;   /* bytes that the user lane holds, 0: no such bound. A message
+                             * counts as its kind's size, in units of 64, what it points to
+                             * does not count; one larger than half the bound counts as half.
+                             * A chain that is larger than the bound is always FULL.
+                             * UNSUPPORTED with WEFT_DROP_OLD                      */
     uint32_t stash;         /* messages that WEFT_STASH keeps, at most half the mailbox, else
                            * INVALID; 0: WEFT_STASH_DEFAULT or half the mailbox, whichever is
                            * less                                             */

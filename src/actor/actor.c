@@ -106,12 +106,13 @@ static void run_messages(weft_self *self)
         if (self->drain_left > 0) self->drain_left--;
         wf_count(&self->stats.handled);
         wf_actor_trace(self, WF_TRACE_USER, msg->kind->name);
+        uint64_t cost = wf_mailbox_cost(self->addr, msg); /* it may be gone afterwards */
         struct wf_span span;
         wf_span_begin(&span, self, msg->kind, msg);
         weft_verdict verdict = self->class->handle(self, self->state, msg);
         wf_span_end(&span, self);
         if (!on_verdict(self, msg, verdict)) continue;
-        if (wf_mailbox_settle(self->addr, lanes)) wf_credit_tell(self->addr);
+        if (wf_mailbox_settle(self->addr, lanes, cost)) wf_credit_tell(self->addr);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "hooks.h"
 #include "log.h"
 #include "park.h"
+#include "self.h"
 
 static_assert(sizeof(weft_msg) == 32 || sizeof(void *) != 8, "the header is four words");
 static_assert(_Alignof(weft_msg) >= 8, "tags need the three low bits of a message's address");
@@ -23,44 +24,86 @@ void wf_mailbox_init(weft_addr *box, struct wf_port *port, uint32_t capacity)
 
 /* -- Credit ------------------------------------------------------------------ */
 
+static uint32_t count_of(uint64_t cost) { return (uint32_t)cost; }
+static uint32_t units_of(uint64_t cost) { return (uint32_t)(cost >> 32); }
+
+/* 0: bytes are not counted. */
+static uint32_t units_max(const weft_addr *box)
+{
+    if ((wf_load(&box->flags, WF_RELAXED) & WF_ADDR_BYTES) == 0) return 0;
+    return box->self->ext->units_max; /* set before the address was given out */
+}
+
+void wf_mailbox_bound_bytes(weft_addr *box, size_t bytes)
+{
+    size_t units = bytes / WF_MAILBOX_UNIT + (bytes % WF_MAILBOX_UNIT != 0);
+    uint32_t max = units > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)units;
+    box->self->ext->units_max = max;
+    box->flags |= WF_ADDR_BYTES;
+    /* From here on messages are counted in any case; so many do not fit any memory. */
+    if (box->capacity == WEFT_UNBOUNDED) box->capacity = WEFT_UNBOUNDED - 1;
+    box->credit = (uint64_t)max << 32 | box->capacity;
+}
+
+uint64_t wf_mailbox_bytes_cost(const weft_addr *box, const weft_msg *msg)
+{
+    size_t units = msg->kind->size / WF_MAILBOX_UNIT + (msg->kind->size % WF_MAILBOX_UNIT != 0);
+    /* Room comes back in halves; what is larger than that counts as a half, so that it can be
+     * sent at all. */
+    uint32_t half = units_max(box) / 2;
+    if (units > half) units = half;
+    return (uint64_t)(units == 0 ? 1 : units) << 32 | 1;
+}
+
 /* Relaxed everywhere: credits count, the word orders. A compare-and-swap, not a
  * subtraction that is undone, so that the count never lies to the consumer. */
-bool wf_mailbox_credit_take(weft_addr *box, uint32_t n)
+bool wf_mailbox_credit_take(weft_addr *box, uint64_t cost)
 {
     if (box->capacity == WEFT_UNBOUNDED) return true;
     uint64_t seen = wf_load(&box->credit, WF_RELAXED);
     do {
-        if (seen < n) return false;
-    } while (!wf_cas_weak(&box->credit, &seen, seen - n, WF_RELAXED));
+        if (count_of(seen) < count_of(cost) || units_of(seen) < units_of(cost)) return false;
+    } while (!wf_cas_weak(&box->credit, &seen, seen - cost, WF_RELAXED));
     return true;
 }
 
-void wf_mailbox_credit_give(weft_addr *box, uint32_t n)
+void wf_mailbox_credit_give(weft_addr *box, uint64_t cost)
 {
-    if (box->capacity == WEFT_UNBOUNDED || n == 0) return;
-    uint64_t before = wf_add(&box->credit, n, WF_RELAXED);
-    WF_ASSERT(before + n <= box->capacity);
+    if (box->capacity == WEFT_UNBOUNDED || cost == 0) return;
+    uint64_t after = wf_add(&box->credit, cost, WF_RELAXED) + cost;
+    WF_ASSERT(count_of(after) <= box->capacity && units_of(after) <= units_max(box));
 }
 
-bool wf_mailbox_settle(weft_addr *box, struct wf_lanes *lanes)
+static void give_owed(weft_addr *box, struct wf_lanes *lanes)
+{
+    wf_mailbox_credit_give(box, (uint64_t)lanes->owed_units << 32 | lanes->owed);
+    wf_store(&lanes->owed, 0, WF_RELAXED); /* read by weft_addr_stats */
+    lanes->owed_units = 0;
+}
+
+bool wf_mailbox_settle(weft_addr *box, struct wf_lanes *lanes, uint64_t cost)
 {
     if (box->capacity == WEFT_UNBOUNDED) return false;
-    wf_store(&lanes->owed, lanes->owed + 1, WF_RELAXED); /* read by weft_addr_stats */
+    wf_store(&lanes->owed, lanes->owed + count_of(cost), WF_RELAXED);
+    lanes->owed_units += units_of(cost);
     /* In halves, so that the line moves seldom. Who waits for room came when all was
      * taken and nothing owed, so a half is sure to come back, unless the wish of another
      * takes it home before; then all who wait are told at that time. */
-    if (lanes->owed < box->capacity - box->capacity / 2) return false;
-    wf_mailbox_credit_give(box, lanes->owed);
-    wf_store(&lanes->owed, 0, WF_RELAXED);
+    uint32_t units = units_max(box);
+    bool half = lanes->owed >= box->capacity - box->capacity / 2 ||
+                (units != 0 && lanes->owed_units >= units - units / 2);
+    if (!half) return false;
+    give_owed(box, lanes);
     return true;
 }
 
 bool wf_mailbox_has_room(weft_addr *box, struct wf_lanes *lanes)
 {
     if (box->capacity == WEFT_UNBOUNDED) return true;
-    wf_mailbox_credit_give(box, lanes->owed);
-    wf_store(&lanes->owed, 0, WF_RELAXED);
-    return wf_load(&box->credit, WF_RELAXED) > 0;
+    give_owed(box, lanes);
+    uint64_t credit = wf_load(&box->credit, WF_RELAXED);
+    /* No message costs more than half of the bytes. */
+    return count_of(credit) > 0 && units_of(credit) >= units_max(box) / 2;
 }
 
 /* -- Producers ----------------------------------------------------------------- */

@@ -33,16 +33,19 @@ struct wf_lanes {
     struct wf_lane system, user;
     struct wf_lane waiters; /* WF_MSG_CREDIT messages: who wants to hear of room */
     uint32_t owed;          /* handled, not yet returned to credit */
+    uint32_t owed_units;    /* the same of bytes, in units         */
     uint32_t depth_max;
 };
 
 #define WF_ADDR_POOLED 4u /* its memory came from the pool; 1 and 2: roster.h */
 #define WF_ADDR_NESTED 8u /* its poll is nested in its worker's */
+#define WF_ADDR_BYTES 16u /* bytes are counted */
+#define WF_MAILBOX_UNIT 64u
 
 /* Two cache lines: what every sender needs, and what is needed seldom. */
 struct weft_addr {
     uintptr_t head;  /* the tagged word                                           */
-    uint64_t credit; /* bounded: what may still be sent. Senders take, the consumer
+    uint64_t credit; /* bounded: what may still be sent, as a cost. Senders take, the consumer
                         * returns in halves. Beside `head` on purpose: a sender
                         * needs both                                                */
     uint32_t refs;
@@ -74,11 +77,22 @@ static_assert(sizeof(void *) != 8 || sizeof(weft_addr) == 2 * WF_CACHE_LINE,
               "an address is two cache lines");
 
 void wf_mailbox_init(weft_addr *box, struct wf_port *port, uint32_t capacity);
+/* Before the first send: the mailbox has room for `bytes`, not 0, too. */
+void wf_mailbox_bound_bytes(weft_addr *box, size_t bytes);
 
-/* Any thread. Takes `n` credits or none. */
-bool wf_mailbox_credit_take(weft_addr *box, uint32_t n);
+/* What messages cost: in the low 32 bits how many they are, in the high 32 bits, only where
+ * bytes are counted too (WF_ADDR_BYTES), how many units of 64 bytes. */
+uint64_t wf_mailbox_bytes_cost(const weft_addr *box, const weft_msg *msg);
+static inline uint64_t wf_mailbox_cost(const weft_addr *box, const weft_msg *msg)
+{
+    if ((wf_load(&box->flags, WF_RELAXED) & WF_ADDR_BYTES) == 0) return 1;
+    return wf_mailbox_bytes_cost(box, msg);
+}
+
+/* Any thread. Takes the credits for `cost` or none. */
+bool wf_mailbox_credit_take(weft_addr *box, uint64_t cost);
 /* Any thread. Gives credits back that were taken and not used. */
-void wf_mailbox_credit_give(weft_addr *box, uint32_t n);
+void wf_mailbox_credit_give(weft_addr *box, uint64_t cost);
 /* Any thread. Pushes a chain whose links run from the *newest* to the oldest, and
  * wakes the consumer if it slept. CLOSED: the chain is still the caller's. */
 weft_err wf_mailbox_push(weft_addr *box, weft_msg *newest, weft_msg *oldest);
@@ -89,9 +103,9 @@ bool wf_mailbox_is_closed(const weft_addr *box);
 void wf_mailbox_drain(weft_addr *box, struct wf_lanes *lanes);
 /* Consumer. Nothing in the lanes nor in the word. */
 bool wf_mailbox_is_empty(const weft_addr *box, const struct wf_lanes *lanes);
-/* Consumer. One user message is done with: true if credits were returned, so that
+/* Consumer. A user message that cost so much is done with: true if credits were returned, so that
  * those who wait for room want to hear of it. */
-bool wf_mailbox_settle(weft_addr *box, struct wf_lanes *lanes);
+bool wf_mailbox_settle(weft_addr *box, struct wf_lanes *lanes, uint64_t cost);
 /* Consumer. Returns all owed credits; true if there is room now. */
 bool wf_mailbox_has_room(weft_addr *box, struct wf_lanes *lanes);
 /* Consumer. No push succeeds any more; what was queued is in the lanes. */

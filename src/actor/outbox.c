@@ -22,6 +22,7 @@ weft_err weft_outbox_init(weft_outbox *box, weft_addr *to, uint32_t batch)
     /* Room comes back in halves, so a larger batch might wait for more than will come. */
     uint32_t half = to->capacity / 2;
     if (to->capacity != WEFT_UNBOUNDED && batch > (half == 0 ? 1 : half)) return WEFT_INVALID;
+    if ((wf_load(&to->flags, WF_RELAXED) & WF_ADDR_BYTES) != 0) return WEFT_UNSUPPORTED;
     *box = (weft_outbox){.to = to, .batch = batch};
     return WEFT_OK;
 }

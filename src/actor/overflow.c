@@ -47,6 +47,6 @@ void wf_overflow_trim(weft_self *self)
         weft_msg *msg = wf_lane_pop(&self->lanes.user);
         if (self->drain_left > 0) self->drain_left--; /* a stop does not wait for it any more */
         drop(addr, msg);
-        if (wf_mailbox_settle(addr, &self->lanes)) wf_credit_tell(addr);
+        if (wf_mailbox_settle(addr, &self->lanes, 1)) wf_credit_tell(addr);
     }
 }

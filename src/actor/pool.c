@@ -21,6 +21,9 @@ static size_t held;
 
 size_t wf_pool_bytes(void) { return wf_load(&held, WF_RELAXED); }
 
+/* No object is larger than half the address space; some checkers abort when asked for one. */
+#define BYTES_MAX (SIZE_MAX / 4)
+
 #if WF_POOL
 
 static void hold(size_t bytes) { (void)wf_add(&held, bytes, WF_RELAXED); }
@@ -220,7 +223,6 @@ static bool is_large(const void *memory) { return ((uintptr_t)memory & (STEP - 1
 
 static void *large_get(size_t bytes)
 {
-    if (bytes > SIZE_MAX - 2 * STEP) return NULL;
     unsigned char *start = wf_alloc_raw(16, bytes + 2 * STEP);
     if (start == NULL) return NULL;
     uintptr_t at = ((uintptr_t)start + 16 + (STEP - 1) - 16) / STEP * STEP + 16;
@@ -239,7 +241,7 @@ static void large_put(void *memory)
 
 void *wf_pool_get(size_t bytes)
 {
-    if (wf_alloc_refused()) return NULL;
+    if (wf_alloc_refused() || bytes > BYTES_MAX) return NULL;
     if (bytes > WEFT_POOL_BYTES_MAX) return large_get(bytes);
     struct pool *pool = mine != NULL ? mine : begin();
     if (pool == NULL) return NULL;
@@ -413,7 +415,7 @@ void wf_pool_thread_end(void)
 
 void *wf_pool_get(size_t bytes)
 {
-    if (wf_alloc_refused()) return NULL;
+    if (wf_alloc_refused() || bytes > BYTES_MAX) return NULL;
     return wf_alloc_raw(bytes % 64 == 0 ? 64 : 16, bytes);
 }
 

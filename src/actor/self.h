@@ -87,6 +87,7 @@ struct wf_ext {
     struct wf_heap deadlines; /* of pending asks            */
     struct wf_asks asks;
     struct wf_lane stash;
+    uint32_t units_max;       /* of bytes in the mailbox; 0: not counted                      */
     uint32_t stash_max;       /* 0: the default                                              */
     uint32_t embedded;        /* given-up asks without a drop that callees hold: any thread */
     struct wf_watch *watches; /* by descriptor */
@@ -189,7 +190,7 @@ static inline void wf_msg_release(weft_msg *msg) { msg->flags = 0; }
 /* Sends a claimed message, or a claimed chain linked from the newest to the oldest. FULL,
  * CLOSED: it stays claimed. */
 weft_err wf_send_claimed(weft_addr *to, weft_msg *msg);
-weft_err wf_send_staged(weft_addr *to, weft_msg *newest, weft_msg *oldest, uint32_t count);
+weft_err wf_send_staged(weft_addr *to, weft_msg *newest, weft_msg *oldest, uint64_t cost);
 weft_err wf_push_system(weft_addr *to, weft_msg *msg);
 /* Somebody wants to hear of room: tells all who wait at once, or remembers. */
 void wf_credit_wanted(weft_addr *addr, weft_msg *msg);

@@ -16,13 +16,13 @@ bool wf_msg_claim(weft_addr *to, weft_msg *msg)
     return true;
 }
 
-weft_err wf_send_staged(weft_addr *to, weft_msg *newest, weft_msg *oldest, uint32_t count)
+weft_err wf_send_staged(weft_addr *to, weft_msg *newest, weft_msg *oldest, uint64_t cost)
 {
-    if (!wf_mailbox_credit_take(to, count)) return wf_overflow(to, newest);
+    if (!wf_mailbox_credit_take(to, cost)) return wf_overflow(to, newest);
     weft_err err = wf_mailbox_push(to, newest, oldest);
     if (err == WEFT_OK) return WEFT_OK;
     oldest->next = NULL; /* the push had tried it on */
-    wf_mailbox_credit_give(to, count);
+    wf_mailbox_credit_give(to, cost);
     return err;
 }
 
@@ -30,7 +30,7 @@ weft_err wf_send_claimed(weft_addr *to, weft_msg *msg)
 {
     weft_msg *next = msg->next; /* its sender may keep a list of what waits for room */
     msg->next = NULL;
-    weft_err err = wf_send_staged(to, msg, msg, 1);
+    weft_err err = wf_send_staged(to, msg, msg, wf_mailbox_cost(to, msg));
     if (err != WEFT_OK) msg->next = next;
     return err;
 }
@@ -64,6 +64,7 @@ static void release_until(weft_msg *first, const weft_msg *end)
 
 weft_err weft_send_chain(weft_addr *to, weft_msg *first, weft_msg *last)
 {
+    uint64_t cost = 0;
     uint32_t n = 0;
     for (weft_msg *msg = first;; msg = msg->next) {
         WF_ASSERT(msg != NULL && n < WEFT_MAILBOX_MAX);
@@ -71,12 +72,13 @@ weft_err weft_send_chain(weft_addr *to, weft_msg *first, weft_msg *last)
             release_until(first, msg);
             return WEFT_INVALID;
         }
+        cost += wf_mailbox_cost(to, msg);
         n++;
         if (msg == last) break;
     }
     last->next = NULL;
     (void)turn_round(first);
-    weft_err err = wf_send_staged(to, last, first, n);
+    weft_err err = wf_send_staged(to, last, first, cost);
     if (err != WEFT_OK) {
         (void)turn_round(last);
         release_until(first, NULL);

@@ -12,9 +12,8 @@
 /* What nothing serves yet is refused, never ignored. */
 static bool is_served(const weft_spec *spec)
 {
-    return spec->mailbox_bytes == 0 && spec->strategy == WEFT_ONE_FOR_ONE && spec->intensity == 0 &&
-           spec->period_ns == 0 && spec->backoff_min_ns == 0 && spec->backoff_max_ns == 0 &&
-           spec->grace_ns == 0;
+    return spec->strategy == WEFT_ONE_FOR_ONE && spec->intensity == 0 && spec->period_ns == 0 &&
+           spec->backoff_min_ns == 0 && spec->backoff_max_ns == 0 && spec->grace_ns == 0;
 }
 
 static uint32_t capacity_of(const weft_spec *spec)
@@ -26,12 +25,14 @@ static uint32_t capacity_of(const weft_spec *spec)
 static weft_err build_ext(weft_rt *rt, const weft_spec *spec, weft_addr *addr)
 {
     addr->overflow = (uint8_t)spec->overflow;
-    if (spec->overflow == WEFT_REJECT && spec->stash == 0) return WEFT_OK;
+    if (spec->overflow == WEFT_REJECT && spec->stash == 0 && spec->mailbox_bytes == 0)
+        return WEFT_OK;
     struct wf_ext *ext = wf_ext(addr->self);
     if (ext == NULL) return WEFT_NO_MEMORY;
     ext->stash_max = spec->stash;
     ext->dead_fn = rt->dead_fn;
     ext->dead_arg = rt->dead_arg;
+    if (spec->mailbox_bytes != 0) wf_mailbox_bound_bytes(addr, spec->mailbox_bytes);
     return WEFT_OK;
 }
 
@@ -58,6 +59,7 @@ static weft_err check(weft_rt *rt, const weft_self *parent, const weft_spec *spe
     if ((unsigned)spec->overflow > WEFT_DROP_OLD) return WEFT_INVALID;
     if (spec->stash > capacity_of(spec) / 2) return WEFT_INVALID;
     if (spec->restart != WEFT_TEMPORARY && parent == NULL) return WEFT_INVALID;
+    if (spec->mailbox_bytes != 0 && spec->overflow == WEFT_DROP_OLD) return WEFT_UNSUPPORTED;
     if (!is_served(spec)) return WEFT_UNSUPPORTED;
     return check_place(rt, parent, spec);
 }

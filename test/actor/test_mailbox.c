@@ -77,9 +77,9 @@ Test(mailbox, credit_is_exact_and_comes_back_in_halves)
     cr_assert_not(wf_mailbox_credit_take(&mb.addr, 2));
     cr_assert(wf_mailbox_credit_take(&mb.addr, 1));
     cr_assert_not(wf_mailbox_credit_take(&mb.addr, 1));
-    cr_assert_not(wf_mailbox_settle(&mb.addr, &mb.in)); /* one handled: nothing returned yet */
+    cr_assert_not(wf_mailbox_settle(&mb.addr, &mb.in, 1)); /* one handled: nothing returned yet */
     cr_assert_not(wf_mailbox_credit_take(&mb.addr, 1));
-    cr_assert(wf_mailbox_settle(&mb.addr, &mb.in)); /* two: both come back */
+    cr_assert(wf_mailbox_settle(&mb.addr, &mb.in, 1)); /* two: both come back */
     cr_assert(wf_mailbox_credit_take(&mb.addr, 2));
     cr_assert_not(wf_mailbox_credit_take(&mb.addr, 1));
 }
@@ -139,7 +139,7 @@ static void consume_all(struct box *mb, bool with_poll)
         cr_assert_eq(note->number, next[note->from]);
         next[note->from]++;
         got++;
-        (void)wf_mailbox_settle(&mb->addr, &mb->in);
+        (void)wf_mailbox_settle(&mb->addr, &mb->in, 1);
     }
     cr_assert(wf_mailbox_is_empty(&mb->addr, &mb->in));
 }

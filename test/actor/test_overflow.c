@@ -272,6 +272,151 @@ Test(overflow, an_unknown_policy_is_refused)
     rig_close(&rig);
 }
 
+/* -- Bytes: a note is one unit of 64, a large one 16 -- */
+
+struct large {
+    struct note note;
+    char text[1024 - sizeof(struct note)];
+};
+
+static const weft_kind LARGE = {3, "large", sizeof(struct large), weft_free_msg};
+
+static weft_addr *spawn_bytes(struct rig *rig, struct sink *sink, uint32_t mailbox, size_t bytes)
+{
+    struct rig_actor actor = {.data = sink, .handle = take};
+    weft_spec spec = {.name = "sink",
+                      .arg = &actor,
+                      .state_size = sizeof actor,
+                      .init = rig_actor_init,
+                      .handle = rig_actor_handle,
+                      .mailbox = mailbox,
+                      .mailbox_bytes = bytes};
+    weft_addr *addr = NULL;
+    cr_assert_eq(weft_spawn(rig->rt, &spec, &addr), WEFT_OK);
+    return addr;
+}
+
+static weft_err send_large(weft_addr *to)
+{
+    weft_msg *msg = weft_new(&LARGE);
+    weft_err err = weft_send(to, msg);
+    if (err != WEFT_OK) weft_drop(msg);
+    return err;
+}
+
+Test(overflow, a_bound_of_bytes_counts_what_messages_are)
+{
+    struct rig rig = rig_open(true, 1);
+    struct sink sink = {0};
+    weft_addr *addr = spawn_bytes(&rig, &sink, WEFT_UNBOUNDED, 40 * 64);
+    cr_assert_eq(send_large(addr), WEFT_OK);
+    cr_assert_eq(send_large(addr), WEFT_OK);
+    cr_assert_eq(send_large(addr), WEFT_FULL, "two are 32 of 40");
+    cr_assert_eq(send_all(addr, 10), 8);
+    settle(&rig);
+    cr_assert_eq(sink.count, 10);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(overflow, the_bound_of_messages_holds_beside_that_of_bytes)
+{
+    struct rig rig = rig_open(true, 1);
+    struct sink sink = {0};
+    weft_addr *addr = spawn_bytes(&rig, &sink, 3, 1 << 20);
+    cr_assert_eq(send_all(addr, 10), 3);
+    settle(&rig);
+    cr_assert_eq(sink.count, 3);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(overflow, one_larger_than_the_bound_can_be_sent_and_bytes_come_back_for_ever)
+{
+    struct rig rig = rig_open(true, 1);
+    struct sink sink = {0};
+    weft_addr *addr = spawn_bytes(&rig, &sink, 0, 10 * 64);
+    for (unsigned round = 0; round < 100; round++) {
+        unsigned large = 0;
+        while (send_large(addr) == WEFT_OK) large++;
+        cr_assert(large >= 1 && large <= 2, "each is half of the bound");
+        (void)send_all(addr, 10);
+        settle(&rig);
+    }
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+struct waiter {
+    weft_addr *to;
+    unsigned told;
+};
+
+/* A note makes it ask for room; the same note tells it. */
+static weft_verdict wait_for_room(weft_self *self, void *data, weft_msg *msg)
+{
+    struct waiter *waiter = data;
+    struct note *note = (struct note *)msg;
+    if (msg->kind == &QUERY) return rig_echo(self, NULL, msg);
+    if (note->number++ > 0) {
+        waiter->told++;
+        return WEFT_DONE;
+    }
+    return weft_notify_credit(self, waiter->to, msg) == WEFT_OK ? WEFT_KEPT : WEFT_FAIL;
+}
+
+Test(overflow, who_waits_for_bytes_is_told_when_half_of_them_are_free)
+{
+    struct rig rig = rig_open(true, 1);
+    struct sink sink = {0};
+    struct waiter waiter = {.to = spawn_bytes(&rig, &sink, 0, 40 * 64)};
+    weft_addr *addr = rig_spawn(&rig, wait_for_room, &waiter, 0);
+    while (send_large(waiter.to) == WEFT_OK) {}
+    (void)send_all(waiter.to, 40);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    settle(&rig);
+    cr_assert_eq(waiter.told, 1);
+    cr_assert_eq(send_large(waiter.to), WEFT_OK);
+    settle(&rig);
+    weft_addr_put(addr);
+    weft_addr_put(waiter.to);
+    rig_close(&rig);
+}
+
+Test(overflow, a_chain_pays_for_all_its_bytes_or_stays)
+{
+    struct rig rig = rig_open(true, 1);
+    struct sink sink = {0};
+    weft_addr *addr = spawn_bytes(&rig, &sink, 0, 40 * 64);
+    weft_msg *chain[3];
+    for (int i = 0; i < 3; i++) chain[i] = weft_new(&LARGE);
+    chain[0]->next = chain[1];
+    chain[1]->next = chain[2];
+    cr_assert_eq(weft_send_chain(addr, chain[0], chain[2]), WEFT_FULL, "48 of 40");
+    cr_assert_eq(chain[0]->next, chain[1]);
+    cr_assert_eq(weft_send_chain(addr, chain[0], chain[1]), WEFT_OK);
+    cr_assert_eq(weft_send(addr, chain[2]), WEFT_FULL);
+    weft_drop(chain[2]);
+    settle(&rig);
+    cr_assert_eq(sink.count, 2);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(overflow, what_bytes_cannot_do_is_refused)
+{
+    struct rig rig = rig_open(true, 1);
+    struct sink sink = {0};
+    weft_outbox box;
+    weft_addr *addr = spawn_bytes(&rig, &sink, 0, 4096), *none = NULL;
+    weft_spec spec = {
+        .name = "x", .handle = take, .mailbox_bytes = 4096, .overflow = WEFT_DROP_OLD};
+    cr_assert_eq(weft_outbox_init(&box, addr, 1), WEFT_UNSUPPORTED);
+    cr_assert_eq(weft_spawn(rig.rt, &spec, &none), WEFT_UNSUPPORTED);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
 /* -- On threads: each message is handled or a dead letter, whatever the pace -- */
 
 enum { SENDERS = 3, EACH = 20000 };

@@ -215,7 +215,7 @@ struct credits : rl::test_suite<credits, 3> {
                 RL_ASSERT(((letter *)msg)->bytes($) == 7);
                 handled++;
                 under_way--;
-                (void)wf_mailbox_settle(&to.addr, &lanes);
+                (void)wf_mailbox_settle(&to.addr, &lanes, 1);
             }
             if (wf_mailbox_is_empty(&to.addr, &lanes)) rl::yield(1, $);
         }
