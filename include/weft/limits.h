@@ -136,6 +136,7 @@
 #define WEFT_GROUP_WORKERS_MAX 64u   /* threads of a group                        */
 #define WEFT_GROUPS_MAX 64u          /* of a runtime                              */
 #define WEFT_CHILDREN_MAX (1u << 20) /* of one parent                             */
+#define WEFT_INTENSITY_MAX 1024u     /* restarts that a parent allows in a period */
 #define WEFT_TREE_DEPTH_MAX 64u      /* parents above a child                     */
 #define WEFT_MONITORS_MAX 65536u     /* of one actor                              */
 #define WEFT_STASH_DEFAULT 64u       /* messages put back                         */

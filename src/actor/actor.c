@@ -3,9 +3,8 @@
  * Called by: the drivers, on the thread that runs the actor.
  * May touch: this actor. Never: another actor but through its mailbox; blocks. */
 #include "block.h"
+#include "child.h"
 #include "hooks.h"
-#include "log.h"
-#include "self.h"
 
 static _Thread_local weft_self *current;
 
@@ -26,33 +25,23 @@ void wf_actor_trace(weft_self *self, enum wf_trace what, const char *name)
         self->port->ops->trace(self->port, self->addr, (uint32_t)what, name);
 }
 
-static void stop_now(weft_self *self)
-{
-    self->stopping = true;
-    self->drain_left = 0;
-}
-
-void wf_actor_fail(weft_self *self, weft_err reason)
-{
-    self->failed = true;
-    self->reason = reason;
-    stop_now(self);
-}
-
 /* False if the message is put back: then its credit stays taken. */
 static bool on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
 {
+    if (verdict == WEFT_FAIL) {
+        wf_actor_fail(self, self->fail_reason == WEFT_OK ? WEFT_INTERNAL : self->fail_reason);
+        if (wf_child_restarts(self)) { /* it is not handled again in the next life */
+            wf_dead_letter(self->addr, msg, WEFT_RESTARTING);
+            return true;
+        }
+    }
     if (verdict == WEFT_STASH) {
         if (wf_stash_put(self, msg)) return false;
         wf_dead_letter(self->addr, msg, WEFT_LIMIT);
     } else if (verdict != WEFT_KEPT) {
         weft_drop(msg);
     }
-    if (verdict == WEFT_STOP) {
-        stop_now(self);
-    } else if (verdict == WEFT_FAIL) {
-        wf_actor_fail(self, self->fail_reason == WEFT_OK ? WEFT_INTERNAL : self->fail_reason);
-    }
+    if (verdict == WEFT_STOP) wf_actor_fail(self, WEFT_OK);
     return true;
 }
 
@@ -69,6 +58,7 @@ static void on_system(weft_self *self, weft_msg *msg)
 {
     struct wf_span span;
     wf_count(&self->stats.system);
+    if ((msg->flags & WF_MSG_CONTROL) && wf_child_control(self, msg)) return;
     if (msg == &self->stop_msg) {
         on_stop(self);
     } else if (msg->flags & WF_MSG_CREDIT) {
@@ -122,6 +112,18 @@ static void run_due(weft_self *self)
     weft_ns now = wf_port_now(self->port);
     wf_timer_run(self, now);
     wf_ask_run_deadlines(self, now);
+    wf_children_run(self, now);
+}
+
+void wf_actor_clear(weft_self *self, bool silent)
+{
+    wf_ask_cancel_all(self, silent);
+    struct wf_ext *ext = self->ext;
+    if (ext == NULL) return;
+    if (silent) ext->timers.count = 0;
+    while (ext->timers.count > 0) wf_heap_remove(&ext->timers, wf_heap_top(&ext->timers)->place);
+    wf_heap_fini(&ext->timers);
+    wf_watch_fini(self);
 }
 
 static void begin(weft_self *self)
@@ -136,9 +138,10 @@ static void begin(weft_self *self)
     wf_span_end(&span, self);
     if (err == WEFT_OK) {
         self->phase = WF_PHASE_RUNNING;
+        self->born = true;
     } else {
         self->reason = err;
-        stop_now(self);
+        wf_actor_fail(self, WEFT_OK); /* failed, but no failure: the spawner hears of it */
     }
     addr->init_err = err;
     /* [START] release: init's effects happen-before the spawner's acquire. */
@@ -157,26 +160,20 @@ static void turn(weft_self *self)
     if (!must_end(self)) wf_watch_run(self);
 }
 
-/* The joiner does not wait for a thread that runs others too: what the end still touches
- * after it was announced, lives by a reference of our own. */
-static void end(weft_addr *task)
-{
-    (void)weft_addr_get(task);
-    wf_worker_forget(task);
-    wf_actor_end(task->self);
-    weft_addr_put(task);
-}
-
 enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at)
 {
     weft_self *self = task->self;
     weft_self *before = wf_self_enter(self);
     if (self->phase == WF_PHASE_NEW) begin(self);
-    else turn(self);
+    else if (self->phase == WF_PHASE_RUNNING) turn(self);
     enum wf_step step = WF_STEP_MORE;
-    if (must_end(self)) {
-        end(task); /* nothing of the actor may be touched after it */
-        step = WF_STEP_ENDED;
+    bool lives = self->phase == WF_PHASE_NEW || self->phase == WF_PHASE_RUNNING;
+    if (lives && must_end(self)) {
+        wf_stop_begin(self);
+        lives = false;
+    }
+    if (!lives) {
+        step = wf_stop_step(self, wake_at); /* ENDED: nothing of it may be touched any more */
     } else if (wf_mailbox_is_empty(task, &self->lanes)) {
         *wake_at = wf_ext_next(self);
         wf_hook_idle(self);

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "child.h"
 #include "log.h"
 #include "pool.h"
-#include "self.h"
 
 const weft_kind wf_kind_stop = {.id = 0, .name = "weft.stop", .size = sizeof(weft_msg)};
 
@@ -87,6 +87,15 @@ const char *weft_addr_name(const weft_addr *addr)
     return addr->self == NULL ? "caller" : addr->self->class->name;
 }
 
+/* A parent that waits for its children has to look again. */
+static weft_err make_haste(weft_addr *addr)
+{
+    /* Acquire: pair with the releases in wf_ext and where a supervisor is made. */
+    struct wf_ext *ext = wf_load(&addr->self->ext, WF_ACQUIRE);
+    struct wf_supervisor *sup = ext == NULL ? NULL : wf_load(&ext->super, WF_ACQUIRE);
+    return sup == NULL ? WEFT_OK : wf_push_control(addr, &sup->haste);
+}
+
 weft_err weft_stop(weft_addr *addr, weft_stop_mode mode)
 {
     if (wf_mailbox_is_closed(addr)) return WEFT_CLOSED;
@@ -97,7 +106,7 @@ weft_err weft_stop(weft_addr *addr, weft_stop_mode mode)
     } while (!__atomic_compare_exchange_n(&addr->stop_mode, &seen, wanted, true, __ATOMIC_RELAXED,
                                           __ATOMIC_RELAXED));
     /* The first one sends the message; a raise is seen by the actor as it drains. */
-    return seen == 0 ? wf_push_system(addr, &addr->self->stop_msg) : WEFT_OK;
+    return seen == 0 ? wf_push_system(addr, &addr->self->stop_msg) : make_haste(addr);
 }
 
 weft_err wf_addr_wait_end(weft_addr *addr, weft_ns deadline)

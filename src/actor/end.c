@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * end.c - how an actor ends, on its own thread, in one fixed order.
- * Called by: actor.c, after the last turn. May touch: the actor, what is left in
- * its mailbox. Never: leaves an ask without its answer. */
+ * Called by: stop.c, after the last turn and the end of all children. May touch: the
+ * actor, what is left in its mailbox. Never: leaves an ask without its answer. */
+#include "child.h"
 #include "hooks.h"
-#include "log.h"
 #include "roster.h"
-#include "self.h"
 
 void wf_dead_letter(weft_addr *addr, weft_msg *msg, weft_err why)
 {
@@ -13,6 +12,10 @@ void wf_dead_letter(weft_addr *addr, weft_msg *msg, weft_err why)
     weft_rt *rt = self->rt;
     uint32_t state = __atomic_load_n(&msg->state, __ATOMIC_RELAXED);
     if (msg == &self->stop_msg) return;
+    if (msg->flags & WF_MSG_CONTROL) {
+        wf_control_closed(self, msg);
+        return;
+    }
     if (msg->flags & WF_MSG_CREDIT) {
         wf_credit_deliver(msg); /* its next send answers CLOSED */
     } else if (state == WF_REQ_REPLIED) {
@@ -49,30 +52,15 @@ static void run_exit_hook(weft_addr *addr)
 void wf_actor_end(weft_self *self)
 {
     weft_addr *addr = self->addr;
-    bool born = self->phase == WF_PHASE_RUNNING; /* init returned OK */
-    self->phase = WF_PHASE_ENDING;
-    if (self->failed || !born)
-        wf_log(self->failed ? WEFT_LOG_ERROR : WEFT_LOG_INFO, self->class->name, "%s reason=%s",
-               born ? "failed" : "init failed", weft_errname(self->reason));
-    /* Asks first: their callbacks still need the state. After a failed init the
-     * state is half-built, so they stay silent and no timer is touched. */
-    wf_ask_cancel_all(self, !born);
-    if (self->ext != NULL) {
-        if (!born) self->ext->timers.count = 0;
-        wf_heap_fini(&self->ext->timers);
-        wf_watch_fini(self);
-    }
     wf_names_forget(self->rt, addr);
     wf_subscriptions_end(self);
     empty_mailbox(addr); /* before fini: what is queued may point into the state */
-    if (born && self->class->fini != NULL) {
-        struct wf_span span;
-        wf_span_begin(&span, self, &wf_kind_fini, NULL);
-        self->class->fini(self, self->state, self->reason);
-        wf_span_end(&span, self);
-    }
+    wf_actor_fini(self);
     wf_hook_note(self, WEFT_TRACE_EXIT, NULL);
     run_exit_hook(addr);
+    wf_children_forget(self);
+    wf_monitors_end(self);
+    wf_child_gone(self);
     wf_actor_trace(self, WF_TRACE_END, weft_errname(self->reason));
     self->phase = WF_PHASE_ENDED;
     struct wf_port *port = self->port;

@@ -3,7 +3,7 @@
  * Called by: timer.c, ask.c, watch.c on the actor's thread; addr.c at the very end.
  * May touch: the actor. Never: makes one for an actor that only handles messages. */
 #include "alloc.h"
-#include "self.h"
+#include "child.h"
 
 struct wf_ext *wf_ext(weft_self *self)
 {
@@ -17,6 +17,7 @@ struct wf_ext *wf_ext(weft_self *self)
 void wf_ext_fini(weft_self *self)
 {
     if (self->ext != NULL) wf_asks_fini(&self->ext->asks);
+    if (self->ext != NULL) wf_family_fini(self->ext);
     wf_free(self->ext);
     self->ext = NULL;
 }
@@ -25,5 +26,6 @@ weft_ns wf_ext_next(const weft_self *self)
 {
     if (self->ext == NULL) return WEFT_NEVER;
     weft_ns timer = wf_heap_next(&self->ext->timers), ask = wf_heap_next(&self->ext->deadlines);
-    return timer < ask ? timer : ask;
+    weft_ns next = timer < ask ? timer : ask, child = wf_children_due(self);
+    return next < child ? next : child;
 }

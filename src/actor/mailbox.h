@@ -18,6 +18,7 @@
 #define WF_MSG_SYSTEM 1u    /* travels in the system lane                         */
 #define WF_MSG_CREDIT 2u    /* asks the receiver to send it to .ctx once it has room */
 #define WF_MSG_QUEUED 4u    /* the runtime's: sent, staged or kept, not yet handed out  */
+#define WF_MSG_CONTROL 8u   /* between runtimes of actors: parents, children, monitors */
 #define WF_MSG_TIMED 16u    /* .ctx says when it was sent                         */
 #define WF_MSG_FROM_SHIFT 8 /* from this bit on: the number of the actor that sent it, or 0 */
 

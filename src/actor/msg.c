@@ -31,7 +31,7 @@ void weft_drop(weft_msg *msg)
     if (msg == NULL) return;
     if (__atomic_load_n(&msg->state, __ATOMIC_RELAXED) != WF_REQ_IDLE) {
         /* Only requests leave IDLE; the answer frees it if nobody waits. */
-        weft_reply((weft_request *)msg, WEFT_DROPPED);
+        weft_reply((weft_request *)msg, wf_drop_answer());
         return;
     }
     if (msg->kind->drop != NULL) msg->kind->drop(msg);

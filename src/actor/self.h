@@ -27,7 +27,13 @@ enum wf_request_state {
     WF_REQ_ABANDONED /* the asker gave up; the holder's                  */
 };
 
-enum wf_phase { WF_PHASE_NEW, WF_PHASE_RUNNING, WF_PHASE_ENDING, WF_PHASE_ENDED };
+enum wf_phase {
+    WF_PHASE_NEW,       /* init has not returned yet                           */
+    WF_PHASE_RUNNING,   /*                                                     */
+    WF_PHASE_ENDING,    /* nothing is handled any more; its children stop      */
+    WF_PHASE_ENDED,     /*                                                     */
+    WF_PHASE_RESTARTING /* between two lives: the mail is kept, the parent decides */
+};
 
 enum wf_exit_hook { WF_HOOK_NONE, WF_HOOK_SET, WF_HOOK_OVER };
 
@@ -41,7 +47,8 @@ enum wf_trace {
     WF_TRACE_TIMER,
     WF_TRACE_STOP,
     WF_TRACE_END,
-    WF_TRACE_EVENT
+    WF_TRACE_EVENT,
+    WF_TRACE_RESTART
 };
 
 struct wf_watch {
@@ -105,6 +112,12 @@ struct wf_ext {
     void *dead_arg;
     struct wf_subscription *subscriptions; /* topic.c */
     struct wf_wake wakes[WF_WAKES];
+    struct wf_child *child; /* who supervises us; set before the first turn  */
+    struct wf_supervisor *super; /* whom we supervise; others read it to make haste */
+    struct weft_down **monitors; /* ours, by tag: chains of `same`             */
+    uint32_t monitor_room, monitor_count;
+    weft_ns grace;     /* an actor without a parent: how long it may drain    */
+    bool lost;         /* rt->lock: reported as one that did not stop in time */
 };
 
 /* The actor's thread, in the block of its address; `state` and its address live as long,
@@ -120,8 +133,10 @@ struct weft_self {
     struct wf_lanes lanes;
 
     uint8_t phase; /* wf_phase                                          */
-    bool stopping; /* end after `drain_left` more user messages         */
-    bool failed;   /* the exit is worth a line in the log               */
+    bool stopping : 1; /* end after `drain_left` more user messages     */
+    bool failed : 1;   /* the exit is worth a line in the log           */
+    bool born : 1;     /* init returned OK, fini has not run: there is a state */
+    bool trap : 1;     /* the ends of linked actors are messages        */
     bool polled;   /* ext->ready is fresh from the sleep                */
     uint32_t drain_left;
     weft_err reason; /* read by others after `ended` */
@@ -130,6 +145,7 @@ struct weft_self {
     weft_msg stop_msg; /* pushed once, by the one that raised stop_mode from 0 */
     void (*exit_fn)(void *arg, weft_addr *addr, weft_err reason);
     void *exit_arg;
+    struct weft_down *watchers; /* who hears of our end: a ring, the first in front */
     struct { /* written here, read anywhere: relaxed */
         uint64_t handled, system, dropped;
         uint32_t depth_base; /* `handled` once what it has taken in is done */
@@ -150,6 +166,8 @@ struct weft_rt {
     weft_on_dead_letter dead_fn;
     void *dead_arg;
     uint64_t dead_letters;
+    struct weft_straggler *stragglers; /* where a stop that runs reports them, or NULL */
+    size_t straggler_room, straggler_count;
     struct wf_class *newest_class;
     uint32_t class_count;
     struct wf_class *by_name; /* sorted: the classes from `sorted_to` on */
@@ -174,13 +192,24 @@ weft_self *wf_self_enter(weft_self *self);
 /* actor.c */
 /* One turn. IDLE leaves the next deadline in *wake_at. */
 enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at);
-/* Ends it after what it is doing now, with a line in the log. */
-void wf_actor_fail(weft_self *self, weft_err reason);
 void wf_actor_trace(weft_self *self, enum wf_trace what, const char *name);
 /* end.c: from the last turn on. */
 void wf_actor_end(weft_self *self);
 /* Answers or frees what is left in a closed mailbox. */
 void wf_dead_letter(weft_addr *addr, weft_msg *msg, weft_err why);
+
+/* actor.c: asks are cancelled (silently after a failed init), timers and watches ended. */
+void wf_actor_clear(weft_self *self, bool silent);
+/* stop.c: it fails with `reason` after what it is doing now, with a line in the log; WEFT_OK:
+ * it stops, with the reason it has. */
+void wf_actor_fail(weft_self *self, weft_err reason);
+/* After a turn that ended a life: its children stop, then the actor ends or is halted. */
+void wf_stop_begin(weft_self *self);
+enum wf_step wf_stop_step(weft_self *self, weft_ns *wake_at);
+/* The state's end, if there is a state. */
+void wf_actor_fini(weft_self *self);
+/* msg.c asks what an unanswered request hears that is dropped here. */
+weft_err wf_drop_answer(void);
 
 /* send.c */
 /* The message is the runtime's from here on; false, and logged: it is already. */
@@ -271,6 +300,8 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr);
 void wf_rt_join(weft_rt *rt, weft_addr *addr);
 void wf_rt_reap(weft_rt *rt);
 void wf_rt_forget_all(weft_rt *rt); /* the simulator's kill */
+/* `addr` did not stop in time: a line in the log, and in the report of a stop that runs. */
+void wf_rt_report(weft_rt *rt, weft_addr *addr, weft_ns waited);
 
 /* sim.c: the task will never run again. */
 void wf_sim_forget(struct weft_sim *sim, weft_addr *task);

@@ -5,16 +5,9 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "child.h"
 #include "hooks.h"
 #include "log.h"
-#include "self.h"
-
-/* What nothing serves yet is refused, never ignored. */
-static bool is_served(const weft_spec *spec)
-{
-    return spec->strategy == WEFT_ONE_FOR_ONE && spec->intensity == 0 && spec->period_ns == 0 &&
-           spec->backoff_min_ns == 0 && spec->backoff_max_ns == 0 && spec->grace_ns == 0;
-}
 
 static uint32_t capacity_of(const weft_spec *spec)
 {
@@ -58,9 +51,7 @@ static weft_err check(weft_rt *rt, const weft_self *parent, const weft_spec *spe
     if (spec->mailbox != WEFT_UNBOUNDED && spec->mailbox > WEFT_MAILBOX_MAX) return WEFT_INVALID;
     if ((unsigned)spec->overflow > WEFT_DROP_OLD) return WEFT_INVALID;
     if (spec->stash > capacity_of(spec) / 2) return WEFT_INVALID;
-    if (spec->restart != WEFT_TEMPORARY && parent == NULL) return WEFT_INVALID;
     if (spec->mailbox_bytes != 0 && spec->overflow == WEFT_DROP_OLD) return WEFT_UNSUPPORTED;
-    if (!is_served(spec)) return WEFT_UNSUPPORTED;
     return check_place(rt, parent, spec);
 }
 
@@ -70,7 +61,7 @@ static struct wf_driver *driver_of(weft_rt *rt, const weft_self *parent, const w
     return spec->place == WEFT_PLACE_PARENT ? parent->addr->driver : wf_group_driver(spec->group);
 }
 
-static weft_err build(weft_rt *rt, const weft_self *parent, const weft_spec *spec, weft_addr **out)
+static weft_err build(weft_rt *rt, weft_self *parent, const weft_spec *spec, weft_addr **out)
 {
     struct wf_class *class = wf_class_get(rt, spec);
     weft_addr *addr = class == NULL ? NULL : wf_block_create(spec->state_size);
@@ -93,6 +84,7 @@ static weft_err build(weft_rt *rt, const weft_self *parent, const weft_spec *spe
     self->class = class;
     self->arg = spec->arg;
     weft_err err = build_ext(rt, spec, addr);
+    if (err == WEFT_OK) err = wf_family_init(self, parent, spec);
     if (err != WEFT_OK) {
         addr->joined = 1; /* no thread was ever made */
         weft_addr_put(addr);
@@ -106,6 +98,7 @@ weft_err wf_spawn(weft_rt *rt, weft_self *parent, const weft_spec *spec, weft_ad
 {
     weft_addr *addr = NULL;
     weft_err err = check(rt, parent, spec);
+    if (err == WEFT_OK) err = wf_family_check(parent, spec);
     if (err != WEFT_OK) return err;
     wf_rt_reap(rt); /* threads that ended meanwhile are not kept */
     err = build(rt, parent, spec, &addr);
@@ -132,7 +125,10 @@ weft_err wf_spawn(weft_rt *rt, weft_self *parent, const weft_spec *spec, weft_ad
         rt->port->ops->wait(rt->port, &addr->started, 0, WEFT_NEVER);
     err = addr->init_err;
     if (err != WEFT_OK) {
-        weft_err gone = wf_addr_wait_end(addr, WEFT_NEVER);
+        /* Its children, if it has made some, may need this thread to stop. */
+        bool waits = wf_self_current() == NULL || addr->self->ext == NULL ||
+                     addr->self->ext->super == NULL;
+        weft_err gone = waits ? wf_addr_wait_end(addr, WEFT_NEVER) : WEFT_OK;
         WF_ASSERT(gone == WEFT_OK);
         weft_addr_put(addr);
         return err;
