@@ -101,7 +101,7 @@ def load_peers(path, only):
         line = line.split("#", 1)[0].strip()
         if not line:
             continue
-        name, cases, div, cmd = [x.strip() for x in line.split("|")]
+        name, cases, div, kind, cmd = [x.strip() for x in line.split("|")]
         words = cmd.split()
         late = []
         if "--" in words:
@@ -114,7 +114,7 @@ def load_peers(path, only):
             print(f"left out: {name} ({prog} is not built)", file=sys.stderr)
             continue
         peers.append({"name": name, "cases": CASES if cases == "all" else cases.split(","),
-                      "div": int(div), "cmd": words, "late": late})
+                      "div": int(div), "kind": kind, "cmd": words, "late": late})
     return peers
 
 
@@ -135,7 +135,7 @@ def quietest(rows, n):
 def human(ns):
     if ns is None:
         return ""
-    return f"{ns / 1000:.1f}" if ns < 100_000 else f"{ns / 1000:.0f}"
+    return f"{ns / 1000:.2f}" if ns < 1000 else f"{ns / 1000:.1f}" if ns < 100_000 else f"{ns / 1000:.0f}"
 
 
 def rate(x):
@@ -212,6 +212,63 @@ def summarize(rows, baseline):
         print(f"FAILED: {r['peer']} {r['case']} P={r['producers']} round {r.get('round')}: {r['error']}")
 
 
+def kinds(path):
+    """name -> thread or task, of all peers of the list, built or not"""
+    out = {}
+    for line in open(path):
+        line = line.split("#", 1)[0].strip()
+        if line:
+            out[line.split("|")[0].strip()] = line.split("|")[3].strip()
+    return out
+
+
+def versus(rows, ours, kind_of):
+    """The best row of ours against the best of the others: the median, over the rounds, of the
+    ratio within a round. More than 1 is ahead, also where less is better."""
+    good = [r for r in rows if "error" not in r]
+
+    def bounded(name):  # in fanin-burst, a small mailbox holds the sender back
+        return "-b100" in name and "-b1024" not in name
+
+    def table(case, p, field, less, only):
+        byp = {}
+        for r in good:
+            if r["case"] == case and r["producers"] == p and r.get(field) and only(r["peer"]):
+                byp.setdefault(r["peer"], {})[r["round"]] = r[field]
+        med = {n: statistics.median(v.values()) for n, v in byp.items()}
+        mine = {n for n in med if n.startswith(ours)}
+        if not mine or mine == set(med):
+            return None
+        pick = min if less else max
+        a, b = pick(mine, key=med.get), pick(set(med) - mine, key=med.get)
+        both = sorted(set(byp[a]) & set(byp[b]))
+        if not both:
+            return None
+        ratios = [byp[b][k] / byp[a][k] if less else byp[a][k] / byp[b][k] for k in both]
+        show = human if less else rate
+        return (f"{a} {show(med[a])}", f"{b} {show(med[b])}", statistics.median(ratios), min(ratios), max(ratios), len(both))
+
+    print(f"### {ours} against the best of the others: median of the ratios within a round (more than 1: ahead)\n")
+    print("| case | among | best of ours | best of the others | ratio | worst - best round | rounds |")
+    print("|---|---|---|---|---:|---:|---:|")
+    for case, p in sorted({(r["case"], r["producers"]) for r in good}):
+        fields = [("msgs_per_sec", "/s", False)]
+        if case == "fanin-burst":
+            fields = [("p50_ns", "p50 us", True), ("p99_ns", "p99 us", True), ("p999_ns", "p99.9 us", True)]
+        elif case != "throughput":
+            fields += [("p50_ns", "p50 us", True), ("p99_ns", "p99 us", True)]
+        for field, unit, less in fields:
+            for among in ("all", "thread", "task"):
+                for small in ((False, True) if case == "fanin-burst" else (None,)):
+                    def only(n):
+                        return (among == "all" or kind_of.get(n) == among) and (small is None or bounded(n) == small)
+                    got = table(case, p, field, less, only)
+                    if got:
+                        title = f"{case} P={p} {unit}" + (", mailbox of 100" if small else "")
+                        print(f"| {title} | {among} | {got[0]} | {got[1]} | {got[2]:.2f} | {got[3]:.2f} - {got[4]:.2f} | {got[5]} |")
+    print()
+
+
 def main():
     a = argparse.ArgumentParser(prog="run.sh")
     a.add_argument("--rounds", type=int, default=5)
@@ -231,13 +288,18 @@ def main():
     a.add_argument("--max-steal", type=float, default=0.10)
     a.add_argument("--tries", type=int, default=3)
     a.add_argument("--timeout", type=float, default=20.0)
+    a.add_argument("--versus", metavar="PREFIX", help="after the tables, and with --report: the best peer of "
+                   "this name against the best of the others, among all, threads, tasks")
     o = a.parse_args()
     if o.report:
         rows = [json.loads(x) for f in o.report for x in open(f)]
         only = set(o.peers.split(",")) if o.peers else None
         if o.best:
             rows = quietest(rows, o.best)
-        summarize([r for r in rows if not only or r["peer"] in only], o.baseline)
+        rows = [r for r in rows if not only or r["peer"] in only]
+        summarize(rows, o.baseline)
+        if o.versus:
+            versus(rows, o.versus, kinds(o.conf))
         return 0
     peers = load_peers(o.conf, set(o.peers.split(",")) if o.peers else None)
     os.makedirs(os.path.dirname(o.out) or ".", exist_ok=True)
@@ -280,6 +342,8 @@ def main():
                         log.flush()
                     print(f"{case} P={producers} round {rnd + 1}/{o.rounds}: {time.monotonic() - t:.0f} s", file=sys.stderr)
     summarize(rows, o.baseline)
+    if o.versus:
+        versus(rows, o.versus, kinds(o.conf))
     return 1 if any("error" in r for r in rows) else 0
 
 

@@ -14,7 +14,8 @@ STRESS, CASE = sys.argv[1:3]
 DEADLINE = 150
 FAULTS = ("lost", "duplicated", "out_of_order", "corrupt")
 # What may exceed what: a workload whose figures do not tell of its work proves nothing.
-NOTES = {"big": ["MB/s"], "priority": ["user messages", "user p50 ns", "user p99 ns"], "timer": ["periods skipped"]}
+NOTES = {"big": ["MB/s"], "priority": ["user messages", "user p50 ns", "user p99 ns"], "timer": ["periods skipped"],
+         "crash": ["failures", "messages handled"]}
 
 
 def expect(condition, text):
@@ -85,6 +86,26 @@ def overflow_fail(folder):
     result, _ = run(folder, "--workload", "bounded", "--overflow", "fail")
     check_load(result["workloads"][0])
     expect(result["workloads"][0]["refused"] > 0, "refusals are counted and nothing else is missing")
+
+
+def overflow_drop(folder):
+    """What a mailbox drops is a dead letter; nothing else is missing, and nobody is refused."""
+    for policy in ("drop-new", "drop-old"):
+        result, _ = run(folder, "--workload", "bounded", "--overflow", policy)
+        check_load(result["workloads"][0])
+        expect(result["workloads"][0]["verification"]["dead_letters"] > 0, f"{policy} drops")
+
+
+def everywhere(folder, *place):
+    result, _ = run(folder, "--workload", "all", "--place", *place)
+    expect(len(result["workloads"]) == 10, "all of them")
+    for load in result["workloads"]:
+        check_load(load)
+        expect(load["place"] == place[0], "where it was asked for")
+
+
+def place_group(folder):
+    everywhere(folder, "group", "--workers", "2")
 
 
 def several(folder):

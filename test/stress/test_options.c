@@ -87,7 +87,9 @@ static const struct {
     {"--workload ring --dir x", "--dir is for runs of nodes, not for --workload"},
     {"--workload ring,rang", "--workload knows no \"rang\" (see --list)"},
     {"--workload ring --rate 5", "--rate works with fanin, fanout, mesh, big and bounded"},
-    {"--workload fanin --overflow wait", "--overflow is block or fail, not \"wait\""},
+    {"--workload fanin --overflow wait",
+     "--overflow is block, fail, drop-new or drop-old, not \"wait\""},
+    {"--workload fanin --workers 2", "--workers needs --place group"},
     {"--workload fanin --actors 1025", "--actors takes a number from 1 to 1024, not \"1025\""},
     {"--dag", "--dag needs a value (see --help)"},
     {"--dag a --frobnicate", "unknown option \"--frobnicate\" (see --help)"},
@@ -109,11 +111,13 @@ Test(options, takes_every_flag_of_the_actors)
 {
     struct options o;
     char why[300];
-    cr_assert(read_line("--workload fanin,mesh --duration 3 --warmup 1 --actors 9 --producers 2 "
-                        "--payload 0 --mailbox 16 --overflow fail --place thread --rate 500000 "
-                        "--interval 100 --hgrm h --sabotage corrupt --seed 5 --json j --quiet",
-                        &o, why, sizeof why),
-              "%s", why);
+    cr_assert(
+        read_line(
+            "--workload fanin,mesh --duration 3 --warmup 1 --actors 9 --producers 2 "
+            "--payload 0 --mailbox 16 --overflow fail --place group --workers 2 --rate 500000 "
+            "--interval 100 --hgrm h --sabotage corrupt --seed 5 --json j --quiet",
+            &o, why, sizeof why),
+        "%s", why);
     cr_assert_eq(o.loads, 1u << LOAD_FANIN | 1u << LOAD_MESH);
     cr_assert_eq(o.duration_seconds, 3u);
     cr_assert_eq(o.warmup_seconds, 1u);
@@ -122,7 +126,8 @@ Test(options, takes_every_flag_of_the_actors)
     cr_assert(o.payload_given && o.shape.payload == 0 && o.rate_given);
     cr_assert_eq(o.shape.mailbox, 16u);
     cr_assert_eq(o.overflow, OVERFLOW_FAIL);
-    cr_assert_eq(o.place, PLACE_THREAD);
+    cr_assert_eq(o.place, PLACE_GROUP);
+    cr_assert_eq(o.workers, 2u);
     cr_assert_eq(o.rate, 500000u);
     cr_assert_eq(o.interval_ms, 100u);
     cr_assert_str_eq(o.hgrm, "h");

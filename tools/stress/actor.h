@@ -35,7 +35,8 @@ struct work {
     struct load_shape shape;
     uint64_t seed;
     weft_rt *rt;
-    weft_kind kind; /* load_msg and its payload */
+    weft_group *group; /* --place group   */
+    weft_kind kind;    /* load_msg and its payload */
     struct check check;
     struct meter *meters; /* shape.actors + shape.producers */
     uint32_t meters_count;
@@ -76,8 +77,13 @@ extern const struct load *const loads[OPTIONS_LOADS];
 int loads_run(const struct options *o);
 
 /* actor_work.c */
+/* Makes where the actors are to be: a group, a host. */
+void work_open(struct work *w);
 /* Spawns; the address is the caller's. A failure is a fault, and *out stays. */
 bool work_spawn(struct work *w, const weft_spec *spec, weft_addr **out);
+/* Where it is to run, and what its mailbox is to do, as the options say; spawned by work_spawn or,
+ * within an actor, by weft_spawn_child. */
+void work_place(const struct work *w, weft_spec *spec);
 bool work_stopping(const struct work *w);
 void work_producing(struct work *w, int more); /* so many more (or fewer) go on producing */
 bool work_measuring(const struct work *w);

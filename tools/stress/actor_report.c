@@ -64,8 +64,10 @@ void load_live(const struct work *w, double at_seconds, const struct sample *s, 
 
 void load_table_head(const struct options *o, FILE *to)
 {
-    fprintf(to, "weft-stress %s  seed %llu  actors on %ss, %u s each\n", weft_version(),
-            (unsigned long long)o->seed, options_place_names[o->place], o->duration_seconds);
+    static const char *const places[PLACE_COUNT] = {"each on a thread of its own",
+                                                    "in a worker group"};
+    fprintf(to, "weft-stress %s  seed %llu  actors %s, %u s each\n", weft_version(),
+            (unsigned long long)o->seed, places[o->place], o->duration_seconds);
     fprintf(to, "  %-9s %-6s %14s %8s %8s %8s %8s %8s %8s  %s\n", "workload", "loop", "per second",
             "p50", "p90", "p99", "p99.9", "p99.99", "max", "verdict");
     fflush(to);

@@ -5,15 +5,35 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <weft/group.h>
 
 #include "actor.h"
 
 #define PLANTED_SEQ 20u /* the message that --sabotage breaks, of the first pair */
 
+void work_open(struct work *w)
+{
+    weft_err err = WEFT_OK;
+    weft_group_spec group = {.name = "stress", .workers = w->options->workers};
+    if (w->options->place == PLACE_GROUP) err = weft_group_create(w->rt, &group, &w->group);
+    if (err != WEFT_OK) work_fault(w, "no place for actors: %s", weft_strerror(err));
+}
+
+void work_place(const struct work *w, weft_spec *spec)
+{
+    static const weft_place places[PLACE_COUNT] = {WEFT_PLACE_THREAD, WEFT_PLACE_GROUP};
+    static const weft_overflow overflows[OVERFLOW_COUNT] = {WEFT_REJECT, WEFT_REJECT, WEFT_DROP_NEW,
+                                                            WEFT_DROP_OLD};
+    spec->place = places[w->options->place];
+    spec->group = w->group;
+    spec->overflow = overflows[w->options->overflow];
+    if (spec->mailbox == 0) spec->mailbox = w->shape.mailbox;
+}
+
 bool work_spawn(struct work *w, const weft_spec *spec, weft_addr **out)
 {
     weft_spec copy = *spec;
-    if (copy.mailbox == 0) copy.mailbox = w->shape.mailbox;
+    work_place(w, &copy);
     weft_err err = weft_spawn(w->rt, &copy, out);
     if (err != WEFT_OK) work_fault(w, "%s cannot be spawned: %s", spec->name, weft_strerror(err));
     return err == WEFT_OK;

@@ -14,8 +14,9 @@ const char *const options_transport_names[2] = {"tcp", "mem"};
 const char *const options_store_names[2] = {"rocksdb", "memory"};
 const char *const options_load_names[OPTIONS_LOADS] = {
     "pingpong", "fanin", "fanout", "mesh", "ring", "big", "spawn", "bounded", "timer", "priority"};
-const char *const options_overflow_names[OVERFLOW_COUNT] = {"block", "fail"};
-const char *const options_place_names[PLACE_COUNT] = {"thread"};
+const char *const options_overflow_names[OVERFLOW_COUNT] = {"block", "fail", "drop-new",
+                                                            "drop-old"};
+const char *const options_place_names[PLACE_COUNT] = {"thread", "group"};
 const char *const options_sabotage_names[SABOTAGE_COUNT] = {"none", "lose", "dup", "reorder",
                                                             "corrupt"};
 
@@ -56,8 +57,10 @@ const char *const options_help =
     "  --actors N             1 to 1024; --producers N, 1 to 64: instead of the workload's own\n"
     "  --payload BYTES        0 to 67108864, of each message\n"
     "  --mailbox N            messages that fit into a mailbox\n"
-    "  --overflow O           block: wait for room; fail: count the refusal and go on\n"
-    "  --place P              thread: every actor on a thread of its own\n"
+    "  --overflow O           block: wait for room; fail: count the refusal and go on; drop-new,\n"
+    "                         drop-old: the mailbox drops, and every dropped one is counted\n"
+    "  --place P              thread: every actor on a thread of its own; group: on --workers N\n"
+    "                         threads (default: one a core)\n"
     "  --rate N               messages per second of all senders; delays count from the time at\n"
     "                         which a message was due (without it each sends when it can)\n"
     "  --interval MS          of the live line and the samples (default 1000)\n"
@@ -99,6 +102,7 @@ enum {
     OPT_MAILBOX,
     OPT_OVERFLOW,
     OPT_PLACE,
+    OPT_WORKERS,
     OPT_INTERVAL,
     OPT_HGRM,
     OPT_LIST,
@@ -132,6 +136,7 @@ static const struct option table[] = {
     {"mailbox", required_argument, NULL, OPT_MAILBOX},
     {"overflow", required_argument, NULL, OPT_OVERFLOW},
     {"place", required_argument, NULL, OPT_PLACE},
+    {"workers", required_argument, NULL, OPT_WORKERS},
     {"interval", required_argument, NULL, OPT_INTERVAL},
     {"hgrm", required_argument, NULL, OPT_HGRM},
     {"list", no_argument, NULL, OPT_LIST},
@@ -228,6 +233,7 @@ static bool take_actors(int opt, const char *name, char *text, struct options *o
         o->payload_given = true;
         return number(name, text, 0, OPTIONS_PAYLOAD_MAX, &o->shape.payload, why);
     case OPT_MAILBOX: return number32(name, text, 1, WEFT_MAILBOX_MAX, &o->shape.mailbox, why);
+    case OPT_WORKERS: return number32(name, text, 1, WEFT_GROUP_WORKERS_MAX, &o->workers, why);
     case OPT_INTERVAL: return number32(name, text, 10, 3600000, &o->interval_ms, why);
     case OPT_OVERFLOW:
         good = choice(name, text, options_overflow_names, OVERFLOW_COUNT, &which, why);
@@ -336,6 +342,7 @@ static bool sense(const struct options *o, const char *const given[], struct why
         text = "--rate works with fanin, fanout, mesh, big and bounded";
     else if (o->loads != 0 && o->hgrm != NULL && *o->hgrm == '\0') text = "a path is empty";
     else if (o->loads == 0 && o->rate > 100000) text = "--rate is at most 100000 commits a second";
+    else if (o->workers != 0 && o->place != PLACE_GROUP) text = "--workers needs --place group";
     if (text != NULL) snprintf(why->text, why->len, "%s", text);
     if (text != NULL || o->loads != 0) return text == NULL;
     if (o->dag != NULL && o->git != NULL) text = "--dag and --git exclude each other";

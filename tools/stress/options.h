@@ -35,9 +35,15 @@ enum { /* the workloads of actors, as bits of options.loads */
        OPTIONS_LOADS
 };
 extern const char *const options_load_names[OPTIONS_LOADS];
-enum overflow { OVERFLOW_BLOCK, OVERFLOW_FAIL, OVERFLOW_COUNT };
+enum overflow {
+    OVERFLOW_BLOCK,
+    OVERFLOW_FAIL,
+    OVERFLOW_DROP_NEW,
+    OVERFLOW_DROP_OLD,
+    OVERFLOW_COUNT
+};
 extern const char *const options_overflow_names[OVERFLOW_COUNT];
-enum place { PLACE_THREAD, PLACE_COUNT };
+enum place { PLACE_THREAD, PLACE_GROUP, PLACE_COUNT };
 extern const char *const options_place_names[PLACE_COUNT];
 enum sabotage {
     SABOTAGE_NONE,
@@ -63,6 +69,7 @@ struct options {
     uint32_t interval_ms;      /* of live lines and samples */
     enum overflow overflow;
     enum place place;
+    uint32_t workers;      /* of a group; 0: as many as CPUs */
     const char *hgrm;      /* prefix of histogram files, or NULL */
     const char *dag, *git; /* at most one; NULL: no history */
     uint32_t nodes;
