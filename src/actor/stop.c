@@ -83,8 +83,9 @@ static void serve(weft_self *self)
     if (self->phase == WF_PHASE_RUNNING || wf_child_restarts(self)) return;
     /* Nobody will handle these: their senders need not wait for our children. */
     while ((msg = wf_lane_pop(&self->lanes.user)) != NULL) {
+        uint64_t cost = wf_mailbox_cost(self->addr, msg);
         wf_dead_letter(self->addr, msg, WEFT_CLOSED);
-        if (wf_mailbox_settle(self->addr, &self->lanes)) wf_credit_tell(self->addr);
+        if (wf_mailbox_settle(self->addr, &self->lanes, cost)) wf_credit_tell(self->addr);
     }
     if (stop_is_now(self)) wf_children_stop(self, WEFT_NOW);
 }
