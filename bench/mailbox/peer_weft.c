@@ -3,19 +3,21 @@
  * Called by: driver.py, as the other peers. May touch: weft's public headers, bench.h.
  * Never: anything that a user of the library could not do.
  *
- *     peer-weft CASE --producers P --messages N --name NAME [--place own|group]
+ *     peer-weft CASE --producers P --messages N --name NAME [--place own|parent|group]
  *               [--workers N] [--mailbox N] [--batch N] [--message heap|own]
  *               [--client actor|thread]
  *
  * --place own: every actor on a thread of its own; the senders of throughput and fanin-burst are
- * plain threads. group: all are actors of a group of --workers threads. --message heap: each
- * message is a new one from the library's pool, freed by its receiver; own: it is a part of its
- * sender's memory, used again once its receiver has handled it. --mailbox 0: unbounded (default 1024, the library's). --batch: senders stage so
+ * plain threads. parent: all are actors on the thread of one parent. group: all are actors of a
+ * group of --workers threads. --message heap: each message is a new one from the library's pool,
+ * freed by its receiver; own: it is a part of its sender's memory, used again once its receiver
+ * has handled it. --mailbox 0: unbounded (default 1024, the library's). --batch: senders stage so
  * many in an outbox. --client thread: in ask the clients are plain threads that wait in
  * weft_call. */
 #include "peer_weft.h"
 
 #include <weft/group.h>
+#include <weft/supervise.h>
 
 struct peer peer;
 const weft_kind heap_item = {1, "item", sizeof(struct item), weft_free_msg};
@@ -34,7 +36,11 @@ void check(weft_err err, const char *what)
 weft_addr *spawn(weft_self *host, weft_spec spec)
 {
     weft_addr *addr = NULL;
-    (void)host;
+    if (host != NULL) {
+        spec.place = WEFT_PLACE_PARENT;
+        check(weft_spawn_child(host, &spec, &addr), "weft_spawn_child");
+        return addr;
+    }
     spec.place = group == NULL ? WEFT_PLACE_THREAD : WEFT_PLACE_GROUP;
     spec.group = group;
     check(weft_spawn(rt, &spec, &addr), "weft_spawn");
@@ -48,15 +54,32 @@ void send_go(weft_addr *to)
     check(weft_send(to, msg), "weft_send");
 }
 
+static weft_err host_init(weft_self *self, void *state, void *arg)
+{
+    (void)state, (void)arg;
+    peer.setup(self);
+    return WEFT_OK;
+}
+
+static weft_verdict host_handle(weft_self *self, void *state, weft_msg *msg)
+{
+    (void)self, (void)state, (void)msg;
+    return WEFT_DONE;
+}
+
 static void run(void)
 {
+    weft_addr *host = NULL;
     weft_group_spec workers = {.name = "peer", .workers = peer.workers};
+    weft_spec parent = {.name = "host", .init = host_init, .handle = host_handle};
     check(weft_rt_create(&rt), "weft_rt_create");
     if (peer.place == PLACE_GROUP)
         check(weft_group_create(rt, &workers, &group), "weft_group_create");
-    peer.setup(NULL);
+    if (peer.place == PLACE_PARENT) check(weft_spawn(rt, &parent, &host), "weft_spawn");
+    else peer.setup(NULL);
     pause_ns(20000000); /* everybody is asleep by now */
     peer.run();
+    weft_addr_put(host);
     check(weft_rt_stop(rt, WEFT_NEVER), "weft_rt_stop");
     check(weft_group_destroy(group), "weft_group_destroy");
     check(weft_rt_destroy(rt), "weft_rt_destroy");
@@ -66,6 +89,7 @@ static void run(void)
 static bool place_of(const char *text)
 {
     if (strcmp(text, "own") == 0) peer.place = PLACE_OWN;
+    else if (strcmp(text, "parent") == 0) peer.place = PLACE_PARENT;
     else if (strcmp(text, "group") == 0) peer.place = PLACE_GROUP;
     else return false;
     return true;

@@ -11,7 +11,7 @@
 
 struct peer {
     options o;
-    enum { PLACE_OWN, PLACE_GROUP } place;
+    enum { PLACE_OWN, PLACE_PARENT, PLACE_GROUP } place;
     uint32_t workers;     /* of a group                                             */
     uint32_t mailbox;     /* of the receiver                                        */
     uint32_t batch;       /* messages that an outbox stages; 0: no outbox           */
@@ -19,7 +19,8 @@ struct peer {
     bool client_threads;  /* in ask: plain threads in weft_call                     */
     bool producer_actors; /* throughput, fanin-burst: senders are actors            */
     uint64_t *lat;        /* NULL: the case has no latencies                        */
-    /* The case: spawns its actors, and once all is asleep runs. */
+    /* The case: spawns its actors, on the host's thread with PLACE_PARENT (else NULL), and once
+     * all is asleep runs. */
     void (*setup)(weft_self *host);
     void (*run)(void);
 };

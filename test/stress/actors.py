@@ -98,10 +98,14 @@ def overflow_drop(folder):
 
 def everywhere(folder, *place):
     result, _ = run(folder, "--workload", "all", "--place", *place)
-    expect(len(result["workloads"]) == 10, "all of them")
+    expect(len(result["workloads"]) == 11, "all of them")
     for load in result["workloads"]:
         check_load(load)
         expect(load["place"] == place[0], "where it was asked for")
+
+
+def place_parent(folder):
+    everywhere(folder, "parent")
 
 
 def place_group(folder):

@@ -36,6 +36,7 @@ struct work {
     uint64_t seed;
     weft_rt *rt;
     weft_group *group; /* --place group   */
+    weft_addr *host;   /* --place parent: spawns the others */
     weft_kind kind;    /* load_msg and its payload */
     struct check check;
     struct meter *meters; /* shape.actors + shape.producers */
@@ -70,7 +71,7 @@ struct load {
     void (*judge)(struct work *w);
 };
 extern const struct load load_pingpong, load_fanin, load_fanout, load_mesh, load_ring, load_big,
-    load_spawn, load_bounded, load_timer, load_priority;
+    load_spawn, load_bounded, load_timer, load_crash, load_priority;
 extern const struct load *const loads[OPTIONS_LOADS];
 
 /* actor_run.c: every workload that was asked for, one after the other. An exit code. */

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define BATCH 64u     /* messages of a sender before others have a turn */
+#define BATCH 256u    /* messages of a sender before others have a turn */
 #define WORK_NS 2000u /* of the slow receiver of `bounded`, for each message */
 #define GATE_NS (WEFT_MS)
 

@@ -64,8 +64,8 @@ void load_live(const struct work *w, double at_seconds, const struct sample *s, 
 
 void load_table_head(const struct options *o, FILE *to)
 {
-    static const char *const places[PLACE_COUNT] = {"each on a thread of its own",
-                                                    "in a worker group"};
+    static const char *const places[PLACE_COUNT] = {
+        "each on a thread of its own", "all on the thread of a parent", "in a worker group"};
     fprintf(to, "weft-stress %s  seed %llu  actors %s, %u s each\n", weft_version(),
             (unsigned long long)o->seed, places[o->place], o->duration_seconds);
     fprintf(to, "  %-9s %-6s %14s %8s %8s %8s %8s %8s %8s  %s\n", "workload", "loop", "per second",

@@ -14,10 +14,10 @@
 #define STOP_NS (20 * WEFT_SEC)
 
 const struct load *const loads[OPTIONS_LOADS] = {
-    [LOAD_PINGPONG] = &load_pingpong, [LOAD_FANIN] = &load_fanin,     [LOAD_FANOUT] = &load_fanout,
-    [LOAD_MESH] = &load_mesh,         [LOAD_RING] = &load_ring,       [LOAD_BIG] = &load_big,
-    [LOAD_SPAWN] = &load_spawn,       [LOAD_BOUNDED] = &load_bounded, [LOAD_TIMER] = &load_timer,
-    [LOAD_PRIORITY] = &load_priority};
+    [LOAD_PINGPONG] = &load_pingpong, [LOAD_FANIN] = &load_fanin,      [LOAD_FANOUT] = &load_fanout,
+    [LOAD_MESH] = &load_mesh,         [LOAD_RING] = &load_ring,        [LOAD_BIG] = &load_big,
+    [LOAD_SPAWN] = &load_spawn,       [LOAD_BOUNDED] = &load_bounded,  [LOAD_TIMER] = &load_timer,
+    [LOAD_CRASH] = &load_crash,       [LOAD_PRIORITY] = &load_priority};
 
 static void fail(struct work *w, int code, const char *why)
 {
@@ -209,6 +209,7 @@ static void end(struct work *w)
     if (w->rt == NULL) return;
     if (w->code != EXIT_UNREACHABLE) {
         judge(w);
+        weft_addr_put(w->host);
         weft_rt_destroy(w->rt); /* and the group */
     }
     check_fini(&w->check);

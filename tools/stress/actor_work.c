@@ -6,22 +6,53 @@
 #include <stdio.h>
 #include <string.h>
 #include <weft/group.h>
+#include <weft/supervise.h>
 
 #include "actor.h"
 
 #define PLANTED_SEQ 20u /* the message that --sabotage breaks, of the first pair */
 
+/* Children can be spawned by their parent alone, on its thread: it does so when asked. */
+struct birth {
+    weft_request req;
+    const weft_spec *spec;
+    weft_addr *addr;
+};
+static const weft_kind birth_kind = {0x6c03, "stress.birth", sizeof(struct birth), NULL};
+
+static weft_verdict host_handle(weft_self *self, void *state, weft_msg *msg)
+{
+    (void)state;
+    if (msg->kind != &birth_kind) return WEFT_DONE;
+    struct birth *birth = (struct birth *)msg;
+    weft_reply(&birth->req, weft_spawn_child(self, birth->spec, &birth->addr));
+    return WEFT_KEPT;
+}
+
+static weft_err spawn_by_host(struct work *w, const weft_spec *spec, weft_addr **out)
+{
+    struct birth birth = {.spec = spec};
+    weft_request *back = NULL;
+    weft_msg_init(&birth.req.msg, &birth_kind);
+    weft_err err = weft_call(w->host, &birth.req, WEFT_NEVER, &back, NULL);
+    if (err == WEFT_OK) *out = birth.addr;
+    return err;
+}
+
 void work_open(struct work *w)
 {
     weft_err err = WEFT_OK;
     weft_group_spec group = {.name = "stress", .workers = w->options->workers};
+    weft_spec host = {.name = "host", .handle = host_handle};
     if (w->options->place == PLACE_GROUP) err = weft_group_create(w->rt, &group, &w->group);
+    if (w->options->place == PLACE_PARENT) err = weft_spawn(w->rt, &host, &w->host);
     if (err != WEFT_OK) work_fault(w, "no place for actors: %s", weft_strerror(err));
 }
 
 void work_place(const struct work *w, weft_spec *spec)
 {
-    static const weft_place places[PLACE_COUNT] = {WEFT_PLACE_THREAD, WEFT_PLACE_GROUP};
+    static const weft_place places[PLACE_COUNT] = {WEFT_PLACE_THREAD, WEFT_PLACE_PARENT,
+                                                   WEFT_PLACE_GROUP};
     static const weft_overflow overflows[OVERFLOW_COUNT] = {WEFT_REJECT, WEFT_REJECT, WEFT_DROP_NEW,
                                                             WEFT_DROP_OLD};
     spec->place = places[w->options->place];
@@ -34,7 +65,7 @@ bool work_spawn(struct work *w, const weft_spec *spec, weft_addr **out)
 {
     weft_spec copy = *spec;
     work_place(w, &copy);
-    weft_err err = weft_spawn(w->rt, &copy, out);
+    weft_err err = w->host != NULL ? spawn_by_host(w, &copy, out) : weft_spawn(w->rt, &copy, out);
     if (err != WEFT_OK) work_fault(w, "%s cannot be spawned: %s", spec->name, weft_strerror(err));
     return err == WEFT_OK;
 }

@@ -12,11 +12,12 @@
 
 const char *const options_transport_names[2] = {"tcp", "mem"};
 const char *const options_store_names[2] = {"rocksdb", "memory"};
-const char *const options_load_names[OPTIONS_LOADS] = {
-    "pingpong", "fanin", "fanout", "mesh", "ring", "big", "spawn", "bounded", "timer", "priority"};
+const char *const options_load_names[OPTIONS_LOADS] = {"pingpong", "fanin", "fanout",  "mesh",
+                                                       "ring",     "big",   "spawn",   "bounded",
+                                                       "timer",    "crash", "priority"};
 const char *const options_overflow_names[OVERFLOW_COUNT] = {"block", "fail", "drop-new",
                                                             "drop-old"};
-const char *const options_place_names[PLACE_COUNT] = {"thread", "group"};
+const char *const options_place_names[PLACE_COUNT] = {"thread", "parent", "group"};
 const char *const options_sabotage_names[SABOTAGE_COUNT] = {"none", "lose", "dup", "reorder",
                                                             "corrupt"};
 
@@ -51,7 +52,7 @@ const char *const options_help =
     "actors\n"
     "  --workload NAME[,NAME] all, or of pingpong, fanin, fanout, mesh, ring, big, spawn, "
     "bounded,\n"
-    "                         timer, priority (--list says what each does)\n"
+    "                         timer, crash, priority (--list says what each does)\n"
     "  --duration SECONDS     of each workload (default 10)\n"
     "  --warmup SECONDS       before it, not measured (default 0)\n"
     "  --actors N             1 to 1024; --producers N, 1 to 64: instead of the workload's own\n"
@@ -59,8 +60,8 @@ const char *const options_help =
     "  --mailbox N            messages that fit into a mailbox\n"
     "  --overflow O           block: wait for room; fail: count the refusal and go on; drop-new,\n"
     "                         drop-old: the mailbox drops, and every dropped one is counted\n"
-    "  --place P              thread: every actor on a thread of its own; group: on --workers N\n"
-    "                         threads (default: one a core)\n"
+    "  --place P              thread: every actor on a thread of its own; parent: all on that of\n"
+    "                         one parent; group: on --workers N threads (default: one a core)\n"
     "  --rate N               messages per second of all senders; delays count from the time at\n"
     "                         which a message was due (without it each sends when it can)\n"
     "  --interval MS          of the live line and the samples (default 1000)\n"

@@ -31,6 +31,7 @@ enum { /* the workloads of actors, as bits of options.loads */
        LOAD_SPAWN,
        LOAD_BOUNDED,
        LOAD_TIMER,
+       LOAD_CRASH,
        LOAD_PRIORITY,
        OPTIONS_LOADS
 };
@@ -43,7 +44,7 @@ enum overflow {
     OVERFLOW_COUNT
 };
 extern const char *const options_overflow_names[OVERFLOW_COUNT];
-enum place { PLACE_THREAD, PLACE_GROUP, PLACE_COUNT };
+enum place { PLACE_THREAD, PLACE_PARENT, PLACE_GROUP, PLACE_COUNT };
 extern const char *const options_place_names[PLACE_COUNT];
 enum sabotage {
     SABOTAGE_NONE,
