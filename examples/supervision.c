@@ -127,7 +127,7 @@ int main(void)
 {
     static const int jobs[] = {7, BAD, 8, BAD, 9, BAD, 10};
     static const weft_err answers[] = {WEFT_OK, WEFT_RESTARTING, WEFT_OK,    WEFT_RESTARTING,
-                                       WEFT_OK, WEFT_CLOSED,     WEFT_CLOSED};
+                                       WEFT_OK, WEFT_RESTARTING, WEFT_CLOSED};
     weft_sim_spec world = {.seed = 1};
     weft_sim *sim = NULL;
     weft_rt *rt = NULL;

@@ -65,7 +65,7 @@ typedef struct weft_sim_spec {
     weft_write trace; /* called with one line for each thing that happens, ended by a
                        * newline: the time in seconds, the actor as name#number (or -),
                        * what (begin, user, system, reply, over, timer, stop, end,
-                       * event) and of which kind. Two runs are the same if and only if
+                       * restart, event) and of which kind. Two runs are the same if and only if
                        * their lines are. NULL: no trace                              */
     void *trace_arg;
 } weft_sim_spec;

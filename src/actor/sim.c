@@ -70,9 +70,10 @@ static void mix(weft_sim *sim, uint64_t value)
 static void write_line(weft_sim *sim, const weft_addr *task, uint32_t what, const char *name)
 {
     static const char *const words[] = {
-        [WF_TRACE_BEGIN] = "begin", [WF_TRACE_USER] = "user",     [WF_TRACE_SYSTEM] = "system",
-        [WF_TRACE_REPLY] = "reply", [WF_TRACE_ASK_OVER] = "over", [WF_TRACE_TIMER] = "timer",
-        [WF_TRACE_STOP] = "stop",   [WF_TRACE_END] = "end",       [WF_TRACE_EVENT] = "event"};
+        [WF_TRACE_BEGIN] = "begin",    [WF_TRACE_USER] = "user",     [WF_TRACE_SYSTEM] = "system",
+        [WF_TRACE_REPLY] = "reply",    [WF_TRACE_ASK_OVER] = "over", [WF_TRACE_TIMER] = "timer",
+        [WF_TRACE_STOP] = "stop",      [WF_TRACE_END] = "end",       [WF_TRACE_EVENT] = "event",
+        [WF_TRACE_RESTART] = "restart"};
     char line[SIM_LINE_BYTES], who[WEFT_ACTOR_NAME_BYTES_MAX + 16] = "-";
     WF_ASSERT(what < sizeof words / sizeof *words && words[what] != NULL);
     if (task != NULL) snprintf(who, sizeof who, "%s#%" PRIu32, weft_addr_name(task), task->number);

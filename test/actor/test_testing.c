@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <weft/log.h>
+#include <weft/supervise.h>
 #include <weft/testing.h>
 
 /* -- Small actors --------------------------------------------------------------------- */
@@ -398,6 +399,21 @@ Test(schedule, an_event_is_not_put_off_for_ever)
 
 static void nothing(void *arg) { (void)arg; }
 
+static weft_verdict fail_at_once(weft_self *self, void *state, weft_msg *msg)
+{
+    (void)state, (void)msg;
+    return weft_fail(self, WEFT_IO);
+}
+
+static weft_verdict hand_on(weft_self *self, void *state, weft_msg *msg)
+{
+    weft_addr *child = *(weft_addr **)state;
+    (void)self;
+    cr_assert_eq(weft_send(child, msg), WEFT_OK);
+    weft_addr_put(child);
+    return WEFT_KEPT;
+}
+
 Test(trace, says_when_who_and_what)
 {
     struct text *text = calloc(1, sizeof *text);
@@ -419,6 +435,40 @@ Test(trace, says_when_who_and_what)
                                   "1.000001500 - event\n"
                                   "1.000001500 count#1 stop\n"
                                   "1.000001500 count#1 end WEFT_OK\n");
+    free(text);
+}
+
+static weft_err have_child(weft_self *self, void *state, void *arg)
+{
+    weft_spec child = {.name = "child", .handle = fail_at_once, .restart = WEFT_TRANSIENT};
+    (void)arg;
+    return weft_spawn_child(self, &child, state);
+}
+
+Test(trace, tells_of_a_restart)
+{
+    char quieted[200];
+    weft_log_to(quiet, quieted, WEFT_LOG_OFF);
+    struct text *text = calloc(1, sizeof *text);
+    weft_sim *sim = NULL;
+    weft_sim_spec spec = {.trace = collect, .trace_arg = text};
+    cr_assert_eq(weft_sim_create(&spec, &sim), WEFT_OK);
+    weft_rt *rt = NULL;
+    weft_addr *parent = NULL;
+    cr_assert_eq(weft_sim_rt_create(sim, &rt), WEFT_OK);
+    weft_spec above = {.name = "parent",
+                       .state_size = sizeof(weft_addr *),
+                       .init = have_child,
+                       .handle = hand_on,
+                       .backoff_min_ns = WEFT_MS};
+    cr_assert_eq(weft_spawn(rt, &above, &parent), WEFT_OK);
+    tell(parent, 0); /* hands the note on to the child, which fails */
+    weft_sim_run_until(sim, weft_sim_now(sim) + WEFT_SEC);
+    cr_assert_not_null(strstr(text->bytes, " child#2 user note\n"));
+    cr_assert_not_null(strstr(text->bytes, " child#2 restart child\n"), "%s", text->bytes);
+    weft_addr_put(parent);
+    end(rt);
+    weft_sim_destroy(sim);
     free(text);
 }
 
