@@ -8,6 +8,7 @@
 #include "alloc.h"
 #include "gate.h"
 
+#include <weft/group.h>
 #include <weft/log.h>
 #include <weft/stats.h>
 
@@ -80,6 +81,35 @@ Test(watchdog, a_stall_is_told_of_once_and_the_next_again)
         cr_assert_eq(rig_call(&rig, addr, 1), WEFT_OK);
     }
     weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(watchdog, an_actor_of_a_group_is_named)
+{
+    struct told told;
+    struct gate gate;
+    struct rig rig = open_watched(&told, &gate);
+    weft_group *group = NULL;
+    cr_assert_eq(weft_group_create(rig.rt, &(weft_group_spec){.workers = 1}, &group), WEFT_OK);
+    weft_addr *addrs[2];
+    for (unsigned i = 0; i < 2; i++) { /* two of one worker: the seat says which */
+        struct rig_actor actor = {.data = &gate, .handle = gate_handle};
+        weft_spec spec = {.name = i == 0 ? "first" : "second",
+                          .arg = &actor,
+                          .state_size = sizeof actor,
+                          .init = rig_actor_init,
+                          .handle = rig_actor_handle,
+                          .place = WEFT_PLACE_GROUP,
+                          .group = group};
+        cr_assert_eq(weft_spawn(rig.rt, &spec, &addrs[i]), WEFT_OK);
+        cr_assert_eq(rig_call(&rig, addrs[i], 1), WEFT_OK);
+    }
+    cr_assert_eq(rig_call(&rig, addrs[0], 1), WEFT_OK);
+    gate_send(addrs[1]);
+    gate_wait(&told.come);
+    cr_assert_str_eq(told.actor, "second");
+    sem_post(&gate.open);
+    for (unsigned i = 0; i < 2; i++) weft_addr_put(addrs[i]);
     rig_close(&rig);
 }
 
