@@ -298,8 +298,10 @@ typedef struct weft_spec {
 /* Starts an actor and waits until its init has returned. Returns init's error
  * and then no actor exists; asks that a failed init made are given up without their
  * callbacks. On OK *out is a counted address, the caller's
- * (weft_addr_put). Any thread; from inside an actor too (the new actor's init runs
- * on its own thread and must not ask the spawner). NO_MEMORY, INVALID, FORBIDDEN (its thread's
+ * (weft_addr_put). Any thread; from inside an actor too. The init of an actor with
+ * a thread of its own runs on that thread and must not ask the spawner; that of one in a group
+ * or on its parent's thread runs here, before the call returns (LIMIT: WEFT_TREE_DEPTH_MAX inits
+ * within one another). NO_MEMORY, INVALID, FORBIDDEN (its thread's
  * policy), UNSUPPORTED, CLOSED once the runtime is stopping. */
 weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out);
 

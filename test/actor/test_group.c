@@ -319,6 +319,48 @@ BOTH(group, each_sender_is_heard_in_its_order)
     cr_assert_eq(weft_group_destroy(group), WEFT_OK);
 }
 
+/* -- Who is woken runs where it was woken -- */
+
+struct couple {
+    weft_addr *other;
+    const struct wf_worker *first, *second; /* where they had their turns */
+};
+
+static weft_verdict second_turn(weft_self *self, void *data, weft_msg *msg)
+{
+    (void)self;
+    (void)msg;
+    ((struct couple *)data)->second = wf_worker_current();
+    return WEFT_DONE;
+}
+
+static weft_verdict first_turn(weft_self *self, void *data, weft_msg *msg)
+{
+    struct couple *couple = data;
+    (void)self;
+    couple->first = wf_worker_current();
+    cr_assert_eq(weft_send(couple->other, msg), WEFT_OK);
+    return WEFT_KEPT;
+}
+
+Test(group, who_is_woken_runs_next_on_the_same_worker)
+{
+    struct rig rig = rig_open(false, 0);
+    weft_group *group = group_open(&rig, 2);
+    for (unsigned n = 0; n < 20; n++) {
+        struct couple couple = {0};
+        weft_addr *addrs[2]; /* born on different workers, and asleep */
+        addrs[0] = group_spawn(&rig, group, first_turn, &couple);
+        addrs[1] = couple.other = group_spawn(&rig, group, second_turn, &couple);
+        cr_assert_eq(weft_send(addrs[0], &note_new(0, n)->msg), WEFT_OK);
+        end_all(&rig, addrs, 2);
+        cr_expect_not_null(couple.first);
+        cr_expect_eq(couple.first, couple.second);
+    }
+    cr_assert_eq(weft_group_destroy(group), WEFT_OK);
+    rig_close(&rig);
+}
+
 /* -- A handler that computes for long: what waits behind it moves -- */
 
 static weft_verdict compute(weft_self *self, void *data, weft_msg *msg)

@@ -133,6 +133,32 @@ Test(place, a_stack_below_the_least_is_refused)
     rig_close(&rig);
 }
 
+/* Threads with nothing to do sleep until they are woken: none of them looks around. */
+Test(place, a_hundred_idle_threads_stay_asleep)
+{
+    enum { COUNT = 100 };
+    struct rig rig = rig_open(false, 0);
+    weft_addr *addrs[COUNT];
+    uint64_t before[COUNT];
+    weft_actor_stats stats;
+    for (unsigned i = 0; i < COUNT; i++) addrs[i] = rig_spawn(&rig, rig_echo, NULL, 0);
+    for (unsigned i = 0; i < COUNT; i++) {
+        cr_assert_eq(rig_call(&rig, addrs[i], i), WEFT_OK);
+        while (__atomic_load_n(&addrs[i]->head, __ATOMIC_RELAXED) != WF_BOX_PARK_FUTEX)
+            (void)sched_yield();
+        weft_addr_stats(addrs[i], &stats);
+        before[i] = stats.parks;
+    }
+    weft_ns until = weft_rt_now(rig.rt) + 200 * WEFT_MS;
+    while (weft_rt_now(rig.rt) < until) (void)sched_yield();
+    for (unsigned i = 0; i < COUNT; i++) {
+        weft_addr_stats(addrs[i], &stats);
+        cr_expect_leq(stats.parks, before[i] + 1, "actor %u", i); /* the count follows the tag */
+        weft_addr_put(addrs[i]);
+    }
+    rig_close(&rig);
+}
+
 /* -- The parent's thread -- */
 
 enum { CHILDREN = 10 };
