@@ -221,7 +221,8 @@ static weft_addr *populate(struct chaos *chaos)
                       .init = begin_parent,
                       .handle = idle,
                       .strategy = strategies[chaos->seed % 3],
-                      .intensity = 1000000,
+                      .intensity = 1, /* more in so short a time there cannot be */
+                      .period_ns = 1,
                       .backoff_min_ns = 1000,
                       .backoff_max_ns = 50000};
     for (unsigned i = 0; i < ACTORS - CHILDREN; i++) {
