@@ -31,18 +31,18 @@ typedef struct weft_actor_stats {
     uint64_t parks;   /* times it went to sleep                          */
     uint64_t spins;   /* times a spin saved a sleep                      */
     uint64_t timer_ticks;
-    uint64_t overflow;  /* messages that its overflow policy dropped       */
-    uint64_t stashed;   /* messages put back by WEFT_STASH                 */
-    uint64_t restarts;  /* by its parent                                   */
-    uint64_t wakes;     /* measured: times that mail found it idle         */
-    uint64_t turns;     /* measured: times it was given the processor      */
-    uint32_t depth;     /* user messages queued; in an unbounded mailbox without those that
+    uint64_t overflow;     /* messages that its overflow policy dropped       */
+    uint64_t stashed;      /* messages put back by WEFT_STASH                 */
+    uint64_t restarts;     /* by its parent                                   */
+    uint64_t wakes;        /* measured: times that mail found it idle         */
+    uint64_t turns;        /* measured: times it was given the processor      */
+    uint32_t depth;        /* user messages queued; in an unbounded mailbox without those that
                          * came since its turn began                      */
-    uint32_t depth_max; /* most of them at the beginning of a turn         */
-    weft_ns wait_max;   /* measured: between a send and its handling       */
-    weft_ns wait_sum;   /* measured: the same, of all user messages        */
-    weft_ns busy;       /* measured: inside callbacks that have returned   */
-    weft_ns oldest;     /* measured: how long the oldest user message it has taken in has
+    uint32_t depth_max;    /* most of them at the beginning of a turn         */
+    weft_ns wait_max;      /* measured: between a send and its handling       */
+    weft_ns wait_sum;      /* measured: the same, of all user messages        */
+    weft_ns busy;          /* measured: inside callbacks that have returned   */
+    weft_ns oldest;        /* measured: how long the oldest user message it has taken in has
                          * been waiting, one in hand included; 0: none     */
     weft_err last_failure; /* WEFT_OK: it never failed                     */
 } weft_actor_stats;

@@ -107,7 +107,6 @@ void wf_stats_ended(weft_rt *rt, weft_addr *addr);
 void wf_stats_fini(weft_rt *rt);
 
 /* flight.c */
-void wf_flight_record(struct wf_track *track, const weft_trace_event *event,
-                      const weft_kind *kind);
+void wf_flight_record(struct wf_track *track, const weft_trace_event *event, const weft_kind *kind);
 
 #endif

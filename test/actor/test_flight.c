@@ -141,7 +141,7 @@ Test(flight, a_stop_puts_the_handlers_back) { cr_assert_eq(run(stop_and_look), 0
 
 static void turn_over(int fd)
 {
-    struct rig rig = rig_open(true, 1); /* all in this thread: one ring */
+    struct rig rig = rig_open(true, 1);                /* all in this thread: one ring */
     if (weft_flight_start(5, -1) != WEFT_OK) _exit(1); /* eight */
     weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 0);
     for (unsigned i = 0; i < 20; i++) (void)weft_send(addr, &note_new(0, i)->msg);

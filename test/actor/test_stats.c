@@ -34,8 +34,7 @@ static weft_addr *spawn(struct rig *rig, const char *name)
 
 static void send_notes(weft_addr *to, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++)
-        cr_assert_eq(weft_send(to, &note_new(0, i)->msg), WEFT_OK);
+    for (unsigned i = 0; i < count; i++) cr_assert_eq(weft_send(to, &note_new(0, i)->msg), WEFT_OK);
 }
 
 static void finish(struct rig *rig, weft_addr *addr)

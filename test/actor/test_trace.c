@@ -57,11 +57,12 @@ Test(trace, a_message_is_sent_begun_and_ended)
     cr_assert_eq(weft_send(addr, &note->msg), WEFT_OK);
     cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK);
     cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
-    cr_assert_str_eq(seen.text, "spawn rig -\n"
-                                "begin rig weft.init\nend rig weft.init\n"
-                                "send rig note\nsend rig weft.stop\n"
-                                "begin rig note\nend rig note\n"
-                                "exit rig -\n",
+    cr_assert_str_eq(seen.text,
+                     "spawn rig -\n"
+                     "begin rig weft.init\nend rig weft.init\n"
+                     "send rig note\nsend rig weft.stop\n"
+                     "begin rig note\nend rig note\n"
+                     "exit rig -\n",
                      "%s", seen.text);
     cr_assert_eq(seen.events[3].msg, identity);
     cr_assert_eq(seen.events[5].msg, identity);
@@ -124,9 +125,10 @@ Test(trace, sender_and_answer_are_told)
     seen.text[0] = '\0';
     wf_sim_run_until(rig.sim, wf_sim_now(rig.sim));
     cr_assert_eq(asker.err, WEFT_OK);
-    cr_assert_str_eq(seen.text, "begin rig note\nsend rig query\nend rig note\n"
-                                "begin rig query\nreply rig query\nend rig query\n"
-                                "begin rig query\nend rig query\n",
+    cr_assert_str_eq(seen.text,
+                     "begin rig note\nsend rig query\nend rig note\n"
+                     "begin rig query\nreply rig query\nend rig query\n"
+                     "begin rig query\nend rig query\n",
                      "%s", seen.text);
     cr_assert_eq(seen.events[1].actor, callee);
     cr_assert_eq(seen.events[1].from, caller);
@@ -262,7 +264,8 @@ Test(chrome, names_are_escaped)
 {
     weft_trace_event event = {.what = WEFT_TRACE_END, .actor = 1, .name = "x"};
     event.kind = "a\"b\\c\nd\xff\xc3\xa4";
-    cr_assert_not_null(strstr(chrome_of(&event), "\"name\":\"a\\\"b\\\\c\\u000ad\\ufffd\xc3\xa4\"}"));
+    cr_assert_not_null(
+        strstr(chrome_of(&event), "\"name\":\"a\\\"b\\\\c\\u000ad\\ufffd\xc3\xa4\"}"));
 }
 
 Test(chrome, a_long_name_is_cut_and_the_event_stays_whole)
