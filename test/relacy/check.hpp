@@ -13,7 +13,8 @@
 
 #include "relacy_atomic.hpp"
 
-namespace check {
+namespace check
+{
 
 /* What was broken; read by the claims that can break more than an order. */
 enum weakness {
@@ -32,8 +33,8 @@ static void weaken(int weakness)
     using namespace shadow;
     weak = weakness;
     order_of[RELAXED] = rl::mo_relaxed;
-    order_of[ACQUIRE] =
-        weakness == NO_ACQUIRE || weakness == NO_ACQUIRE_TAKE ? rl::mo_relaxed : rl::mo_acquire;
+    order_of[ACQUIRE] = weakness == NO_ACQUIRE || weakness == NO_ACQUIRE_TAKE ? rl::mo_relaxed
+                                                                              : rl::mo_acquire;
     order_of[RELEASE] = weakness == NO_RELEASE ? rl::mo_relaxed : rl::mo_release;
     order_of[ACQ_REL] = weakness == NO_RELEASE   ? rl::mo_acquire
                         : weakness == NO_ACQUIRE ? rl::mo_release

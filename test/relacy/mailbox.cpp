@@ -333,7 +333,8 @@ static void all()
     claim<pushes>("a take that acquires nothing", check::NO_ACQUIRE_TAKE, "DATA RACE");
     claim<pushes>("a push that does not wake", check::BROKEN, "LIVELOCK");
     claim<close_against_pushes>("a close takes what was sent, refuses the rest");
-    claim<close_against_pushes>("a push that releases nothing, at a close", check::NO_RELEASE, "DATA RACE");
+    claim<close_against_pushes>("a push that releases nothing, at a close", check::NO_RELEASE,
+                                "DATA RACE");
     claim<close_against_pushes>("a close that acquires nothing", check::NO_ACQUIRE, "DATA RACE");
     claim<close_against_pushes>("a close by take and store", check::BROKEN, "ASSERT FAILED");
     claim<credits>("credits bound what is under way, and come back");

@@ -12,7 +12,8 @@
 
 #include <relacy/relacy.hpp>
 
-namespace shadow {
+namespace shadow
+{
 
 /* An order may be weakened while the program runs: that is how a mutant is made. */
 enum { RELAXED, ACQUIRE, RELEASE, ACQ_REL, ORDERS };
