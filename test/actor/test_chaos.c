@@ -5,13 +5,9 @@
 #include "history.h"
 #include "rig.h"
 
-#include <weft/log.h>
-#if __has_include(<weft/group.h>)
 #include <weft/group.h>
-#endif
-#if __has_include(<weft/supervise.h>)
+#include <weft/log.h>
 #include <weft/supervise.h>
-#endif
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -189,7 +185,6 @@ static weft_spec spec_of(struct chaos *chaos, unsigned i)
     return spec;
 }
 
-#if __has_include(<weft/supervise.h>)
 /* A parent whose children live on its thread, on their own, and in the group. */
 static weft_err begin_parent(weft_self *self, void *state, void *arg)
 {
@@ -221,8 +216,7 @@ static weft_addr *populate(struct chaos *chaos)
                       .init = begin_parent,
                       .handle = idle,
                       .strategy = strategies[chaos->seed % 3],
-                      .intensity = 1, /* more in so short a time there cannot be */
-                      .period_ns = 1,
+                      .intensity = WEFT_INTENSITY_MAX,
                       .backoff_min_ns = 1000,
                       .backoff_max_ns = 50000};
     for (unsigned i = 0; i < ACTORS - CHILDREN; i++) {
@@ -232,16 +226,6 @@ static weft_addr *populate(struct chaos *chaos)
     cr_assert_eq(weft_spawn(chaos->rig.rt, &spec, &parent), WEFT_OK);
     return parent;
 }
-#else
-static weft_addr *populate(struct chaos *chaos)
-{
-    for (unsigned i = 0; i < ACTORS; i++) {
-        weft_spec of = spec_of(chaos, i);
-        cr_assert_eq(weft_spawn(chaos->rig.rt, &of, &chaos->actors[i].addr), WEFT_OK);
-    }
-    return NULL;
-}
-#endif
 
 /* -- The world outside -- */
 
@@ -301,10 +285,8 @@ static void run(uint64_t seed)
     chaos->seed = seed;
     chaos->rig = rig_open(false, 0);
     weft_rt_on_dead_letter(chaos->rig.rt, letter, chaos);
-#if __has_include(<weft/group.h>)
     weft_group_spec group = {.name = "chaos", .workers = 2};
     cr_assert_eq(weft_group_create(chaos->rig.rt, &group, &chaos->group), WEFT_OK);
-#endif
     for (unsigned i = 0; i < ACTORS; i++)
         chaos->actors[i] = (struct actor){.chaos = chaos,
                                           .index = i,
@@ -332,9 +314,7 @@ static void run(uint64_t seed)
     cr_assert(history_holds(&chaos->history, &messages), "seed %u", (unsigned)seed);
     (void)fprintf(stderr, "# seed %u: %u messages, %u asks, %u restarts\n", (unsigned)seed,
                   (unsigned)messages, (unsigned)asks, (unsigned)begun - ACTORS);
-#if __has_include(<weft/group.h>)
     cr_assert_eq(weft_group_destroy(chaos->group), WEFT_OK);
-#endif
     rig_close(&chaos->rig);
     free(chaos);
 }
