@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include <weft/log.h>
+#include <weft/supervise.h>
 #include <weft/topic.h>
 
 #include "alloc.h"
@@ -360,6 +362,79 @@ BOTH(topic, bad_subscriptions_are_refused)
     cr_assert_eq(subscribers(topic), 0);
     weft_topic_put(topic);
     finish(rig, addr);
+}
+
+/* -- A restart is no end ---------------------------------------------------------------------- */
+
+struct phoenix {
+    unsigned lives, events;
+    uint8_t last;
+};
+
+static weft_err rise(weft_self *self, void *state, void *arg)
+{
+    struct phoenix *phoenix = *(struct phoenix **)state = arg;
+    weft_topic *topic = NULL;
+    phoenix->lives++;
+    cr_assert_eq(weft_register(weft_self_rt(self), "phoenix", weft_self_addr(self)), WEFT_OK);
+    cr_assert_eq(weft_topic_open_ref(weft_self_rt(self), "t", &topic), WEFT_OK);
+    cr_assert_eq(weft_topic_subscribe(self, topic, 10), WEFT_OK);
+    weft_topic_put(topic);
+    return WEFT_OK;
+}
+
+/* Burns at 13. */
+static weft_verdict burn(weft_self *self, void *state, weft_msg *msg)
+{
+    struct phoenix *phoenix = *(struct phoenix **)state;
+    phoenix->events++;
+    phoenix->last = weft_buf_bytes(((weft_event_msg *)msg)->payload)[0];
+    return phoenix->last == 13 ? weft_fail(self, WEFT_IO) : WEFT_DONE;
+}
+
+static weft_err hatch(weft_self *self, void *data)
+{
+    weft_spec spec = {.name = "phoenix",
+                      .arg = data,
+                      .state_size = sizeof(void *),
+                      .init = rise,
+                      .handle = burn,
+                      .restart = WEFT_TRANSIENT};
+    return weft_spawn_child(self, &spec, NULL);
+}
+
+static void silent(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    (void)arg, (void)level, (void)facility, (void)line;
+}
+
+Test(topic, names_and_subscriptions_survive_a_restart)
+{
+    weft_log_to(silent, NULL, WEFT_LOG_ERROR);
+    struct rig rig = rig_open(true, 1);
+    struct phoenix phoenix = {.lives = 0};
+    weft_addr *nest = rig_spawn_init(&rig, rig_echo, hatch, &phoenix, 0), *before = NULL,
+              *after = NULL;
+    weft_topic *topic = topic_of(&rig, "t");
+    cr_assert_eq(weft_whereis_ref(rig.rt, "phoenix", &before), WEFT_OK);
+    cr_assert_eq(publish(topic, 13), 100);
+    cr_assert_eq(publish(topic, 14), 100); /* waits in the mailbox until the next life */
+    wf_sim_run_until(rig.sim, wf_sim_now(rig.sim) + 10 * WEFT_SEC);
+    cr_assert_eq(phoenix.lives, 2);
+    cr_assert_eq(phoenix.events, 2);
+    cr_assert_eq(phoenix.last, 14);
+    cr_assert_eq(subscribers(topic), 1);
+    cr_assert_eq(publish(topic, 15), 100);
+    cr_assert_eq(weft_whereis_ref(rig.rt, "phoenix", &after), WEFT_OK);
+    cr_assert_eq(before, after);
+    weft_addr_put(before);
+    weft_addr_put(after);
+    finish(&rig, nest);
+    cr_assert_eq(phoenix.last, 15);
+    cr_assert_eq(subscribers(topic), 0);
+    cr_assert_eq(weft_whereis_ref(rig.rt, "phoenix", &after), WEFT_NOT_FOUND);
+    weft_topic_put(topic);
+    rig_close(&rig);
 }
 
 Test(topic, may_outlive_its_runtime_and_so_may_an_event)
