@@ -6,7 +6,8 @@
 #include "log.h"
 #include "self.h"
 
-bool wf_msg_claim(weft_addr *to, weft_msg *msg)
+/* Inline here: these two are in the path of each message. */
+static inline bool claim(weft_addr *to, weft_msg *msg)
 {
     /* Relaxed: for its rightful owner nobody else writes it. */
     if ((wf_load(&msg->flags, WF_RELAXED) & WF_MSG_QUEUED) != 0)
@@ -16,7 +17,9 @@ bool wf_msg_claim(weft_addr *to, weft_msg *msg)
     return true;
 }
 
-weft_err wf_send_staged(weft_addr *to, weft_msg *newest, weft_msg *oldest, uint64_t cost)
+bool wf_msg_claim(weft_addr *to, weft_msg *msg) { return claim(to, msg); }
+
+static inline weft_err staged(weft_addr *to, weft_msg *newest, weft_msg *oldest, uint64_t cost)
 {
     if (!wf_mailbox_credit_take(to, cost)) return wf_overflow(to, newest);
     weft_err err = wf_mailbox_push(to, newest, oldest);
@@ -26,19 +29,26 @@ weft_err wf_send_staged(weft_addr *to, weft_msg *newest, weft_msg *oldest, uint6
     return err;
 }
 
-weft_err wf_send_claimed(weft_addr *to, weft_msg *msg)
+weft_err wf_send_staged(weft_addr *to, weft_msg *newest, weft_msg *oldest, uint64_t cost)
+{
+    return staged(to, newest, oldest, cost);
+}
+
+static inline weft_err send_claimed(weft_addr *to, weft_msg *msg)
 {
     weft_msg *next = msg->next; /* its sender may keep a list of what waits for room */
     msg->next = NULL;
-    weft_err err = wf_send_staged(to, msg, msg, wf_mailbox_cost(to, msg));
+    weft_err err = staged(to, msg, msg, wf_mailbox_cost(to, msg));
     if (err != WEFT_OK) msg->next = next;
     return err;
 }
 
+weft_err wf_send_claimed(weft_addr *to, weft_msg *msg) { return send_claimed(to, msg); }
+
 weft_err weft_send(weft_addr *to, weft_msg *msg)
 {
-    if (!wf_msg_claim(to, msg)) return WEFT_INVALID;
-    weft_err err = wf_send_claimed(to, msg);
+    if (!claim(to, msg)) return WEFT_INVALID;
+    weft_err err = send_claimed(to, msg);
     if (err != WEFT_OK) wf_msg_release(msg);
     return err;
 }

@@ -91,6 +91,33 @@ Test(misuse, a_message_in_flight_cannot_be_sent_again_by_any_call)
     rig_close(&rig);
 }
 
+/* Sends the message that it handles to the other one, so many times. */
+static weft_verdict pass_on(weft_self *self, void *data, weft_msg *msg)
+{
+    struct hand *hand = data;
+    (void)self;
+    if (++hand->handled == 10) return WEFT_DONE;
+    hand->err = weft_send(hand->to, msg);
+    return hand->err == WEFT_OK ? WEFT_KEPT : WEFT_DONE;
+}
+
+Test(misuse, a_message_that_was_handed_out_can_be_sent_on)
+{
+    struct rig rig = open_rig();
+    struct hand hands[2] = {{0}, {0}};
+    weft_addr *one = rig_spawn(&rig, pass_on, &hands[0], 0);
+    weft_addr *two = rig_spawn(&rig, pass_on, &hands[1], 0);
+    hands[0].to = two;
+    hands[1].to = one;
+    cr_assert_eq(weft_send(one, &note_new(0, 0)->msg), WEFT_OK);
+    settle(&rig);
+    cr_assert_eq(hands[0].handled, 10);
+    cr_assert_eq(hands[1].handled, 9);
+    weft_addr_put(one);
+    weft_addr_put(two);
+    rig_close(&rig);
+}
+
 Test(misuse, a_staged_message_is_in_flight)
 {
     struct rig rig = open_rig();

@@ -166,6 +166,45 @@ Test(overflow, a_drain_does_not_wait_for_what_was_dropped)
     rig_close(&rig);
 }
 
+struct bursty {
+    unsigned count;
+    uint64_t last;
+};
+
+/* Its first note makes it send itself two more. */
+static weft_verdict send_two(weft_self *self, void *data, weft_msg *msg)
+{
+    struct bursty *bursty = data;
+    bursty->last = ((struct note *)msg)->number;
+    if (bursty->count++ > 0) return WEFT_DONE;
+    for (uint64_t i = 10; i < 12; i++)
+        cr_assert_eq(weft_send(weft_self_addr(self), &note_new(0, i)->msg), WEFT_OK);
+    return WEFT_DONE;
+}
+
+Test(overflow, what_a_drain_waited_for_and_was_dropped_is_not_made_up_by_later_mail)
+{
+    struct rig rig = rig_open(true, 1);
+    struct bursty bursty = {0};
+    struct rig_actor actor = {.data = &bursty, .handle = send_two};
+    weft_spec spec = {.name = "bursty",
+                      .arg = &actor,
+                      .state_size = sizeof actor,
+                      .init = rig_actor_init,
+                      .handle = rig_actor_handle,
+                      .mailbox = 2,
+                      .overflow = WEFT_DROP_OLD};
+    weft_addr *addr = NULL;
+    cr_assert_eq(weft_spawn(rig.rt, &spec, &addr), WEFT_OK);
+    cr_assert_eq(send_all(addr, 2), 2);
+    cr_assert_eq(weft_stop(addr, WEFT_DRAIN), WEFT_OK); /* for two */
+    cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
+    cr_assert_eq(bursty.count, 1, "the second gave way to the two");
+    cr_assert_eq(bursty.last, 0);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
 /* -- Asks, chains, the system lane -- */
 
 struct asker {
@@ -350,6 +389,8 @@ Test(overflow, one_larger_than_the_bound_can_be_sent_and_bytes_come_back_for_eve
 struct waiter {
     weft_addr *to;
     unsigned told;
+    const struct sink *sink;
+    unsigned handled; /* by the receiver, when it was told */
 };
 
 /* A note makes it ask for room; the same note tells it. */
@@ -360,6 +401,7 @@ static weft_verdict wait_for_room(weft_self *self, void *data, weft_msg *msg)
     if (msg->kind == &QUERY) return rig_echo(self, NULL, msg);
     if (note->number++ > 0) {
         waiter->told++;
+        waiter->handled = waiter->sink->count;
         return WEFT_DONE;
     }
     return weft_notify_credit(self, waiter->to, msg) == WEFT_OK ? WEFT_KEPT : WEFT_FAIL;
@@ -369,13 +411,14 @@ Test(overflow, who_waits_for_bytes_is_told_when_half_of_them_are_free)
 {
     struct rig rig = rig_open(true, 1);
     struct sink sink = {0};
-    struct waiter waiter = {.to = spawn_bytes(&rig, &sink, 0, 40 * 64)};
+    struct waiter waiter = {.to = spawn_bytes(&rig, &sink, 0, 40 * 64), .sink = &sink};
     weft_addr *addr = rig_spawn(&rig, wait_for_room, &waiter, 0);
     while (send_large(waiter.to) == WEFT_OK) {}
-    (void)send_all(waiter.to, 40);
+    (void)send_all(waiter.to, 3); /* 5 of 40 are left, so there is some room */
     cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
     settle(&rig);
     cr_assert_eq(waiter.told, 1);
+    cr_assert_geq(waiter.handled, 2, "one large one is less than half");
     cr_assert_eq(send_large(waiter.to), WEFT_OK);
     settle(&rig);
     weft_addr_put(addr);
