@@ -89,7 +89,10 @@ bool wf_down_arrived(weft_self *self, weft_down *down);
 void wf_down_canceled(weft_self *self, weft_down *down);
 void wf_watchers_add(weft_self *self, weft_down *down);
 void wf_watchers_remove(weft_self *self, weft_down *down);
-/* The mailbox is closed and empty: tells all who watch, ends all own monitors. */
+/* Ends all own monitors. The mailbox is still open: once it is closed, whoever is watched
+ * frees what it cannot send back. */
+void wf_monitors_leave(weft_self *self);
+/* The mailbox is closed and empty: tells all who watch. */
 void wf_monitors_end(weft_self *self);
 
 /* link.c */

@@ -54,6 +54,7 @@ void wf_actor_end(weft_self *self)
     weft_addr *addr = self->addr;
     wf_names_forget(self->rt, addr);
     wf_subscriptions_end(self);
+    wf_monitors_leave(self);
     empty_mailbox(addr); /* before fini: what is queued may point into the state */
     wf_actor_fini(self);
     wf_hook_note(self, WEFT_TRACE_EXIT, NULL);

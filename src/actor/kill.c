@@ -23,6 +23,8 @@ void wf_sim_kill(weft_rt *rt)
 {
     wf_sim *sim = rt->port->sim;
     WF_ASSERT(sim != NULL);
+    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next)
+        wf_monitors_leave(addr->self);
     for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
         wf_sim_forget(sim, addr);
         addr->self->phase = WF_PHASE_ENDED;

@@ -177,6 +177,19 @@ void wf_down_canceled(weft_self *self, weft_down *down)
     weft_drop(&down->msg);
 }
 
+void wf_monitors_leave(weft_self *self)
+{
+    struct wf_ext *ext = self->ext;
+    for (uint32_t i = 0; ext != NULL && i < ext->monitor_room; i++) {
+        while (ext->monitors[i] != NULL) {
+            weft_down *down = ext->monitors[i];
+            ext->monitors[i] = down->same;
+            call_off(down);
+        }
+    }
+    if (ext != NULL) ext->monitor_count = 0;
+}
+
 void wf_monitors_end(weft_self *self)
 {
     weft_down *down;
@@ -188,13 +201,4 @@ void wf_monitors_end(weft_self *self)
         if (wf_push_control(watcher, &down->msg) != WEFT_OK) weft_drop(&down->msg);
         weft_addr_put(watcher);
     }
-    struct wf_ext *ext = self->ext;
-    for (uint32_t i = 0; ext != NULL && i < ext->monitor_room; i++) {
-        while (ext->monitors[i] != NULL) {
-            down = ext->monitors[i];
-            ext->monitors[i] = down->same;
-            call_off(down);
-        }
-    }
-    if (ext != NULL) ext->monitor_count = 0;
 }

@@ -318,3 +318,16 @@ Test(monitor, by_a_node_that_crashes_is_forgotten)
     pair_close(&p);
     rig_close(&here);
 }
+
+Test(monitor, among_the_actors_of_a_node_that_crashes_is_freed_once)
+{
+    struct rig rig = rig_open(true, 1);
+    struct pair p;
+    pair_open(&p, &rig); /* the watched one is the first in the runtime's list */
+    tell(&rig, p.from, WATCH);
+    tell(&rig, p.from, WATCH);
+    wf_sim_kill(rig.rt);
+    cr_assert_eq(p.watcher.downs, 0);
+    pair_close(&p);
+    wf_sim_destroy(rig.sim);
+}

@@ -9,6 +9,7 @@
 #include <weft/log.h>
 
 #include "rig.h"
+#include <weft/supervise.h>
 #include "self.h"
 #include "worker.h"
 
@@ -185,7 +186,7 @@ static weft_err have_children(weft_self *self, void *data)
                           .init = rig_actor_init,
                           .handle = rig_actor_handle,
                           .place = WEFT_PLACE_PARENT};
-        weft_err err = wf_spawn(weft_self_rt(self), self, &spec, &family->addrs[i]);
+        weft_err err = weft_spawn_child(self, &spec, &family->addrs[i]);
         if (err != WEFT_OK) return err;
     }
     return WEFT_OK;
@@ -289,7 +290,7 @@ static weft_err have_a_bad_child(weft_self *self, void *data)
                       .handle = rig_actor_handle,
                       .place = WEFT_PLACE_PARENT};
     weft_addr *addr = NULL;
-    cr_assert_eq(wf_spawn(weft_self_rt(self), self, &spec, &addr), WEFT_AUTH);
+    cr_assert_eq(weft_spawn_child(self, &spec, &addr), WEFT_AUTH);
     cr_assert_null(addr);
     return WEFT_OK;
 }
@@ -330,7 +331,7 @@ static weft_err nest(weft_self *self, void *data)
                       .handle = rig_actor_handle,
                       .place = WEFT_PLACE_PARENT};
     weft_addr *addr = NULL;
-    weft_err err = wf_spawn(weft_self_rt(self), self, &spec, &addr);
+    weft_err err = weft_spawn_child(self, &spec, &addr);
     if (err != WEFT_OK) deep->err = err;
     else deep->depth++;
     weft_addr_put(addr);
