@@ -225,7 +225,7 @@ def kinds(path):
 def versus(rows, ours, kind_of):
     """The best row of ours against the best of the others: the median, over the rounds, of the
     ratio within a round. More than 1 is ahead, also where less is better."""
-    good = [r for r in rows if "error" not in r]
+    good = [dict(r, cpu_ns=r["cpu_s"] * 1e9 / r["messages"]) for r in rows if "error" not in r]
 
     def bounded(name):  # in fanin-burst, a small mailbox holds the sender back
         return "-b100" in name and "-b1024" not in name
@@ -245,14 +245,14 @@ def versus(rows, ours, kind_of):
         if not both:
             return None
         ratios = [byp[b][k] / byp[a][k] if less else byp[a][k] / byp[b][k] for k in both]
-        show = human if less else rate
+        show = (lambda ns: f"{ns:.0f}") if field == "cpu_ns" else human if less else rate
         return (f"{a} {show(med[a])}", f"{b} {show(med[b])}", statistics.median(ratios), min(ratios), max(ratios), len(both))
 
     print(f"### {ours} against the best of the others: median of the ratios within a round (more than 1: ahead)\n")
     print("| case | among | best of ours | best of the others | ratio | worst - best round | rounds |")
     print("|---|---|---|---|---:|---:|---:|")
     for case, p in sorted({(r["case"], r["producers"]) for r in good}):
-        fields = [("msgs_per_sec", "/s", False)]
+        fields = [("msgs_per_sec", "/s", False), ("cpu_ns", "CPU ns/msg", True)]
         if case == "fanin-burst":
             fields = [("p50_ns", "p50 us", True), ("p99_ns", "p99 us", True), ("p999_ns", "p99.9 us", True)]
         elif case != "throughput":
