@@ -5,42 +5,55 @@
 #     sh bench/run.sh BUILD_FOLDER [NAME...]
 # May touch: the build folder and a temporary directory. Never: the network beyond loopback.
 set -eu
-build=${1:?usage: run.sh BUILD_FOLDER [store|push|idle|sync ...]}
+build=${1:?usage: run.sh BUILD_FOLDER [store|push|idle|sync|actors|savina|mailbox ...]}
 shift
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-[ $# -gt 0 ] || set -- store push idle sync
+[ $# -gt 0 ] || set -- store push idle sync actors savina # mailbox takes an hour
 work=$(mktemp -d "${TMPDIR:-/tmp}/weft-bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-make() { ninja -C "$build" "$@" >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }; }
+ninja_make() { ninja -C "$build" "$@" >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }; }
 
 for name; do
     printf '== %s\n' "$name"
     case $name in
     store)
-        make bench/bench-store-ingest
+        ninja_make bench/bench-store-ingest
         "$build/bench/bench-store-ingest"
         "$build/bench/bench-store-ingest" --engine rocksdb --dir "$work/store"
         ;;
     push)
-        make bench/bench-push
+        ninja_make bench/bench-push
         mkdir -p "$work/push"
         "$build/bench/bench-push"
         "$build/bench/bench-push" --rocksdb "$work/push"
         ;;
     idle)
-        make bench/bench-idle
+        ninja_make bench/bench-idle
         mkdir -p "$work/idle"
         "$build/bench/bench-idle"
         "$build/bench/bench-idle" --rocksdb "$work/idle"
         ;;
     sync)
-        make weft-stress
+        ninja_make weft-stress
         for store in memory rocksdb; do
             "$build/weft-stress" --dag "$root/test/data/git.dag" --nodes 3 --topology chain \
                 --transport tcp --store "$store" --no-progress
         done
+        ;;
+    actors)
+        ninja_make bench/bench-actors
+        "$build/bench/bench-actors"
+        ;;
+    savina)
+        ninja_make bench/bench-savina
+        for workers in 1 2; do "$build/bench/bench-savina" --workers $workers; done
+        "$build/bench/bench-savina" --place thread
+        ;;
+    mailbox) # weft beside the peers that can be built here
+        make -C "$root/bench/mailbox" WEFT="$(cd "$build" && pwd)"
+        sh "$root/bench/mailbox/run.sh" --versus weft
         ;;
     *)
         echo "run.sh: no benchmark is called $name" >&2

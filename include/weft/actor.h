@@ -32,15 +32,11 @@
 
 #include <weft/err.h>
 #include <weft/limits.h>
+#include <weft/stats.h> /* weft_ns, weft_actor_stats */
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* Nanoseconds of the monotonic clock (virtual in the simulator). Deadlines are
- * absolute; WEFT_NEVER is the deadline that does not come. */
-typedef uint64_t weft_ns;
-#define WEFT_NEVER UINT64_MAX
 
 typedef struct weft_rt weft_rt;     /* a runtime: its clock, its actors          */
 typedef struct weft_self weft_self; /* an actor from inside: valid only in its own
@@ -70,7 +66,7 @@ struct weft_msg {
     uint32_t state;
     uint32_t flags;
     void *ctx;
-};
+} __attribute__((aligned(8)));
 
 /* The answer to an ask. `err` is WEFT_OK or the callee's error or one of
  * TIMED_OUT, CANCELED, DROPPED, CLOSED, RESTARTING. `req` is the request itself,
@@ -110,19 +106,48 @@ void weft_drop(weft_msg *msg);
 /* -- Sending -------------------------------------------------------------------- */
 
 /* Sends to the user lane. Lock-free, never blocks, allocates nothing. OK: taken.
- * FULL (bounded mailbox), CLOSED: still yours. Any thread. */
+ * FULL (bounded mailbox), CLOSED: still yours. Any thread.
+ * A message that was sent belongs to the receiver until its handler has it, or it comes back
+ * by reply: INVALID from this call, and from all that send, when it is in flight already. The
+ * log names who sent it and who sends it again; in a debug build of weft the process then
+ * aborts. */
 weft_err weft_send(weft_addr *to, weft_msg *msg);
 
 /* Sends `first`..`last`, linked through `next` in sending order, with one
- * compare-and-swap and at most one wake. All or none. FULL, CLOSED. */
+ * compare-and-swap and at most one wake. All or none. FULL, CLOSED, INVALID: one of them is in
+ * flight already. */
 weft_err weft_send_chain(weft_addr *to, weft_msg *first, weft_msg *last);
+
+/* Staging: many sends to one receiver for one compare-and-swap. An outbox belongs to one
+ * thread or actor; embed it where you like, it owns no memory but the messages it holds. They
+ * arrive in the order of staging; between them messages of the same sender that went past the
+ * outbox may arrive. Fields belong to the runtime. */
+typedef struct weft_outbox {
+    weft_addr *to;
+    weft_msg *first, *last;
+    uint32_t count, batch; /* messages staged, and how many go together */
+} weft_outbox;
+
+/* Prepares an outbox that sends `batch` messages at a time, 1 to WEFT_OUTBOX_BATCH_MAX and at
+ * most half the receiver's mailbox, if that is bounded: INVALID. UNSUPPORTED: the receiver counts
+ * bytes (spec.mailbox_bytes). `to` is borrowed until the outbox is used for the last time. */
+weft_err weft_outbox_init(weft_outbox *box, weft_addr *to, uint32_t batch);
+/* Stages `msg`; sends all that is staged once it is `batch` messages. FULL, CLOSED, INVALID:
+ * `msg` is still yours, what was staged before stays staged. */
+weft_err weft_outbox_send(weft_outbox *box, weft_msg *msg);
+/* Sends what is staged, all or none: before you wait for an answer, and at the end of a
+ * handler. FULL, CLOSED: it stays staged. */
+weft_err weft_outbox_flush(weft_outbox *box);
+/* Hands out what is staged, the oldest first, linked through `next`, and empties the outbox:
+ * for what can no longer be sent. NULL when there is nothing. */
+weft_msg *weft_outbox_take(weft_outbox *box);
 
 /* As weft_send, but waits for room until `deadline`. Plain threads only. Waiting (not
  * sending) allocates. TIMED_OUT, CLOSED, DEADLK, NO_MEMORY: still yours. */
 weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline);
 
 /* After FULL: have `when_room` delivered to `self` once `to` has room again.
- * Never FULL. CLOSED. OK takes the message; if `to` closes first, the message is
+ * Never FULL. CLOSED, INVALID (in flight). OK takes the message; if `to` closes first, the message is
  * delivered all the same and the next send answers CLOSED. */
 weft_err weft_notify_credit(weft_self *self, weft_addr *to, weft_msg *when_room);
 
@@ -168,8 +193,11 @@ typedef enum weft_verdict {
     WEFT_STOP, /* as DONE, then end at once: what is queued becomes
                 * dead letters (exit reason WEFT_OK). To handle it
                 * first, weft_stop(own address, WEFT_DRAIN) and DONE  */
-    WEFT_FAIL  /* as STOP, logged: the exit reason is what weft_fail
+    WEFT_FAIL, /* as STOP, logged: the exit reason is what weft_fail
                 * was given, else WEFT_INTERNAL                       */
+    WEFT_STASH /* the runtime keeps it for weft_unstash, as many as the
+                * spec allows; one more is a dead letter (LIMIT). It
+                * holds its place in a bounded mailbox meanwhile      */
 } weft_verdict;
 
 typedef enum weft_stop_mode {
@@ -179,7 +207,56 @@ typedef enum weft_stop_mode {
 
 #define WEFT_UNBOUNDED UINT32_MAX
 
-/* What to spawn. Zero-initialise it; copied by weft_spawn except `arg`. */
+typedef struct weft_group weft_group; /* a few threads that run many actors */
+
+/* Where an actor runs. */
+typedef enum weft_place {
+    WEFT_PLACE_THREAD, /* on a thread of its own                            */
+    WEFT_PLACE_PARENT, /* on its parent's thread, between the parent's turns */
+    WEFT_PLACE_GROUP   /* on the threads of weft_spec.group                 */
+} weft_place;
+
+/* What becomes of a message to the user lane of a full mailbox. Messages of the system lane
+ * are never refused nor dropped. A dropped ask answers DROPPED; every dropped message is
+ * counted and goes to the dead-letter hook with FULL. */
+typedef enum weft_overflow {
+    WEFT_REJECT,   /* the send answers FULL                             */
+    WEFT_DROP_NEW, /* the send answers OK, the new message is dropped   */
+    WEFT_DROP_OLD  /* the send answers OK, the oldest queued is dropped: by the
+                    * receiver, as it takes its mail in. Until then senders may
+                    * be ahead by as much again; beyond that they hear FULL */
+} weft_overflow;
+
+/* When a parent starts a child again. */
+typedef enum weft_restart {
+    WEFT_TEMPORARY, /* never                                        */
+    WEFT_TRANSIENT, /* when it ended with a reason other than OK    */
+    WEFT_PERMANENT  /* always, but not after a stop from outside    */
+} weft_restart;
+
+/* Whom a parent starts again when one of its children is. */
+typedef enum weft_strategy {
+    WEFT_ONE_FOR_ONE,  /* that child                       */
+    WEFT_REST_FOR_ONE, /* and all that were spawned after it */
+    WEFT_ONE_FOR_ALL   /* all its children                 */
+} weft_strategy;
+
+#define WEFT_SCHED_OTHER 0
+#define WEFT_SCHED_FIFO 1
+#define WEFT_SCHED_RR 2
+#define WEFT_SCHED_BATCH 3
+
+/* How a thread is made. Zero-initialise it: what is zero is inherited. */
+typedef struct weft_thread_spec {
+    const uint8_t *cpus; /* bit n % 8 of byte n / 8: may run on CPU n; NULL: on all that
+                          * the process may use. No CPU of the machine: INVALID      */
+    size_t cpus_bytes;
+    int policy;   /* WEFT_SCHED_*; FORBIDDEN if the system refuses it    */
+    int priority; /* 1..99 with FIFO and RR, else 0; other values: INVALID */
+} weft_thread_spec;
+
+/* What to spawn. Zero-initialise it; copied by weft_spawn except `arg`. A field that this
+ * version does not serve must be zero: else UNSUPPORTED. */
 typedef struct weft_spec {
     const char *name;  /* thread name and log facility; copied              */
     void *arg;         /* handed to init                                    */
@@ -192,18 +269,40 @@ typedef struct weft_spec {
     void (*fini)(weft_self *self, void *state, weft_err reason); /* may be NULL */
     uint32_t mailbox;     /* capacity of the user lane; 0: WEFT_MAILBOX_DEFAULT;
                            * WEFT_UNBOUNDED                                   */
-    size_t stack_bytes;   /* 0: the platform's default                        */
+    size_t stack_bytes;   /* of a thread of its own; 0: the platform's default; INVALID
+                           * below the platform's minimum (PTHREAD_STACK_MIN) */
     uint32_t spin_max_ns; /* how long to look for mail before sleeping, at most and
                            * only while that pays; 0: the default of 20 us, about
                            * what a wake costs; UINT32_MAX: never                */
+    weft_place place;
+    weft_group *group;              /* with WEFT_PLACE_GROUP, else NULL: INVALID   */
+    const weft_thread_spec *thread; /* with WEFT_PLACE_THREAD; copied; NULL: inherit */
+    weft_overflow overflow;
+    size_t mailbox_bytes;   /* bytes that the user lane holds, 0: no such bound. A message
+                             * counts as its kind's size, in units of 64, what it points to
+                             * does not count; one larger than half the bound counts as half.
+                             * A chain that is larger than the bound is always FULL.
+                             * UNSUPPORTED with WEFT_DROP_OLD                      */
+    uint32_t stash;         /* messages that WEFT_STASH keeps, at most half the mailbox, else
+                           * INVALID; 0: WEFT_STASH_DEFAULT or half the mailbox, whichever is
+                           * less                                             */
+    weft_restart restart;   /* as a child; without a parent TEMPORARY, else INVALID  */
+    weft_strategy strategy; /* as a parent                      */
+    uint32_t intensity;     /* as a parent: more restarts than this ... */
+    weft_ns period_ns;      /* ... in so long fail it. 0: 3 in 5 s */
+    weft_ns backoff_min_ns, backoff_max_ns; /* as a parent: waits before a restart, doubled
+                                              * by each failure; 0: 10 ms, 10 s  */
+    weft_ns grace_ns; /* as a child: so long it may DRAIN when its parent ends; 0: 5 s */
 } weft_spec;
 
 /* Starts an actor and waits until its init has returned. Returns init's error
  * and then no actor exists; asks that a failed init made are given up without their
  * callbacks. On OK *out is a counted address, the caller's
- * (weft_addr_put). Any thread; from inside an actor too (the new actor's init runs
- * on its own thread and must not ask the spawner). NO_MEMORY, INVALID, CLOSED once the
- * runtime is stopping. */
+ * (weft_addr_put). Any thread; from inside an actor too. The init of an actor with
+ * a thread of its own runs on that thread and must not ask the spawner; that of one in a group
+ * or on its parent's thread runs here, before the call returns (LIMIT: WEFT_TREE_DEPTH_MAX inits
+ * within one another). NO_MEMORY, INVALID, FORBIDDEN (its thread's
+ * policy), UNSUPPORTED, CLOSED once the runtime is stopping. */
 weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out);
 
 weft_addr *weft_addr_get(weft_addr *addr); /* adds a reference, returns addr   */
@@ -234,27 +333,48 @@ void weft_self_random(weft_self *self, void *out, size_t len); /* the runtime's 
 /* Sets the exit reason of a WEFT_FAIL that the caller returns next. */
 weft_verdict weft_fail(weft_self *self, weft_err reason);
 
+/* Hands up to `max` messages, the oldest first, that the handler put back with WEFT_STASH to
+ * it again, before all that is queued. Returns how many. What is put back when the actor ends
+ * becomes dead letters. */
+uint32_t weft_unstash(weft_self *self, uint32_t max);
+uint32_t weft_stashed(const weft_self *self); /* how many are put back now */
+
 /* -- Timers ----------------------------------------------------------------------------- */
 
 /* Embed it in the actor's state; zero-initialise. Fields belong to the runtime. */
 typedef struct weft_timer weft_timer;
-/* `missed`: how many periods passed unserved (0 normally). Missed ticks of a
- * periodic timer are skipped; the next one fires at the next multiple. */
+/* What a periodic timer does about ticks that it could not serve in time. */
+typedef enum weft_missed {
+    WEFT_MISSED_SKIP,  /* one call for all; the next at the next multiple of the period     */
+    WEFT_MISSED_DELAY, /* one call for all; the next a whole period after this one began    */
+    WEFT_MISSED_BURST  /* one call for each, at most WEFT_BURST_MAX of a timer in one turn  */
+} weft_missed;
+
+/* `missed`: how many periods passed unserved (0 normally); with BURST how many calls are still
+ * owed after this one. */
 typedef void (*weft_on_timer)(weft_self *self, void *state, weft_timer *timer, uint32_t missed);
 struct weft_timer {
     weft_ns at, every;
     weft_on_timer fn;
     uint64_t order;
     uint32_t heap_at; /* 1-based position; 0: not armed */
+    uint32_t missed;  /* weft_missed                 */
+    weft_self *owner;
 };
 
 /* Arms or re-arms: fires at `at`, then every `every` ns (0: once). A first tick
- * never fires inside the call. LIMIT when WEFT_TIMERS_MAX are armed, NO_MEMORY, CLOSED
+ * never fires inside the call. INVALID if
+ * another actor armed it, LIMIT when WEFT_TIMERS_MAX are armed, NO_MEMORY, CLOSED
  * while the actor ends. Timers that are due at one time fire in the order of setting. */
 weft_err weft_timer_set(weft_self *self, weft_timer *timer, weft_ns at, weft_ns every,
                         weft_on_timer fn);
-/* After it returns the callback does not run any more. Idempotent. */
-void weft_timer_stop(weft_self *self, weft_timer *timer);
+/* The same with a choice about missed ticks; weft_timer_set is SKIP. INVALID also for a
+ * `missed` that is none of the three. */
+weft_err weft_timer_set_missed(weft_self *self, weft_timer *timer, weft_ns at, weft_ns every,
+                               weft_missed missed, weft_on_timer fn);
+/* After it returns OK the callback does not run any more. Idempotent. INVALID: another actor
+ * armed it, and it stays as it was. */
+weft_err weft_timer_stop(weft_self *self, weft_timer *timer);
 
 /* -- File descriptors --------------------------------------------------------------------- */
 
@@ -284,22 +404,15 @@ weft_ns weft_rt_now(weft_rt *rt); /* any thread */
 /* A deadline `timeout` from now; saturates to WEFT_NEVER. */
 weft_ns weft_rt_after(weft_rt *rt, weft_ns timeout);
 
-/* Takes every message that reached nobody: sent but not handled when its actor
- * closed. The hook owns the message and must weft_drop it; without a hook it is
- * dropped and counted. It runs on the ending actor's thread, so on several at once.
+/* Takes every message that reached nobody. `why`: CLOSED (its actor closed before it was
+ * handled), FULL (the overflow policy), LIMIT (the stash was full), RESTARTING. The hook owns the message and must weft_drop it; without a hook it is
+ * dropped and counted. It runs on the receiver's thread, with WEFT_DROP_NEW on the sender's,
+ * so on several at once. `why`: CLOSED, FULL (overflow), LIMIT (stash), RESTARTING.
  * Set it before the first spawn. */
-typedef void (*weft_on_dead_letter)(void *arg, weft_addr *to, weft_msg *msg);
+typedef void (*weft_on_dead_letter)(void *arg, weft_addr *to, weft_msg *msg, weft_err why);
 void weft_rt_on_dead_letter(weft_rt *rt, weft_on_dead_letter fn, void *arg);
 
-/* Counters of one actor since its spawn. Exact after join, approximate before. */
-typedef struct weft_actor_stats {
-    uint64_t handled; /* user messages                                   */
-    uint64_t system;  /* system messages                                 */
-    uint64_t dropped; /* dead letters and late replies                   */
-    uint64_t parks;   /* times it went to sleep                          */
-    uint64_t spins;   /* times a spin saved a sleep                      */
-    uint64_t timer_ticks;
-} weft_actor_stats;
+/* What was counted of an actor (weft/stats.h). Any thread. */
 void weft_addr_stats(weft_addr *addr, weft_actor_stats *out);
 
 #ifdef __cplusplus

@@ -130,12 +130,32 @@
 /* -- Actors --------------------------------------------------------------------------- */
 #define WEFT_MAILBOX_DEFAULT 1024u
 #define WEFT_MAILBOX_MAX (1u << 30)
-#define WEFT_TURN_MESSAGES 64u /* user messages per turn            */
+#define WEFT_TURN_MESSAGES 64u       /* user messages before timers are looked at */
+#define WEFT_TURN_MESSAGES_MAX 1024u /* of one actor before others of its thread  */
+#define WEFT_TURN_NS UINT64_C(50000) /* and so long, about                        */
+#define WEFT_GROUP_WORKERS_MAX 64u   /* threads of a group                        */
+#define WEFT_GROUPS_MAX 64u          /* of a runtime                              */
+#define WEFT_CHILDREN_MAX (1u << 20) /* of one parent                             */
+#define WEFT_INTENSITY_MAX 1024u     /* restarts that a parent allows in a period */
+#define WEFT_TREE_DEPTH_MAX 64u      /* parents above a child                     */
+#define WEFT_MONITORS_MAX 65536u     /* of one actor                              */
+#define WEFT_STASH_DEFAULT 64u       /* messages put back                         */
+#define WEFT_NAMES_MAX 65536u        /* registered                                */
+#define WEFT_TOPICS_MAX 65536u
+#define WEFT_SUBSCRIBERS_PER_TOPIC_MAX 65536u
+#define WEFT_RESTART_BLOCKS_MAX 8u /* states of one actor kept for its callees  */
+#define WEFT_POOL_BYTES_MAX 1024u  /* larger messages are not pooled            */
+#define WEFT_BURST_MAX 64u         /* missed ticks served in one turn           */
+#define WEFT_OUTBOX_BATCH_MAX 1024u /* messages sent by one compare-and-swap     */
+#define WEFT_CLASSES_MAX 4096u     /* kinds of actors that are told apart       */
 #define WEFT_ACTOR_NAME_BYTES_MAX 64u
 #define WEFT_WATCHES_MAX 8192u   /* watched descriptors per actor     */
 #define WEFT_TIMERS_MAX 65536u   /* armed timers per actor            */
 #define WEFT_ASKS_MAX (1u << 20) /* unanswered asks per actor         */
 #define WEFT_LOG_LINE_BYTES_MAX 512u
+#define WEFT_SIM_DEPTH_MAX 16u   /* orderings that a PCT schedule aims at */
+#define WEFT_LOG_FACILITIES_MAX 64u /* with a level of their own         */
+#define WEFT_FLIGHT_EVENTS_MAX (1u << 20) /* kept per thread              */
 
 /* -- weft_map and _settings: part of the format of entries too ---------------------------- */
 #define WEFT_MAP_PATH_MAX 6u              /* components of a path              */

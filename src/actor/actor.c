@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * actor.c - the life of an actor: one turn after another.
- * Called by: the port (step, main), on the actor's own thread.
- * May touch: this actor. Never: another actor but through its mailbox; blocks,
- * except to sleep when there is nothing to do. */
+ * Called by: the drivers, on the thread that runs the actor.
+ * May touch: this actor. Never: another actor but through its mailbox; blocks. */
 #include "block.h"
-#include "log.h"
-#include "self.h"
+#include "child.h"
+#include "hooks.h"
 
 static _Thread_local weft_self *current;
 
@@ -23,25 +22,27 @@ bool wf_in_actor(void) { return current != NULL; }
 void wf_actor_trace(weft_self *self, enum wf_trace what, const char *name)
 {
     if (self->port->ops->trace != NULL)
-        self->port->ops->trace(self->port, &self->loop, (uint32_t)what, name);
+        self->port->ops->trace(self->port, self->addr, (uint32_t)what, name);
 }
 
-static void stop_now(weft_self *self)
+/* False if the message is put back: then its credit stays taken. */
+static bool on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
 {
-    self->stopping = true;
-    self->drain_left = 0;
-}
-
-static void on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
-{
-    if (verdict != WEFT_KEPT) weft_drop(msg);
-    if (verdict == WEFT_STOP) {
-        stop_now(self);
-    } else if (verdict == WEFT_FAIL) {
-        self->failed = true;
-        self->reason = self->fail_reason == WEFT_OK ? WEFT_INTERNAL : self->fail_reason;
-        stop_now(self);
+    if (verdict == WEFT_FAIL) {
+        wf_actor_fail(self, self->fail_reason == WEFT_OK ? WEFT_INTERNAL : self->fail_reason);
+        if (wf_child_restarts(self)) { /* it is not handled again in the next life */
+            wf_dead_letter(self->addr, msg, WEFT_RESTARTING);
+            return true;
+        }
     }
+    if (verdict == WEFT_STASH) {
+        if (wf_stash_put(self, msg)) return false;
+        wf_dead_letter(self->addr, msg, WEFT_LIMIT);
+    } else if (verdict != WEFT_KEPT) {
+        weft_drop(msg);
+    }
+    if (verdict == WEFT_STOP) wf_actor_fail(self, WEFT_OK);
+    return true;
 }
 
 static void on_stop(weft_self *self)
@@ -50,22 +51,29 @@ static void on_stop(weft_self *self)
     if (self->stopping) return;
     self->stopping = true;
     /* What is queued now was sent before the stop; later mail is not waited for. */
-    self->drain_left = self->addr->box.user.count;
+    self->drain_left = (uint32_t)self->lanes.user.count;
 }
 
 static void on_system(weft_self *self, weft_msg *msg)
 {
+    struct wf_span span;
     wf_count(&self->stats.system);
-    if (msg == &self->addr->stop_msg) {
+    if ((msg->flags & WF_MSG_CONTROL) && wf_child_control(self, msg)) return;
+    if (msg == &self->stop_msg) {
         on_stop(self);
     } else if (msg->flags & WF_MSG_CREDIT) {
         wf_credit_wanted(self->addr, msg);
     } else if (__atomic_load_n(&msg->state, __ATOMIC_RELAXED) == WF_REQ_REPLIED) {
         wf_actor_trace(self, WF_TRACE_REPLY, msg->kind->name);
+        wf_span_begin(&span, self, msg->kind, msg);
         wf_ask_replied(self, (weft_request *)msg);
+        wf_span_end(&span, self);
     } else {
         wf_actor_trace(self, WF_TRACE_SYSTEM, msg->kind->name);
-        on_verdict(self, msg, self->handle(self, self->state, msg));
+        wf_span_begin(&span, self, msg->kind, msg);
+        weft_verdict verdict = self->class->handle(self, self->state, msg);
+        wf_span_end(&span, self);
+        (void)on_verdict(self, msg, verdict);
     }
 }
 
@@ -79,44 +87,61 @@ static bool must_end(weft_self *self)
 
 static void run_messages(weft_self *self)
 {
-    struct wf_mailbox *mb = &self->addr->box;
+    struct wf_lanes *lanes = &self->lanes;
     weft_msg *msg;
-    while (!must_end(self) && (msg = wf_lane_pop(&mb->system)) != NULL) on_system(self, msg);
+    while (!must_end(self) && (msg = wf_lane_pop(&lanes->system)) != NULL) on_system(self, msg);
     for (uint32_t n = 0; n < self->port->turn_messages && !must_end(self); n++) {
-        msg = wf_lane_pop(&mb->user);
+        msg = wf_lane_pop(&lanes->user);
         if (msg == NULL) return;
         if (self->drain_left > 0) self->drain_left--;
         wf_count(&self->stats.handled);
         wf_actor_trace(self, WF_TRACE_USER, msg->kind->name);
-        on_verdict(self, msg, self->handle(self, self->state, msg));
-        if (wf_mailbox_settle(mb)) wf_credit_tell(self->addr);
+        uint64_t cost = wf_mailbox_cost(self->addr, msg); /* it may be gone afterwards */
+        struct wf_span span;
+        wf_span_begin(&span, self, msg->kind, msg);
+        weft_verdict verdict = self->class->handle(self, self->state, msg);
+        wf_span_end(&span, self);
+        if (!on_verdict(self, msg, verdict)) continue;
+        if (wf_mailbox_settle(self->addr, lanes, cost)) wf_credit_tell(self->addr);
     }
-}
-
-static weft_ns next_due(const weft_self *self)
-{
-    weft_ns timer = wf_heap_next(&self->timers), ask = wf_heap_next(&self->deadlines);
-    return timer < ask ? timer : ask;
 }
 
 static void run_due(weft_self *self)
 {
-    if (next_due(self) == WEFT_NEVER) return;
+    if (wf_ext_next(self) == WEFT_NEVER) return;
     weft_ns now = wf_port_now(self->port);
     wf_timer_run(self, now);
     wf_ask_run_deadlines(self, now);
+    wf_children_run(self, now);
+}
+
+void wf_actor_clear(weft_self *self, bool silent)
+{
+    wf_ask_cancel_all(self, silent);
+    struct wf_ext *ext = self->ext;
+    if (ext == NULL) return;
+    if (silent) ext->timers.count = 0;
+    while (ext->timers.count > 0) wf_heap_remove(&ext->timers, wf_heap_top(&ext->timers)->place);
+    wf_heap_fini(&ext->timers);
+    wf_watch_fini(self);
 }
 
 static void begin(weft_self *self)
 {
     weft_addr *addr = self->addr;
-    wf_actor_trace(self, WF_TRACE_BEGIN, addr->name);
-    weft_err err = self->init == NULL ? WEFT_OK : self->init(self, self->state, self->arg);
+    wf_actor_trace(self, WF_TRACE_BEGIN, self->class->name);
+    wf_hook_note(self, WEFT_TRACE_SPAWN, NULL);
+    struct wf_span span;
+    wf_span_begin(&span, self, &wf_kind_init, NULL);
+    weft_err err = self->class->init == NULL ? WEFT_OK
+                                             : self->class->init(self, self->state, self->arg);
+    wf_span_end(&span, self);
     if (err == WEFT_OK) {
         self->phase = WF_PHASE_RUNNING;
+        self->born = true;
     } else {
         self->reason = err;
-        stop_now(self);
+        wf_actor_fail(self, WEFT_OK); /* failed, but no failure: the spawner hears of it */
     }
     addr->init_err = err;
     /* [START] release: init's effects happen-before the spawner's acquire. */
@@ -126,45 +151,36 @@ static void begin(weft_self *self)
 
 static void turn(weft_self *self)
 {
-    wf_mailbox_drain(&self->addr->box);
+    wf_hook_turn(self);
+    wf_mailbox_drain(self->addr, &self->lanes);
+    wf_overflow_trim(self);
+    wf_depth_taken(self);
     run_messages(self);
     if (!must_end(self)) run_due(self);
     if (!must_end(self)) wf_watch_run(self);
 }
 
-enum wf_step wf_actor_step(struct wf_loop *loop)
+enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at)
 {
-    weft_self *self = (weft_self *)loop;
+    weft_self *self = task->self;
     weft_self *before = wf_self_enter(self);
     if (self->phase == WF_PHASE_NEW) begin(self);
-    else turn(self);
+    else if (self->phase == WF_PHASE_RUNNING) turn(self);
     enum wf_step step = WF_STEP_MORE;
-    if (must_end(self)) {
-        wf_actor_end(self); /* nothing of the actor may be touched after it */
-        step = WF_STEP_ENDED;
-    } else if (wf_mailbox_is_empty(&self->addr->box)) {
-        loop->wake_at = next_due(self);
+    bool lives = self->phase == WF_PHASE_NEW || self->phase == WF_PHASE_RUNNING;
+    if (lives && must_end(self)) {
+        wf_stop_begin(self);
+        lives = false;
+    }
+    if (!lives) {
+        step = wf_stop_step(self, wake_at); /* ENDED: nothing of it may be touched any more */
+    } else if (wf_mailbox_is_empty(task, &self->lanes)) {
+        *wake_at = wf_ext_next(self);
+        wf_hook_idle(self);
         step = WF_STEP_IDLE;
     }
     wf_self_enter(before);
     return step;
-}
-
-void wf_actor_main(struct wf_loop *loop)
-{
-    weft_self *self = (weft_self *)loop;
-    for (;;) {
-        enum wf_step step = wf_actor_step(loop);
-        if (step == WF_STEP_ENDED) return;
-        if (step == WF_STEP_MORE) continue;
-        struct wf_mailbox *mb = &self->addr->box;
-        if (self->watch_count == 0) {
-            wf_mailbox_park(mb, loop->wake_at);
-        } else {
-            self->ready_count = wf_mailbox_park_fd(mb, loop->wake_at, self->ready, WF_READY_MAX);
-            self->polled = true;
-        }
-    }
 }
 
 weft_ns weft_now(weft_self *self) { return wf_port_now(self->port); }

@@ -5,28 +5,66 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "child.h"
 #include "log.h"
-#include "self.h"
+#include "pool.h"
 
 const weft_kind wf_kind_stop = {.id = 0, .name = "weft.stop", .size = sizeof(weft_msg)};
 
-weft_err wf_addr_create(struct wf_port *port, const char *name, uint32_t mailbox,
-                        uint32_t spin_max_ns, weft_addr **out)
+/* One block: two lines of address, four of self, then the state, aligned for any type. */
+#define SELF_AT (2 * WF_CACHE_LINE)
+#define STATE_AT (SELF_AT + 4 * WF_CACHE_LINE)
+
+/* Beyond what is pooled, the byte before the block says how far it was moved to begin on a
+ * cache line. */
+static unsigned char *block_get(size_t bytes, uint8_t *flags)
 {
-    weft_addr *addr = wf_calloc(1, sizeof *addr);
-    if (addr == NULL) return WEFT_NO_MEMORY;
+    *flags = bytes <= WEFT_POOL_BYTES_MAX ? WF_ADDR_POOLED : 0;
+    if (*flags != 0) {
+        unsigned char *block = wf_pool_get(bytes);
+        if (block != NULL) memset(block, 0, bytes);
+        return block;
+    }
+    unsigned char *raw = wf_calloc(1, bytes + WF_CACHE_LINE);
+    if (raw == NULL) return NULL;
+    size_t moved = WF_CACHE_LINE - (uintptr_t)raw % WF_CACHE_LINE;
+    raw[moved - 1] = (unsigned char)moved;
+    return raw + moved;
+}
+
+weft_addr *wf_block_create(size_t state_bytes)
+{
+    uint8_t flags = 0;
+    if (state_bytes > SIZE_MAX - STATE_AT - 2 * WF_CACHE_LINE) return NULL;
+    size_t lines = (STATE_AT + state_bytes + WF_CACHE_LINE - 1) / WF_CACHE_LINE;
+    unsigned char *block = block_get(lines * WF_CACHE_LINE, &flags);
+    if (block == NULL) return NULL;
+    weft_addr *addr = (weft_addr *)(void *)block;
+    weft_self *self = (weft_self *)(void *)(block + SELF_AT);
     addr->refs = 1;
-    memcpy(addr->name, name, strlen(name) + 1);
-    weft_msg_init(&addr->stop_msg, &wf_kind_stop);
-    wf_mailbox_init(&addr->box, port, NULL, mailbox, spin_max_ns);
-    *out = addr;
-    return WEFT_OK;
+    addr->flags = flags;
+    addr->self = self;
+    self->addr = addr;
+    self->state = block + STATE_AT;
+    weft_msg_init(&self->stop_msg, &wf_kind_stop);
+    return addr;
+}
+
+static void block_destroy(weft_addr *addr)
+{
+    unsigned char *block = (unsigned char *)addr;
+    /* Never started: its driver keeps nothing of it. */
+    if (addr->home != NULL) addr->driver->ops->forget(addr->driver, addr);
+    wf_class_put(addr->self->class);
+    wf_ext_fini(addr->self);
+    if (addr->flags & WF_ADDR_POOLED) wf_pool_put(block);
+    else wf_free(block - block[-1]);
 }
 
 weft_addr *weft_addr_get(weft_addr *addr)
 {
     /* Relaxed: the caller's own reference orders it. */
-    uint32_t before = __atomic_fetch_add(&addr->refs, 1, __ATOMIC_RELAXED);
+    uint32_t before = wf_add(&addr->refs, 1, WF_RELAXED);
     WF_ASSERT(before > 0 && before < UINT32_MAX);
     return addr;
 }
@@ -35,20 +73,32 @@ void weft_addr_put(weft_addr *addr)
 {
     if (addr == NULL) return;
     /* [REF] release: our use happens-before the free; acquire: the last one sees all. */
-    uint32_t before = __atomic_fetch_sub(&addr->refs, 1, __ATOMIC_ACQ_REL);
+    uint32_t before = wf_sub(&addr->refs, 1, WF_ACQ_REL);
     WF_ASSERT(before > 0);
     if (before > 1) return;
     WF_ASSERT(addr->self == NULL || addr->joined != 0);
-    if (addr->box.poll != NULL) addr->box.port->ops->poll_close(addr->box.port, addr->box.poll);
-    wf_free(addr->self);
-    wf_free(addr);
+    if (addr->poll != NULL) addr->port->ops->poll_close(addr->port, addr->poll);
+    if (addr->self == NULL) wf_caller_destroy(addr);
+    else block_destroy(addr);
 }
 
-const char *weft_addr_name(const weft_addr *addr) { return addr->name; }
+const char *weft_addr_name(const weft_addr *addr)
+{
+    return addr->self == NULL ? "caller" : addr->self->class->name;
+}
+
+/* A parent that waits for its children has to look again. */
+static weft_err make_haste(weft_addr *addr)
+{
+    /* Acquire: pair with the releases in wf_ext and where a supervisor is made. */
+    struct wf_ext *ext = wf_load(&addr->self->ext, WF_ACQUIRE);
+    struct wf_supervisor *sup = ext == NULL ? NULL : wf_load(&ext->super, WF_ACQUIRE);
+    return sup == NULL ? WEFT_OK : wf_push_control(addr, &sup->haste);
+}
 
 weft_err weft_stop(weft_addr *addr, weft_stop_mode mode)
 {
-    if (wf_mailbox_is_closed(&addr->box)) return WEFT_CLOSED;
+    if (wf_mailbox_is_closed(addr)) return WEFT_CLOSED;
     uint32_t wanted = mode == WEFT_NOW ? 1u + WEFT_NOW : 1u + WEFT_DRAIN;
     uint32_t seen = __atomic_load_n(&addr->stop_mode, __ATOMIC_RELAXED);
     do {
@@ -56,12 +106,12 @@ weft_err weft_stop(weft_addr *addr, weft_stop_mode mode)
     } while (!__atomic_compare_exchange_n(&addr->stop_mode, &seen, wanted, true, __ATOMIC_RELAXED,
                                           __ATOMIC_RELAXED));
     /* The first one sends the message; a raise is seen by the actor as it drains. */
-    return seen == 0 ? wf_push_system(addr, &addr->stop_msg) : WEFT_OK;
+    return seen == 0 ? wf_push_system(addr, &addr->self->stop_msg) : make_haste(addr);
 }
 
 weft_err wf_addr_wait_end(weft_addr *addr, weft_ns deadline)
 {
-    struct wf_port *port = addr->box.port;
+    struct wf_port *port = addr->port;
     /* Acquire: pairs with [JOINED]; the runtime may be gone, and is not needed. */
     if (__atomic_load_n(&addr->joined, __ATOMIC_ACQUIRE) != 0) return WEFT_OK;
     /* Acquire: pairs with [END]. */
@@ -77,7 +127,7 @@ weft_err weft_join(weft_addr *addr, weft_ns deadline, weft_err *reason)
 {
     if (wf_self_current() != NULL) return WEFT_DEADLK;
     weft_err err = wf_addr_wait_end(addr, deadline);
-    if (err == WEFT_OK && reason != NULL) *reason = addr->reason;
+    if (err == WEFT_OK && reason != NULL) *reason = addr->self->reason;
     return err;
 }
 
@@ -87,29 +137,13 @@ weft_err weft_on_exit(weft_addr *addr, void (*fn)(void *arg, weft_addr *addr, we
     uint32_t seen = __atomic_load_n(&addr->exit_state, __ATOMIC_ACQUIRE);
     if (seen == WF_HOOK_SET) return WEFT_EXISTS;
     if (seen == WF_HOOK_NONE) {
-        addr->exit_fn = fn;
-        addr->exit_arg = arg;
+        addr->self->exit_fn = fn;
+        addr->self->exit_arg = arg;
         /* Release: pairs with [HOOK], which reads the two fields. */
         if (__atomic_compare_exchange_n(&addr->exit_state, &seen, WF_HOOK_SET, false,
                                         __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             return WEFT_OK;
     }
-    fn(arg, addr, addr->reason);
+    fn(arg, addr, addr->self->reason);
     return WEFT_OK;
-}
-
-void weft_addr_stats(weft_addr *addr, weft_actor_stats *out)
-{
-    weft_actor_stats stats = {0};
-    weft_self *self = addr->self;
-    if (self != NULL) {
-        stats.handled = __atomic_load_n(&self->stats.handled, __ATOMIC_RELAXED);
-        stats.system = __atomic_load_n(&self->stats.system, __ATOMIC_RELAXED);
-        stats.dropped = __atomic_load_n(&self->stats.dropped, __ATOMIC_RELAXED);
-        stats.timer_ticks = __atomic_load_n(&self->stats.timer_ticks, __ATOMIC_RELAXED);
-    }
-    stats.dropped += __atomic_load_n(&addr->late, __ATOMIC_RELAXED);
-    stats.parks = __atomic_load_n(&addr->box.parks, __ATOMIC_RELAXED);
-    stats.spins = __atomic_load_n(&addr->box.spins, __ATOMIC_RELAXED);
-    *out = stats;
 }

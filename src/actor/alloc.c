@@ -4,7 +4,6 @@
  * Never: logs, and never retries. */
 #include "alloc.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +14,7 @@ static uint64_t fail_at;  /* 0: never */
 static uint32_t persists; /* all after the n-th fail too */
 static uint32_t armed;    /* counting costs an atomic add, so only tests pay for it */
 
-static bool refused(void)
+bool wf_alloc_refused(void)
 {
     if (__atomic_load_n(&armed, __ATOMIC_RELAXED) == 0) return false;
     uint64_t n = __atomic_add_fetch(&asked, 1, __ATOMIC_RELAXED);
@@ -26,15 +25,21 @@ static bool refused(void)
 
 void *wf_calloc(size_t count, size_t size)
 {
-    if (refused() || (size != 0 && count > SIZE_MAX / size)) return NULL;
+    if (wf_alloc_refused() || (size != 0 && count > SIZE_MAX / size)) return NULL;
     return count == 0 || size == 0 ? calloc(1, 1) : calloc(count, size);
 }
 
-void *wf_malloc(size_t size) { return refused() ? NULL : malloc(size == 0 ? 1 : size); }
+void *wf_malloc(size_t size) { return wf_alloc_refused() ? NULL : malloc(size == 0 ? 1 : size); }
 
 void *wf_realloc(void *old, size_t size)
 {
-    return refused() ? NULL : realloc(old, size == 0 ? 1 : size);
+    return wf_alloc_refused() ? NULL : realloc(old, size == 0 ? 1 : size);
+}
+
+void *wf_alloc_raw(size_t align, size_t size)
+{
+    void *memory = NULL;
+    return posix_memalign(&memory, align, size == 0 ? 1 : size) == 0 ? memory : NULL;
 }
 
 void wf_free(void *ptr) { free(ptr); }

@@ -3,6 +3,7 @@
  * Called by: an actor's thread (ask, cancel, deadlines), any thread (reply).
  * May touch: requests it owns by their state. Never: a request after its state
  * made it the other side's. */
+#include "hooks.h"
 #include "log.h"
 #include "self.h"
 
@@ -18,25 +19,25 @@ static bool settle(weft_request *req, enum wf_request_state to)
 
 bool wf_request_abandon(weft_request *req) { return settle(req, WF_REQ_ABANDONED); }
 
-static void pending_add(weft_self *self, weft_request *req)
+static weft_err pending_add(weft_self *self, struct wf_ext *ext, weft_request *req,
+                            weft_ns deadline, bool with_token)
 {
-    req->prev = self->newest_ask;
-    req->next_pending = NULL;
-    if (self->newest_ask == NULL) self->oldest_ask = req;
-    else self->newest_ask->next_pending = req;
-    self->newest_ask = req;
-    self->asks++;
+    weft_err err = wf_asks_add(&ext->asks, req, with_token);
+    if (err != WEFT_OK) return err;
+    req->heap_at = 0;
+    if (deadline == WEFT_NEVER) return WEFT_OK;
+    err = wf_heap_push(&ext->deadlines, (struct wf_due){.at = deadline,
+                                                        .order = ++self->order,
+                                                        .item = req,
+                                                        .place = &req->heap_at});
+    if (err != WEFT_OK) wf_asks_remove(&ext->asks, req);
+    return err;
 }
 
-static void pending_remove(weft_self *self, weft_request *req)
+static void pending_remove(struct wf_ext *ext, weft_request *req)
 {
-    if (req->prev == NULL) self->oldest_ask = req->next_pending;
-    else req->prev->next_pending = req->next_pending;
-    if (req->next_pending == NULL) self->newest_ask = req->prev;
-    else req->next_pending->prev = req->prev;
-    req->prev = req->next_pending = NULL;
-    self->asks--;
-    wf_heap_remove(&self->deadlines, &req->heap_at);
+    wf_asks_remove(&ext->asks, req);
+    wf_heap_remove(&ext->deadlines, &req->heap_at);
 }
 
 weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns deadline,
@@ -45,34 +46,50 @@ weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns dea
     if (fn == NULL || __atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE)
         return WEFT_INVALID;
     if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
-    if (self->asks >= WEFT_ASKS_MAX) return WEFT_LIMIT;
-    uint64_t order = ++self->order;
-    req->heap_at = 0;
-    if (deadline != WEFT_NEVER) {
-        weft_err err = wf_heap_push(
-            &self->deadlines,
-            (struct wf_due){.at = deadline, .order = order, .item = req, .place = &req->heap_at});
-        if (err != WEFT_OK) return err;
+    struct wf_ext *ext = wf_ext(self);
+    if (ext == NULL) return WEFT_NO_MEMORY;
+    if (!wf_msg_claim(to, &req->msg)) return WEFT_INVALID;
+    weft_err err = pending_add(self, ext, req, deadline, token != NULL);
+    if (err != WEFT_OK) {
+        wf_msg_release(&req->msg);
+        return err;
     }
     req->deadline = deadline;
     req->fn = fn;
     req->arg = arg;
-    req->token = order;
     req->err = WEFT_OK;
     req->asker = weft_addr_get(self->addr);
-    pending_add(self, req);
+    uint64_t handle = req->token; /* the request may be gone once it is sent */
     /* Still private: weft_send publishes it. */
     __atomic_store_n(&req->msg.state, WF_REQ_ASKED, __ATOMIC_RELAXED);
-    weft_err err = weft_send(to, &req->msg);
+    err = wf_send_claimed(to, &req->msg);
     if (err != WEFT_OK) {
+        wf_msg_release(&req->msg);
         __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
-        pending_remove(self, req);
+        pending_remove(self->ext, req);
         req->asker = NULL;
         weft_addr_put(self->addr);
         return err;
     }
-    if (token != NULL) *token = order;
+    if (token != NULL) *token = handle;
     return WEFT_OK;
+}
+
+/* An ask that was given up has come to rest. An asker has an ext; a plain thread's box
+ * counts nothing. */
+static void count_late(weft_addr *asker, bool embedded)
+{
+    if (asker->self == NULL) return;
+    struct wf_ext *ext = asker->self->ext;
+    (void)wf_add(&ext->late, 1, WF_RELAXED);
+    /* [REST] release: the callee's last use of the request, see wf_ask_embedded. */
+    if (embedded) (void)wf_sub(&ext->embedded, 1, WF_RELEASE);
+}
+
+bool wf_ask_embedded(const weft_self *self)
+{
+    /* Acquire: pairs with [REST]. */
+    return self->ext != NULL && wf_load(&self->ext->embedded, WF_ACQUIRE) != 0;
 }
 
 /* The one callback of an ask whose reply did not come. */
@@ -80,11 +97,12 @@ static void give_up(weft_self *self, weft_request *req, weft_err why, bool silen
 {
     weft_on_reply fn = req->fn;
     void *arg = req->arg;
-    pending_remove(self, req);
+    pending_remove(self->ext, req);
     /* If the reply is on its way already the request will come back to us, or be
      * dropped by its sender once we are closed; an empty fn says that it is late.
      * It must be set before the swap: after it the request may be the callee's. */
     req->fn = NULL;
+    if (req->msg.kind->drop == NULL) (void)wf_add(&self->ext->embedded, 1, WF_RELAXED);
     (void)wf_request_abandon(req);
     wf_actor_trace(self, WF_TRACE_ASK_OVER, weft_errname(why));
     if (!silent) fn(self, self->state, why, NULL, arg);
@@ -92,30 +110,31 @@ static void give_up(weft_self *self, weft_request *req, weft_err why, bool silen
 
 weft_err weft_ask_cancel(weft_self *self, uint64_t token)
 {
-    for (weft_request *req = self->newest_ask; req != NULL; req = req->prev) {
-        if (req->token == token) {
-            give_up(self, req, WEFT_CANCELED, false);
-            return WEFT_OK;
-        }
-        if (req->token < token) /* they are in ascending order */
-            break;
-    }
-    return WEFT_NOT_FOUND;
+    weft_request *req = self->ext == NULL ? NULL : wf_asks_find(&self->ext->asks, token);
+    if (req == NULL) return WEFT_NOT_FOUND;
+    give_up(self, req, WEFT_CANCELED, false);
+    return WEFT_OK;
 }
 
 void wf_ask_cancel_all(weft_self *self, bool silent)
 {
-    while (self->oldest_ask != NULL) give_up(self, self->oldest_ask, WEFT_CANCELED, silent);
-    wf_heap_fini(&self->deadlines);
+    struct wf_ext *ext = self->ext;
+    if (ext == NULL) return;
+    while (ext->asks.oldest != NULL) give_up(self, ext->asks.oldest, WEFT_CANCELED, silent);
+    wf_heap_fini(&ext->deadlines);
 }
 
 void wf_ask_run_deadlines(weft_self *self, weft_ns now)
 {
+    struct wf_ext *ext = self->ext;
     uint64_t newest = self->order; /* what a callback adds waits for the next turn */
     for (;;) {
-        const struct wf_due *due = wf_heap_top(&self->deadlines);
+        const struct wf_due *due = wf_heap_top(&ext->deadlines);
         if (due == NULL || due->at > now || due->order > newest) return;
+        struct wf_span span;
+        wf_span_begin(&span, self, &wf_kind_timeout, NULL);
         give_up(self, due->item, WEFT_TIMED_OUT, false);
+        wf_span_end(&span, self);
     }
 }
 
@@ -128,10 +147,10 @@ void wf_ask_replied(weft_self *self, weft_request *req)
     req->asker = NULL;
     __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED); /* ours alone again */
     if (fn == NULL) {
-        __atomic_fetch_add(&asker->late, 1, __ATOMIC_RELAXED);
+        count_late(asker, req->msg.kind->drop == NULL);
         weft_drop(&req->msg);
     } else {
-        pending_remove(self, req);
+        pending_remove(self->ext, req);
         fn(self, self->state, (weft_err)req->err, req, arg);
     }
     weft_addr_put(asker); /* never the last: the runtime holds one while we run */
@@ -156,12 +175,12 @@ bool wf_request_answer(weft_request *req, weft_err err)
         weft_addr_put(asker);
     }
     /* ABANDONED, or its asker has ended. */
+    void (*drop)(weft_msg *) = req->msg.kind->drop;
     __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
     req->asker = NULL;
-    __atomic_fetch_add(&asker->late, 1, __ATOMIC_RELAXED);
-    /* A request embedded in the asker's state lives as long as this reference. */
-    if (req->msg.kind->drop != NULL) req->msg.kind->drop(&req->msg);
-    weft_addr_put(asker);
+    if (drop != NULL) drop(&req->msg);
+    count_late(asker, drop == NULL); /* from here on it is the asker's memory again */
+    weft_addr_put(asker);            /* which lives as long as this reference       */
     return true;
 }
 

@@ -5,15 +5,36 @@
  * Never: waits inside an actor. */
 #include "alloc.h"
 #include "log.h"
+#include "park.h"
 #include "self.h"
 
 static const weft_kind kind_room = {
     .id = 0, .name = "weft.room", .size = sizeof(weft_msg), .drop = weft_free_msg};
 
+#define SEND_YIELDS 4u /* tries before a sender that found no room sleeps */
+
+/* Where a plain thread hears answers: an address without an actor. */
+struct caller {
+    weft_addr addr; /* first: the address is the caller */
+    struct wf_lanes lanes;
+    struct wf_parker parker;
+};
+
+static struct wf_lanes *lanes_of(weft_addr *box) { return &((struct caller *)box)->lanes; }
+
+void wf_caller_destroy(weft_addr *box) { wf_free(box); }
+
 static weft_err box_open(struct wf_port *port, weft_addr **out)
 {
     weft_addr *box = port->ops->take_box(port);
-    if (box == NULL) return wf_addr_create(port, "caller", WEFT_UNBOUNDED, 0, out);
+    if (box == NULL) {
+        struct caller *caller = wf_calloc(1, sizeof *caller);
+        if (caller == NULL) return WEFT_NO_MEMORY;
+        box = &caller->addr;
+        box->refs = 1;
+        wf_mailbox_init(box, port, WEFT_UNBOUNDED);
+        wf_parker_init(&caller->parker, port, 0);
+    }
     *out = box;
     return WEFT_OK;
 }
@@ -23,9 +44,9 @@ static weft_err box_open(struct wf_port *port, weft_addr **out)
 static void box_done(weft_addr *box, bool owed)
 {
     weft_msg *msg;
-    if (!owed && box->box.port->ops->keep_box(box->box.port, box)) return;
-    wf_mailbox_close(&box->box);
-    while ((msg = wf_lane_pop(&box->box.system)) != NULL) weft_drop(msg); /* news of room */
+    if (!owed && box->port->ops->keep_box(box->port, box)) return;
+    wf_mailbox_close(box, lanes_of(box));
+    while ((msg = wf_lane_pop(&lanes_of(box)->system)) != NULL) weft_drop(msg); /* news of room */
     weft_addr_put(box);
 }
 
@@ -33,23 +54,25 @@ static void box_done(weft_addr *box, bool owed)
 static weft_msg *box_wait(weft_addr *box, weft_ns deadline)
 {
     for (;;) {
-        wf_mailbox_drain(&box->box);
-        weft_msg *msg = wf_lane_pop(&box->box.system);
-        if (msg != NULL || wf_port_now(box->box.port) >= deadline) return msg;
-        wf_mailbox_park(&box->box, deadline);
+        wf_mailbox_drain(box, lanes_of(box));
+        weft_msg *msg = wf_lane_pop(&lanes_of(box)->system);
+        if (msg != NULL || wf_port_now(box->port) >= deadline) return msg;
+        wf_park(&((struct caller *)box)->parker, &box->head, deadline);
     }
 }
 
 static weft_err call_send(weft_addr *to, weft_addr *box, weft_request *req, weft_ns deadline)
 {
+    if (!wf_msg_claim(to, &req->msg)) return WEFT_INVALID;
     req->deadline = deadline;
     req->fn = NULL;
     req->err = WEFT_OK;
     req->asker = weft_addr_get(box);
     /* Still private: weft_send publishes it. */
     __atomic_store_n(&req->msg.state, WF_REQ_ASKED, __ATOMIC_RELAXED);
-    weft_err err = weft_send(to, &req->msg);
+    weft_err err = wf_send_claimed(to, &req->msg);
     if (err == WEFT_OK) return WEFT_OK;
+    wf_msg_release(&req->msg);
     __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
     req->asker = NULL;
     weft_addr_put(box);
@@ -66,7 +89,7 @@ weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_requ
     *out = NULL;
     if (wf_self_current() != NULL) return WEFT_DEADLK;
     if (__atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE) return WEFT_INVALID;
-    weft_err err = box_open(to->box.port, &box);
+    weft_err err = box_open(to->port, &box);
     if (err != WEFT_OK) return err;
     err = call_send(to, box, req, deadline);
     if (err != WEFT_OK) goto done;
@@ -90,36 +113,58 @@ done:
     return err;
 }
 
+/* Asks `to` for news of room. CLOSED: `room` is still the caller's. */
+static weft_err room_ask(weft_addr *to, weft_addr *box, weft_msg *room)
+{
+    room->ctx = weft_addr_get(box);
+    room->flags = WF_MSG_SYSTEM | WF_MSG_CREDIT | WF_MSG_QUEUED;
+    weft_err err = wf_mailbox_push(to, room, room);
+    if (err == WEFT_OK) return WEFT_OK;
+    room->ctx = NULL;
+    room->flags = 0;
+    weft_addr_put(box);
+    return err;
+}
+
+/* Waits and tries in turns; the news of room come and go in one message. */
+static weft_err wait_and_send(weft_addr *to, weft_addr *box, weft_msg *msg, weft_ns deadline,
+                              weft_msg **room)
+{
+    for (;;) {
+        weft_err err = room_ask(to, box, *room);
+        if (err != WEFT_OK) return err;
+        weft_msg *news = box_wait(box, deadline);
+        bool late = news == NULL;
+        WF_ASSERT(late || news == *room);
+        if (late) *room = NULL; /* the receiver has it still */
+        err = weft_send(to, msg);
+        if (err == WEFT_FULL && late) return WEFT_TIMED_OUT;
+        if (err != WEFT_FULL || late) return err;
+    }
+}
+
 weft_err weft_send_wait(weft_addr *to, weft_msg *msg, weft_ns deadline)
 {
     if (wf_self_current() != NULL) return WEFT_DEADLK;
     weft_err err = weft_send(to, msg);
+    /* The receiver is at work, so room is often a moment away, and a sleep is not. */
+    for (unsigned i = 0; i < SEND_YIELDS && err == WEFT_FULL && to->port->sim == NULL; i++) {
+        to->port->ops->yield(to->port);
+        err = weft_send(to, msg);
+    }
     if (err != WEFT_FULL) return err;
     weft_addr *box = NULL;
-    bool owed = false;
-    err = box_open(to->box.port, &box);
+    err = box_open(to->port, &box);
     if (err != WEFT_OK) return err;
-    for (;;) {
-        weft_msg *room = weft_new(&kind_room);
-        if (room == NULL) {
-            err = WEFT_NO_MEMORY;
-            break;
-        }
-        room->ctx = weft_addr_get(box);
-        room->flags = WF_MSG_SYSTEM | WF_MSG_CREDIT;
-        err = wf_mailbox_push(&to->box, room, room);
-        if (err != WEFT_OK) {
-            weft_drop(room);
-            weft_addr_put(box);
-            break;
-        }
-        room = box_wait(box, deadline);
+    weft_msg *room = weft_new(&kind_room);
+    bool owed = false;
+    if (room == NULL) {
+        err = WEFT_NO_MEMORY;
+    } else {
+        err = wait_and_send(to, box, msg, deadline, &room);
         owed = room == NULL;
-        weft_drop(room);
-        err = weft_send(to, msg);
-        if (err == WEFT_FULL && owed) err = WEFT_TIMED_OUT;
-        if (err != WEFT_FULL) break;
     }
+    weft_drop(room);
     box_done(box, owed);
     return err;
 }

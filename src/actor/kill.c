@@ -2,8 +2,9 @@
  * kill.c - the crash of one simulated runtime: its actors vanish where they stand.
  * Called by: tests, through sim.h. May touch: everything of that runtime.
  * Never: runs a fini, a callback or a hook of the dead. */
+#include "child.h"
 #include "log.h"
-#include "self.h"
+#include "roster.h"
 #include "sim.h"
 
 static void vanish_lane(weft_addr *addr, struct wf_lane *lane)
@@ -11,9 +12,10 @@ static void vanish_lane(weft_addr *addr, struct wf_lane *lane)
     weft_msg *msg;
     while ((msg = wf_lane_pop(lane)) != NULL) {
         uint32_t state = __atomic_load_n(&msg->state, __ATOMIC_RELAXED);
-        if (state == WF_REQ_IDLE && !(msg->flags & WF_MSG_CREDIT) && msg != &addr->stop_msg)
+        if (state == WF_REQ_IDLE && !(msg->flags & (WF_MSG_CREDIT | WF_MSG_CONTROL)) &&
+            msg != &addr->self->stop_msg)
             weft_drop(msg);
-        else wf_dead_letter(addr, msg); /* askers of other runtimes hear CLOSED */
+        else wf_dead_letter(addr, msg, WEFT_CLOSED); /* askers of other runtimes hear CLOSED */
     }
 }
 
@@ -21,18 +23,32 @@ void wf_sim_kill(weft_rt *rt)
 {
     wf_sim *sim = rt->port->sim;
     WF_ASSERT(sim != NULL);
+    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next)
+        wf_monitors_leave(addr->self);
     for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
-        wf_sim_forget(sim, &addr->self->loop);
+        wf_sim_forget(sim, addr);
         addr->self->phase = WF_PHASE_ENDED;
+        addr->self->reason = WEFT_CANCELED;
         wf_ask_cancel_all(addr->self, true);
-        wf_mailbox_close(&addr->box);
-        addr->self->timers.count = 0; /* the timers are in memory that vanishes too */
-        wf_heap_fini(&addr->self->timers);
+        wf_names_forget(rt, addr);
+        wf_subscriptions_end(addr->self);
+        wf_mailbox_close(addr, &addr->self->lanes);
+        if (addr->self->ext == NULL) continue;
+        addr->self->ext->timers.count = 0; /* the timers are in memory that vanishes too */
+        wf_heap_fini(&addr->self->ext->timers);
     }
     for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
-        vanish_lane(addr, &addr->box.system);
-        vanish_lane(addr, &addr->box.user);
-        vanish_lane(addr, &addr->box.waiters);
+        vanish_lane(addr, &addr->self->lanes.system);
+        if (addr->self->ext != NULL) vanish_lane(addr, &addr->self->ext->stash);
+        vanish_lane(addr, &addr->self->lanes.user);
+        vanish_lane(addr, &addr->self->lanes.waiters);
+        if (addr->self->ext != NULL && addr->self->ext->child != NULL)
+            vanish_lane(addr, &addr->self->ext->child->kept);
+    }
+    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
+        wf_children_forget(addr->self);
+        wf_monitors_end(addr->self); /* watchers in other runtimes hear of it */
+        wf_child_gone(addr->self);
     }
     wf_rt_forget_all(rt);
     weft_err err = weft_rt_destroy(rt);

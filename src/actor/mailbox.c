@@ -1,133 +1,131 @@
 /* SPDX-License-Identifier: Apache-2.0
- * mailbox.c - the tagged-word mailbox.
+ * mailbox.c - the mailbox: credits, pushes, and the consumer's two lanes.
  * Called by: every sender (push, credit) and the one consumer (the rest).
- * May touch: the messages' next, flags; the port to sleep and to wake.
+ * May touch: the messages' next, flags; the driver to wake the consumer.
  * Never: allocates, frees or looks into a message. */
 #include "mailbox.h"
 
-#include <assert.h>
-#include <string.h>
-
+#include "driver.h"
+#include "hooks.h"
 #include "log.h"
+#include "park.h"
+#include "self.h"
 
 static_assert(sizeof(weft_msg) == 32 || sizeof(void *) != 8, "the header is four words");
-static_assert(_Alignof(weft_msg) >= 4, "tags need the two low bits of a message's address");
+static_assert(_Alignof(weft_msg) >= 8, "tags need the three low bits of a message's address");
 
-#define SPIN_DEFAULT_NS 20000u /* about what waking a sleeper costs the two sides    */
-#define SPIN_LEAST_NS 200u     /* a few looks at the clock: not worth beginning      */
-#define SPIN_PROBE_FIRST 32u   /* idles without a spin before one is tried again ... */
-#define SPIN_PROBE_LAST 256u   /* ... and at most, after probes that failed          */
-#define SPIN_CHECKS 8u         /* looks at the word between looks at the clock       */
-
-static bool is_tag(uintptr_t word) { return word <= WF_BOX_CLOSED; }
-
-/* The kernel compares 32 bits: the half of the word that holds the tag. No
- * message's address has a tag in its low half, because it is aligned. */
-static uint32_t *futex_of(struct wf_mailbox *mb)
+void wf_mailbox_init(weft_addr *box, struct wf_port *port, uint32_t capacity)
 {
-    uint32_t *halves = (uint32_t *)&mb->head;
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return halves + (sizeof mb->head / sizeof *halves - 1);
-#else
-    return halves;
-#endif
-}
-
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-/* Written by the consumer alone, read anywhere. */
-static void count(uint64_t *counter)
-{
-    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
-}
-
-void wf_mailbox_init(struct wf_mailbox *mb, struct wf_port *port, struct wf_loop *loop,
-                     uint32_t capacity, uint32_t spin_max_ns)
-{
-    memset(mb, 0, sizeof *mb);
-    mb->port = port;
-    mb->loop = loop;
-    mb->capacity = capacity;
-    mb->credit = capacity;
-    mb->spin_max_ns = spin_max_ns == 0 ? SPIN_DEFAULT_NS : spin_max_ns;
-    if (spin_max_ns == UINT32_MAX || !port->may_spin) mb->spin_max_ns = 0;
-    mb->spin_hit_ns = mb->spin_max_ns / 2;
-    mb->spin_probe_every = SPIN_PROBE_FIRST;
+    box->head = WF_BOX_EMPTY;
+    box->port = port;
+    box->capacity = capacity;
+    box->credit = capacity;
 }
 
 /* -- Credit ------------------------------------------------------------------ */
 
+static uint32_t count_of(uint64_t cost) { return (uint32_t)cost; }
+static uint32_t units_of(uint64_t cost) { return (uint32_t)(cost >> 32); }
+
+/* 0: bytes are not counted. */
+static uint32_t units_max(const weft_addr *box)
+{
+    if ((wf_load(&box->flags, WF_RELAXED) & WF_ADDR_BYTES) == 0) return 0;
+    return box->self->ext->units_max; /* set before the address was given out */
+}
+
+void wf_mailbox_bound_bytes(weft_addr *box, size_t bytes)
+{
+    size_t units = bytes / WF_MAILBOX_UNIT + (bytes % WF_MAILBOX_UNIT != 0);
+    uint32_t max = units > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)units;
+    box->self->ext->units_max = max;
+    box->flags |= WF_ADDR_BYTES;
+    /* From here on messages are counted in any case; so many do not fit any memory. */
+    if (box->capacity == WEFT_UNBOUNDED) box->capacity = WEFT_UNBOUNDED - 1;
+    box->credit = (uint64_t)max << 32 | box->capacity;
+}
+
+uint64_t wf_mailbox_bytes_cost(const weft_addr *box, const weft_msg *msg)
+{
+    size_t units = msg->kind->size / WF_MAILBOX_UNIT + (msg->kind->size % WF_MAILBOX_UNIT != 0);
+    /* Room comes back in halves; what is larger than that counts as a half, so that it can be
+     * sent at all. */
+    uint32_t half = units_max(box) / 2;
+    if (units > half) units = half;
+    return (uint64_t)(units == 0 ? 1 : units) << 32 | 1;
+}
+
 /* Relaxed everywhere: credits count, the word orders. A compare-and-swap, not a
  * subtraction that is undone, so that the count never lies to the consumer. */
-bool wf_mailbox_credit_take(struct wf_mailbox *mb, uint32_t n)
+bool wf_mailbox_credit_take(weft_addr *box, uint64_t cost)
 {
-    if (mb->capacity == WEFT_UNBOUNDED) return true;
-    uint32_t seen = __atomic_load_n(&mb->credit, __ATOMIC_RELAXED);
+    if (box->capacity == WEFT_UNBOUNDED) return true;
+    uint64_t seen = wf_load(&box->credit, WF_RELAXED);
     do {
-        if (seen < n) return false;
-    } while (!__atomic_compare_exchange_n(&mb->credit, &seen, seen - n, true, __ATOMIC_RELAXED,
-                                          __ATOMIC_RELAXED));
+        if (count_of(seen) < count_of(cost) || units_of(seen) < units_of(cost)) return false;
+    } while (!wf_cas_weak(&box->credit, &seen, seen - cost, WF_RELAXED));
     return true;
 }
 
-void wf_mailbox_credit_give(struct wf_mailbox *mb, uint32_t n)
+void wf_mailbox_credit_give(weft_addr *box, uint64_t cost)
 {
-    if (mb->capacity == WEFT_UNBOUNDED || n == 0) return;
-    uint32_t after = __atomic_add_fetch(&mb->credit, n, __ATOMIC_RELAXED);
-    WF_ASSERT(after <= mb->capacity);
+    if (box->capacity == WEFT_UNBOUNDED || cost == 0) return;
+    uint64_t after = wf_add(&box->credit, cost, WF_RELAXED) + cost;
+    WF_ASSERT(count_of(after) <= box->capacity && units_of(after) <= units_max(box));
 }
 
-bool wf_mailbox_settle(struct wf_mailbox *mb)
+static void give_owed(weft_addr *box, struct wf_lanes *lanes)
 {
-    if (mb->capacity == WEFT_UNBOUNDED) return false;
-    mb->owed++;
+    wf_mailbox_credit_give(box, (uint64_t)lanes->owed_units << 32 | lanes->owed);
+    wf_store(&lanes->owed, 0, WF_RELAXED); /* read by weft_addr_stats */
+    lanes->owed_units = 0;
+}
+
+bool wf_mailbox_settle(weft_addr *box, struct wf_lanes *lanes, uint64_t cost)
+{
+    if (box->capacity == WEFT_UNBOUNDED) return false;
+    wf_store(&lanes->owed, lanes->owed + count_of(cost), WF_RELAXED);
+    lanes->owed_units += units_of(cost);
     /* In halves, so that the line moves seldom. Who waits for room came when all was
-     * taken and nothing owed, so a half is sure to come back. */
-    if (mb->owed < mb->capacity - mb->capacity / 2) return false;
-    wf_mailbox_credit_give(mb, mb->owed);
-    mb->owed = 0;
+     * taken and nothing owed, so a half is sure to come back, unless the wish of another
+     * takes it home before; then all who wait are told at that time. */
+    uint32_t units = units_max(box);
+    bool half = lanes->owed >= box->capacity - box->capacity / 2 ||
+                (units != 0 && lanes->owed_units >= units - units / 2);
+    if (!half) return false;
+    give_owed(box, lanes);
     return true;
 }
 
-bool wf_mailbox_has_room(struct wf_mailbox *mb)
+bool wf_mailbox_has_room(weft_addr *box, struct wf_lanes *lanes)
 {
-    if (mb->capacity == WEFT_UNBOUNDED) return true;
-    wf_mailbox_credit_give(mb, mb->owed);
-    mb->owed = 0;
-    return __atomic_load_n(&mb->credit, __ATOMIC_RELAXED) > 0;
+    if (box->capacity == WEFT_UNBOUNDED) return true;
+    give_owed(box, lanes);
+    uint64_t credit = wf_load(&box->credit, WF_RELAXED);
+    /* No message costs more than half of the bytes. */
+    return count_of(credit) > 0 && units_of(credit) >= units_max(box) / 2;
 }
 
 /* -- Producers ----------------------------------------------------------------- */
 
-weft_err wf_mailbox_push(struct wf_mailbox *mb, weft_msg *newest, weft_msg *oldest)
+weft_err wf_mailbox_push(weft_addr *box, weft_msg *newest, weft_msg *oldest)
 {
-    __builtin_prefetch(&mb->head, 1);
-    uintptr_t seen = __atomic_load_n(&mb->head, __ATOMIC_RELAXED);
-    do {
-        if (seen == WF_BOX_CLOSED) return WEFT_CLOSED;
-        oldest->next = is_tag(seen) ? NULL : (weft_msg *)seen; /* still private */
-        /* [PUSH] release: the chain's bytes happen-before [DRAIN] and [CLOSE]; later
-         * pushes are read-modify-writes and continue the release sequence.
-         * acquire: pairs with [PARK], whose consumer wrote mb->poll before it. */
-    } while (!__atomic_compare_exchange_n(&mb->head, &seen, (uintptr_t)newest, true,
-                                          __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    __builtin_prefetch(&box->head, 1);
+    wf_hook_push(box, newest, oldest);
+    uintptr_t seen = wf_word_push(&box->head, newest, (void **)&oldest->next);
+    if (!wf_word_is_tag(seen) || seen == WF_BOX_EMPTY) return WEFT_OK;
+    if (seen == WF_BOX_CLOSED) return WEFT_CLOSED;
     /* Our swap took the tag away, so this wake is ours alone. The caller's address
      * keeps the mailbox and its poll alive meanwhile. */
-    if (seen == WF_BOX_PARK_FUTEX) mb->port->ops->wake_box(mb->port, mb->loop, futex_of(mb));
-    else if (seen == WF_BOX_PARK_FD) mb->port->ops->poll_wake(mb->port, mb->poll);
+    if (seen == WF_BOX_PARK_RUN) box->driver->ops->ready(box->driver, box);
+    else if (seen == WF_BOX_PARK_FUTEX) wf_park_wake(box->port, &box->head);
+    else box->port->ops->poll_wake(box->port, box->poll);
     return WEFT_OK;
 }
 
-bool wf_mailbox_is_closed(const struct wf_mailbox *mb)
+bool wf_mailbox_is_closed(const weft_addr *box)
 {
-    return __atomic_load_n(&mb->head, __ATOMIC_RELAXED) == WF_BOX_CLOSED;
+    return wf_load(&box->head, WF_RELAXED) == WF_BOX_CLOSED;
 }
 
 /* -- The consumer ----------------------------------------------------------------- */
@@ -140,16 +138,27 @@ weft_msg *wf_lane_pop(struct wf_lane *lane)
     if (lane->first == NULL) lane->last = NULL;
     lane->count--;
     msg->next = NULL;
+    msg->flags &= ~WF_MSG_QUEUED;
     return msg;
 }
 
 void wf_lane_append(struct wf_lane *lane, weft_msg *msg)
 {
     msg->next = NULL;
+    msg->flags |= WF_MSG_QUEUED;
     if (lane->last == NULL) lane->first = msg;
     else lane->last->next = msg;
     lane->last = msg;
     lane->count++;
+}
+
+void wf_lane_put_before(struct wf_lane *lane, const struct wf_lane *more)
+{
+    if (more->first == NULL) return;
+    more->last->next = lane->first;
+    lane->first = more->first;
+    if (lane->last == NULL) lane->last = more->last;
+    lane->count += more->count;
 }
 
 static void lane_prepend(struct wf_lane *lane, weft_msg *msg)
@@ -171,114 +180,31 @@ static void lane_join(struct wf_lane *lane, const struct wf_lane *more)
 
 /* `word` holds the newest first: turning it round gives the order of sending, and
  * sorting while we touch each message anyway gives priority for nothing. */
-static void take_in(struct wf_mailbox *mb, uintptr_t word)
+static void take_in(struct wf_lanes *lanes, uintptr_t word)
 {
     struct wf_lane system = {0}, user = {0};
-    weft_msg *msg = is_tag(word) ? NULL : (weft_msg *)word;
+    weft_msg *msg = wf_word_is_tag(word) ? NULL : (weft_msg *)word;
     while (msg != NULL) {
         weft_msg *older = msg->next;
         lane_prepend(msg->flags & WF_MSG_SYSTEM ? &system : &user, msg);
         msg = older;
     }
-    lane_join(&mb->system, &system);
-    lane_join(&mb->user, &user);
+    lane_join(&lanes->system, &system);
+    lane_join(&lanes->user, &user);
 }
 
-void wf_mailbox_drain(struct wf_mailbox *mb)
+void wf_mailbox_drain(weft_addr *box, struct wf_lanes *lanes)
 {
-    if (__atomic_load_n(&mb->head, __ATOMIC_RELAXED) == WF_BOX_EMPTY) return;
-    /* [DRAIN] acquire: pairs with [PUSH]. Only the consumer parks or closes, and it is
-     * here, so the word is EMPTY or a message. */
-    take_in(mb, __atomic_exchange_n(&mb->head, WF_BOX_EMPTY, __ATOMIC_ACQUIRE));
+    take_in(lanes, wf_word_take(&box->head));
 }
 
-bool wf_mailbox_is_empty(const struct wf_mailbox *mb)
+bool wf_mailbox_is_empty(const weft_addr *box, const struct wf_lanes *lanes)
 {
-    return mb->system.first == NULL && mb->user.first == NULL &&
-           __atomic_load_n(&mb->head, __ATOMIC_RELAXED) == WF_BOX_EMPTY;
+    return lanes->system.first == NULL && lanes->user.first == NULL &&
+           wf_load(&box->head, WF_RELAXED) == WF_BOX_EMPTY;
 }
 
-void wf_mailbox_close(struct wf_mailbox *mb)
+void wf_mailbox_close(weft_addr *box, struct wf_lanes *lanes)
 {
-    /* [CLOSE] acquire: pairs with [PUSH]. A push is before it, and then in the lanes,
-     * or after it, and then told CLOSED: nothing slips behind. */
-    take_in(mb, __atomic_exchange_n(&mb->head, WF_BOX_CLOSED, __ATOMIC_ACQ_REL));
-}
-
-bool wf_mailbox_park_begin(struct wf_mailbox *mb, uintptr_t tag)
-{
-    uintptr_t seen = WF_BOX_EMPTY;
-    /* [PARK] release: mb->poll happens-before the producer that takes the tag away. */
-    return __atomic_compare_exchange_n(&mb->head, &seen, tag, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_RELAXED);
-}
-
-void wf_mailbox_park_end(struct wf_mailbox *mb, uintptr_t tag)
-{
-    uintptr_t seen = tag;
-    /* Losing means that a producer is waking us: its message is in the word. */
-    (void)__atomic_compare_exchange_n(&mb->head, &seen, WF_BOX_EMPTY, false, __ATOMIC_ACQ_REL,
-                                      __ATOMIC_RELAXED);
-}
-
-/* Learns from a spin that paid: the recent hit time follows the longest ones and
- * decays slowly, with a floor, because a budget that just fits the usual hit turns every
- * small delay into a sleep, and a sleep costs both sides far more than the rest of the
- * budget. */
-static void spin_paid(struct wf_mailbox *mb, weft_ns spent)
-{
-    uint32_t took = spent < mb->spin_max_ns ? (uint32_t)spent : mb->spin_max_ns;
-    uint32_t hit = mb->spin_hit_ns - mb->spin_hit_ns / 16, least = mb->spin_max_ns / 8;
-    mb->spin_hit_ns = took > hit ? took : hit > least ? hit : least;
-    mb->spin_probe_every = SPIN_PROBE_FIRST;
-    count(&mb->spins);
-}
-
-/* True when mail came while spinning. The budget is twice the recent hit time, halved by
- * each miss, so an actor whose mail comes rarely soon stops spinning. One idle in
- * `spin_probe_every` tries again with the whole budget, so it can also start to; probes
- * that fail get rarer. */
-static bool spin(struct wf_mailbox *mb, weft_ns deadline)
-{
-    if (mb->spin_max_ns == 0) return false;
-    bool probe = ++mb->spin_skipped >= mb->spin_probe_every;
-    weft_ns budget = 2 * (weft_ns)mb->spin_hit_ns;
-    if (probe || budget > mb->spin_max_ns) budget = mb->spin_max_ns;
-    if (budget < SPIN_LEAST_NS) return false;
-    mb->spin_skipped = 0;
-    weft_ns begin = wf_port_now(mb->port), spent;
-    if (deadline <= begin) return false;
-    if (budget > deadline - begin) budget = deadline - begin; /* timers are not late for it */
-    do {
-        for (unsigned i = 0; i < SPIN_CHECKS; i++) {
-            if (__atomic_load_n(&mb->head, __ATOMIC_RELAXED) != WF_BOX_EMPTY) {
-                spin_paid(mb, wf_port_now(mb->port) - begin);
-                return true;
-            }
-            relax();
-        }
-        spent = wf_port_now(mb->port) - begin;
-    } while (spent < budget);
-    mb->spin_hit_ns /= 2;
-    if (probe && mb->spin_probe_every < SPIN_PROBE_LAST) mb->spin_probe_every *= 2;
-    return false;
-}
-
-void wf_mailbox_park(struct wf_mailbox *mb, weft_ns deadline)
-{
-    if (spin(mb, deadline) || !wf_mailbox_park_begin(mb, WF_BOX_PARK_FUTEX)) return;
-    count(&mb->parks);
-    mb->port->ops->wait(mb->port, futex_of(mb), (uint32_t)WF_BOX_PARK_FUTEX, deadline);
-    wf_mailbox_park_end(mb, WF_BOX_PARK_FUTEX);
-}
-
-unsigned wf_mailbox_park_fd(struct wf_mailbox *mb, weft_ns deadline, struct wf_ready *out,
-                            unsigned max)
-{
-    if (!wf_mailbox_park_begin(mb, WF_BOX_PARK_FD))
-        return mb->port->ops->poll_wait(mb->port, mb->poll, out, max, 0);
-    count(&mb->parks);
-    unsigned count = mb->port->ops->poll_wait(mb->port, mb->poll, out, max, deadline);
-    wf_mailbox_park_end(mb, WF_BOX_PARK_FD);
-    return count;
+    take_in(lanes, wf_word_close(&box->head));
 }

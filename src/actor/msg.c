@@ -4,15 +4,17 @@
  * Never: a message that was sent. */
 #include <string.h>
 
-#include "alloc.h"
 #include "log.h"
+#include "pool.h"
 #include "self.h"
 
 weft_msg *weft_new(const weft_kind *kind)
 {
     WF_ASSERT(kind->drop != NULL && kind->size >= sizeof(weft_msg));
-    weft_msg *msg = wf_calloc(1, kind->size);
-    if (msg != NULL) msg->kind = kind;
+    weft_msg *msg = wf_pool_get(kind->size);
+    if (msg == NULL) return NULL;
+    memset(msg, 0, kind->size);
+    msg->kind = kind;
     return msg;
 }
 
@@ -22,14 +24,14 @@ void weft_msg_init(weft_msg *msg, const weft_kind *kind)
     msg->kind = kind;
 }
 
-void weft_free_msg(weft_msg *msg) { wf_free(msg); }
+void weft_free_msg(weft_msg *msg) { wf_pool_put(msg); }
 
 void weft_drop(weft_msg *msg)
 {
     if (msg == NULL) return;
     if (__atomic_load_n(&msg->state, __ATOMIC_RELAXED) != WF_REQ_IDLE) {
         /* Only requests leave IDLE; the answer frees it if nobody waits. */
-        weft_reply((weft_request *)msg, WEFT_DROPPED);
+        weft_reply((weft_request *)msg, wf_drop_answer());
         return;
     }
     if (msg->kind->drop != NULL) msg->kind->drop(msg);

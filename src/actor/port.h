@@ -11,31 +11,17 @@
 
 #include <weft/actor.h>
 
-struct wf_mailbox;
+struct wf_driver;
 struct wf_poll; /* the machine's: an epoll instance and the eventfd that wakes it */
 struct wf_port;
 
-enum wf_step {
-    WF_STEP_MORE, /* run me again                             */
-    WF_STEP_IDLE, /* nothing to do before loop->wake_at or mail */
-    WF_STEP_ENDED /* never run me again                       */
-};
-
-/* Something that runs turns: an actor, seen from the port. */
-struct wf_loop {
-    enum wf_step (*step)(struct wf_loop *loop); /* one turn                            */
-    void (*main)(struct wf_loop *loop);         /* all turns, on a thread of its own   */
-    struct wf_mailbox *box;
+/* How a thread is made. */
+struct wf_thread_spec {
     const char *name;
-    size_t stack_bytes;
-    weft_ns wake_at; /* set by step with IDLE: the earliest timer */
-
-    uintptr_t thread; /* machine */
-
-    uint64_t id;          /* simulator: number in order of birth                    */
-    uint32_t heap_at;     /* simulator: place among those asleep with a deadline    */
-    uint32_t runnable_at; /* simulator: 1-based place among the runnable            */
-    bool running;         /* simulator: its step is on the stack                    */
+    size_t stack_bytes;  /* 0: the platform's default            */
+    const uint8_t *cpus; /* bit n: may run on CPU n; NULL: inherit */
+    size_t cpus_bytes;
+    int policy, priority; /* as in weft_thread_spec                */
 };
 
 struct wf_ready {
@@ -50,17 +36,23 @@ struct wf_port_ops {
     void (*random)(struct wf_port *port, void *out, size_t len);
     unsigned (*cpu_count)(struct wf_port *port);
 
-    /* Starts to run `loop`; its first step may happen inside the call. NO_MEMORY. */
-    weft_err (*start)(struct wf_port *port, struct wf_loop *loop);
-    /* Waits until the thread of an ended loop is gone. Once for each loop. */
-    void (*join)(struct wf_port *port, struct wf_loop *loop);
+    /* Runs main(arg) on a new thread, with all signals but faults blocked. NO_MEMORY;
+     * FORBIDDEN: policy or priority are refused; INVALID: no such CPU. */
+    weft_err (*thread_start)(struct wf_port *port, const struct wf_thread_spec *spec,
+                             void (*main)(void *arg), void *arg, uintptr_t *out);
+    /* Waits until that thread is gone. Once for each. */
+    void (*thread_join)(struct wf_port *port, uintptr_t thread);
+    /* fn(arg) runs when the calling thread ends. Few per thread; a later call with the same
+     * `fn` replaces it. False: it cannot be arranged. */
+    bool (*on_thread_end)(struct wf_port *port, void (*fn)(void *arg), void *arg);
+    void (*yield)(struct wf_port *port);
 
     /* Sleeps while *word == seen, until `deadline`; may return early. */
     void (*wait)(struct wf_port *port, uint32_t *word, uint32_t seen, weft_ns deadline);
     /* Wakes all that wait on `word`. */
     void (*wake)(struct wf_port *port, uint32_t *word);
-    /* Wakes the one sleeper of a mailbox; `loop` is NULL for a plain thread's. */
-    void (*wake_box)(struct wf_port *port, struct wf_loop *loop, uint32_t *word);
+    /* Wakes the one that waits on `word`. */
+    void (*wake_one)(struct wf_port *port, uint32_t *word);
 
     /* Watching descriptors. open: NO_MEMORY, LIMIT, UNSUPPORTED. set: INVALID,
      * LIMIT, NO_MEMORY. wait fills at most `max` and returns how many; a wake ends it. */
@@ -72,6 +64,11 @@ struct wf_port_ops {
                           unsigned max, weft_ns deadline);
     void (*poll_wake)(struct wf_port *port, struct wf_poll *poll);
     void (*poll_close)(struct wf_port *port, struct wf_poll *poll);
+    /* Watches a whole poll from another: while something is ready in `inner`, poll_wait of
+     * `outer` gives `key` in generation (high half) and fd (low half). Ends with `inner`.
+     * NO_MEMORY, LIMIT. */
+    weft_err (*poll_nest)(struct wf_port *port, struct wf_poll *outer, struct wf_poll *inner,
+                          uint64_t key);
 
     /* The reply box that this thread keeps between its calls: take gives it out, NULL if
      * there is none; keep stores it and says false if it cannot. The machine gives it
@@ -80,13 +77,14 @@ struct wf_port_ops {
     bool (*keep_box)(struct wf_port *port, weft_addr *box);
 
     /* Adds an event to the trace; NULL on the machine. */
-    void (*trace)(struct wf_port *port, const struct wf_loop *loop, uint32_t what,
-                  const char *name);
+    void (*trace)(struct wf_port *port, const weft_addr *task, uint32_t what, const char *name);
 };
 
 struct wf_port {
     const struct wf_port_ops *ops;
-    struct wf_sim *sim;     /* NULL on the machine                           */
+    struct weft_sim *sim;     /* NULL on the machine                           */
+    struct wf_driver *own;  /* runs actors that have a thread of their own   */
+    size_t stack_least;     /* a thread's stack, in bytes                    */
     uint32_t turn_messages; /* user messages per turn: fewer, finer schedule */
     bool may_spin;          /* more than one processor                       */
 };

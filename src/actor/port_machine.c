@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "driver.h"
 #include "log.h"
 #include "port.h"
 
@@ -25,6 +26,7 @@ static_assert(sizeof(pthread_t) <= sizeof(uintptr_t), "a thread's name fits a wo
 
 #define NS_PER_SEC UINT64_C(1000000000)
 #define POLL_BATCH 64u
+#define AT_END_MAX 4u
 #define THREAD_NAME_BYTES 16u /* the kernel's bound, with the final zero */
 
 struct wf_poll {
@@ -83,13 +85,23 @@ static struct timespec to_timespec(weft_ns ns)
 
 /* -- Threads -------------------------------------------------------------------- */
 
+struct birth {
+    void (*main)(void *arg);
+    void *arg;
+    bool batch;
+    char name[THREAD_NAME_BYTES];
+};
+
 static void *thread_main(void *arg)
 {
-    struct wf_loop *loop = arg;
-    char name[THREAD_NAME_BYTES] = {0};
-    strncpy(name, loop->name, sizeof name - 1);
-    (void)pthread_setname_np(pthread_self(), name); /* for people only */
-    loop->main(loop);
+    struct birth birth = *(struct birth *)arg;
+    wf_free(arg);
+    (void)pthread_setname_np(pthread_self(), birth.name); /* for people only */
+    if (birth.batch) { /* attributes do not take this policy; the kernel gives it to anybody */
+        struct sched_param param = {0};
+        (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &param);
+    }
+    birth.main(birth.arg);
     return NULL;
 }
 
@@ -103,34 +115,104 @@ static void signals_to_block(sigset_t *set)
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) sigdelset(set, faults[i]);
 }
 
-static weft_err start(struct wf_port *port, struct wf_loop *loop)
+static weft_err set_cpus(pthread_attr_t *attr, const struct wf_thread_spec *spec)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (size_t i = 0; i < 8 * spec->cpus_bytes; i++) {
+        if ((spec->cpus[i / 8] >> (i % 8) & 1) == 0) continue;
+        if (i >= CPU_SETSIZE) return WEFT_INVALID;
+        CPU_SET(i, &set);
+    }
+    if (CPU_COUNT(&set) == 0) return WEFT_INVALID;
+    return pthread_attr_setaffinity_np(attr, sizeof set, &set) == 0 ? WEFT_OK : WEFT_NO_MEMORY;
+}
+
+static weft_err set_policy(pthread_attr_t *attr, const struct wf_thread_spec *spec)
+{
+    static const int policies[] = {SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH};
+    struct sched_param param = {.sched_priority = spec->priority};
+    if (spec->policy < 0 || (size_t)spec->policy >= sizeof policies / sizeof policies[0])
+        return WEFT_INVALID;
+    int policy = policies[spec->policy];
+    if (policy == SCHED_BATCH) policy = SCHED_OTHER; /* from there the thread goes on itself */
+    if (spec->priority < sched_get_priority_min(policy) ||
+        spec->priority > sched_get_priority_max(policy))
+        return WEFT_INVALID;
+    if (pthread_attr_setinheritsched(attr, PTHREAD_EXPLICIT_SCHED) != 0 ||
+        pthread_attr_setschedpolicy(attr, policy) != 0 ||
+        pthread_attr_setschedparam(attr, &param) != 0)
+        return WEFT_FORBIDDEN;
+    return WEFT_OK;
+}
+
+static weft_err set_up(pthread_attr_t *attr, const struct wf_thread_spec *spec)
+{
+    weft_err err = WEFT_OK;
+    if (spec->stack_bytes != 0) {
+        size_t page = (size_t)sysconf(_SC_PAGESIZE);
+        size_t bytes = (spec->stack_bytes + page - 1) / page * page;
+        if (pthread_attr_setstacksize(attr, bytes) != 0) return WEFT_INVALID;
+    }
+    if (spec->cpus != NULL) err = set_cpus(attr, spec);
+    if (err == WEFT_OK && (spec->policy != 0 || spec->priority != 0)) err = set_policy(attr, spec);
+    return err;
+}
+
+/* What pthread_create says of a set of CPUs or a policy that was asked for. */
+static weft_err from_create(int rc, const struct wf_thread_spec *spec)
+{
+    if (rc == EPERM) return WEFT_FORBIDDEN;
+    return rc == EINVAL && spec->cpus != NULL ? WEFT_INVALID : WEFT_NO_MEMORY;
+}
+
+static weft_err thread_start(struct wf_port *port, const struct wf_thread_spec *spec,
+                             void (*main)(void *arg), void *arg, uintptr_t *out)
 {
     pthread_attr_t attr;
     sigset_t block, before;
     pthread_t thread;
     (void)port;
-    if (pthread_attr_init(&attr) != 0) return WEFT_NO_MEMORY;
-    if (loop->stack_bytes != 0) {
-        size_t page = (size_t)sysconf(_SC_PAGESIZE), least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
-        size_t bytes = loop->stack_bytes < least ? least : loop->stack_bytes;
-        (void)pthread_attr_setstacksize(&attr, (bytes + page - 1) / page * page);
+    struct birth *birth = wf_calloc(1, sizeof *birth);
+    if (birth == NULL) return WEFT_NO_MEMORY;
+    birth->main = main;
+    birth->arg = arg;
+    birth->batch = spec->policy == WEFT_SCHED_BATCH;
+    strncpy(birth->name, spec->name, sizeof birth->name - 1);
+    if (pthread_attr_init(&attr) != 0) {
+        wf_free(birth);
+        return WEFT_NO_MEMORY;
     }
+    weft_err err = set_up(&attr, spec);
+    if (err != WEFT_OK) goto done;
     signals_to_block(&block);
     /* The new thread inherits the mask, so there is no moment without it. */
     (void)pthread_sigmask(SIG_SETMASK, &block, &before);
-    int rc = pthread_create(&thread, &attr, thread_main, loop);
+    int rc = pthread_create(&thread, &attr, thread_main, birth);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        err = from_create(rc, spec);
+        goto done;
+    }
+    birth = NULL; /* the thread's now */
+    *out = (uintptr_t)thread;
+done:
+    wf_free(birth);
     (void)pthread_attr_destroy(&attr);
-    if (rc != 0) return WEFT_NO_MEMORY;
-    loop->thread = (uintptr_t)thread;
-    return WEFT_OK;
+    return err;
 }
 
-static void join(struct wf_port *port, struct wf_loop *loop)
+static void thread_join(struct wf_port *port, uintptr_t thread)
 {
     (void)port;
-    int rc = pthread_join((pthread_t)loop->thread, NULL);
+    int rc = pthread_join((pthread_t)thread, NULL);
     WF_ASSERT(rc == 0);
+}
+
+static void yield(struct wf_port *port)
+{
+    (void)port;
+    (void)sched_yield();
 }
 
 /* -- What a plain thread keeps ------------------------------------------------------ */
@@ -155,6 +237,35 @@ static bool keep_box(struct wf_port *port, weft_addr *box)
            pthread_setspecific(box_key, box) == 0;
 }
 
+static pthread_key_t end_key;
+static bool end_key_made;
+static _Thread_local struct {
+    void (*fn)(void *arg);
+    void *arg;
+} at_end[AT_END_MAX];
+
+static void run_at_end(void *unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < AT_END_MAX; i++) {
+        void (*fn)(void *arg) = at_end[i].fn;
+        at_end[i].fn = NULL; /* first: it may ask to be called again */
+        if (fn != NULL) fn(at_end[i].arg);
+    }
+}
+
+static bool on_thread_end(struct wf_port *port, void (*fn)(void *arg), void *arg)
+{
+    (void)port;
+    size_t i = 0;
+    while (i < AT_END_MAX && at_end[i].fn != NULL && at_end[i].fn != fn) i++;
+    if (i == AT_END_MAX || !end_key_made || pthread_setspecific(end_key, &at_end) != 0)
+        return false;
+    at_end[i].fn = fn;
+    at_end[i].arg = arg;
+    return true;
+}
+
 /* -- Sleeping -------------------------------------------------------------------- */
 
 static void wait_word(struct wf_port *port, uint32_t *word, uint32_t seen, weft_ns deadline)
@@ -172,10 +283,9 @@ static void wake_word(struct wf_port *port, uint32_t *word)
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-static void wake_box(struct wf_port *port, struct wf_loop *loop, uint32_t *word)
+static void wake_one(struct wf_port *port, uint32_t *word)
 {
     (void)port;
-    (void)loop;
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
@@ -244,6 +354,16 @@ static void poll_clear(struct wf_port *port, struct wf_poll *poll, int fd)
     (void)epoll_ctl(poll->epoll, EPOLL_CTL_DEL, fd, NULL); /* fails if it was closed: fine */
 }
 
+static weft_err poll_nest(struct wf_port *port, struct wf_poll *outer, struct wf_poll *inner,
+                          uint64_t key)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = key}};
+    (void)port;
+    WF_ASSERT(key != BELL);
+    if (epoll_ctl(outer->epoll, EPOLL_CTL_ADD, inner->epoll, &event) == 0) return WEFT_OK;
+    return from_errno(errno);
+}
+
 static int poll_kernel(int epoll, struct epoll_event *events, int max, weft_ns deadline)
 {
     if (deadline == 0) return epoll_wait(epoll, events, max, 0);
@@ -299,29 +419,38 @@ static const struct wf_port_ops machine_ops = {
     .wall_ms = wall_ms,
     .random = random_bytes,
     .cpu_count = cpu_count,
-    .start = start,
-    .join = join,
+    .thread_start = thread_start,
+    .thread_join = thread_join,
+    .on_thread_end = on_thread_end,
+    .yield = yield,
     .wait = wait_word,
     .wake = wake_word,
-    .wake_box = wake_box,
+    .wake_one = wake_one,
     .poll_open = poll_open,
     .poll_set = poll_set,
     .poll_clear = poll_clear,
     .poll_wait = poll_wait,
     .poll_wake = poll_wake,
     .poll_close = poll_close,
+    .poll_nest = poll_nest,
     .take_box = take_box,
     .keep_box = keep_box,
     .trace = NULL,
 };
 
 static struct wf_port machine;
+static struct wf_driver own_threads;
 
 static void machine_init(void)
 {
     box_key_made = pthread_key_create(&box_key, box_drop) == 0;
-    machine = (struct wf_port){
-        .ops = &machine_ops, .turn_messages = WEFT_TURN_MESSAGES, .may_spin = cpu_count(NULL) > 1};
+    end_key_made = pthread_key_create(&end_key, run_at_end) == 0;
+    machine = (struct wf_port){.ops = &machine_ops,
+                               .own = &own_threads,
+                               .stack_least = (size_t)sysconf(_SC_THREAD_STACK_MIN),
+                               .turn_messages = WEFT_TURN_MESSAGES,
+                               .may_spin = cpu_count(NULL) > 1};
+    wf_threads_init(&own_threads, &machine);
 }
 
 struct wf_port *wf_port_machine(void)

@@ -2,10 +2,14 @@
  * rt.c - a runtime: the list of its actors, their ordered stop.
  * Called by: any thread. May touch: the lists, under their lock.
  * Never: frees an address whose thread may still run. */
+#include <stdio.h>
+
 #include "alloc.h"
 #include "block.h"
+#include "child.h"
+#include "hooks.h"
 #include "log.h"
-#include "self.h"
+#include "roster.h"
 
 weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out)
 {
@@ -16,6 +20,8 @@ weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out)
     rt->lock = wf_lock_create();
     rt->join_lock = wf_lock_create();
     if (rt->lock == NULL || rt->join_lock == NULL) goto done;
+    err = wf_roster_create(&rt->roster);
+    if (err != WEFT_OK) goto done;
     *out = rt;
     rt = NULL;
     err = WEFT_OK;
@@ -49,6 +55,7 @@ bool wf_rt_add(weft_rt *rt, weft_addr *addr)
         if (rt->last == NULL) rt->first = addr;
         else rt->last->next = addr;
         rt->last = addr;
+        wf_stats_spawned(rt, addr);
     }
     wf_lock_give(rt->lock);
     return open;
@@ -58,6 +65,7 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr)
 {
     wf_lock_take(rt->lock);
     list_remove(rt, addr);
+    wf_stats_ended(rt, addr);
     addr->next = rt->gone;
     if (rt->gone != NULL) rt->gone->prev = addr;
     rt->gone = addr;
@@ -69,7 +77,11 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr)
 static void join_one(weft_rt *rt, weft_addr *addr)
 {
     if (addr->joined != 0) return;
-    if (addr->self->loop.step != NULL) rt->port->ops->join(rt->port, &addr->self->loop);
+    /* An actor is among the gone a moment before its end is told, and until then it touches its
+     * address. Who reaps has not waited for it as a joiner has. Acquire: pairs with [END]. */
+    while (wf_load(&addr->ended, WF_ACQUIRE) == 0)
+        rt->port->ops->wait(rt->port, &addr->ended, 0, WEFT_NEVER);
+    if (addr->home != NULL) addr->driver->ops->join(addr->driver, addr);
     wf_lock_take(rt->lock);
     if (addr->prev == NULL) rt->gone = addr->next;
     else addr->prev->next = addr->next;
@@ -107,7 +119,7 @@ void wf_rt_forget_all(weft_rt *rt)
     while (rt->first != NULL) {
         weft_addr *addr = rt->first;
         list_remove(rt, addr);
-        addr->reason = WEFT_CANCELED;
+        addr->self->reason = WEFT_CANCELED;
         addr->exit_state = WF_HOOK_OVER;
         addr->ended = 1;
         addr->joined = 1;
@@ -115,33 +127,115 @@ void wf_rt_forget_all(weft_rt *rt)
     }
 }
 
-static void name_stragglers(weft_rt *rt)
+/* Under rt->lock. */
+static void note_straggler(weft_rt *rt, weft_addr *addr, weft_ns waited)
+{
+    struct wf_ext *ext = wf_load(&addr->self->ext, WF_ACQUIRE);
+    if (ext != NULL && ext->lost) return; /* it was named already */
+    if (ext != NULL) ext->lost = true;
+    wf_log(WEFT_LOG_WARN, "rt", "did not stop in time actor=%s", weft_addr_name(addr));
+    if (rt->stragglers == NULL) return;
+    if (rt->straggler_count < rt->straggler_room) {
+        weft_straggler *out = &rt->stragglers[rt->straggler_count];
+        *out = (weft_straggler){.waited = waited};
+        snprintf(out->name, sizeof out->name, "%s", weft_addr_name(addr));
+    }
+    rt->straggler_count++;
+}
+
+void wf_rt_report(weft_rt *rt, weft_addr *addr, weft_ns waited)
 {
     wf_lock_take(rt->lock);
-    for (weft_addr *addr = rt->last; addr != NULL; addr = addr->prev)
-        wf_log(WEFT_LOG_WARN, "rt", "still running after the deadline actor=%s", addr->name);
+    note_straggler(rt, addr, waited);
     wf_lock_give(rt->lock);
+}
+
+static void name_stragglers(weft_rt *rt, weft_ns begin)
+{
+    weft_ns waited = wf_port_now(rt->port) - begin;
+    wf_lock_take(rt->lock);
+    for (weft_addr *addr = rt->last; addr != NULL; addr = addr->prev)
+        note_straggler(rt, addr, waited);
+    wf_lock_give(rt->lock);
+}
+
+/* The last spawned without a parent that was not reported yet; else any that is left. A
+ * reference, or NULL. Its grace is in *grace. */
+static weft_addr *next_to_stop(weft_rt *rt, weft_ns *grace)
+{
+    *grace = 0;
+    wf_lock_take(rt->lock);
+    rt->stopping = true;
+    weft_addr *addr = rt->last;
+    for (; addr != NULL; addr = addr->prev) {
+        /* Acquire: pairs with the release in wf_ext. */
+        const struct wf_ext *ext = wf_load(&addr->self->ext, WF_ACQUIRE);
+        if (ext == NULL) break;
+        if (ext->child != NULL || ext->lost) continue;
+        *grace = ext->grace;
+        break;
+    }
+    if (addr == NULL) addr = rt->last;
+    if (addr != NULL) (void)weft_addr_get(addr);
+    wf_lock_give(rt->lock);
+    return addr;
+}
+
+/* OK: it has ended. TIMED_OUT: it is left behind, or the deadline has passed. */
+static weft_err stop_one(weft_rt *rt, weft_addr *addr, weft_ns grace, weft_ns deadline)
+{
+    weft_ns begin = wf_port_now(rt->port);
+    (void)weft_stop(addr, WEFT_DRAIN); /* CLOSED: it is ending by itself */
+    if (grace == 0) return wf_addr_wait_end(addr, deadline);
+    for (weft_stop_mode mode = WEFT_DRAIN;; mode = WEFT_NOW) {
+        if (mode == WEFT_NOW) (void)weft_stop(addr, WEFT_NOW);
+        weft_ns until = weft_rt_after(rt, grace);
+        weft_err err = wf_addr_wait_end(addr, until < deadline ? until : deadline);
+        if (err == WEFT_OK || until >= deadline) return err;
+        if (mode == WEFT_NOW) break;
+    }
+    wf_rt_report(rt, addr, wf_port_now(rt->port) - begin);
+    return WEFT_TIMED_OUT;
 }
 
 weft_err weft_rt_stop(weft_rt *rt, weft_ns deadline)
 {
     if (wf_self_current() != NULL) return WEFT_DEADLK;
-    for (;;) {
-        wf_lock_take(rt->lock);
-        rt->stopping = true;
-        weft_addr *addr = rt->last == NULL ? NULL : weft_addr_get(rt->last);
-        wf_lock_give(rt->lock);
-        if (addr == NULL) break;
-        (void)weft_stop(addr, WEFT_DRAIN); /* CLOSED: it is ending by itself */
-        weft_err err = wf_addr_wait_end(addr, deadline);
+    weft_ns begin = wf_port_now(rt->port), grace;
+    weft_addr *addr;
+    while ((addr = next_to_stop(rt, &grace)) != NULL) {
+        weft_err err = stop_one(rt, addr, grace, deadline);
         weft_addr_put(addr);
-        if (err != WEFT_OK) {
-            name_stragglers(rt);
+        if (err != WEFT_OK && wf_port_now(rt->port) >= deadline) {
+            name_stragglers(rt, begin);
             return err;
         }
     }
     wf_rt_reap(rt);
     return WEFT_OK;
+}
+
+weft_err weft_rt_stop_report(weft_rt *rt, weft_ns deadline, weft_straggler *list, size_t room,
+                             size_t *count)
+{
+    weft_straggler none;
+    if (wf_self_current() != NULL) return WEFT_DEADLK;
+    wf_lock_take(rt->lock);
+    rt->stragglers = list == NULL ? &none : list;
+    rt->straggler_room = list == NULL ? 0 : room;
+    rt->straggler_count = 0;
+    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
+        /* Acquire: pairs with the release in wf_ext. */
+        struct wf_ext *ext = wf_load(&addr->self->ext, WF_ACQUIRE);
+        if (ext != NULL) ext->lost = false; /* named by an earlier stop: named again */
+    }
+    wf_lock_give(rt->lock);
+    weft_err err = weft_rt_stop(rt, deadline);
+    wf_lock_take(rt->lock);
+    rt->stragglers = NULL;
+    *count = rt->straggler_count;
+    wf_lock_give(rt->lock);
+    return err;
 }
 
 weft_err weft_rt_destroy(weft_rt *rt)
@@ -152,6 +246,10 @@ weft_err weft_rt_destroy(weft_rt *rt)
     wf_lock_give(rt->lock);
     if (busy) return WEFT_BUSY;
     wf_rt_reap(rt);
+    wf_group_destroy_all(rt);
+    wf_stats_fini(rt);
+    wf_class_forget_all(rt);
+    wf_roster_put(rt->roster);
     wf_lock_destroy(rt->lock);
     wf_lock_destroy(rt->join_lock);
     wf_free(rt);

@@ -17,7 +17,7 @@ static void look_drop(weft_msg *msg)
     weft_buf_unref(look->page);
     wf_free(look->bits);
     wf_free(look->trees);
-    wf_free(look);
+    weft_free_msg(msg);
 }
 
 static void job_drop(weft_msg *msg)
@@ -25,7 +25,7 @@ static void job_drop(weft_msg *msg)
     struct wf_job *job = (struct wf_job *)msg;
     wf_free(job->wanted);
     wf_free(job->held);
-    wf_free(job);
+    weft_free_msg(msg);
 }
 
 const weft_kind wf_look_kind = {0x5321, "reader.look", sizeof(struct wf_look), look_drop};

@@ -24,6 +24,21 @@ static weft_verdict count(weft_self *self, void *data, weft_msg *msg)
     return WEFT_DONE;
 }
 
+Test(credit, a_message_that_is_refused_keeps_its_link)
+{
+    struct rig rig = rig_open(true, 1);
+    weft_addr *to = rig_spawn(&rig, rig_echo, NULL, 1);
+    struct note *first = note_new(0, 0), *second = note_new(0, 1), *third = note_new(0, 2);
+    second->msg.next = &third->msg; /* its sender's list of what waits */
+    cr_assert_eq(weft_send(to, &first->msg), WEFT_OK);
+    cr_assert_eq(weft_send(to, &second->msg), WEFT_FULL);
+    cr_assert_eq(second->msg.next, &third->msg);
+    weft_drop(&second->msg);
+    weft_drop(&third->msg);
+    weft_addr_put(to);
+    rig_close(&rig);
+}
+
 Test(credit, a_full_mailbox_leaves_the_message_with_its_sender)
 {
     struct rig rig = rig_open(true, 5);
@@ -274,5 +289,56 @@ Test(send_wait, many_threads_share_a_narrow_mailbox_without_loss)
     cr_assert_eq(history.total, (uint64_t)THREADS * PER_THREAD);
     cr_assert_not(history.bad);
     weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+/* -- News of room reaches all who wait, whoever's wish brought the room -- */
+
+struct wishes {
+    weft_addr *to;
+    unsigned notes, told;
+};
+
+static weft_verdict wish_at_each_note(weft_self *self, void *data, weft_msg *msg)
+{
+    struct wishes *wishes = data;
+    if (((struct note *)msg)->from == 1) { /* news that its own wish brought: it does not care */
+        wishes->told++;
+        return WEFT_DONE;
+    }
+    if (++wishes->notes < 3)
+        cr_assert_eq(weft_notify_credit(self, weft_self_addr(self), &note_new(1, 0)->msg), WEFT_OK);
+    return WEFT_DONE;
+}
+
+static weft_err wish_once(weft_self *self, void *data)
+{
+    struct wishes *wishes = data;
+    return weft_notify_credit(self, wishes->to, &note_new(1, 0)->msg);
+}
+
+static weft_verdict count_news(weft_self *self, void *data, weft_msg *msg)
+{
+    (void)self, (void)msg;
+    ((struct wishes *)data)->told++;
+    return WEFT_DONE;
+}
+
+/* Two wishes take the credits home one by one, so that the half that would tell is never
+ * reached: who waited before them must hear of it all the same. */
+Test(credit, one_wish_does_not_hide_the_room_from_those_who_wait)
+{
+    struct rig rig = rig_open(true, 5);
+    struct wishes busy = {0}, waiting = {0};
+    weft_addr *to = rig_spawn(&rig, wish_at_each_note, &busy, 3);
+    for (unsigned i = 0; i < 3; i++) cr_assert_eq(weft_send(to, &note_new(0, i)->msg), WEFT_OK);
+    waiting.to = to;
+    weft_addr *waiter = rig_spawn_init(&rig, count_news, wish_once, &waiting, 0);
+    wf_sim_run_until(rig.sim, wf_sim_now(rig.sim) + 1);
+    cr_assert_eq(busy.notes, 3);
+    cr_assert_eq(busy.told, 2);
+    cr_assert_eq(waiting.told, 1);
+    weft_addr_put(waiter);
+    weft_addr_put(to);
     rig_close(&rig);
 }

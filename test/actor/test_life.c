@@ -153,9 +153,10 @@ struct letters {
     weft_addr *to;
 };
 
-static void on_letter(void *arg, weft_addr *to, weft_msg *msg)
+static void on_letter(void *arg, weft_addr *to, weft_msg *msg, weft_err why)
 {
     struct letters *letters = arg;
+    cr_assert_eq(why, WEFT_CLOSED);
     letters->count++;
     letters->to = to;
     weft_drop(msg);

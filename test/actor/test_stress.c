@@ -30,10 +30,10 @@ static weft_verdict tally_handle(weft_self *self, void *data, weft_msg *msg)
     return WEFT_DONE;
 }
 
-static void tally_letter(void *arg, weft_addr *to, weft_msg *msg)
+static void tally_letter(void *arg, weft_addr *to, weft_msg *msg, weft_err why)
 {
     struct tally *tally = arg;
-    (void)to;
+    (void)to, (void)why;
     tally->letters++;
     note_it(tally, (struct note *)msg); /* dead letters come in order too, after the handled */
     weft_drop(msg);

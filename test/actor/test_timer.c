@@ -221,3 +221,143 @@ Test(timer, on_the_machine_it_is_never_early)
     weft_addr_put(addr);
     rig_close(&rig);
 }
+
+/* -- What becomes of missed ticks: a timer that was due 7 ms ago, every 2 ms -- */
+
+struct missed {
+    weft_timer timer;
+    weft_missed policy;
+    weft_ns begin, every, ago;
+    unsigned fired, stop_at;
+    weft_ns at[256];
+    uint32_t owed[256];
+    unsigned heard_at; /* how many calls before its own note was handled */
+    bool again;
+};
+
+static void on_missed(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct missed *m = ((struct rig_actor *)state)->data;
+    if (m->fired < 256) {
+        m->at[m->fired] = weft_now(self) - m->begin;
+        m->owed[m->fired] = missed;
+    }
+    if (m->fired++ == 0)
+        cr_assert_eq(weft_send(weft_self_addr(self), &note_new(0, 0)->msg), WEFT_OK);
+    if (m->fired == m->stop_at && m->again)
+        cr_assert_eq(weft_timer_set(self, timer, weft_now(self) + WEFT_SEC, 0, on_missed), WEFT_OK);
+    else if (m->fired == m->stop_at) cr_assert_eq(weft_timer_stop(self, timer), WEFT_OK);
+}
+
+static weft_err set_missed(weft_self *self, void *data)
+{
+    struct missed *m = data;
+    m->begin = weft_now(self);
+    return weft_timer_set_missed(self, &m->timer, m->begin - m->ago, m->every, m->policy,
+                                 on_missed);
+}
+
+static weft_verdict hear_note(weft_self *self, void *data, weft_msg *msg)
+{
+    struct missed *m = data;
+    if (msg->kind == &NOTE) m->heard_at = m->fired;
+    return rig_echo(self, NULL, msg);
+}
+
+static void run_missed(struct missed *m)
+{
+    struct rig rig = rig_open(true, 1);
+    if (m->every == 0) m->every = 2 * WEFT_MS;
+    if (m->ago == 0) m->ago = 7 * WEFT_MS;
+    weft_addr *addr = rig_spawn_init(&rig, hear_note, set_missed, m, 0);
+    run_for(&rig, 4 * WEFT_MS);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(timer, skip_calls_once_and_goes_on_at_the_next_multiple)
+{
+    struct missed m = {.policy = WEFT_MISSED_SKIP};
+    run_missed(&m);
+    cr_assert_eq(m.fired, 3);
+    cr_assert_eq(m.owed[0], 3);
+    cr_assert_eq(m.at[0], 0);
+    cr_assert_eq(m.at[1], WEFT_MS);
+    cr_assert_eq(m.at[2], 3 * WEFT_MS);
+    cr_assert_eq(m.owed[1], 0);
+}
+
+Test(timer, delay_calls_once_and_goes_on_a_period_later)
+{
+    struct missed m = {.policy = WEFT_MISSED_DELAY};
+    run_missed(&m);
+    cr_assert_eq(m.fired, 3);
+    cr_assert_eq(m.owed[0], 3);
+    cr_assert_eq(m.at[0], 0);
+    cr_assert_eq(m.at[1], 2 * WEFT_MS);
+    cr_assert_eq(m.at[2], 4 * WEFT_MS);
+}
+
+Test(timer, burst_calls_for_each_and_says_how_many_are_owed)
+{
+    struct missed m = {.policy = WEFT_MISSED_BURST};
+    run_missed(&m);
+    cr_assert_eq(m.fired, 6);
+    for (unsigned i = 0; i < 4; i++) {
+        cr_assert_eq(m.at[i], 0);
+        cr_assert_eq(m.owed[i], 3 - i);
+    }
+    cr_assert_eq(m.at[4], WEFT_MS);
+    cr_assert_eq(m.owed[4], 0);
+    cr_assert_eq(m.heard_at, 4, "all in one turn, before its own note");
+}
+
+Test(timer, a_long_burst_lets_messages_in_after_64_calls)
+{
+    struct missed m = {.policy = WEFT_MISSED_BURST, .ago = 399 * WEFT_MS};
+    run_missed(&m);
+    cr_assert_eq(m.fired, 202);
+    cr_assert_eq(m.heard_at, WEFT_BURST_MAX);
+    cr_assert_eq(m.owed[0], 199);
+    cr_assert_eq(m.owed[63], 136);
+    cr_assert_eq(m.owed[64], 135, "none is lost between two turns");
+}
+
+Test(timer, a_burst_ends_when_its_callback_stops_it)
+{
+    struct missed m = {.policy = WEFT_MISSED_BURST, .stop_at = 2};
+    run_missed(&m);
+    cr_assert_eq(m.fired, 2);
+}
+
+Test(timer, a_burst_ends_when_its_callback_sets_it_anew)
+{
+    struct missed m = {.policy = WEFT_MISSED_BURST, .stop_at = 2, .again = true};
+    run_missed(&m);
+    cr_assert_eq(m.fired, 2);
+}
+
+Test(timer, a_period_that_reaches_beyond_time_fires_once)
+{
+    for (int policy = WEFT_MISSED_SKIP; policy <= WEFT_MISSED_BURST; policy++) {
+        struct missed m = {.policy = (weft_missed)policy, .every = WEFT_NEVER - 1, .ago = 1};
+        run_missed(&m);
+        cr_assert_eq(m.fired, 1);
+    }
+}
+
+static weft_err set_unknown(weft_self *self, void *data)
+{
+    return weft_timer_set_missed(self, data, 1, 1, (weft_missed)3, on_tick) == WEFT_INVALID
+               ? WEFT_OK
+               : WEFT_INTERNAL;
+}
+
+Test(timer, an_unknown_policy_is_refused)
+{
+    struct rig rig = rig_open(true, 1);
+    weft_timer timer = {0};
+    weft_addr *addr = rig_spawn_init(&rig, rig_echo, set_unknown, &timer, 0);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}

@@ -60,7 +60,8 @@ Test(options, takes_every_flag)
 static const struct {
     const char *line, *why;
 } bad[] = {
-    {"", "give a history (--dag FILE or --git DIR) or --live SECONDS (see --help)"},
+    {"",
+     "give a history (--dag FILE or --git DIR), --live SECONDS or --workload NAME (see --help)"},
     {"--dag a --git b", "--dag and --git exclude each other"},
     {"--dag a --kill9 1 --transport mem",
      "--kill9 needs --transport tcp, where every node is a process of its own"},
@@ -69,7 +70,7 @@ static const struct {
     {"--dag a --nodes 1", "--nodes takes a number from 2 to 32, not \"1\""},
     {"--dag a --nodes three", "--nodes takes a number from 2 to 32, not \"three\""},
     {"--dag a --nodes -3", "--nodes takes a number from 2 to 32, not \"-3\""},
-    {"--dag a --rate 0", "--rate takes a number from 1 to 100000, not \"0\""},
+    {"--dag a --rate 0", "--rate takes a number from 1 to 100000000, not \"0\""},
     {"--dag a --seed 99999999999999999999",
      "--seed takes a number from 0 to 9223372036854775807, not \"99999999999999999999\""},
     {"--dag a --topology line", "--topology is chain, ring, star or mesh, not \"line\""},
@@ -78,6 +79,18 @@ static const struct {
     {"--dag a --sabotage win", "--sabotage is lose, flip, newer or stranger, not \"win\""},
     {"--dag a --store memory --sabotage newer",
      "--sabotage newer needs --store rocksdb: what memory leaves has no version"},
+    {"--workload ring --sabotage flip",
+     "--sabotage is lose, dup, reorder or corrupt, not \"flip\""},
+    {"--dag a --rate 100001", "--rate is at most 100000 commits a second"},
+    {"--dag a --mailbox 5", "--mailbox needs --workload"},
+    {"--workload ring --nodes 3", "--nodes is for runs of nodes, not for --workload"},
+    {"--workload ring --dir x", "--dir is for runs of nodes, not for --workload"},
+    {"--workload ring,rang", "--workload knows no \"rang\" (see --list)"},
+    {"--workload ring --rate 5", "--rate works with fanin, fanout, mesh, big and bounded"},
+    {"--workload fanin --overflow wait",
+     "--overflow is block, fail, drop-new or drop-old, not \"wait\""},
+    {"--workload fanin --workers 2", "--workers needs --place group"},
+    {"--workload fanin --actors 1025", "--actors takes a number from 1 to 1024, not \"1025\""},
     {"--dag", "--dag needs a value (see --help)"},
     {"--dag a --frobnicate", "unknown option \"--frobnicate\" (see --help)"},
     {"--dag a extra", "unexpected argument \"extra\" (see --help)"},
@@ -92,6 +105,36 @@ Test(options, refuses_nonsense_in_one_clear_sentence)
         cr_expect_str_eq(why, bad[i].why);
         cr_expect_eq(o.nodes, 77u, "nothing is handed out");
     }
+}
+
+Test(options, takes_every_flag_of_the_actors)
+{
+    struct options o;
+    char why[300];
+    cr_assert(
+        read_line(
+            "--workload fanin,mesh --duration 3 --warmup 1 --actors 9 --producers 2 "
+            "--payload 0 --mailbox 16 --overflow fail --place group --workers 2 --rate 500000 "
+            "--interval 100 --hgrm h --sabotage corrupt --seed 5 --json j --quiet",
+            &o, why, sizeof why),
+        "%s", why);
+    cr_assert_eq(o.loads, 1u << LOAD_FANIN | 1u << LOAD_MESH);
+    cr_assert_eq(o.duration_seconds, 3u);
+    cr_assert_eq(o.warmup_seconds, 1u);
+    cr_assert_eq(o.shape.actors, 9u);
+    cr_assert_eq(o.shape.producers, 2u);
+    cr_assert(o.payload_given && o.shape.payload == 0 && o.rate_given);
+    cr_assert_eq(o.shape.mailbox, 16u);
+    cr_assert_eq(o.overflow, OVERFLOW_FAIL);
+    cr_assert_eq(o.place, PLACE_GROUP);
+    cr_assert_eq(o.workers, 2u);
+    cr_assert_eq(o.rate, 500000u);
+    cr_assert_eq(o.interval_ms, 100u);
+    cr_assert_str_eq(o.hgrm, "h");
+    cr_assert_eq(o.broken, SABOTAGE_CORRUPT);
+    cr_assert(read_line("--workload all", &o, why, sizeof why));
+    cr_assert_eq(o.loads, (1u << OPTIONS_LOADS) - 1);
+    cr_assert_eq(o.shape.mailbox, 0u, "each workload has its own");
 }
 
 Test(options, help_wins_over_what_is_missing)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * hist.c - a histogram of durations with constant memory.
- * Called by: cluster.c (adds), report.c and the demo (read). May touch: its struct.
- * Never: allocates. */
+ * Called by: cluster.c and the actors' workloads (add), the reports and the demo (read).
+ * May touch: its struct. Never: allocates. */
 #include "hist.h"
 
 #include <stddef.h>
@@ -13,8 +13,7 @@ static size_t slot_of(uint64_t ns)
     return (size_t)(64u * shift) + (size_t)(ns >> shift);
 }
 
-/* The largest value of a slot. */
-static uint64_t slot_top(size_t slot)
+uint64_t hist_slot_top(size_t slot)
 {
     if (slot < 128) return slot;
     unsigned shift = (unsigned)(slot / 64u) - 1u;
@@ -22,23 +21,43 @@ static uint64_t slot_top(size_t slot)
     return ((high + 1) << shift) - 1;
 }
 
+/* Cells are read while they are counted up: whole values, in no order. */
+static uint64_t get(const uint64_t *cell) { return __atomic_load_n(cell, __ATOMIC_RELAXED); }
+
+static void put(uint64_t *cell, uint64_t value) { __atomic_store_n(cell, value, __ATOMIC_RELAXED); }
+
 void hist_add(struct hist *h, uint64_t ns)
 {
-    if (h->count == 0 || ns < h->min) h->min = ns;
-    if (ns > h->max) h->max = ns;
-    h->count++;
-    h->sum += ns;
-    h->slots[slot_of(ns)]++;
+    if (h->count == 0 || ns < h->min) put(&h->min, ns);
+    if (ns > h->max) put(&h->max, ns);
+    put(&h->count, h->count + 1);
+    put(&h->sum, h->sum + ns);
+    uint64_t *slot = &h->slots[slot_of(ns)];
+    put(slot, *slot + 1);
 }
 
 void hist_merge(struct hist *into, const struct hist *from)
 {
-    if (from->count == 0) return;
-    if (into->count == 0 || from->min < into->min) into->min = from->min;
-    if (from->max > into->max) into->max = from->max;
-    into->count += from->count;
-    into->sum += from->sum;
-    for (size_t i = 0; i < HIST_SLOTS; i++) into->slots[i] += from->slots[i];
+    uint64_t count = get(&from->count), min = get(&from->min), max = get(&from->max);
+    if (count == 0) return;
+    if (into->count == 0 || min < into->min) into->min = min;
+    if (max > into->max) into->max = max;
+    into->count += count;
+    into->sum += get(&from->sum);
+    for (size_t i = 0; i < HIST_SLOTS; i++) into->slots[i] += get(&from->slots[i]);
+}
+
+void hist_since(const struct hist *now, const struct hist *before, struct hist *out)
+{
+    *out = (struct hist){.sum = now->sum - before->sum};
+    for (size_t i = 0; i < HIST_SLOTS; i++) {
+        uint64_t n = now->slots[i] - before->slots[i];
+        if (n == 0) continue;
+        out->slots[i] = n;
+        out->max = hist_slot_top(i) < now->max ? hist_slot_top(i) : now->max;
+        if (out->count == 0) out->min = i == 0 ? 0 : hist_slot_top(i - 1) + 1;
+        out->count += n;
+    }
 }
 
 uint64_t hist_percentile(const struct hist *h, double share)
@@ -51,7 +70,7 @@ uint64_t hist_percentile(const struct hist *h, double share)
     for (size_t i = 0; i < HIST_SLOTS; i++) {
         seen += h->slots[i];
         if (seen < need) continue;
-        uint64_t top = slot_top(i);
+        uint64_t top = hist_slot_top(i);
         return top > h->max ? h->max : top;
     }
     return h->max;

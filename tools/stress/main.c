@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "actor.h"
 #include "node.h"
 #include "proc.h"
 #include "run.h"
@@ -64,6 +65,16 @@ static bool json_can_be_written(const char *path)
     return true;
 }
 
+static void list(void)
+{
+    for (int i = 0; i < OPTIONS_LOADS; i++) {
+        const struct load_shape *s = &loads[i]->shape;
+        printf("%-9s %s\n%-9s %s a second; actors %u, producers %u, payload %llu, mailbox %u\n",
+               loads[i]->name, loads[i]->about, "", loads[i]->unit, s->actors, s->producers,
+               (unsigned long long)s->payload, s->mailbox == 0 ? WEFT_MAILBOX_DEFAULT : s->mailbox);
+    }
+}
+
 int main(int argc, char *argv[])
 {
     kit_program = "weft-stress";
@@ -83,10 +94,15 @@ int main(int argc, char *argv[])
         printf("weft-stress %s\n", weft_version());
         return EXIT_PASS;
     }
+    if (options.list) {
+        list();
+        return EXIT_PASS;
+    }
     if (!json_can_be_written(options.json)) return EXIT_HARNESS;
     kit_signals_catch();
     if (!options.seed_given && getrandom(&options.seed, sizeof options.seed, 0) > 0)
         options.seed &= INT64_MAX; /* JSON integers are signed */
+    if (options.loads != 0) return loads_run(&options);
     struct run *r = kit_alloc(1, sizeof *r);
     r->options = &options;
     r->dir = proc_dir_make(options.dir, "weft-stress");

@@ -12,12 +12,25 @@
 
 const char *const options_transport_names[2] = {"tcp", "mem"};
 const char *const options_store_names[2] = {"rocksdb", "memory"};
+const char *const options_load_names[OPTIONS_LOADS] = {"pingpong", "fanin", "fanout",  "mesh",
+                                                       "ring",     "big",   "spawn",   "bounded",
+                                                       "timer",    "crash", "priority"};
+const char *const options_overflow_names[OVERFLOW_COUNT] = {"block", "fail", "drop-new",
+                                                            "drop-old"};
+const char *const options_place_names[PLACE_COUNT] = {"thread", "parent", "group"};
+const char *const options_sabotage_names[SABOTAGE_COUNT] = {"none", "lose", "dup", "reorder",
+                                                            "corrupt"};
+
+#define OPEN_LOOPS \
+    (1u << LOAD_FANIN | 1u << LOAD_FANOUT | 1u << LOAD_MESH | 1u << LOAD_BIG | 1u << LOAD_BOUNDED)
 
 const char *const options_help =
     "usage: weft-stress [options]\n"
     "Runs several whole weft nodes, lets one import a history and the others fetch it over the\n"
     "wire, lets all of them commit, kills some of them, and then reads every store from the disk\n"
     "and checks that nothing is lost, forged, sent twice or torn.\n"
+    "With --workload it loads the actor runtime instead, without nodes, and checks that every\n"
+    "message arrives once, whole and in order.\n"
     "\n"
     "history\n"
     "  --dag FILE             a table of entries (see test/data/redis.dag)\n"
@@ -36,6 +49,25 @@ const char *const options_help =
     "  --sabotage S           spoil the run, which must then fail: lose an acknowledged entry\n"
     "                         before the verification (exit 5); let nodes expect a stranger's\n"
     "                         key (6); flip a byte of a store (7); make a store a newer one (8)\n"
+    "actors\n"
+    "  --workload NAME[,NAME] all, or of pingpong, fanin, fanout, mesh, ring, big, spawn, "
+    "bounded,\n"
+    "                         timer, crash, priority (--list says what each does)\n"
+    "  --duration SECONDS     of each workload (default 10)\n"
+    "  --warmup SECONDS       before it, not measured (default 0)\n"
+    "  --actors N             1 to 1024; --producers N, 1 to 64: instead of the workload's own\n"
+    "  --payload BYTES        0 to 67108864, of each message\n"
+    "  --mailbox N            messages that fit into a mailbox\n"
+    "  --overflow O           block: wait for room; fail: count the refusal and go on; drop-new,\n"
+    "                         drop-old: the mailbox drops, and every dropped one is counted\n"
+    "  --place P              thread: every actor on a thread of its own; parent: all on that of\n"
+    "                         one parent; group: on --workers N threads (default: one a core)\n"
+    "  --rate N               messages per second of all senders; delays count from the time at\n"
+    "                         which a message was due (without it each sends when it can)\n"
+    "  --interval MS          of the live line and the samples (default 1000)\n"
+    "  --hgrm PREFIX          write PREFIX-NAME.hgrm, an HdrHistogram percentile file\n"
+    "  --sabotage S           lose, dup, reorder or corrupt one message: the checks must say so\n"
+    "  --list                 the workloads\n"
     "output\n"
     "  --json FILE|-          write the result as JSON, schema weft.stress/1 (- puts the table\n"
     "                         on standard error)\n"
@@ -62,6 +94,19 @@ enum {
     OPT_KILL9,
     OPT_SEED,
     OPT_SABOTAGE,
+    OPT_WORKLOAD,
+    OPT_DURATION,
+    OPT_WARMUP,
+    OPT_ACTORS,
+    OPT_PRODUCERS,
+    OPT_PAYLOAD,
+    OPT_MAILBOX,
+    OPT_OVERFLOW,
+    OPT_PLACE,
+    OPT_WORKERS,
+    OPT_INTERVAL,
+    OPT_HGRM,
+    OPT_LIST,
     OPT_JSON,
     OPT_DIR,
     OPT_TIMEOUT,
@@ -83,6 +128,19 @@ static const struct option table[] = {
     {"kill9", required_argument, NULL, OPT_KILL9},
     {"seed", required_argument, NULL, OPT_SEED},
     {"sabotage", required_argument, NULL, OPT_SABOTAGE},
+    {"workload", required_argument, NULL, OPT_WORKLOAD},
+    {"duration", required_argument, NULL, OPT_DURATION},
+    {"warmup", required_argument, NULL, OPT_WARMUP},
+    {"actors", required_argument, NULL, OPT_ACTORS},
+    {"producers", required_argument, NULL, OPT_PRODUCERS},
+    {"payload", required_argument, NULL, OPT_PAYLOAD},
+    {"mailbox", required_argument, NULL, OPT_MAILBOX},
+    {"overflow", required_argument, NULL, OPT_OVERFLOW},
+    {"place", required_argument, NULL, OPT_PLACE},
+    {"workers", required_argument, NULL, OPT_WORKERS},
+    {"interval", required_argument, NULL, OPT_INTERVAL},
+    {"hgrm", required_argument, NULL, OPT_HGRM},
+    {"list", no_argument, NULL, OPT_LIST},
     {"json", required_argument, NULL, OPT_JSON},
     {"dir", required_argument, NULL, OPT_DIR},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
@@ -133,6 +191,63 @@ static bool choice(const char *name, const char *text, const char *const *names,
     return false;
 }
 
+static bool number32(const char *name, const char *text, uint32_t min, uint32_t max, uint32_t *out,
+                     struct why *why)
+{
+    uint64_t n = 0;
+    bool good = number(name, text, min, max, &n, why);
+    if (good) *out = (uint32_t)n;
+    return good;
+}
+
+static bool workloads(char *text, uint32_t *out, struct why *why)
+{
+    uint32_t all = 0;
+    char *rest = text;
+    for (char *one = strsep(&rest, ","); one != NULL; one = strsep(&rest, ",")) {
+        int which = -1;
+        if (strcmp(one, "all") == 0) all = (1u << OPTIONS_LOADS) - 1;
+        for (int i = 0; i < OPTIONS_LOADS; i++)
+            if (strcmp(one, options_load_names[i]) == 0) which = i;
+        if (which >= 0) all |= 1u << which;
+        if (which >= 0 || strcmp(one, "all") == 0) continue;
+        snprintf(why->text, why->len, "--workload knows no \"%s\" (see --list)", one);
+        return false;
+    }
+    *out = all;
+    return true;
+}
+
+/* What only --workload has. */
+static bool take_actors(int opt, const char *name, char *text, struct options *o, struct why *why)
+{
+    int which = 0;
+    bool good = true;
+    switch (opt) {
+    case OPT_WORKLOAD: return workloads(text, &o->loads, why);
+    case OPT_DURATION: return number32(name, text, 1, 86400, &o->duration_seconds, why);
+    case OPT_WARMUP: return number32(name, text, 0, 3600, &o->warmup_seconds, why);
+    case OPT_ACTORS: return number32(name, text, 1, OPTIONS_ACTORS_MAX, &o->shape.actors, why);
+    case OPT_PRODUCERS:
+        return number32(name, text, 1, OPTIONS_PRODUCERS_MAX, &o->shape.producers, why);
+    case OPT_PAYLOAD:
+        o->payload_given = true;
+        return number(name, text, 0, OPTIONS_PAYLOAD_MAX, &o->shape.payload, why);
+    case OPT_MAILBOX: return number32(name, text, 1, WEFT_MAILBOX_MAX, &o->shape.mailbox, why);
+    case OPT_WORKERS: return number32(name, text, 1, WEFT_GROUP_WORKERS_MAX, &o->workers, why);
+    case OPT_INTERVAL: return number32(name, text, 10, 3600000, &o->interval_ms, why);
+    case OPT_OVERFLOW:
+        good = choice(name, text, options_overflow_names, OVERFLOW_COUNT, &which, why);
+        o->overflow = (enum overflow)which;
+        return good;
+    case OPT_PLACE:
+        good = choice(name, text, options_place_names, PLACE_COUNT, &which, why);
+        o->place = (enum place)which;
+        return good;
+    default: o->hgrm = text; return true;
+    }
+}
+
 static bool take(int opt, const char *name, char *text, struct options *o, struct why *why)
 {
     uint64_t n = 0;
@@ -162,8 +277,8 @@ static bool take(int opt, const char *name, char *text, struct options *o, struc
         o->live_seconds = (uint32_t)n;
         break;
     case OPT_RATE:
-        good = number(name, text, 1, 100000, &n, why);
-        o->rate = (uint32_t)n;
+        good = number32(name, text, 1, 100000000, &o->rate, why);
+        o->rate_given = true;
         break;
     case OPT_KILL9:
         good = number(name, text, 0, PLAN_KILLS_MAX, &n, why);
@@ -174,8 +289,7 @@ static bool take(int opt, const char *name, char *text, struct options *o, struc
         o->seed_given = true;
         break;
     case OPT_SABOTAGE:
-        good = choice(name, text, spoil_names + 1, SPOIL_COUNT - 1, &which, why);
-        o->sabotage = (enum spoil)(which + 1);
+        o->sabotage_text = text; /* what it may be depends on --workload */
         break;
     case OPT_JSON: o->json = text; break;
     case OPT_DIR: o->dir = text; break;
@@ -186,17 +300,56 @@ static bool take(int opt, const char *name, char *text, struct options *o, struc
     case OPT_QUIET: o->quiet = true; break;
     case OPT_NO_PROGRESS: o->no_progress = true; break;
     case OPT_HELP: o->help = true; break;
-    default: o->version = true; break;
+    case OPT_VERSION: o->version = true; break;
+    case OPT_LIST: o->list = true; break;
+    default: good = take_actors(opt, name, text, o, why); break;
     }
     return good;
 }
 
-static bool sense(const struct options *o, struct why *why)
+static bool take_sabotage(struct options *o, struct why *why)
+{
+    int which = -1;
+    bool actors = o->loads != 0;
+    if (o->sabotage_text == NULL) return true;
+    if (!choice("sabotage", o->sabotage_text, actors ? options_sabotage_names + 1 : spoil_names + 1,
+                actors ? SABOTAGE_COUNT - 1 : SPOIL_COUNT - 1, &which, why))
+        return false;
+    if (actors) o->broken = (enum sabotage)(which + 1);
+    else o->sabotage = (enum spoil)(which + 1);
+    return true;
+}
+
+/* Each option belongs to runs of nodes, to those of actors, or to both. */
+static bool belongs(int opt, bool actors)
+{
+    if (opt >= OPT_WORKLOAD && opt < OPT_LIST) return actors;
+    if (opt < OPT_SABOTAGE) return !actors || opt == OPT_SEED || opt == OPT_RATE;
+    return !actors || (opt != OPT_DIR && opt != OPT_TIMEOUT);
+}
+
+static bool sense(const struct options *o, const char *const given[], struct why *why)
 {
     const char *text = NULL;
+    for (int opt = OPT_DAG; opt <= OPT_VERSION; opt++)
+        if (given[opt - OPT_DAG] != NULL && !belongs(opt, o->loads != 0)) {
+            snprintf(why->text, why->len,
+                     o->loads != 0 ? "--%s is for runs of nodes, not for --workload"
+                                   : "--%s needs --workload",
+                     given[opt - OPT_DAG]);
+            return false;
+        }
+    if (o->loads != 0 && o->rate_given && (o->loads & ~OPEN_LOOPS) != 0)
+        text = "--rate works with fanin, fanout, mesh, big and bounded";
+    else if (o->loads != 0 && o->hgrm != NULL && *o->hgrm == '\0') text = "a path is empty";
+    else if (o->loads == 0 && o->rate > 100000) text = "--rate is at most 100000 commits a second";
+    else if (o->workers != 0 && o->place != PLACE_GROUP) text = "--workers needs --place group";
+    if (text != NULL) snprintf(why->text, why->len, "%s", text);
+    if (text != NULL || o->loads != 0) return text == NULL;
     if (o->dag != NULL && o->git != NULL) text = "--dag and --git exclude each other";
     else if (o->dag == NULL && o->git == NULL && o->live_seconds == 0)
-        text = "give a history (--dag FILE or --git DIR) or --live SECONDS (see --help)";
+        text = "give a history (--dag FILE or --git DIR), --live SECONDS or --workload NAME (see "
+               "--help)";
     else if (o->kills > 0 && o->transport != TRANSPORT_TCP)
         text = "--kill9 needs --transport tcp, where every node is a process of its own";
     else if (o->kills > 0 && o->store != STORE_ROCKSDB)
@@ -213,7 +366,12 @@ static bool sense(const struct options *o, struct why *why)
 bool options_read(int argc, char *const argv[], struct options *out, char *why_text, size_t why_len)
 {
     struct why why = {why_text, why_len};
-    struct options o = {.nodes = 3, .rate = 50, .timeout_seconds = 600};
+    struct options o = {.nodes = 3,
+                        .rate = 50,
+                        .timeout_seconds = 600,
+                        .duration_seconds = 10,
+                        .interval_ms = 1000};
+    const char *given[OPT_VERSION - OPT_DAG + 1] = {NULL};
     optind = 0; /* tests read several command lines */
     opterr = 0;
     for (;;) {
@@ -228,14 +386,16 @@ bool options_read(int argc, char *const argv[], struct options *out, char *why_t
             snprintf(why.text, why.len, "unknown option \"%s\" (see --help)", argv[before]);
             return false;
         }
+        given[opt - OPT_DAG] = table[index].name;
         if (!take(opt, table[index].name, optarg, &o, &why)) return false;
-        if (o.help || o.version) break;
+        if (o.help || o.version || o.list) break;
     }
-    if (optind < argc && !o.help && !o.version) {
+    bool told = o.help || o.version || o.list; /* and nothing else */
+    if (optind < argc && !told) {
         snprintf(why.text, why.len, "unexpected argument \"%s\" (see --help)", argv[optind]);
         return false;
     }
-    if (!o.help && !o.version && !sense(&o, &why)) return false;
+    if (!told && (!take_sabotage(&o, &why) || !sense(&o, given, &why))) return false;
     *out = o;
     return true;
 }

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * park.h - how a thread waits for a tagged word: it spins while that pays, then sleeps.
+ * Called by: thread.c, call.c; one thread for each parker. */
+#ifndef WF_PARK_H
+#define WF_PARK_H
+
+#include <stdint.h>
+
+#include <weft/actor.h>
+
+#include "port.h"
+
+struct wf_parker {
+    struct wf_port *port;
+    uint32_t spin_max_ns;
+    uint32_t spin_hit_ns;  /* how long a spin that paid took lately */
+    uint32_t spin_skipped; /* idles since the last spin             */
+    uint32_t spin_probe_every;
+    uint64_t parks, spins; /* written by its thread, read anywhere  */
+};
+
+/* `spin_max_ns` as in weft_spec. */
+void wf_parker_init(struct wf_parker *parker, struct wf_port *port, uint32_t spin_max_ns);
+/* Spins a little if that paid lately; true if something came. */
+bool wf_spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline);
+/* Sleeps until there is something in the word or `deadline`. May return early. */
+void wf_sleep(struct wf_parker *parker, uintptr_t *word, weft_ns deadline);
+/* The two of them: spins a little if that paid lately, then sleeps until there is something in the word or
+ * `deadline`. May return early. */
+void wf_park(struct wf_parker *parker, uintptr_t *word, weft_ns deadline);
+/* The same for a thread that watches descriptors: what became ready is in `out`. */
+unsigned wf_park_fd(struct wf_parker *parker, uintptr_t *word, struct wf_poll *poll,
+                    weft_ns deadline, struct wf_ready *out, unsigned max);
+/* Wakes the one sleeper of a word whose PARK_FUTEX the caller took away. */
+void wf_park_wake(struct wf_port *port, uintptr_t *word);
+
+#endif

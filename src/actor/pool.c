@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * pool.c - memory in slabs that belong to one thread each.
+ * Called by: any thread, through pool.h. May touch: its own pool; of another's only the
+ * word that returned memory is pushed to.
+ * Never: waits, takes a lock, looks into memory that is in use. */
+#include "pool.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weft/limits.h>
+
+#include "alloc.h"
+#include "log.h"
+#include "port.h"
+#include "word.h"
+
+/* How many bytes are held now. Relaxed: a figure, nothing hangs on it. */
+static size_t held;
+
+size_t wf_pool_bytes(void) { return wf_load(&held, WF_RELAXED); }
+
+/* No object is larger than half the address space; some checkers abort when asked for one. */
+#define BYTES_MAX (SIZE_MAX / 4)
+
+#if WF_POOL
+
+static void hold(size_t bytes) { (void)wf_add(&held, bytes, WF_RELAXED); }
+
+static void let_go(size_t bytes) { (void)wf_sub(&held, bytes, WF_RELAXED); }
+
+#define SLAB_BYTES ((size_t)65536) /* and its alignment: the head is found by masking */
+#define HEAD_BYTES ((size_t)64)
+#define STEP ((size_t)32)       /* between the small sizes ...               */
+#define SMALL_MAX ((size_t)256) /* ... up to here; from here on in two steps */
+#define SMALL_CLASSES (SMALL_MAX / STEP)
+#define CLASSES (SMALL_CLASSES + (WEFT_POOL_BYTES_MAX - SMALL_MAX) / (2 * STEP))
+#define BATCH 64u /* pieces that travel home together      */
+#define PENDING 16u
+#define KEEP_SLABS 4u /* worth of free pieces that a bin keeps */
+#define LINE 64
+
+/* What a free piece holds. `batch` and `count` are those of the first of a batch. */
+struct piece {
+    struct piece *next;
+    struct piece *batch; /* the first of the next batch */
+    uint32_t count;
+};
+
+static_assert(sizeof(struct piece) <= STEP, "a free piece of the least size holds its links");
+static_assert(WEFT_POOL_BYTES_MAX % (2 * STEP) == 0, "the largest size is a class");
+static_assert(CLASSES <= 32, "one bit for each class");
+
+struct slab {
+    struct bin *bin; /* these three never change, so that all threads may read them */
+    struct pool *pool;
+    uint32_t size;
+    uint32_t unused;   /* the owner's, while it trims */
+    struct slab *next; /* the owner's                 */
+};
+
+static_assert(sizeof(struct slab) <= HEAD_BYTES, "the head of a slab fits a line");
+
+/* The pieces of one size of one thread. */
+struct bin {
+    struct piece *free;         /* handed out from here                        */
+    struct piece *batches;      /* came home together, not begun yet           */
+    unsigned char *fresh, *end; /* of the newest slab: never handed out yet */
+    struct slab *slabs;
+    uint32_t count;   /* of free pieces, also those in batches */
+    uint32_t trim_at; /* more than so many: look for whole slabs to give back */
+    uint32_t size, class;
+    char pad_owner[LINE];
+    uintptr_t returned; /* any thread: a word whose nodes are the firsts of batches */
+    char pad_returned[LINE - sizeof(uintptr_t)];
+};
+
+/* What this thread has freed for one bin and not sent home yet. */
+struct pending {
+    struct bin *bin;
+    struct piece *first;
+    uint32_t count;
+};
+
+struct pool {
+    uint32_t waiting;  /* a bit for each entry of `pending` in use */
+    uint32_t ample;    /* a bit for each bin worth trimming        */
+    struct pool *next; /* among those whose thread has ended       */
+    struct pending pending[PENDING];
+    struct bin bins[CLASSES];
+};
+
+static _Thread_local struct pool *mine;
+static uintptr_t orphans; /* a word: pools whose threads have ended */
+
+static unsigned class_of(size_t bytes)
+{
+    if (bytes <= STEP) return 0;
+    if (bytes <= SMALL_MAX) return (unsigned)((bytes - 1) / STEP);
+    return (unsigned)(SMALL_CLASSES + (bytes - SMALL_MAX - 1) / (2 * STEP));
+}
+
+static uint32_t size_of_class(unsigned class)
+{
+    if (class < SMALL_CLASSES) return (uint32_t)(STEP * (class + 1));
+    return (uint32_t)(SMALL_MAX + 2 * STEP * (class - SMALL_CLASSES + 1));
+}
+
+static uint32_t per_slab(uint32_t size) { return (uint32_t)((SLAB_BYTES - HEAD_BYTES) / size); }
+
+static struct slab *slab_of(const void *memory)
+{
+    return (struct slab *)((uintptr_t)memory & ~(uintptr_t)(SLAB_BYTES - 1));
+}
+
+/* -- Pools ---------------------------------------------------------------------- */
+
+/* [PUSH] and [TAKE] carry all that the ended thread did to its pool. */
+static void orphan_push(struct pool *pool)
+{
+    (void)wf_word_push(&orphans, pool, (void **)&pool->next);
+}
+
+/* Takes all and puts back what is not needed, so nothing is ever taken from the middle. */
+static struct pool *adopt(void)
+{
+    struct pool *pool = (struct pool *)wf_word_take(&orphans);
+    struct pool *rest = pool == NULL ? NULL : pool->next;
+    while (rest != NULL) {
+        struct pool *next = rest->next;
+        orphan_push(rest);
+        rest = next;
+    }
+    return pool;
+}
+
+static struct pool *build(void)
+{
+    struct pool *pool = wf_alloc_raw(LINE, sizeof *pool);
+    if (pool == NULL) return NULL;
+    hold(sizeof *pool);
+    *pool = (struct pool){0};
+    for (unsigned i = 0; i < CLASSES; i++) {
+        struct bin *bin = &pool->bins[i];
+        bin->class = i;
+        bin->size = size_of_class(i);
+        bin->trim_at = KEEP_SLABS * per_slab(bin->size);
+    }
+    return pool;
+}
+
+static void thread_ends(void *unused)
+{
+    (void)unused;
+    wf_pool_thread_end();
+}
+
+static struct pool *begin(void)
+{
+    struct pool *pool = adopt();
+    if (pool == NULL) pool = build();
+    if (pool == NULL) return NULL;
+    mine = pool;
+    /* If it cannot be arranged the slabs are lost with the thread: a leak, not an error. */
+    struct wf_port *port = wf_port_machine();
+    (void)port->ops->on_thread_end(port, thread_ends, NULL);
+    return pool;
+}
+
+/* -- Taking ---------------------------------------------------------------------- */
+
+static bool add_slab(struct pool *pool, struct bin *bin)
+{
+    struct slab *slab = wf_alloc_raw(SLAB_BYTES, SLAB_BYTES);
+    if (slab == NULL) return false;
+    hold(SLAB_BYTES);
+    *slab = (struct slab){.bin = bin, .pool = pool, .size = bin->size, .next = bin->slabs};
+    bin->slabs = slab;
+    bin->fresh = (unsigned char *)slab + HEAD_BYTES;
+    bin->end = bin->fresh + (size_t)per_slab(bin->size) * bin->size;
+    return true;
+}
+
+/* The owner takes what came home since it last looked. */
+static void take_returned(struct pool *pool, struct bin *bin)
+{
+    struct piece *batch = (struct piece *)wf_word_take(&bin->returned);
+    bin->batches = batch;
+    for (; batch != NULL; batch = batch->batch) bin->count += batch->count;
+    if (bin->count > bin->trim_at) pool->ample |= 1u << bin->class;
+}
+
+/* `free` is empty. */
+static void *get_slowly(struct pool *pool, struct bin *bin)
+{
+    if (bin->batches == NULL) take_returned(pool, bin);
+    struct piece *piece = bin->batches;
+    if (piece != NULL) {
+        bin->batches = piece->batch;
+        bin->free = piece->next;
+        bin->count--;
+        return piece;
+    }
+    if (bin->fresh == bin->end && !add_slab(pool, bin)) return NULL;
+    void *memory = bin->fresh;
+    bin->fresh += bin->size;
+    return memory;
+}
+
+/* -- Pieces that no slab holds ------------------------------------------------------ */
+
+/* Their addresses are odd multiples of 16, those of a slab multiples of 32: so they are
+ * told apart without looking into memory. The start and the size stand before them. */
+struct large {
+    void *start;
+    size_t bytes;
+};
+
+static_assert(sizeof(struct large) <= 16, "the head of a large piece stands before it");
+
+static bool is_large(const void *memory) { return ((uintptr_t)memory & (STEP - 1)) != 0; }
+
+static void *large_get(size_t bytes)
+{
+    unsigned char *start = wf_alloc_raw(16, bytes + 2 * STEP);
+    if (start == NULL) return NULL;
+    uintptr_t at = ((uintptr_t)start + 16 + (STEP - 1) - 16) / STEP * STEP + 16;
+    unsigned char *memory = start + (at - (uintptr_t)start);
+    *(struct large *)(void *)(memory - 16) = (struct large){.start = start, .bytes = bytes};
+    hold(bytes);
+    return memory;
+}
+
+static void large_put(void *memory)
+{
+    struct large large = *(struct large *)(void *)((unsigned char *)memory - 16);
+    let_go(large.bytes);
+    wf_free(large.start);
+}
+
+void *wf_pool_get(size_t bytes)
+{
+    if (wf_alloc_refused() || bytes > BYTES_MAX) return NULL;
+    if (bytes > WEFT_POOL_BYTES_MAX) return large_get(bytes);
+    struct pool *pool = mine != NULL ? mine : begin();
+    if (pool == NULL) return NULL;
+    struct bin *bin = &pool->bins[class_of(bytes)];
+    struct piece *piece = bin->free;
+    if (piece == NULL) return get_slowly(pool, bin);
+    bin->free = piece->next;
+    bin->count--;
+    return piece;
+}
+
+/* -- Giving back --------------------------------------------------------------------- */
+
+/* A batch goes home. [PUSH] and [TAKE]: our last use of the pieces happens-before the
+ * owner's next. */
+static void send_home(struct bin *bin, struct piece *first, uint32_t count)
+{
+    first->count = count;
+    (void)wf_word_push(&bin->returned, first, (void **)&first->batch);
+}
+
+static void put_away(struct pool *pool, struct slab *slab, struct piece *piece)
+{
+    struct bin *bin = slab->bin;
+    /* By place, not by hash: neighbours of one pool do not meet. */
+    uint32_t slot = (uint32_t)((uintptr_t)bin / sizeof *bin) % PENDING;
+    struct pending *pending = &pool->pending[slot];
+    if (pending->bin != bin) {
+        if (pending->count > 0) send_home(pending->bin, pending->first, pending->count);
+        *pending = (struct pending){.bin = bin};
+    }
+    piece->next = pending->first;
+    pending->first = piece;
+    pool->waiting |= 1u << slot;
+    if (++pending->count < BATCH) return;
+    send_home(bin, piece, BATCH);
+    pending->first = NULL;
+    pending->count = 0;
+}
+
+void wf_pool_put(void *memory)
+{
+    if (is_large(memory)) {
+        large_put(memory);
+        return;
+    }
+    struct slab *slab = slab_of(memory);
+    struct piece *piece = memory;
+    struct pool *pool = mine != NULL ? mine : begin();
+    if (pool == slab->pool) {
+        struct bin *bin = slab->bin;
+        piece->next = bin->free;
+        bin->free = piece;
+        if (++bin->count > bin->trim_at) pool->ample |= 1u << bin->class;
+    } else if (pool != NULL) {
+        put_away(pool, slab, piece);
+    } else { /* not even memory for a pool: it goes home alone */
+        piece->next = NULL;
+        send_home(slab->bin, piece, 1);
+    }
+}
+
+/* -- Now and then ------------------------------------------------------------------------ */
+
+static void send_all_home(struct pool *pool)
+{
+    while (pool->waiting != 0) {
+        unsigned slot = (unsigned)__builtin_ctz(pool->waiting);
+        struct pending *pending = &pool->pending[slot];
+        pool->waiting &= pool->waiting - 1;
+        if (pending->count > 0) send_home(pending->bin, pending->first, pending->count);
+        *pending = (struct pending){0};
+    }
+}
+
+/* One list of all free pieces of a bin. */
+static struct piece *gather(struct bin *bin)
+{
+    struct piece *all = bin->free;
+    while (bin->batches != NULL) {
+        struct piece *piece = bin->batches;
+        bin->batches = piece->batch;
+        while (piece != NULL) {
+            struct piece *next = piece->next;
+            piece->next = all;
+            all = piece;
+            piece = next;
+        }
+    }
+    bin->free = NULL;
+    return all;
+}
+
+/* Frees the slabs that are marked by `unused == UINT32_MAX`. */
+static void free_marked(struct bin *bin)
+{
+    struct slab **at = &bin->slabs;
+    while (*at != NULL) {
+        struct slab *slab = *at;
+        if (slab->unused != UINT32_MAX) {
+            at = &slab->next;
+            continue;
+        }
+        *at = slab->next;
+        let_go(SLAB_BYTES);
+        wf_free(slab);
+    }
+}
+
+/* Frees slabs of which no piece is in use, but for KEEP_SLABS. This walks all free pieces,
+ * so it is done only when their number has doubled since the last walk. */
+static void trim(struct bin *bin)
+{
+    uint32_t whole = per_slab(bin->size), keep = KEEP_SLABS;
+    struct piece *all = gather(bin);
+    for (struct slab *slab = bin->slabs; slab != NULL; slab = slab->next) slab->unused = 0;
+    for (struct piece *piece = all; piece != NULL; piece = piece->next) slab_of(piece)->unused++;
+    for (struct slab *slab = bin->slabs; slab != NULL; slab = slab->next) {
+        if (slab->unused < whole) continue;
+        if (keep > 0) keep--;
+        else slab->unused = UINT32_MAX;
+    }
+    bin->count = 0;
+    while (all != NULL) {
+        struct piece *next = all->next;
+        if (slab_of(all)->unused != UINT32_MAX) {
+            all->next = bin->free;
+            bin->free = all;
+            bin->count++;
+        }
+        all = next;
+    }
+    if (bin->slabs != NULL && bin->slabs->unused == UINT32_MAX) bin->fresh = bin->end = NULL;
+    free_marked(bin);
+    uint32_t least = KEEP_SLABS * whole, twice = 2 * bin->count;
+    bin->trim_at = twice > least ? twice : least;
+}
+
+static void trim_ample(struct pool *pool)
+{
+    while (pool->ample != 0) {
+        unsigned class = (unsigned)__builtin_ctz(pool->ample);
+        pool->ample &= pool->ample - 1;
+        trim(&pool->bins[class]);
+    }
+}
+
+void wf_pool_flush(void)
+{
+    struct pool *pool = mine;
+    if (pool == NULL) return;
+    if (pool->waiting != 0) send_all_home(pool);
+    if (pool->ample != 0) trim_ample(pool);
+}
+
+void wf_pool_thread_end(void)
+{
+    struct pool *pool = mine;
+    if (pool == NULL) return;
+    send_all_home(pool);
+    for (unsigned i = 0; i < CLASSES; i++) {
+        struct bin *bin = &pool->bins[i];
+        if (bin->batches == NULL) take_returned(pool, bin);
+    }
+    trim_ample(pool);
+    mine = NULL;
+    orphan_push(pool);
+}
+
+#else /* a checker of memory watches each piece by itself */
+
+void *wf_pool_get(size_t bytes)
+{
+    if (wf_alloc_refused() || bytes > BYTES_MAX) return NULL;
+    return wf_alloc_raw(bytes % 64 == 0 ? 64 : 16, bytes);
+}
+
+void wf_pool_put(void *memory) { wf_free(memory); }
+
+void wf_pool_flush(void) {}
+
+void wf_pool_thread_end(void) {}
+
+#endif

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_misuse.c - mistakes that can be seen are answered by an error and harm nothing.
+ * Called by: the test runner. What a spec may not say stands beside what it may. */
+#include "rig.h"
+#include "self.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <weft/log.h>
+
+static char lines[2048];
+
+static void keep_lines(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    (void)arg, (void)level;
+    size_t used = strlen(lines);
+    (void)snprintf(lines + used, sizeof lines - used, "%s: %s\n", facility, line);
+}
+
+/* A rig in which a message in flight is an answer, also in a debug build. */
+static struct rig open_rig(void)
+{
+    wf_misuse_aborts = false;
+    lines[0] = '\0';
+    weft_log_to(keep_lines, NULL, WEFT_LOG_ERROR);
+    return rig_open(true, 1);
+}
+
+struct hand {
+    unsigned handled;
+    weft_addr *to;
+    weft_msg *again; /* what it sends when it gets a note */
+    weft_err err;
+};
+
+static weft_verdict on_note(weft_self *self, void *data, weft_msg *msg)
+{
+    struct hand *hand = data;
+    if (msg->kind == &QUERY) return rig_echo(self, NULL, msg);
+    hand->handled++;
+    if (hand->again != NULL) hand->err = weft_send(hand->to, hand->again);
+    return WEFT_DONE;
+}
+
+static weft_addr *spawn_named(struct rig *rig, const char *name, struct hand *hand)
+{
+    struct rig_actor actor = {.data = hand, .handle = on_note};
+    weft_spec spec = {.name = name,
+                      .arg = &actor,
+                      .state_size = sizeof actor,
+                      .init = rig_actor_init,
+                      .handle = rig_actor_handle};
+    weft_addr *addr = NULL;
+    cr_assert_eq(weft_spawn(rig->rt, &spec, &addr), WEFT_OK);
+    return addr;
+}
+
+static void settle(struct rig *rig) { wf_sim_run_until(rig->sim, wf_sim_now(rig->sim) + WEFT_SEC); }
+
+/* -- A message in flight -- */
+
+Test(misuse, a_message_in_flight_cannot_be_sent_again_by_any_call)
+{
+    struct rig rig = open_rig();
+    struct hand hand = {0};
+    weft_addr *addr = spawn_named(&rig, "hand", &hand);
+    struct query *query = query_new(0);
+    weft_msg *msg = &query->req.msg, *other = &note_new(0, 0)->msg;
+    weft_outbox box;
+    weft_request *out = NULL;
+    bool taken = true;
+    cr_assert_eq(weft_send(addr, msg), WEFT_OK);
+    cr_assert_eq(weft_send(addr, msg), WEFT_INVALID);
+    cr_assert_eq(weft_send_wait(addr, msg, WEFT_NEVER), WEFT_INVALID);
+    cr_assert_eq(weft_call(addr, &query->req, WEFT_NEVER, &out, &taken), WEFT_INVALID);
+    cr_assert_not(taken);
+    cr_assert_eq(weft_outbox_init(&box, addr, 4), WEFT_OK);
+    cr_assert_eq(weft_outbox_send(&box, msg), WEFT_INVALID);
+    cr_assert_eq(box.count, 0);
+    cr_assert_eq(weft_send_chain(addr, msg, msg), WEFT_INVALID);
+    /* And the rest of a chain with one such in it is still the sender's. */
+    other->next = msg;
+    weft_msg *queued_next = msg->next;
+    cr_assert_eq(weft_send_chain(addr, other, msg), WEFT_INVALID);
+    cr_assert_eq(msg->next, queued_next);
+    cr_assert_eq(weft_send(addr, other), WEFT_OK);
+    settle(&rig);
+    cr_assert_eq(hand.handled, 1);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+/* Sends the message that it handles to the other one, so many times. */
+static weft_verdict pass_on(weft_self *self, void *data, weft_msg *msg)
+{
+    struct hand *hand = data;
+    (void)self;
+    if (++hand->handled == 10) return WEFT_DONE;
+    hand->err = weft_send(hand->to, msg);
+    return hand->err == WEFT_OK ? WEFT_KEPT : WEFT_DONE;
+}
+
+Test(misuse, a_message_that_was_handed_out_can_be_sent_on)
+{
+    struct rig rig = open_rig();
+    struct hand hands[2] = {{0}, {0}};
+    weft_addr *one = rig_spawn(&rig, pass_on, &hands[0], 0);
+    weft_addr *two = rig_spawn(&rig, pass_on, &hands[1], 0);
+    hands[0].to = two;
+    hands[1].to = one;
+    cr_assert_eq(weft_send(one, &note_new(0, 0)->msg), WEFT_OK);
+    settle(&rig);
+    cr_assert_eq(hands[0].handled, 10);
+    cr_assert_eq(hands[1].handled, 9);
+    weft_addr_put(one);
+    weft_addr_put(two);
+    rig_close(&rig);
+}
+
+Test(misuse, a_staged_message_is_in_flight)
+{
+    struct rig rig = open_rig();
+    struct hand hand = {0};
+    weft_addr *addr = spawn_named(&rig, "hand", &hand);
+    weft_outbox box;
+    weft_msg *msg = &note_new(0, 0)->msg;
+    cr_assert_eq(weft_outbox_init(&box, addr, 4), WEFT_OK);
+    cr_assert_eq(weft_outbox_send(&box, msg), WEFT_OK);
+    cr_assert_eq(weft_outbox_send(&box, msg), WEFT_INVALID);
+    cr_assert_eq(weft_send(addr, msg), WEFT_INVALID);
+    cr_assert_eq(weft_outbox_flush(&box), WEFT_OK);
+    settle(&rig);
+    cr_assert_eq(hand.handled, 1);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+/* Sends its message to the one who is stuck in init, and so keeps it queued. */
+static weft_err send_twice(weft_self *self, void *data)
+{
+    struct hand *hand = data;
+    (void)self;
+    hand->err = weft_send(hand->to, hand->again);
+    return WEFT_OK;
+}
+
+Test(misuse, both_senders_are_named)
+{
+    struct rig rig = open_rig();
+    struct hand quiet = {0};
+    weft_addr *to = spawn_named(&rig, "quiet", &quiet);
+    weft_msg *msg = &note_new(0, 0)->msg;
+    struct rig_actor actor = {.handle = on_note, .init = send_twice};
+    weft_spec spec = {.arg = &actor,
+                      .state_size = sizeof actor,
+                      .init = rig_actor_init,
+                      .handle = rig_actor_handle};
+    struct hand hands[2] = {{.to = to, .again = msg}, {.to = to, .again = msg}};
+    weft_addr *addrs[2];
+    for (int i = 0; i < 2; i++) { /* a spawn runs the init of this one and nobody else */
+        spec.name = i == 0 ? "careful" : "careless";
+        actor.data = &hands[i];
+        cr_assert_eq(weft_spawn(rig.rt, &spec, &addrs[i]), WEFT_OK);
+    }
+    cr_assert_eq(quiet.handled, 0);
+    cr_assert_eq(hands[0].err, WEFT_OK);
+    cr_assert_eq(hands[1].err, WEFT_INVALID);
+    cr_assert(strstr(lines, "note is in flight already: sent by careful #2, again by careless #3"),
+              "%s", lines);
+    cr_assert_eq(weft_send(to, msg), WEFT_INVALID);
+    cr_assert(strstr(lines, "sent by careful #2, again by a plain thread"), "%s", lines);
+    settle(&rig);
+    cr_assert_eq(quiet.handled, 1);
+    weft_addr_put(addrs[0]);
+    weft_addr_put(addrs[1]);
+    weft_addr_put(to);
+    rig_close(&rig);
+}
+
+Test(misuse, a_debug_build_aborts, .signal = SIGABRT)
+{
+    struct rig rig = open_rig();
+    struct hand hand = {0};
+    weft_addr *addr = spawn_named(&rig, "hand", &hand);
+    weft_msg *msg = &note_new(0, 0)->msg;
+    wf_misuse_aborts = true;
+    (void)weft_send(addr, msg);
+    (void)weft_send(addr, msg);
+}
+
+/* -- Waiting for oneself, ending twice -- */
+
+struct inside {
+    weft_addr *other;
+    weft_err join, join_other, call, wait, rt_stop, stop[3];
+};
+
+static weft_verdict misuse_all(weft_self *self, void *data, weft_msg *msg)
+{
+    struct inside *in = data;
+    weft_addr *me = weft_self_addr(self);
+    if (msg->kind == &QUERY) return rig_echo(self, NULL, msg);
+    struct query *query = query_new(0);
+    weft_request *out = NULL;
+    in->join = weft_join(me, WEFT_NEVER, NULL);
+    in->join_other = weft_join(in->other, WEFT_NEVER, NULL);
+    in->call = weft_call(in->other, &query->req, WEFT_NEVER, &out, NULL);
+    in->wait = weft_send_wait(in->other, &query->req.msg, WEFT_NEVER);
+    in->rt_stop = weft_rt_stop(weft_self_rt(self), WEFT_NEVER);
+    weft_drop(&query->req.msg);
+    in->stop[0] = weft_stop(me, WEFT_DRAIN);
+    in->stop[1] = weft_stop(me, WEFT_DRAIN);
+    in->stop[2] = weft_stop(me, WEFT_NOW);
+    return WEFT_DONE;
+}
+
+Test(misuse, an_actor_does_not_block_and_may_be_stopped_twice)
+{
+    struct rig rig = open_rig();
+    struct hand hand = {0};
+    struct inside in = {.other = spawn_named(&rig, "hand", &hand)};
+    weft_addr *addr = rig_spawn(&rig, misuse_all, &in, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
+    cr_assert_eq(in.join, WEFT_DEADLK);
+    cr_assert_eq(in.join_other, WEFT_DEADLK);
+    cr_assert_eq(in.call, WEFT_DEADLK);
+    cr_assert_eq(in.wait, WEFT_DEADLK);
+    cr_assert_eq(in.rt_stop, WEFT_DEADLK);
+    for (int i = 0; i < 3; i++) cr_assert_eq(in.stop[i], WEFT_OK);
+    cr_assert_eq(weft_stop(addr, WEFT_NOW), WEFT_CLOSED, "after the end");
+    cr_assert_eq(weft_join(addr, WEFT_NEVER, NULL), WEFT_OK, "again");
+    weft_msg *note = &note_new(0, 0)->msg;
+    cr_assert_eq(weft_send(addr, note), WEFT_CLOSED);
+    weft_drop(note);
+    weft_addr_put(addr);
+    weft_addr_put(in.other);
+    rig_close(&rig);
+}
+
+/* -- A timer of another actor -- */
+
+struct owner {
+    weft_timer *timer;
+    weft_err set, stop;
+    unsigned ticks;
+};
+
+static void on_tick(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct owner *owner = ((struct rig_actor *)state)->data;
+    (void)self, (void)timer, (void)missed;
+    owner->ticks++;
+}
+
+static weft_verdict use_timer(weft_self *self, void *data, weft_msg *msg)
+{
+    struct owner *owner = data;
+    (void)msg;
+    owner->set = weft_timer_set(self, owner->timer, weft_now(self) + WEFT_MS, 0, on_tick);
+    if (owner->set != WEFT_OK) owner->stop = weft_timer_stop(self, owner->timer);
+    return WEFT_DONE;
+}
+
+Test(misuse, the_timer_of_another_actor_is_left_alone)
+{
+    struct rig rig = open_rig();
+    static weft_timer timer;
+    struct owner first = {.timer = &timer}, second = {.timer = &timer};
+    weft_addr *one = rig_spawn(&rig, use_timer, &first, 0);
+    weft_addr *two = rig_spawn(&rig, use_timer, &second, 0);
+    cr_assert_eq(weft_send(one, &note_new(0, 0)->msg), WEFT_OK);
+    wf_sim_run_until(rig.sim, wf_sim_now(rig.sim));
+    cr_assert_eq(first.set, WEFT_OK);
+    cr_assert_eq(weft_send(two, &note_new(0, 0)->msg), WEFT_OK);
+    settle(&rig);
+    cr_assert_eq(second.set, WEFT_INVALID);
+    cr_assert_eq(second.stop, WEFT_INVALID);
+    cr_assert_eq(first.ticks, 1);
+    cr_assert_eq(second.ticks, 0);
+    weft_addr_put(one);
+    weft_addr_put(two);
+    rig_close(&rig);
+}
+
+/* -- Specs -- */
+
+Test(misuse, a_spec_out_of_its_range_starts_nothing)
+{
+    struct rig rig = open_rig();
+    char long_name[WEFT_ACTOR_NAME_BYTES_MAX + 2];
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    const weft_spec bad[] = {
+        {.name = "no handler"},
+        {.name = long_name, .handle = on_note},
+        {.handle = on_note, .mailbox = WEFT_MAILBOX_MAX + 1},
+        {.handle = on_note, .overflow = (weft_overflow)-1},
+        {.handle = on_note, .mailbox = 2, .stash = 2},
+        {.handle = on_note, .restart = WEFT_PERMANENT},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        weft_addr *addr = (weft_addr *)&rig;
+        cr_assert_eq(weft_spawn(rig.rt, &bad[i], &addr), WEFT_INVALID, "spec %zu", i);
+        cr_assert_eq(addr, (weft_addr *)&rig, "out changes on success only");
+    }
+    rig_close(&rig);
+}
+
+Test(misuse, a_stack_that_is_too_small_starts_nothing)
+{
+    struct rig rig = rig_open(false, 0);
+    weft_spec spec = {.name = "small", .handle = on_note, .stack_bytes = 1};
+    weft_addr *addr = NULL;
+    cr_assert_eq(weft_spawn(rig.rt, &spec, &addr), WEFT_INVALID);
+    cr_assert_null(addr);
+    rig_close(&rig);
+}
