@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * delay.c - lost time after atomic operations, in builds that look for races (-Ddelays=true).
- * Called by: the names of atomic.h, any thread. May touch: its own counters, standard error.
+ * Called by: the names of atomic.h, any thread. May touch: its own counters.
  * Never: in a build for users; it has no part in what the runtime does. */
 #include <sched.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "atomic.h"
@@ -16,13 +15,14 @@
 static uint64_t threads; /* relaxed: only numbers them */
 static _Thread_local uint64_t state;
 
-/* The seed fixes each thread's pauses, not what the kernel makes of them. */
+/* The seed fixes each thread's pauses, not what the kernel makes of them: 1, or the number that
+ * the environment gives as WEFT_DELAY_SEED. It is not printed, for a program that promises to be
+ * quiet must be so in these builds too. */
 static uint64_t first_state(void)
 {
     const char *given = getenv("WEFT_DELAY_SEED");
     uint64_t seed = given == NULL ? 1 : strtoull(given, NULL, 10);
     uint64_t number = __atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED);
-    if (number == 0) (void)fprintf(stderr, "# WEFT_DELAY_SEED=%llu\n", (unsigned long long)seed);
     return (seed ^ (number + 1) * UINT64_C(0x9e3779b97f4a7c15)) | 1u;
 }
 
