@@ -222,6 +222,19 @@ static void measure_many(uint32_t workers, uint32_t actors)
     end(rt);
 }
 
+/* The runtime ends them one by one, the last spawned first. */
+static void measure_ordered_stop(uint32_t actors)
+{
+    weft_group *group = NULL;
+    weft_rt *rt = runtime(1, &group);
+    for (uint32_t i = 0; i < actors; i++)
+        weft_addr_put(spawn(rt, group, (weft_spec){.name = "idle", .handle = idle}));
+    uint64_t begin = now_ns();
+    end(rt);
+    printf("%u actors, worker group: ordered_stops_per_s=%.0f\n", actors,
+           actors / ((double)(now_ns() - begin) / 1e9));
+}
+
 /* -- Idle ---------------------------------------------------------------------------------------- */
 
 static void measure_idle(int seconds)
@@ -262,6 +275,7 @@ int main(int argc, char **argv)
     }
     measure_many(1, actors); /* first: no memory is left over from others */
     measure_many(0, actors < 1000 ? actors : 1000);
+    measure_ordered_stop(actors);
     for (uint32_t workers = 0; workers < 2; workers++) {
         measure_allocations("intrusive sends", workers, false);
         measure_allocations("intrusive asks", workers, true);

@@ -7,6 +7,7 @@
 #include "alloc.h"
 #include "child.h"
 #include "log.h"
+#include "park.h"
 #include "pool.h"
 
 const weft_kind wf_kind_stop = {.id = 0, .name = "weft.stop", .size = sizeof(weft_msg)};
@@ -109,11 +110,27 @@ weft_err weft_stop(weft_addr *addr, weft_stop_mode mode)
     return seen == 0 ? wf_push_system(addr, &addr->self->stop_msg) : make_haste(addr);
 }
 
+/* An end that is near costs less to look for than to sleep for: a stop in order waits for each
+ * of many actors in turn. */
+static void look_for_end(const weft_addr *addr)
+{
+    struct wf_port *port = addr->port;
+    if (!port->may_spin) return;
+    weft_ns begin = wf_port_now(port);
+    do {
+        for (unsigned i = 0; i < WF_SPIN_CHECKS; i++) {
+            if (wf_load(&addr->ended, WF_RELAXED) != 0) return;
+            wf_relax();
+        }
+    } while (wf_port_now(port) - begin < WF_SPIN_NS);
+}
+
 weft_err wf_addr_wait_end(weft_addr *addr, weft_ns deadline)
 {
     struct wf_port *port = addr->port;
     /* Acquire: pairs with [JOINED]; the runtime may be gone, and is not needed. */
     if (__atomic_load_n(&addr->joined, __ATOMIC_ACQUIRE) != 0) return WEFT_OK;
+    if (deadline > 0) look_for_end(addr);
     /* Acquire: pairs with [END]. */
     while (__atomic_load_n(&addr->ended, __ATOMIC_ACQUIRE) == 0) {
         if (wf_port_now(port) >= deadline) return WEFT_TIMED_OUT;

@@ -7,11 +7,9 @@
 #include "pool.h"
 #include "word.h"
 
-#define SPIN_DEFAULT_NS 20000u /* about what waking a sleeper costs the two sides    */
-#define SPIN_LEAST_NS 200u     /* a few looks at the clock: not worth beginning      */
-#define SPIN_PROBE_FIRST 32u   /* idles without a spin before one is tried again ... */
-#define SPIN_PROBE_LAST 256u   /* ... and at most, after probes that failed          */
-#define SPIN_CHECKS 8u         /* looks at the word between looks at the clock       */
+#define SPIN_LEAST_NS 200u   /* a few looks at the clock: not worth beginning      */
+#define SPIN_PROBE_FIRST 32u /* idles without a spin before one is tried again ... */
+#define SPIN_PROBE_LAST 256u /* ... and at most, after probes that failed          */
 
 /* The kernel compares 32 bits: the half of the word that holds the tag. No
  * message's address has a tag in its low half, because it is aligned. */
@@ -25,15 +23,6 @@ static uint32_t *futex_of(uintptr_t *word)
 #endif
 }
 
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 /* Written by one thread, read anywhere. */
 static void count(uint64_t *counter)
 {
@@ -43,7 +32,7 @@ static void count(uint64_t *counter)
 void wf_parker_init(struct wf_parker *parker, struct wf_port *port, uint32_t spin_max_ns)
 {
     *parker = (struct wf_parker){.port = port, .spin_probe_every = SPIN_PROBE_FIRST};
-    parker->spin_max_ns = spin_max_ns == 0 ? SPIN_DEFAULT_NS : spin_max_ns;
+    parker->spin_max_ns = spin_max_ns == 0 ? WF_SPIN_NS : spin_max_ns;
     if (spin_max_ns == UINT32_MAX || !port->may_spin) parker->spin_max_ns = 0;
     parker->spin_hit_ns = parker->spin_max_ns / 2;
 }
@@ -77,12 +66,12 @@ bool wf_spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline)
     if (deadline <= begin) return false;
     if (budget > deadline - begin) budget = deadline - begin; /* timers are not late for it */
     do {
-        for (unsigned i = 0; i < SPIN_CHECKS; i++) {
+        for (unsigned i = 0; i < WF_SPIN_CHECKS; i++) {
             if (wf_load(word, WF_RELAXED) != WF_BOX_EMPTY) {
                 spin_paid(parker, wf_port_now(parker->port) - begin);
                 return true;
             }
-            relax();
+            wf_relax();
         }
         spent = wf_port_now(parker->port) - begin;
     } while (spent < budget);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * park.h - how a thread waits for a tagged word: it spins while that pays, then sleeps.
- * Called by: thread.c, call.c; one thread for each parker. */
+ * Called by: thread.c, call.c, worker.c; one thread for each parker; addr.c for its spin. */
 #ifndef WF_PARK_H
 #define WF_PARK_H
 
@@ -9,6 +9,19 @@
 #include <weft/actor.h>
 
 #include "port.h"
+
+#define WF_SPIN_NS 20000u /* about what waking a sleeper costs the two sides */
+#define WF_SPIN_CHECKS 8u /* looks at a word between looks at the clock      */
+
+/* Tells the processor that this thread only looks. */
+static inline void wf_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 struct wf_parker {
     struct wf_port *port;
