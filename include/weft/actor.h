@@ -5,24 +5,29 @@
  *
  *  1. *Consumed if and only if WEFT_OK.* A call that takes a message owns it when
  *     it returns WEFT_OK; on any other value the message is still yours.
- *  2. Inside `handle` you own the message until you return: WEFT_DONE lets the
- *     runtime drop it, WEFT_KEPT says that you replied to, forwarded or stored it.
+ *  2. Inside `handle` you own the message until you return: WEFT_DONE, WEFT_STOP and
+ *     WEFT_FAIL let the runtime drop it, WEFT_KEPT says that you replied to, forwarded
+ *     or stored it, WEFT_STASH has the runtime keep it for later.
  *  3. An ask gets exactly one callback, on the asker's own thread: the reply, or
- *     TIMED_OUT, CANCELED, DROPPED or CLOSED. A late reply is dropped and counted.
- *  4. weft_call, weft_send_wait, weft_join and weft_rt_stop wait: they are for
- *     plain threads. From inside an actor they return WEFT_DEADLK at once.
+ *     TIMED_OUT, CANCELED, DROPPED, RESTARTING or CLOSED. A late reply is dropped and
+ *     counted.
+ *  4. weft_call, weft_send_wait, weft_join, weft_rt_stop (and _report) and
+ *     weft_group_destroy wait: they are for plain threads. From inside an actor they
+ *     return WEFT_DEADLK at once.
  *  5. A message whose kind has no `drop` belongs to whoever embedded it and comes
  *     back by reply. Do not ask with one and a finite deadline: the callee may
  *     still hold it when the deadline passes. Use weft_new.
- *  6. System events (stop, timers, replies, room) never fail, never allocate when
- *     they are delivered and never wait behind user messages.
+ *  6. System events (stop, timers, replies, room, the end of another) never fail, never
+ *     allocate when they are delivered and never wait behind user messages.
  *  7. Order is first in, first out for each sender and receiver within a lane.
  *     Nothing is promised across senders.
  *  8. A handler never blocks and never waits for a reply.
- *  9. Errors are values. A crash of C code is a crash of the process.
+ *  9. A restart (weft/supervise.h) keeps the address and the mailbox; the state begins
+ *     anew, and the message in hand is not handled again.
+ * 10. Errors are values. A crash of C code is a crash of the process.
  *
- * Sending is lock-free (one compare-and-swap; it is not wait-free: a sender may
- * retry when others win) and allocates nothing. */
+ * Sending is lock-free (one compare-and-swap, and one more for a bounded mailbox; it is
+ * not wait-free: a sender may retry when others win) and allocates nothing. */
 #ifndef WEFT_ACTOR_H
 #define WEFT_ACTOR_H
 
@@ -176,12 +181,14 @@ weft_ns weft_deadline(const weft_request *req);
 /* True once the asker gave up. */
 bool weft_abandoned(const weft_request *req);
 
-/* The blocking form of ask for plain threads. Sends `req` and waits. Returns the
- * reply's err with *out = the request (yours), or TIMED_OUT, CLOSED, FULL, DEADLK
- * with *out = NULL; the request is consumed on TIMED_OUT (the callee has it) and
- * still yours on FULL, CLOSED before delivery and DEADLK. To tell the two apart:
- * *out is NULL and `taken`, if not NULL, says whether it was consumed. A thread's
- * first call allocates its box for replies: NO_MEMORY leaves the request with you. */
+/* The blocking form of ask for plain threads. Sends `req` and waits. Three outcomes:
+ *   *out = the request, yours again: it was answered, and what is returned is the answer's
+ *     err (CLOSED: the callee ended with it);
+ *   *out = NULL, *taken = true: TIMED_OUT; the callee has it, it is not yours any more;
+ *   *out = NULL, *taken = false: it was not sent and is still yours: FULL, CLOSED, DEADLK,
+ *     INVALID (in flight already), NO_MEMORY (a thread's first call allocates its box for
+ *     replies).
+ * `taken` may be NULL. */
 weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_request **out,
                    bool *taken);
 
@@ -191,8 +198,9 @@ typedef enum weft_verdict {
     WEFT_DONE, /* the runtime drops the message                       */
     WEFT_KEPT, /* the handler replied to, forwarded or stored it      */
     WEFT_STOP, /* as DONE, then end at once: what is queued becomes
-                * dead letters (exit reason WEFT_OK). To handle it
-                * first, weft_stop(own address, WEFT_DRAIN) and DONE  */
+                * dead letters (exit reason WEFT_OK), or waits for the
+                * next life of a child that is started again. To handle
+                * it first, weft_stop(own address, WEFT_DRAIN) and DONE */
     WEFT_FAIL, /* as STOP, logged: the exit reason is what weft_fail
                 * was given, else WEFT_INTERNAL                       */
     WEFT_STASH /* the runtime keeps it for weft_unstash, as many as the
@@ -405,10 +413,10 @@ weft_ns weft_rt_now(weft_rt *rt); /* any thread */
 weft_ns weft_rt_after(weft_rt *rt, weft_ns timeout);
 
 /* Takes every message that reached nobody. `why`: CLOSED (its actor closed before it was
- * handled), FULL (the overflow policy), LIMIT (the stash was full), RESTARTING. The hook owns the message and must weft_drop it; without a hook it is
- * dropped and counted. It runs on the receiver's thread, with WEFT_DROP_NEW on the sender's,
- * so on several at once. `why`: CLOSED, FULL (overflow), LIMIT (stash), RESTARTING.
- * Set it before the first spawn. */
+ * handled), FULL (the overflow policy), LIMIT (the stash was full), RESTARTING. The hook owns
+ * the message and must weft_drop it; without a hook it is dropped and counted. It runs on the
+ * receiver's thread, with WEFT_DROP_NEW on the sender's, so on several at once. Set it before
+ * the first spawn. */
 typedef void (*weft_on_dead_letter)(void *arg, weft_addr *to, weft_msg *msg, weft_err why);
 void weft_rt_on_dead_letter(weft_rt *rt, weft_on_dead_letter fn, void *arg);
 

@@ -23,11 +23,11 @@ extern "C" {
 
 /* Zero-initialise it; copied. */
 typedef struct weft_group_spec {
-    const char *name;     /* of the threads, with "/0", "/1" ...; NULL: "group" */
-    uint32_t workers;     /* 0: as many as CPUs that the process may use; at most
+    const char *name;               /* of the threads, with "/0", "/1" ...; NULL: "group" */
+    uint32_t workers;               /* 0: as many as CPUs that the process may use; at most
                            * WEFT_GROUP_WORKERS_MAX, else INVALID               */
-    size_t stack_bytes;   /* of each thread; 0: the platform's default          */
-    uint32_t spin_max_ns; /* as in weft_spec; one worker of the group spins at most */
+    size_t stack_bytes;             /* of each thread; 0: the platform's default          */
+    uint32_t spin_max_ns;           /* as in weft_spec; one worker of the group spins at most */
     const weft_thread_spec *thread; /* how the threads are made; NULL: inherit  */
 } weft_group_spec;
 

@@ -143,18 +143,18 @@
 #define WEFT_NAMES_MAX 65536u        /* registered                                */
 #define WEFT_TOPICS_MAX 65536u
 #define WEFT_SUBSCRIBERS_PER_TOPIC_MAX 65536u
-#define WEFT_RESTART_BLOCKS_MAX 8u /* states of one actor kept for its callees  */
-#define WEFT_POOL_BYTES_MAX 1024u  /* larger messages are not pooled            */
-#define WEFT_BURST_MAX 64u         /* missed ticks served in one turn           */
+#define WEFT_RESTART_BLOCKS_MAX 8u  /* states of one actor kept for its callees  */
+#define WEFT_POOL_BYTES_MAX 1024u   /* larger messages are not pooled            */
+#define WEFT_BURST_MAX 64u          /* missed ticks served in one turn           */
 #define WEFT_OUTBOX_BATCH_MAX 1024u /* messages sent by one compare-and-swap     */
-#define WEFT_CLASSES_MAX 4096u     /* kinds of actors that are told apart       */
+#define WEFT_CLASSES_MAX 4096u      /* kinds of actors that are told apart       */
 #define WEFT_ACTOR_NAME_BYTES_MAX 64u
 #define WEFT_WATCHES_MAX 8192u   /* watched descriptors per actor     */
 #define WEFT_TIMERS_MAX 65536u   /* armed timers per actor            */
 #define WEFT_ASKS_MAX (1u << 20) /* unanswered asks per actor         */
 #define WEFT_LOG_LINE_BYTES_MAX 512u
-#define WEFT_SIM_DEPTH_MAX 16u   /* orderings that a PCT schedule aims at */
-#define WEFT_LOG_FACILITIES_MAX 64u /* with a level of their own         */
+#define WEFT_SIM_DEPTH_MAX 16u            /* orderings that a PCT schedule aims at */
+#define WEFT_LOG_FACILITIES_MAX 64u       /* with a level of their own         */
 #define WEFT_FLIGHT_EVENTS_MAX (1u << 20) /* kept per thread              */
 
 /* -- weft_map and _settings: part of the format of entries too ---------------------------- */

@@ -28,16 +28,17 @@ typedef struct weft_actor_stats {
     uint64_t handled; /* user messages                                   */
     uint64_t system;  /* system messages                                 */
     uint64_t dropped; /* dead letters and late replies                   */
-    uint64_t parks;   /* times it went to sleep                          */
-    uint64_t spins;   /* times a spin saved a sleep                      */
+    uint64_t parks;   /* times its own thread went to sleep; 0 for actors of a group
+                       * (weft_group_stats has its workers') or on a parent's thread */
+    uint64_t spins;   /* times a spin saved such a sleep                 */
     uint64_t timer_ticks;
     uint64_t overflow;     /* messages that its overflow policy dropped       */
     uint64_t stashed;      /* messages put back by WEFT_STASH                 */
     uint64_t restarts;     /* by its parent                                   */
     uint64_t wakes;        /* measured: times that mail found it idle         */
     uint64_t turns;        /* measured: times it was given the processor      */
-    uint32_t depth;        /* user messages queued; in an unbounded mailbox without those that
-                         * came since its turn began                      */
+    uint32_t depth;        /* user messages queued, stashed or in hand; in an unbounded mailbox
+                         * without those that came since its turn began   */
     uint32_t depth_max;    /* most of them at the beginning of a turn         */
     weft_ns wait_max;      /* measured: between a send and its handling       */
     weft_ns wait_sum;      /* measured: the same, of all user messages        */

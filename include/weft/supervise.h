@@ -15,6 +15,10 @@
  * Between the end of one life and the init of the next nothing is handled; senders to a bounded
  * mailbox may hear FULL.
  *
+ * A state that a callee still holds a request of is not used again but kept beside the new one;
+ * with WEFT_RESTART_BLOCKS_MAX of them a restart fails with LIMIT. A failed init at a restart
+ * is a failure like another: the parent counts it and decides.
+ *
  * Messages without a `drop` that an actor embeds in its state and sends otherwise than by
  * weft_ask must not be under way when it can be restarted: its state is used again. */
 #ifndef WEFT_SUPERVISE_H

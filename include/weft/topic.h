@@ -73,7 +73,8 @@ weft_err weft_topic_unsubscribe(weft_self *self, weft_topic *topic);
 /* Sends `payload` (may be NULL) to all that subscribe now, in the order in which they did;
  * each delivery takes a reference of its own, the caller keeps his. Waits for nobody. A
  * delivery is dropped, counted and told to that subscriber by `missed` when its bound is
- * reached, its mailbox is full or memory is short. *delivered and *dropped (each may be
+ * reached, its mailbox is full or memory is short. (An event that the overflow policy of a
+ * subscriber drops was delivered: the dead-letter hook has it. Do not mix the two.) *delivered and *dropped (each may be
  * NULL) say how many there were. Events of one publisher arrive in the order of their
  * publishing. Any thread. WEFT_OK, also when nobody listens. */
 weft_err weft_topic_publish(weft_topic *topic, weft_buf *payload, uint32_t *delivered,
