@@ -126,7 +126,8 @@ typedef enum weft_event_kind {
     WEFT_EV_SYNC_STARTED,
     WEFT_EV_SYNC_DONE,   /* counts are set */
     WEFT_EV_SYNC_FAILED, /* err says why */
-    WEFT_EV_STOPPED      /* the node failed and stops: err says why */
+    WEFT_EV_STOPPED,     /* the node failed and stops: err says why */
+    WEFT_EV_STORE        /* err: why writes are refused from now on; OK: they are taken again */
 } weft_event_kind;
 typedef struct weft_event {
     weft_event_kind kind;

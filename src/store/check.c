@@ -353,10 +353,12 @@ static weft_err list_trees(struct check *c)
     return c->trees == NULL ? WEFT_NO_MEMORY : WEFT_OK;
 }
 
-weft_err wf_store_check(wf_store *store, bool signatures, wf_check_report *out)
+weft_err wf_store_check_with(wf_store *store, const struct wf_check_options *options,
+                             wf_check_report *out)
 {
     wf_check_report report = {0};
-    struct check c = {.store = store, .kv = store->kv, .report = &report, .signatures = signatures};
+    struct check c = {
+        .store = store, .kv = store->kv, .report = &report, .signatures = options->signatures};
     struct totals *totals = NULL;
     weft_err err = wf_kv_snapshot_create(store->kv, &c.snap);
     if (err == WEFT_OK) err = list_trees(&c);
@@ -377,4 +379,10 @@ done:
     wf_free(c.entry);
     wf_free(totals);
     return err;
+}
+
+weft_err wf_store_check(wf_store *store, bool signatures, wf_check_report *out)
+{
+    struct wf_check_options options = {.signatures = signatures};
+    return wf_store_check_with(store, &options, out);
 }

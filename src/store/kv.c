@@ -34,6 +34,13 @@ weft_err wf_kv_write(wf_kv *kv, const wf_batch *batch, bool sync)
     return kv->ops->write(kv, batch, sync);
 }
 
+weft_err wf_kv_failed(wf_kv *kv) { return kv->ops->failed == NULL ? WEFT_OK : kv->ops->failed(kv); }
+
+weft_err wf_kv_reopen(wf_kv *kv)
+{
+    return kv->ops->reopen == NULL ? WEFT_UNSUPPORTED : kv->ops->reopen(kv);
+}
+
 weft_err wf_kv_sync(wf_kv *kv) { return kv->ops->sync(kv); }
 
 weft_err wf_kv_snapshot_create(wf_kv *kv, wf_kv_snapshot **out)
@@ -58,7 +65,12 @@ void wf_kv_close(wf_kv *kv)
 weft_err wf_kv_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const void *prefix,
                            size_t prefix_len, wf_kv_iter **out)
 {
-    return kv->ops->iter_create(kv, snap, cf, prefix, prefix_len, out);
+    wf_kv_iter *it;
+    weft_err err = kv->ops->iter_create(kv, snap, cf, prefix, prefix_len, &it);
+    if (err != WEFT_OK) return err;
+    it->kv = kv;
+    *out = it;
+    return WEFT_OK;
 }
 
 void wf_kv_iter_destroy(wf_kv_iter *it)

@@ -3,7 +3,7 @@
  * which everything that blocks is kept. Engines: memory (with a crash model) and
  * RocksDB. test/store/test_kv.c is the conformance suite that each must pass.
  *
- * Threads: get, iterators and snapshots from any thread; write, checkpoint and
+ * Threads: get, iterators, snapshots and checkpoint from any thread; write, reopen and
  * close from one thread at a time. Order of keys is by unsigned bytes. */
 #ifndef WF_KV_H
 #define WF_KV_H
@@ -13,6 +13,8 @@
 #include <stdint.h>
 
 #include <weft/err.h>
+
+#include "lock.h"
 
 enum wf_cf { /* column families; the numbers are part of the store's format */
              WF_CF_ENTRY,
@@ -69,11 +71,21 @@ weft_err wf_kv_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const v
 weft_err wf_kv_multi_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const void *keys,
                          size_t key_len, size_t count, wf_value *out, weft_err *errs);
 void wf_value_release(wf_kv *kv, wf_value *value);
-/* Applies a batch atomically; `sync`: durable when it returns. After any failure
- * (IO, NO_SPACE, CORRUPT, NO_MEMORY) the outcome is unknown and every later write
- * answers the same error until the engine is closed and opened again. Does not
+/* Applies a batch atomically; `sync`: durable when it returns. After a failure (IO,
+ * NO_SPACE, CORRUPT, NO_MEMORY) the outcome is unknown and every later write answers
+ * the same error until wf_kv_reopen, unless wf_kv_failed says otherwise. Does not
  * clear the batch. */
 weft_err wf_kv_write(wf_kv *kv, const wf_batch *batch, bool sync);
+/* Why writes are refused until wf_kv_reopen; OK: they are not. NO_SPACE from wf_kv_write
+ * while this says OK: the free-space floor refused before anything was touched; nothing
+ * was written, the next write is tried as if nothing had been. */
+weft_err wf_kv_failed(wf_kv *kv);
+/* After a failed write: closes the engine and opens it again. Reads go on until then and
+ * wait meanwhile. OK: writes are taken again; whether the failed batch is there is for the
+ * caller to read. AGAIN: something is still out, nothing was done. NO_SPACE: too little
+ * room to open, nothing was done. UNSUPPORTED: the engine never reopens. IO, CORRUPT,
+ * LOCKED...: it is closed now, reads answer that; call again. */
+weft_err wf_kv_reopen(wf_kv *kv);
 /* Makes everything written before durable. */
 weft_err wf_kv_sync(wf_kv *kv);
 weft_err wf_kv_snapshot_create(wf_kv *kv, wf_kv_snapshot **out);
@@ -130,12 +142,18 @@ struct wf_kv_ops {
     const uint8_t *(*iter_key)(const wf_kv_iter *, size_t *);
     const uint8_t *(*iter_value)(const wf_kv_iter *, size_t *);
     weft_err (*iter_err)(const wf_kv_iter *);
+    weft_err (*failed)(wf_kv *); /* NULL: never */
+    weft_err (*reopen)(wf_kv *); /* NULL: UNSUPPORTED */
 };
-struct wf_kv {
-    const struct wf_kv_ops *ops; /* the engine's own struct begins with this */
+struct wf_kv { /* the engine's own struct begins with this */
+    const struct wf_kv_ops *ops;
+    wf_counter users;   /* values, iterators and snapshots that are out  */
+    wf_counter closing; /* 1: a reopen looks whether users is 0          */
+    wf_lock *gate;      /* NULL: the engine never reopens                */
 };
 struct wf_kv_iter {
     const struct wf_kv_ops *ops;
+    wf_kv *kv; /* set by wf_kv_iter_create */
 };
 
 /* -- Memory engine --------------------------------------------------------------------- */
@@ -154,6 +172,8 @@ typedef struct wf_kv_rocksdb_options {
     uint64_t memory_bytes; /* block cache and write buffers together; 0: 96 MiB  */
     bool create;           /* create the directory and store if it is not there  */
     bool read_only;
+    bool salvage; /* with read_only: skips damaged records of the log and checks as
+                   * little as it can                                            */
 } wf_kv_rocksdb_options;
 /* NOT_STORE (exists and is something else, or !create and nothing there), LOCKED,
  * CORRUPT, IO, NO_SPACE. */

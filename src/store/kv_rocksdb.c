@@ -31,7 +31,7 @@ struct rocks {
     rocksdb_writebatch_t *batch; /* the writer's, reused */
     struct wf_op_order order;    /* of the batch being written */
     uint64_t floor_bytes;
-    bool read_only;
+    bool read_only, salvage;
     wf_counter sticky; /* -err of the first failed write, 0: none */
 };
 
@@ -465,17 +465,18 @@ static void set_sizes(rocksdb_options_t *options, uint64_t write_buffers)
 
 /* Rules learned by experiment: a torn tail of the log is tolerated and nothing else;
  * RocksDB's own log may abort the process on a full disk, so it is off but for fatal
- * errors; checks are on wherever there are any. */
+ * errors; checks are on wherever there are any. Only a salvage wants what is left. */
 static rocksdb_options_t *make_options(struct rocks *r, unsigned family, uint64_t write_buffers,
                                        bool create, char **text)
 {
-    static const char extra[] = "track_and_verify_wals_in_manifest=true;"
-                                "paranoid_file_checks=true;max_bgerror_resume_count=3";
+    static const char strict[] = "track_and_verify_wals_in_manifest=true;"
+                                 "paranoid_file_checks=true;max_bgerror_resume_count=3";
+    static const char lenient[] = "track_and_verify_wals_in_manifest=false";
     rocksdb_options_t *base = rocksdb_options_create();
     rocksdb_options_set_create_if_missing(base, create);
     rocksdb_options_set_create_missing_column_families(base, create);
-    rocksdb_options_set_wal_recovery_mode(base, 0);
-    rocksdb_options_set_paranoid_checks(base, 1);
+    rocksdb_options_set_wal_recovery_mode(base, r->salvage ? 3 : 0);
+    rocksdb_options_set_paranoid_checks(base, !r->salvage);
     rocksdb_options_set_info_log_level(base, 4);
     rocksdb_options_set_max_log_file_size(base, 1 << 20);
     rocksdb_options_set_keep_log_file_num(base, 2);
@@ -491,7 +492,7 @@ static rocksdb_options_t *make_options(struct rocks *r, unsigned family, uint64_
     }
     set_tables(r, base, wants_bloom(family));
     rocksdb_options_t *options = rocksdb_options_create();
-    rocksdb_get_options_from_string(base, extra, options, text);
+    rocksdb_get_options_from_string(base, r->salvage ? lenient : strict, options, text);
     rocksdb_options_destroy(base);
     return options;
 }
@@ -565,6 +566,7 @@ weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *option
     if (r == NULL) return WEFT_NO_MEMORY;
     r->base.ops = &rocks_ops;
     r->read_only = options->read_only;
+    r->salvage = options->read_only && options->salvage;
     r->dir = wf_strdup(dir);
     err = r->dir == NULL ? WEFT_NO_MEMORY : prepare(r, options->memory_bytes, !r->read_only);
     if (err == WEFT_OK) err = open_database(r);

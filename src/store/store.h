@@ -152,13 +152,42 @@ typedef struct wf_mark {
 /* The cursor into `peer` for the tree, as stored with its entries. NOT_FOUND. */
 weft_err wf_store_cursor(wf_store *store, const weft_key *peer, uint64_t t, wf_mark *out);
 
-/* -- Checking a whole store (weft-stress, later weft-fsck) -------------------------------------- */
+/* Called at the end of wf_store_open: a copy that is opened for the first time becomes a
+ * store of its own, with new epochs. OK also when it is none. INVALID: read-only. */
+weft_err wf_store_restored(wf_store *store);
+
+/* -- Checking a whole store (weft-stress, weft-fsck) ------------------------------------------- */
 typedef struct wf_check_report {
     uint64_t entries, bad_bytes, bad_ids, bad_signatures, missing_parents, bad_tips, bad_indexes;
 } wf_check_report;
+/* What is wrong; each is counted in the report. */
+enum wf_check_kind {
+    WF_CHECK_BYTES,     /* a body is missing or does not decode       */
+    WF_CHECK_ID,        /* a body does not hash to its id             */
+    WF_CHECK_SIGNATURE, /* its author did not sign it                 */
+    WF_CHECK_PARENT,    /* a parent is missing                        */
+    WF_CHECK_TIP,       /* a tip that is none, or one that is missing */
+    WF_CHECK_INDEX,     /* an index or a count says something else    */
+    WF_CHECK_UNREADABLE /* the engine cannot read a range of keys     */
+};
+typedef struct wf_check_fault {
+    enum wf_check_kind kind;
+    enum wf_cf cf;
+    uint64_t t, seq; /* 0: not known       */
+    weft_id id;      /* zero: not known    */
+    char what[96];   /* for people to read */
+} wf_check_fault;
+struct wf_check_options {
+    bool signatures;
+    void (*fault)(void *arg, const wf_check_fault *fault);          /* may be NULL */
+    void (*progress)(void *arg, uint64_t entries, uint64_t of_all); /* may be NULL */
+    void *arg;
+};
 /* Reads every entry of every tree from the engine and checks bytes, id, signature
  * (if `signatures`), parents, gen, tips and indexes against each other. OK also
  * when something is wrong: look at the report. IO, NO_MEMORY. */
+weft_err wf_store_check_with(wf_store *store, const struct wf_check_options *options,
+                             wf_check_report *out);
 weft_err wf_store_check(wf_store *store, bool signatures, wf_check_report *out);
 
 #endif

@@ -18,7 +18,7 @@ weft_err wf_store_actor_spawn(weft_rt *rt, const struct wf_store_actor_options *
 
 /* -- verify -> store: one frame of entries, or the end of a stream -------------- */
 extern const weft_kind wf_ingest_kind;
-enum wf_ingest_result { WF_IN_STORED, WF_IN_KNOWN, WF_IN_PENDING, WF_IN_REFUSED };
+enum wf_ingest_result { WF_IN_STORED, WF_IN_KNOWN, WF_IN_PENDING, WF_IN_REFUSED, WF_IN_HEALED };
 struct wf_ingest_entry {
     const uint8_t *bytes; /* inside frame */
     uint32_t len;
@@ -132,6 +132,8 @@ struct wf_stored_tree {
 struct wf_stored {
     weft_msg msg;
     weft_addr *subscriber; /* counted */
+    weft_err store_err;    /* why writes are refused now; OK: they are taken    */
+    uint64_t outages;      /* how often they were refused so far                */
     bool more_trees;       /* more trees grew than fit: look at all of them */
     uint32_t trees_count;
     struct wf_stored_tree trees[WEFT_DOORBELL_TREES];
