@@ -15,6 +15,7 @@
  *           02 t                    tree record
  *           03 t                    counts
  *           04 t                    keys of readers
+ *           06                      (empty) a copy that was never opened: restore.c
  *   policy  01 number               canonical bytes
  *           02 hash                 number
  * Keys of `peer` and `tree` from 80 upwards belong to the layers above.
@@ -43,7 +44,13 @@
 #define WF_ARR_BYTES_MAX 88u
 #define WF_MARK_BYTES 73u
 
-enum { WF_TREE_FORMAT = 1, WF_TREE_RECORD = 2, WF_TREE_COUNTS = 3, WF_TREE_READERS = 4 };
+enum {
+    WF_TREE_FORMAT = 1,
+    WF_TREE_RECORD = 2,
+    WF_TREE_COUNTS = 3,
+    WF_TREE_READERS = 4,
+    WF_TREE_COPIED = 6
+};
 enum { WF_PEER_CURSOR = 1 };
 enum { WF_POLICY_NUMBER = 1, WF_POLICY_HASH = 2 };
 #define WF_UPPER_KEYS 0x80u

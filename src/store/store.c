@@ -105,6 +105,7 @@ weft_err wf_store_open(wf_kv *kv, weft_rt *rt, wf_store **out)
     if (err == WEFT_OK) err = check_format(store);
     if (err == WEFT_OK) err = wf_policies_init(&store->policies, kv);
     if (err == WEFT_OK) err = wf_trees_load(store);
+    if (err == WEFT_OK) err = wf_store_restored(store);
     if (err == WEFT_OK) {
         store->trees_before = store->trees.count;
         *out = store;

@@ -153,8 +153,11 @@ typedef struct wf_mark {
 weft_err wf_store_cursor(wf_store *store, const weft_key *peer, uint64_t t, wf_mark *out);
 
 /* Called at the end of wf_store_open: a copy that is opened for the first time becomes a
- * store of its own, with new epochs. OK also when it is none. INVALID: read-only. */
+ * store of its own, with new epochs. OK also when it is none, and when the engine only
+ * reads: then it stays a copy. */
 weft_err wf_store_restored(wf_store *store);
+/* Says of a closed store's engine that it holds a copy. Durable when it returns. */
+weft_err wf_copy_mark(wf_kv *kv);
 
 /* -- Checking a whole store (weft-stress, weft-fsck) ------------------------------------------- */
 typedef struct wf_check_report {
