@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * find.c - reading entries, their facts and the tips of trees.
  * Called by: any thread. May touch: the engine (reads), cached digests under the
- * store's lock. Never: the writer's side. */
+ * store's lock, the table of damaged bodies. Never: the writer's side. */
 #include "alloc.h"
 #include "crypto.h"
+#include "damage.h"
 #include "log.h"
 #include "state.h"
 
@@ -68,10 +69,13 @@ weft_err wf_store_parents(wf_store *store, const weft_id *id, wf_meta_brief *out
 
 /* -- Bodies ---------------------------------------------------------------------------- */
 
-static weft_err body_fail(const weft_id *id, const char *what)
+/* Told once: from now on the body is in quarantine, until a peer's copy heals it. */
+static weft_err body_fail(wf_store *store, uint64_t t, const wf_place *place, uint64_t era,
+                          const char *what)
 {
     char text[WEFT_ID_TEXT_BYTES];
-    weft_id_text(id, text);
+    weft_id_text(&place->id, text);
+    wf_damage_note(store, t, place, era);
     return wf_fail(WEFT_CORRUPT, "store", "the bytes of an entry %s id=%s", what, text);
 }
 
@@ -79,15 +83,18 @@ static weft_err body_fail(const weft_id *id, const char *what)
 static weft_err body_get(wf_store *store, uint64_t t, const wf_place *place, wf_value *value)
 {
     uint8_t key[WF_KEY_SEQ_BYTES];
+    uint64_t era = wf_damage_era(store);
+    if (wf_damage_has(store, t, place->seq)) return WEFT_CORRUPT;
     wf_key_seq(key, t, place->seq);
     weft_err err = wf_kv_get(store->kv, NULL, WF_CF_ENTRY, key, sizeof key, value);
-    if (err == WEFT_NOT_FOUND) return body_fail(&place->id, "are missing");
+    if (err == WEFT_NOT_FOUND) return body_fail(store, t, place, era, "are missing");
+    if (err == WEFT_CORRUPT) return body_fail(store, t, place, era, "cannot be read");
     if (err != WEFT_OK) return err;
     weft_id hash;
     wf_blake2b_256(value->data, value->len, hash.bytes);
     if (weft_id_equal(&hash, &place->id)) return WEFT_OK;
     wf_value_release(store->kv, value);
-    return body_fail(&place->id, "do not hash to its id:");
+    return body_fail(store, t, place, era, "do not hash to its id:");
 }
 
 weft_err wf_store_get(wf_store *store, const weft_id *id, weft_buf **out)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "alloc.h"
+#include "damage.h"
 #include "log.h"
 #include "writer.h"
 
@@ -128,6 +129,11 @@ static void publish(wf_store *store)
         tree->staged = NULL;
     }
     wf_rwlock_give(store->lock);
+    uint32_t healed = wf_damage_settle(store, true);
+    if (healed == 0) return;
+    wf_counter_add(&store->counters.healed, healed);
+    wf_log(WEFT_LOG_INFO, "store", "healed=%u damaged=%llu", healed,
+           (unsigned long long)wf_damage_count(store));
 }
 
 /* What readers see has not moved, so it is where the writer goes back to. */
@@ -139,6 +145,7 @@ static void roll_back(wf_store *store)
         wf_free(tree->staged);
         tree->staged = NULL;
     }
+    (void)wf_damage_settle(store, false);
     wf_briefs_clear(&store->briefs);
     wf_policies_forget(&store->policies);
 }

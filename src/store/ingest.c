@@ -116,7 +116,7 @@ static weft_err add_entry(struct wf_desk *desk, struct wf_stream *stream, struct
                          .missing_room = MISSING_LOOK};
     weft_err err = wf_writer_add(desk->store, &add);
     if (err == WEFT_OK) {
-        entry->result = add.known ? WF_IN_KNOWN : WF_IN_STORED;
+        entry->result = add.healed ? WF_IN_HEALED : add.known ? WF_IN_KNOWN : WF_IN_STORED;
         entry->seq = add.seq;
         entry->gen = add.gen;
         if (add.known) entry->known_from = add.known_from;

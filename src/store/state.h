@@ -57,7 +57,9 @@ struct wf_store {
     struct wf_trees trees;
     struct {
         wf_counter batches, synced, entries, known, refused, pending_now, pending_bytes, write_ns;
+        wf_counter healed;
     } counters;
+    struct wf_damage *damage; /* any thread: damage.h */
     /* The writer alone. */
     wf_batch *batch; /* the open batch; empty: none is open */
     weft_err poison; /* why the open batch cannot be written any more */

@@ -4,6 +4,7 @@
  * Never: entries (writer.c adds them, find.c reads them). */
 #include "alloc.h"
 #include "block.h"
+#include "damage.h"
 #include "log.h"
 #include "state.h"
 
@@ -75,6 +76,7 @@ static void free_parts(wf_store *store)
     for (uint32_t i = 0; i < store->fresh_count; i++) weft_buf_unref(store->fresh[i].holder);
     wf_batch_destroy(store->batch);
     wf_rwlock_destroy(store->lock);
+    wf_damage_destroy(store->damage);
     wf_free(store->fresh);
     wf_free(store->arena);
     wf_free(store->touched);
@@ -92,7 +94,8 @@ static weft_err create_parts(wf_store *store)
     store->lock = wf_rwlock_create();
     store->entry = wf_malloc(sizeof *store->entry);
     if (store->lock == NULL || store->entry == NULL) return WEFT_NO_MEMORY;
-    return wf_batch_create(&store->batch);
+    weft_err err = wf_damage_create(&store->damage);
+    return err == WEFT_OK ? wf_batch_create(&store->batch) : err;
 }
 
 weft_err wf_store_open(wf_kv *kv, weft_rt *rt, wf_store **out)
@@ -140,5 +143,7 @@ void wf_store_counters_read(wf_store *store, struct wf_store_counters *out)
         .pending_now = wf_counter_get(&store->counters.pending_now),
         .pending_bytes = wf_counter_get(&store->counters.pending_bytes),
         .write_ns = wf_counter_get(&store->counters.write_ns),
+        .healed = wf_counter_get(&store->counters.healed),
+        .damaged = wf_damage_count(store),
     };
 }

@@ -147,6 +147,8 @@ void wf_stored_clear(struct wf_stored *bell);
 /* Counters for statistics: any thread. */
 struct wf_store_counters {
     uint64_t batches, synced, entries, known, refused, pending_now, pending_bytes, write_ns;
+    uint64_t healed;  /* bodies that were damaged and are written anew */
+    uint64_t damaged; /* bodies in quarantine now                      */
 };
 void wf_store_counters_read(wf_store *store, struct wf_store_counters *out);
 

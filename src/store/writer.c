@@ -5,6 +5,7 @@
 #include "writer.h"
 
 #include "alloc.h"
+#include "damage.h"
 #include "door.h"
 #include "entry.h"
 #include "ids.h"
@@ -375,7 +376,17 @@ static weft_err open_tree(wf_store *store, struct passage *p)
 
 /* -- The whole way -------------------------------------------------------------------------- */
 
-/* Of an entry that is here already: who it came from. */
+/* The id was checked, and equal ids are equal bytes: nothing else changes. */
+static void heal(wf_store *store, struct wf_add *add)
+{
+    uint8_t at[WF_KEY_SEQ_BYTES];
+    if (!wf_damage_heal(store, add->t, add->seq)) return;
+    wf_key_seq(at, add->t, add->seq);
+    wf_batch_put(store->batch, WF_CF_ENTRY, at, sizeof at, add->bytes, add->len);
+    add->healed = true;
+}
+
+/* Of an entry that is here already: who it came from, and whether its body is sound. */
 static weft_err known(wf_store *store, struct wf_add *add, const struct wf_brief *brief)
 {
     add->t = brief->t;
@@ -392,9 +403,10 @@ static weft_err known(wf_store *store, struct wf_add *add, const struct wf_brief
                            (unsigned long long)brief->seq);
         if (err != WEFT_OK) return err;
         add->known_from = arrival.source;
+        heal(store, add);
     }
     add->known = true;
-    wf_counter_add(&store->counters.known, 1);
+    if (!add->healed) wf_counter_add(&store->counters.known, 1);
     return WEFT_OK;
 }
 
@@ -427,7 +439,7 @@ weft_err wf_writer_add(wf_store *store, struct wf_add *add)
 {
     if (store->poison != WEFT_OK) return store->poison;
     weft_entry *entry = store->entry;
-    add->known = false;
+    add->known = add->healed = false;
     add->missing_count = 0;
     weft_err err = wf_entry_parse(add->bytes, add->len, entry);
     if (err != WEFT_OK) return err;

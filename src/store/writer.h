@@ -18,7 +18,8 @@ struct wf_add {
     uint64_t source_seq;
     uint64_t taken_ns;
     /* -- out: */
-    bool known; /* it was here already                                          */
+    bool known;  /* it was here already                                         */
+    bool healed; /* and its damaged body is written anew                        */
     uint64_t t, seq, gen;
     wf_source known_from;
     weft_id *missing; /* the caller's room for parents that are not here        */
