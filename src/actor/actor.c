@@ -63,7 +63,7 @@ static void on_system(weft_self *self, weft_msg *msg)
         on_stop(self);
     } else if (msg->flags & WF_MSG_CREDIT) {
         wf_credit_wanted(self->addr, msg);
-    } else if (__atomic_load_n(&msg->state, __ATOMIC_RELAXED) == WF_REQ_REPLIED) {
+    } else if (wf_load(&msg->state, WF_RELAXED) == WF_REQ_REPLIED) {
         wf_actor_trace(self, WF_TRACE_REPLY, msg->kind->name);
         wf_span_begin(&span, self, msg->kind, msg);
         wf_ask_replied(self, (weft_request *)msg);
@@ -82,7 +82,7 @@ static bool must_end(weft_self *self)
 {
     if (!self->stopping) return false;
     if (self->drain_left == 0) return true;
-    return __atomic_load_n(&self->addr->stop_mode, __ATOMIC_RELAXED) == 1 + WEFT_NOW;
+    return wf_load(&self->addr->stop_mode, WF_RELAXED) == 1 + WEFT_NOW;
 }
 
 static void run_messages(weft_self *self)
@@ -145,7 +145,7 @@ static void begin(weft_self *self)
     }
     addr->init_err = err;
     /* [START] release: init's effects happen-before the spawner's acquire. */
-    __atomic_store_n(&addr->started, 1, __ATOMIC_RELEASE);
+    wf_store(&addr->started, 1, WF_RELEASE);
     self->port->ops->wake(self->port, &addr->started);
 }
 

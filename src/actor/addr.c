@@ -101,11 +101,10 @@ weft_err weft_stop(weft_addr *addr, weft_stop_mode mode)
 {
     if (wf_mailbox_is_closed(addr)) return WEFT_CLOSED;
     uint32_t wanted = mode == WEFT_NOW ? 1u + WEFT_NOW : 1u + WEFT_DRAIN;
-    uint32_t seen = __atomic_load_n(&addr->stop_mode, __ATOMIC_RELAXED);
+    uint32_t seen = wf_load(&addr->stop_mode, WF_RELAXED);
     do {
         if (seen >= wanted) return WEFT_OK;
-    } while (!__atomic_compare_exchange_n(&addr->stop_mode, &seen, wanted, true, __ATOMIC_RELAXED,
-                                          __ATOMIC_RELAXED));
+    } while (!wf_cas_weak(&addr->stop_mode, &seen, wanted, WF_RELAXED));
     /* The first one sends the message; a raise is seen by the actor as it drains. */
     return seen == 0 ? wf_push_system(addr, &addr->self->stop_msg) : make_haste(addr);
 }
@@ -129,10 +128,10 @@ weft_err wf_addr_wait_end(weft_addr *addr, weft_ns deadline)
 {
     struct wf_port *port = addr->port;
     /* Acquire: pairs with [JOINED]; the runtime may be gone, and is not needed. */
-    if (__atomic_load_n(&addr->joined, __ATOMIC_ACQUIRE) != 0) return WEFT_OK;
+    if (wf_load(&addr->joined, WF_ACQUIRE) != 0) return WEFT_OK;
     if (deadline > 0) look_for_end(addr);
     /* Acquire: pairs with [END]. */
-    while (__atomic_load_n(&addr->ended, __ATOMIC_ACQUIRE) == 0) {
+    while (wf_load(&addr->ended, WF_ACQUIRE) == 0) {
         if (wf_port_now(port) >= deadline) return WEFT_TIMED_OUT;
         port->ops->wait(port, &addr->ended, 0, deadline);
     }
@@ -151,14 +150,13 @@ weft_err weft_join(weft_addr *addr, weft_ns deadline, weft_err *reason)
 weft_err weft_on_exit(weft_addr *addr, void (*fn)(void *arg, weft_addr *addr, weft_err reason),
                       void *arg)
 {
-    uint32_t seen = __atomic_load_n(&addr->exit_state, __ATOMIC_ACQUIRE);
+    uint32_t seen = wf_load(&addr->exit_state, WF_ACQUIRE);
     if (seen == WF_HOOK_SET) return WEFT_EXISTS;
     if (seen == WF_HOOK_NONE) {
         addr->self->exit_fn = fn;
         addr->self->exit_arg = arg;
         /* Release: pairs with [HOOK], which reads the two fields. */
-        if (__atomic_compare_exchange_n(&addr->exit_state, &seen, WF_HOOK_SET, false,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        if (wf_cas_or(&addr->exit_state, &seen, WF_HOOK_SET, WF_ACQ_REL, WF_ACQUIRE))
             return WEFT_OK;
     }
     fn(arg, addr, addr->self->reason);

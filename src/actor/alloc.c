@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "atomic.h"
+
 /* Requests since the last wf_alloc_fail_at. Counters only: no data depends on
  * their order, so all accesses are relaxed. */
 static uint64_t asked;
@@ -16,11 +18,11 @@ static uint32_t armed;    /* counting costs an atomic add, so only tests pay for
 
 bool wf_alloc_refused(void)
 {
-    if (__atomic_load_n(&armed, __ATOMIC_RELAXED) == 0) return false;
-    uint64_t n = __atomic_add_fetch(&asked, 1, __ATOMIC_RELAXED);
-    uint64_t at = __atomic_load_n(&fail_at, __ATOMIC_RELAXED);
+    if (wf_load(&armed, WF_RELAXED) == 0) return false;
+    uint64_t n = wf_add(&asked, 1, WF_RELAXED) + 1;
+    uint64_t at = wf_load(&fail_at, WF_RELAXED);
     if (at == 0 || n < at) return false;
-    return n == at || __atomic_load_n(&persists, __ATOMIC_RELAXED) != 0;
+    return n == at || wf_load(&persists, WF_RELAXED) != 0;
 }
 
 void *wf_calloc(size_t count, size_t size)
@@ -55,9 +57,9 @@ char *wf_strdup(const char *text) { return wf_memdup(text, strlen(text) + 1); }
 
 uint64_t wf_alloc_fail_at(uint64_t nth, int persistent)
 {
-    __atomic_store_n(&fail_at, nth, __ATOMIC_RELAXED);
-    __atomic_store_n(&persists, persistent != 0 ? 1u : 0u, __ATOMIC_RELAXED);
+    wf_store(&fail_at, nth, WF_RELAXED);
+    wf_store(&persists, persistent != 0 ? 1u : 0u, WF_RELAXED);
     /* The first call switches the counting on for the rest of the process. */
-    __atomic_store_n(&armed, 1u, __ATOMIC_RELAXED);
-    return __atomic_exchange_n(&asked, 0, __ATOMIC_RELAXED);
+    wf_store(&armed, 1u, WF_RELAXED);
+    return wf_xchg(&asked, 0, WF_RELAXED);
 }

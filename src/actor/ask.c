@@ -13,8 +13,7 @@
 static bool settle(weft_request *req, enum wf_request_state to)
 {
     uint32_t seen = WF_REQ_ASKED;
-    return __atomic_compare_exchange_n(&req->msg.state, &seen, (uint32_t)to, false,
-                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    return wf_cas_or(&req->msg.state, &seen, (uint32_t)to, WF_ACQ_REL, WF_ACQUIRE);
 }
 
 bool wf_request_abandon(weft_request *req) { return settle(req, WF_REQ_ABANDONED); }
@@ -43,8 +42,7 @@ static void pending_remove(struct wf_ext *ext, weft_request *req)
 weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns deadline,
                   weft_on_reply fn, void *arg, uint64_t *token)
 {
-    if (fn == NULL || __atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE)
-        return WEFT_INVALID;
+    if (fn == NULL || wf_load(&req->msg.state, WF_RELAXED) != WF_REQ_IDLE) return WEFT_INVALID;
     if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
     struct wf_ext *ext = wf_ext(self);
     if (ext == NULL) return WEFT_NO_MEMORY;
@@ -61,11 +59,11 @@ weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns dea
     req->asker = weft_addr_get(self->addr);
     uint64_t handle = req->token; /* the request may be gone once it is sent */
     /* Still private: weft_send publishes it. */
-    __atomic_store_n(&req->msg.state, WF_REQ_ASKED, __ATOMIC_RELAXED);
+    wf_store(&req->msg.state, WF_REQ_ASKED, WF_RELAXED);
     err = wf_send_claimed(to, &req->msg);
     if (err != WEFT_OK) {
         wf_msg_release(&req->msg);
-        __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
+        wf_store(&req->msg.state, WF_REQ_IDLE, WF_RELAXED);
         pending_remove(self->ext, req);
         req->asker = NULL;
         weft_addr_put(self->addr);
@@ -145,7 +143,7 @@ void wf_ask_replied(weft_self *self, weft_request *req)
     weft_addr *asker = req->asker;
     WF_ASSERT(asker == self->addr);
     req->asker = NULL;
-    __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED); /* ours alone again */
+    wf_store(&req->msg.state, WF_REQ_IDLE, WF_RELAXED); /* ours alone again */
     if (fn == NULL) {
         count_late(asker, req->msg.kind->drop == NULL);
         weft_drop(&req->msg);
@@ -159,7 +157,7 @@ void wf_ask_replied(weft_self *self, weft_request *req)
 /* False if nobody waits, and then the request is the caller's to free. */
 bool wf_request_answer(weft_request *req, weft_err err)
 {
-    if (__atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) == WF_REQ_IDLE) return false;
+    if (wf_load(&req->msg.state, WF_RELAXED) == WF_REQ_IDLE) return false;
     weft_addr *asker = req->asker; /* the reference is the holder's to use */
     req->err = err;
     bool asked = settle(req, WF_REQ_REPLIED);
@@ -176,7 +174,7 @@ bool wf_request_answer(weft_request *req, weft_err err)
     }
     /* ABANDONED, or its asker has ended. */
     void (*drop)(weft_msg *) = req->msg.kind->drop;
-    __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
+    wf_store(&req->msg.state, WF_REQ_IDLE, WF_RELAXED);
     req->asker = NULL;
     if (drop != NULL) drop(&req->msg);
     count_late(asker, drop == NULL); /* from here on it is the asker's memory again */
@@ -194,5 +192,5 @@ weft_ns weft_deadline(const weft_request *req) { return req->deadline; }
 bool weft_abandoned(const weft_request *req)
 {
     /* Relaxed: a hint that saves work; the swap in weft_reply decides. */
-    return __atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) == WF_REQ_ABANDONED;
+    return wf_load(&req->msg.state, WF_RELAXED) == WF_REQ_ABANDONED;
 }

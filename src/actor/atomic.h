@@ -16,6 +16,7 @@
 #define WF_ACQUIRE __ATOMIC_ACQUIRE
 #define WF_RELEASE __ATOMIC_RELEASE
 #define WF_ACQ_REL __ATOMIC_ACQ_REL
+#define WF_SEQ_CST __ATOMIC_SEQ_CST /* of wf_counter only, whose users know no orders */
 
 #ifdef WF_DELAYS
 /* delay.c: loses time after an operation, seldom much, so that others come in between. */
@@ -38,12 +39,16 @@ void wf_delay(void);
 #define wf_add(p, v, order) WF_ATOMIC(*(p), __atomic_fetch_add((p), (v), (order)))
 #define wf_sub(p, v, order) WF_ATOMIC(*(p), __atomic_fetch_sub((p), (v), (order)))
 #define wf_or(p, v, order) WF_ATOMIC(*(p), __atomic_fetch_or((p), (v), (order)))
+#define wf_and(p, v, order) WF_ATOMIC(*(p), __atomic_fetch_and((p), (v), (order)))
 /* *seen == *p: stores v and is true; else *seen becomes *p. It fails relaxed. The weak form
  * may fail for no reason and belongs into a loop. */
 #define wf_cas(p, seen, v, order) \
     WF_ATOMIC(bool, __atomic_compare_exchange_n((p), (seen), (v), false, (order), __ATOMIC_RELAXED))
 #define wf_cas_weak(p, seen, v, order) \
     WF_ATOMIC(bool, __atomic_compare_exchange_n((p), (seen), (v), true, (order), __ATOMIC_RELAXED))
+/* The same as wf_cas, for a loser who goes on with what the winner left: it fails with `failed`. */
+#define wf_cas_or(p, seen, v, order, failed) \
+    WF_ATOMIC(bool, __atomic_compare_exchange_n((p), (seen), (v), false, (order), (failed)))
 
 #endif
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "atomic.h"
 #include "log.h"
 
 struct weft_buf {
@@ -47,14 +48,14 @@ size_t weft_buf_len(const weft_buf *buf) { return buf->len; }
 void weft_buf_truncate(weft_buf *buf, size_t len)
 {
     WF_ASSERT(len <= buf->len);
-    WF_ASSERT(__atomic_load_n(&buf->refs, __ATOMIC_RELAXED) == 1);
+    WF_ASSERT(wf_load(&buf->refs, WF_RELAXED) == 1);
     buf->len = len;
 }
 
 weft_buf *weft_buf_ref(weft_buf *buf)
 {
     /* Relaxed: whoever hands us the pointer already ordered its bytes for us. */
-    uint32_t before = __atomic_fetch_add(&buf->refs, 1, __ATOMIC_RELAXED);
+    uint32_t before = wf_add(&buf->refs, 1, WF_RELAXED);
     WF_ASSERT(before > 0 && before < UINT32_MAX);
     return buf;
 }
@@ -64,7 +65,7 @@ void weft_buf_unref(weft_buf *buf)
     if (buf == NULL) return;
     /* [BUF] release: our reads of the bytes happen-before the free; acquire: the
      * one that frees sees everybody's release. They are the same operation. */
-    uint32_t before = __atomic_fetch_sub(&buf->refs, 1, __ATOMIC_ACQ_REL);
+    uint32_t before = wf_sub(&buf->refs, 1, WF_ACQ_REL);
     WF_ASSERT(before > 0);
     if (before == 1) wf_free(buf);
 }

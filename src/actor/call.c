@@ -69,11 +69,11 @@ static weft_err call_send(weft_addr *to, weft_addr *box, weft_request *req, weft
     req->err = WEFT_OK;
     req->asker = weft_addr_get(box);
     /* Still private: weft_send publishes it. */
-    __atomic_store_n(&req->msg.state, WF_REQ_ASKED, __ATOMIC_RELAXED);
+    wf_store(&req->msg.state, WF_REQ_ASKED, WF_RELAXED);
     weft_err err = wf_send_claimed(to, &req->msg);
     if (err == WEFT_OK) return WEFT_OK;
     wf_msg_release(&req->msg);
-    __atomic_store_n(&req->msg.state, WF_REQ_IDLE, __ATOMIC_RELAXED);
+    wf_store(&req->msg.state, WF_REQ_IDLE, WF_RELAXED);
     req->asker = NULL;
     weft_addr_put(box);
     return err;
@@ -88,7 +88,7 @@ weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_requ
     *taken = false;
     *out = NULL;
     if (wf_self_current() != NULL) return WEFT_DEADLK;
-    if (__atomic_load_n(&req->msg.state, __ATOMIC_RELAXED) != WF_REQ_IDLE) return WEFT_INVALID;
+    if (wf_load(&req->msg.state, WF_RELAXED) != WF_REQ_IDLE) return WEFT_INVALID;
     weft_err err = box_open(to->port, &box);
     if (err != WEFT_OK) return err;
     err = call_send(to, box, req, deadline);
@@ -102,7 +102,7 @@ weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_requ
     if (msg == NULL) /* the callee won the race: the reply is only a push away */
         msg = box_wait(box, WEFT_NEVER);
     WF_ASSERT(msg == &req->msg);
-    __atomic_store_n(&msg->state, WF_REQ_IDLE, __ATOMIC_RELAXED);
+    wf_store(&msg->state, WF_REQ_IDLE, WF_RELAXED);
     req->asker = NULL;
     weft_addr_put(box);
     err = (weft_err)req->err;

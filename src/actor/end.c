@@ -10,7 +10,7 @@ void wf_dead_letter(weft_addr *addr, weft_msg *msg, weft_err why)
 {
     weft_self *self = addr->self;
     weft_rt *rt = self->rt;
-    uint32_t state = __atomic_load_n(&msg->state, __ATOMIC_RELAXED);
+    uint32_t state = wf_load(&msg->state, WF_RELAXED);
     if (msg == &self->stop_msg) return;
     if (msg->flags & WF_MSG_CONTROL) {
         wf_control_closed(self, msg);
@@ -24,7 +24,7 @@ void wf_dead_letter(weft_addr *addr, weft_msg *msg, weft_err why)
         weft_reply((weft_request *)msg, why);
     } else {
         wf_count(&self->stats.dropped);
-        __atomic_fetch_add(&rt->dead_letters, 1, __ATOMIC_RELAXED);
+        (void)wf_add(&rt->dead_letters, 1, WF_RELAXED);
         if (rt->dead_fn != NULL) rt->dead_fn(rt->dead_arg, addr, msg, why);
         else weft_drop(msg);
     }
@@ -45,7 +45,7 @@ static void run_exit_hook(weft_addr *addr)
 {
     weft_self *self = addr->self;
     /* [HOOK] acquire: pairs with the release in weft_on_exit; release: `reason`. */
-    if (__atomic_exchange_n(&addr->exit_state, WF_HOOK_OVER, __ATOMIC_ACQ_REL) == WF_HOOK_SET)
+    if (wf_xchg(&addr->exit_state, WF_HOOK_OVER, WF_ACQ_REL) == WF_HOOK_SET)
         self->exit_fn(self->exit_arg, addr, self->reason);
 }
 
@@ -68,6 +68,6 @@ void wf_actor_end(weft_self *self)
     wf_rt_ended(self->rt, addr);
     /* [END] release: everything the actor did happens-before the joiner's acquire. The
      * runtime's reference lives until the thread is joined, so the wake is safe. */
-    __atomic_store_n(&addr->ended, 1, __ATOMIC_RELEASE);
+    wf_store(&addr->ended, 1, WF_RELEASE);
     port->ops->wake(port, &addr->ended);
 }

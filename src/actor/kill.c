@@ -11,7 +11,7 @@ static void vanish_lane(weft_addr *addr, struct wf_lane *lane)
 {
     weft_msg *msg;
     while ((msg = wf_lane_pop(lane)) != NULL) {
-        uint32_t state = __atomic_load_n(&msg->state, __ATOMIC_RELAXED);
+        uint32_t state = wf_load(&msg->state, WF_RELAXED);
         if (state == WF_REQ_IDLE && !(msg->flags & (WF_MSG_CREDIT | WF_MSG_CONTROL)) &&
             msg != &addr->self->stop_msg)
             weft_drop(msg);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "alloc.h"
+#include "atomic.h"
 #include "log.h"
 
 struct wf_lock {
@@ -66,19 +67,10 @@ void wf_rwlock_write(wf_rwlock *lock) { sure(pthread_rwlock_wrlock(&lock->lock))
 
 void wf_rwlock_give(wf_rwlock *lock) { sure(pthread_rwlock_unlock(&lock->lock)); }
 
-uint64_t wf_counter_add(wf_counter *c, uint64_t n)
-{
-    return __atomic_add_fetch(&c->value, n, __ATOMIC_SEQ_CST);
-}
+uint64_t wf_counter_add(wf_counter *c, uint64_t n) { return wf_add(&c->value, n, WF_SEQ_CST) + n; }
 
-uint64_t wf_counter_sub(wf_counter *c, uint64_t n)
-{
-    return __atomic_sub_fetch(&c->value, n, __ATOMIC_SEQ_CST);
-}
+uint64_t wf_counter_sub(wf_counter *c, uint64_t n) { return wf_sub(&c->value, n, WF_SEQ_CST) - n; }
 
-uint64_t wf_counter_get(const wf_counter *c)
-{
-    return __atomic_load_n(&c->value, __ATOMIC_SEQ_CST);
-}
+uint64_t wf_counter_get(const wf_counter *c) { return wf_load(&c->value, WF_SEQ_CST); }
 
-void wf_counter_set(wf_counter *c, uint64_t v) { __atomic_store_n(&c->value, v, __ATOMIC_SEQ_CST); }
+void wf_counter_set(wf_counter *c, uint64_t v) { wf_store(&c->value, v, WF_SEQ_CST); }

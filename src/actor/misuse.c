@@ -36,7 +36,7 @@ weft_err wf_misuse_in_flight(weft_addr *to, const weft_msg *msg)
     const weft_self *self = wf_self_current();
     weft_rt *rt = self != NULL ? self->rt : NULL;
     /* A plain thread's: the receiver's runtime, which is there until its threads are joined. */
-    if (rt == NULL && __atomic_load_n(&to->joined, __ATOMIC_ACQUIRE) == 0) rt = to->rt;
+    if (rt == NULL && wf_load(&to->joined, WF_ACQUIRE) == 0) rt = to->rt;
     describe(rt, wf_load(&msg->flags, WF_RELAXED) >> WF_MSG_FROM_SHIFT, first, sizeof first);
     describe(rt, self == NULL ? 0 : self->addr->number & WF_FROM_MAX, second, sizeof second);
     weft_err err = wf_fail(WEFT_INVALID, "send", "%s is in flight already: sent by %s, again by %s",

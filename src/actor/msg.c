@@ -29,7 +29,7 @@ void weft_free_msg(weft_msg *msg) { wf_pool_put(msg); }
 void weft_drop(weft_msg *msg)
 {
     if (msg == NULL) return;
-    if (__atomic_load_n(&msg->state, __ATOMIC_RELAXED) != WF_REQ_IDLE) {
+    if (wf_load(&msg->state, WF_RELAXED) != WF_REQ_IDLE) {
         /* Only requests leave IDLE; the answer frees it if nobody waits. */
         weft_reply((weft_request *)msg, wf_drop_answer());
         return;

@@ -89,7 +89,7 @@ static void join_one(weft_rt *rt, weft_addr *addr)
     addr->prev = addr->next = NULL;
     wf_lock_give(rt->lock);
     /* [JOINED] release: whoever sees it needs neither thread nor runtime any more. */
-    __atomic_store_n(&addr->joined, 1, __ATOMIC_RELEASE);
+    wf_store(&addr->joined, 1, WF_RELEASE);
     weft_addr_put(addr);
 }
 

@@ -113,7 +113,7 @@ weft_err wf_spawn(weft_rt *rt, weft_self *parent, const weft_spec *spec, weft_ad
         wf_mailbox_close(addr, &addr->self->lanes);
         wf_rt_ended(rt, addr);
         /* Release: as [END]; a stop of the runtime may wait for it already. */
-        __atomic_store_n(&addr->ended, 1, __ATOMIC_RELEASE);
+        wf_store(&addr->ended, 1, WF_RELEASE);
         rt->port->ops->wake(rt->port, &addr->ended);
         wf_rt_join(rt, addr);
         (void)wf_fail(err, "spawn", "not started: %s", weft_addr_name(addr));
@@ -121,7 +121,7 @@ weft_err wf_spawn(weft_rt *rt, weft_self *parent, const weft_spec *spec, weft_ad
         return err;
     }
     /* Acquire: pairs with [START]. */
-    while (__atomic_load_n(&addr->started, __ATOMIC_ACQUIRE) == 0)
+    while (wf_load(&addr->started, WF_ACQUIRE) == 0)
         rt->port->ops->wait(rt->port, &addr->started, 0, WEFT_NEVER);
     err = addr->init_err;
     if (err != WEFT_OK) {

@@ -151,7 +151,7 @@ static void hand_over(struct wf_worker *w)
     if (taken == 0) return;
     w->queued -= taken;
     /* The next hand-over goes to somebody else, unless this one sleeps again. */
-    (void)__atomic_fetch_and(&group->idle, ~(UINT64_C(1) << index), WF_RELAXED);
+    (void)wf_and(&group->idle, ~(UINT64_C(1) << index), WF_RELAXED);
     wf_store(&w->handed_over, w->handed_over + taken, WF_RELAXED);
     wf_worker_push(to, newest, oldest);
 }
@@ -383,9 +383,9 @@ static void idle(struct wf_worker *w)
     wf_pool_flush();
     sweep(w);
     weft_ns deadline = w->timers == NULL ? WEFT_NEVER : w->timers->at;
-    if (w->group != NULL) (void)__atomic_fetch_or(&w->group->idle, bit, WF_RELAXED);
+    if (w->group != NULL) (void)wf_or(&w->group->idle, bit, WF_RELAXED);
     sleep_until(w, deadline);
-    if (w->group != NULL) (void)__atomic_fetch_and(&w->group->idle, ~bit, WF_RELAXED);
+    if (w->group != NULL) (void)wf_and(&w->group->idle, ~bit, WF_RELAXED);
     if (w->timers != NULL) fire(w, wf_port_now(w->port));
     take_inbox(w);
 }

@@ -28,6 +28,7 @@ ROOMS = [
     (r"msgpack.*", ["src/store/", "src/transport/", "src/sync/"], "the actor layer knows no msgpack"),
 ]
 ATOMIC = re.compile(r"\b(_Atomic|atomic_\w+\s*\(|__atomic_\w+|__sync_\w+)")
+BINDS_ATOMICS = {"src/actor/atomic.h", "src/actor/delay.c"}  # delay.c is what the names call
 # Spelled in pieces, so that this file passes its own test.
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "not " + "implemented"]) + r")\b")
 CODE = (".c", ".h", ".py", ".sh", ".cpp")
@@ -70,6 +71,10 @@ def check_code(path, text, headers, bad):
         for match in ATOMIC.finditer(code):
             bad.append(f"{path}:{code.count(chr(10), 0, match.start()) + 1} uses {match[1].strip()}: "
                        "atomics live in the actor layer (actor/lock.h has counters)")
+    elif path not in BINDS_ATOMICS:
+        for match in ATOMIC.finditer(code):
+            bad.append(f"{path}:{code.count(chr(10), 0, match.start()) + 1} uses {match[1].strip()}: "
+                       "only the names of atomic.h can be checked with lost time")
 
 
 def check(root):
@@ -120,6 +125,7 @@ OFFENCES = {
     "src/actor/m.c": ("\tint a;\n", "tab"),
     "src/actor/n.c": ("int f(void)\n{\n" + ";\n" * (MAX_FUNCTION + 1) + "}\n", "function"),
     "test/n.py": (None, "SPDX"),
+    "src/actor/o.c": ("int f(int *p) { return __atomic_load_n(p, 0); }\n", "lost time"),
     "src/actor/fine.c": ("#include <pthread.h>\n/* <rocksdb/c.h> in a comment */\n", None),
 }
 
