@@ -98,8 +98,10 @@ void weft_trap_exits(weft_self *self, bool on);
 /* Who did not stop in time. */
 typedef struct weft_straggler {
     char name[WEFT_ACTOR_NAME_BYTES_MAX + 1];
-    weft_ns waited;   /* since it was told to stop              */
-    const char *kind; /* of the message in hand; NULL: not known */
+    weft_ns waited;   /* since it was told to stop                                    */
+    const char *kind; /* what it had in hand as it was reported: the name of the message's kind,
+                       * or weft.init, weft.fini, weft.timer, weft.fd, weft.timeout; NULL: it was in
+                       * no callback, so it waits for its children, or for a processor */
 } weft_straggler;
 
 /* As weft_rt_stop, and says who was in the way: `list` (room entries) receives every actor

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * hooks.h - what the rooms of the runtime tell to those who look on: the measuring of times,
  * the trace, the flight recorder, the watchdog. With nobody looking each call is one relaxed
- * load. Called by: mailbox.c, actor.c, timer.c, watch.c, ask.c, end.c, rt.c, class.c. */
+ * load, and around a callback two relaxed stores. Called by: mailbox.c, actor.c, timer.c, watch.c, ask.c, end.c, rt.c, class.c. */
 #ifndef WF_HOOKS_H
 #define WF_HOOKS_H
 
@@ -65,11 +65,15 @@ static inline void wf_span_begin(struct wf_span *span, weft_self *self, const we
                                  const weft_msg *msg)
 {
     span->on = 0;
+    /* Always, not only while somebody looks: who hangs has begun before anybody asks. A kind is a
+     * static object, so whoever reads this may follow it, however far we are by then. */
+    wf_store(&self->in_hand, kind, WF_RELAXED);
     if (wf_hooks_any()) wf_hooks_begin(span, self, kind, msg);
 }
 
 static inline void wf_span_end(struct wf_span *span, weft_self *self)
 {
+    wf_store(&self->in_hand, NULL, WF_RELAXED);
     if (__builtin_expect(span->on != 0, 0)) wf_hooks_end(span, self);
 }
 
@@ -94,7 +98,7 @@ static inline void wf_hook_idle(weft_self *self)
 static inline void wf_depth_taken(weft_self *self)
 {
     uint32_t count = (uint32_t)self->lanes.user.count;
-    wf_store(&self->stats.depth_base, (uint32_t)self->stats.handled + count, WF_RELAXED);
+    wf_store(&self->lanes.depth_base, (uint32_t)self->stats.handled + count, WF_RELAXED);
     if (count > self->lanes.depth_max) wf_store(&self->lanes.depth_max, count, WF_RELAXED);
 }
 

@@ -36,6 +36,7 @@ struct wf_lanes {
     uint32_t owed;          /* handled, not yet returned to credit */
     uint32_t owed_units;    /* the same of bytes, in units         */
     uint32_t depth_max;
+    uint32_t depth_base; /* `handled` once what was taken in is done; relaxed */
 };
 
 #define WF_ADDR_POOLED 4u /* its memory came from the pool; 1 and 2: roster.h */

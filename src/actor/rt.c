@@ -133,11 +133,14 @@ static void note_straggler(weft_rt *rt, weft_addr *addr, weft_ns waited)
     struct wf_ext *ext = wf_load(&addr->self->ext, WF_ACQUIRE);
     if (ext != NULL && ext->lost) return; /* it was named already */
     if (ext != NULL) ext->lost = true;
-    wf_log(WEFT_LOG_WARN, "rt", "did not stop in time actor=%s", weft_addr_name(addr));
+    /* It goes on meanwhile: this is what it had in hand a moment ago. */
+    const weft_kind *kind = wf_load(&addr->self->in_hand, WF_RELAXED);
+    wf_log(WEFT_LOG_WARN, "rt", "did not stop in time actor=%s kind=%s", weft_addr_name(addr),
+           kind == NULL ? "-" : kind->name);
     if (rt->stragglers == NULL) return;
     if (rt->straggler_count < rt->straggler_room) {
         weft_straggler *out = &rt->stragglers[rt->straggler_count];
-        *out = (weft_straggler){.waited = waited};
+        *out = (weft_straggler){.waited = waited, .kind = kind == NULL ? NULL : kind->name};
         snprintf(out->name, sizeof out->name, "%s", weft_addr_name(addr));
     }
     rt->straggler_count++;

@@ -112,12 +112,12 @@ struct wf_ext {
     void *dead_arg;
     struct wf_subscription *subscriptions; /* topic.c */
     struct wf_wake wakes[WF_WAKES];
-    struct wf_child *child; /* who supervises us; set before the first turn  */
+    struct wf_child *child;      /* who supervises us; set before the first turn  */
     struct wf_supervisor *super; /* whom we supervise; others read it to make haste */
     struct weft_down **monitors; /* ours, by tag: chains of `same`             */
     uint32_t monitor_room, monitor_count;
-    weft_ns grace;     /* an actor without a parent: how long it may drain    */
-    bool lost;         /* rt->lock: reported as one that did not stop in time */
+    weft_ns grace; /* an actor without a parent: how long it may drain    */
+    bool lost;     /* rt->lock: reported as one that did not stop in time */
 };
 
 /* The actor's thread, in the block of its address; `state` and its address live as long,
@@ -132,12 +132,12 @@ struct weft_self {
     void *arg; /* for init */
     struct wf_lanes lanes;
 
-    uint8_t phase; /* wf_phase                                          */
+    uint8_t phase;     /* wf_phase                                          */
     bool stopping : 1; /* end after `drain_left` more user messages     */
     bool failed : 1;   /* the exit is worth a line in the log           */
     bool born : 1;     /* init returned OK, fini has not run: there is a state */
     bool trap : 1;     /* the ends of linked actors are messages        */
-    bool polled;   /* ext->ready is fresh from the sleep                */
+    bool polled;       /* ext->ready is fresh from the sleep                */
     uint32_t drain_left;
     weft_err reason; /* read by others after `ended` */
     weft_err fail_reason;
@@ -146,10 +146,10 @@ struct weft_self {
     void (*exit_fn)(void *arg, weft_addr *addr, weft_err reason);
     void *exit_arg;
     struct weft_down *watchers; /* who hears of our end: a ring, the first in front */
-    struct { /* written here, read anywhere: relaxed */
+    struct {                    /* written here, read anywhere: relaxed */
         uint64_t handled, system, dropped;
-        uint32_t depth_base; /* `handled` once what it has taken in is done */
     } stats;
+    const weft_kind *in_hand; /* of the callback that runs, or NULL: read anywhere, relaxed */
 };
 
 static_assert(sizeof(void *) != 8 || sizeof(weft_self) <= 4 * WF_CACHE_LINE,
@@ -177,7 +177,7 @@ struct weft_rt {
     void (*trace_fn)(void *arg, const weft_trace_event *event);
     void *trace_arg;
     struct wf_watchdog *watchdog; /* watchdog.c                             */
-    weft_group *groups; /* the lock's */
+    weft_group *groups;           /* the lock's */
     uint32_t group_count;
     struct wf_class *classes[WF_CLASS_BUCKETS];
 };

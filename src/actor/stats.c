@@ -15,7 +15,7 @@ static uint32_t depth_of(weft_addr *addr)
 {
     weft_self *self = addr->self;
     if (wf_mailbox_is_closed(addr)) return 0;
-    uint32_t base = wf_load(&self->stats.depth_base, WF_RELAXED);
+    uint32_t base = wf_load(&self->lanes.depth_base, WF_RELAXED);
     uint32_t depth = base - (uint32_t)wf_load(&self->stats.handled, WF_RELAXED);
     if (depth > UINT32_MAX / 2) depth = 0; /* the three words are read one after another */
     if (addr->capacity == WEFT_UNBOUNDED) return depth;

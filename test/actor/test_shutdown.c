@@ -212,6 +212,7 @@ Test(shutdown, leaves_behind_and_reports_who_overruns_its_grace_twice)
     cr_assert_eq(count, 1);
     cr_assert_str_eq(list[0].name, "b");
     cr_assert_geq(list[0].waited, 2 * WEFT_MS);
+    cr_assert_str_eq(list[0].kind, NOTE.name);
     close_stuck(&f);
     rig_close(&rig);
 }
@@ -245,6 +246,65 @@ Test(shutdown, report_counts_beyond_its_room)
     cr_assert_eq(weft_on_exit(f.addr, gate_open, &gate), WEFT_OK);
     cr_assert_eq(weft_rt_stop_report(rig.rt, rig_soon(&rig), NULL, 0, &count), WEFT_OK);
     cr_assert_eq(count, 1);
+    close_stuck(&f);
+    rig_close(&rig);
+}
+
+/* The one of that name in the report, or NULL. */
+static const weft_straggler *reported(const weft_straggler *list, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i].name, name) == 0) return &list[i];
+    return NULL;
+}
+
+Test(shutdown, report_tells_who_hangs_from_who_waits_for_it)
+{
+    struct rig rig = rig_open(false, 0);
+    struct family f;
+    weft_straggler list[4];
+    size_t count = 99;
+    gate_make();
+    three(&f, &rig);
+    f.kid[1].handle = stuck; /* its grace is 5 s: it is still told to drain */
+    family_start(&f);
+    tell(f.kid[1].addr, 1);
+    gate_entered();
+    cr_assert_eq(weft_rt_stop_report(rig.rt, weft_rt_after(rig.rt, WEFT_MS), list, 4, &count),
+                 WEFT_TIMED_OUT);
+    cr_assert_leq(count, 4);
+    cr_assert_str_eq(reported(list, count, "b")->kind, NOTE.name);
+    cr_assert_null(reported(list, count, "boss")->kind);
+    gate_open(&gate, NULL, WEFT_OK);
+    cr_assert_eq(weft_rt_stop_report(rig.rt, rig_soon(&rig), list, 4, &count), WEFT_OK);
+    close_stuck(&f);
+    rig_close(&rig);
+}
+
+static void stuck_fini(weft_self *self, struct kid *kid)
+{
+    (void)self;
+    (void)kid;
+    gate_wait();
+}
+
+Test(shutdown, report_names_a_fini_that_hangs)
+{
+    struct rig rig = rig_open(false, 0);
+    struct family f;
+    weft_straggler list[4];
+    size_t count = 99;
+    gate_make();
+    three(&f, &rig);
+    f.kid[1].fini = stuck_fini;
+    family_start(&f);
+    cr_assert_eq(weft_stop(f.kid[1].addr, WEFT_NOW), WEFT_OK);
+    gate_entered();
+    cr_assert_eq(weft_rt_stop_report(rig.rt, weft_rt_after(rig.rt, WEFT_MS), list, 4, &count),
+                 WEFT_TIMED_OUT);
+    cr_assert_str_eq(reported(list, count, "b")->kind, "weft.fini");
+    gate_open(&gate, NULL, WEFT_OK);
+    cr_assert_eq(weft_rt_stop_report(rig.rt, rig_soon(&rig), list, 4, &count), WEFT_OK);
     close_stuck(&f);
     rig_close(&rig);
 }
