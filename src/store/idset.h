@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * idset.h - a set of ids that numbers its members in the order of their coming.
- * Called by: diff.c, held.c. May touch: the heap.
+ * Called by: diff.c, the sync layer's held.c. May touch: the heap.
  * Never: shows an order that depends on hashes. One thread. */
 #ifndef WF_IDSET_H
 #define WF_IDSET_H
