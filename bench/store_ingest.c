@@ -15,67 +15,17 @@
 #include "block.h"
 #include "crypto.h"
 #include "store_actor.h"
+#include "store_history.h"
 
 #define FRAMES_UNDER_WAY 16u
 #define COMMITS_UNDER_WAY 256u
-#define PAYLOAD_BYTES 200u
 #define WRITERS 16u
-
-struct history {
-    uint32_t count;
-    weft_buf **bufs;
-    weft_id *ids;
-};
 
 struct options {
     const char *engine, *dir;
     uint32_t entries;
     bool synced, commits, check;
 };
-
-static void must(weft_err err, const char *what)
-{
-    if (err == WEFT_OK) return;
-    fprintf(stderr, "%s: %s\n", what, weft_strerror(err));
-    exit(1);
-}
-
-/* Sixteen writers; every eighth entry joins two of them. */
-static void build(struct history *h, uint32_t count)
-{
-    weft_keypair *author;
-    uint8_t seed[32] = {7}, payload[PAYLOAD_BYTES];
-    must(weft_keypair_from_seed(seed, &author), "key");
-    h->count = count;
-    h->bufs = calloc(count, sizeof *h->bufs);
-    h->ids = calloc(count, sizeof *h->ids);
-    uint64_t *heights = calloc(count, sizeof *heights);
-    weft_root_spec root = {.height = WEFT_HEIGHT_INCREMENTAL};
-    must(weft_root_build(&root, author, &h->bufs[0], &h->ids[0]), "root");
-    for (uint32_t i = 1; i < count; i++) {
-        uint32_t a = i <= WRITERS ? 0 : i - WRITERS;
-        uint32_t b = i > 2 * WRITERS && i % 8 == 0 ? i - 5 : a;
-        weft_id parents[2] = {h->ids[a], h->ids[b]};
-        uint64_t state = i * UINT64_C(0x9e3779b97f4a7c15);
-        for (uint32_t at = 0; at + 8 <= PAYLOAD_BYTES; at += 8, state *= state | 5)
-            memcpy(payload + at, &state, 8);
-        heights[i] = 1 + (heights[a] > heights[b] ? heights[a] : heights[b]);
-        weft_store_part part = {.name = "main",
-                                .parents = a == 0 ? NULL : parents,
-                                .parents_count = a == 0 ? 0 : 1 + (a != b),
-                                .payload = payload,
-                                .payload_len = sizeof payload};
-        weft_entry_spec spec = {.tree = h->ids[0],
-                                .parents = parents,
-                                .parents_count = 1 + (a != b),
-                                .height = heights[i],
-                                .stores = &part,
-                                .stores_count = 1};
-        must(weft_entry_build(&spec, author, &h->bufs[i], &h->ids[i]), "entry");
-    }
-    free(heights);
-    weft_keypair_destroy(author);
-}
 
 /* -- The actor that feeds the store ----------------------------------------------------- */
 
@@ -274,10 +224,8 @@ int main(int argc, char **argv)
     if (o.entries < 1 || o.entries > 10000000) return 2;
     must(wf_crypto_init(), "crypto");
     struct history h;
-    build(&h, o.entries);
+    history_build(&h, o.entries, WRITERS, true);
     measure(&o, &h);
-    for (uint32_t i = 0; i < h.count; i++) weft_buf_unref(h.bufs[i]);
-    free(h.bufs);
-    free(h.ids);
+    history_free(&h);
     return 0;
 }
