@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "block.h"
+#include "damage.h"
 #include "engine_state.h"
 #include "log.h"
 
@@ -147,6 +148,7 @@ static weft_verdict on_wire(weft_self *self, struct engine *e, const struct wf_w
     e->table = wire->table;
     weft_err err = wf_exact_load(e);
     if (err == WEFT_OK) err = wf_timers_start(e);
+    if (err == WEFT_OK) err = wf_heal_start(e);
     if (err == WEFT_OK) return WEFT_DONE;
     return weft_fail(self, wf_fail(err, "sync", "the engine cannot start"));
 }
@@ -161,6 +163,10 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     if (kind == &wf_cmd_kind) return wf_cmd_on(e, (struct wf_cmd *)msg);
     if (kind == &wf_tp_up_kind) {
         wf_econn_on_up(e, (struct wf_tp_up *)msg);
+        return WEFT_KEPT;
+    }
+    if (kind == &wf_damage_kind) {
+        wf_heal_on_bell_take(e, (struct wf_damage_bell *)msg);
         return WEFT_KEPT;
     }
     if (kind == &wf_tp_down_kind) wf_econn_on_down(e, (struct wf_tp_down *)msg);
@@ -196,6 +202,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
     (void)self;
     (void)reason;
     struct engine *e = state;
+    wf_heal_stop(e);
     while (e->ops.first != NULL) {
         struct op *op = (struct op *)((char *)e->ops.first - offsetof(struct op, of_engine));
         wf_op_finish(e, op, WEFT_CLOSED);

@@ -101,7 +101,8 @@ static void pass_on_wants(struct engine *e, struct esession *es, const struct wf
     struct esession *other = NULL;
     struct conn *c = es->conn;
     if (x->again && !c->gone) (void)wf_es_open(e, c, &es->s.tree, WF_OPEN_EXACT, &other);
-    bool lost = c->gone || x->err == WEFT_CLOSED || x->err == WEFT_CANCELED || x->err == WEFT_OK;
+    bool lost = c->gone || x->err == WEFT_CLOSED || x->err == WEFT_CANCELED || x->err == WEFT_OK ||
+                x->healed;
     while (es->wants.first != NULL) {
         struct want *want = (struct want *)((char *)es->wants.first -
                                             offsetof(struct want, of_session));
@@ -136,6 +137,7 @@ void wf_over_ended(struct engine *e, struct esession *es, const struct wf_sessio
     wf_table_remove(&e->sessions, &es->link);
     if (es->by_tree) wf_table_remove(&e->trees, &es->tree_link);
     wf_list_remove(&es->of_conn);
+    wf_heal_session_ended(e, es);
     if (x->tell && !c->gone) tell_peer(e, es, x);
     close_stream(e, es);
     if (x->penalty && !c->gone) wf_econn_close(e, c, x->err, "the peer broke the protocol");

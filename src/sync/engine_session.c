@@ -78,6 +78,7 @@ void wf_es_run(struct engine *e, struct esession *es, const struct wf_session_ev
                const void *msg)
 {
     struct wf_session_effects fx;
+    enum wf_session_phase before = es->s.phase;
     es->refs++;
     wf_session_step(&es->s, event, &fx);
     for (uint32_t i = 0; i < fx.count; i++) {
@@ -86,7 +87,10 @@ void wf_es_run(struct engine *e, struct esession *es, const struct wf_session_ev
     }
     if (es->broken != WEFT_OK && es->s.phase != WF_S_ENDED)
         wf_es_stop(e, es, es->broken, true, wf_wire_code_of(es->broken));
-    touch(e, es);
+    if (es->s.phase != before) wf_heal_session(e, es);
+    /* That we asked for something damaged says nothing of the peer. */
+    bool progress = event->kind != WF_E_HEALING && event->kind != WF_E_HEAL_OVER;
+    if (progress || es->s.phase == WF_S_ENDED) touch(e, es);
     wf_es_put(e, es);
 }
 

@@ -99,9 +99,13 @@ struct esession {
     uint32_t page_bytes;               /* of the page of ids that the reader has */
     uint64_t told_sent, told_received; /* to the peer manager */
     struct list wants;
-    struct op *raw;               /* C01 */
-    uint32_t raw_from, raw_count; /* its entries */
-    weft_err broken;              /* an effect could not be carried out */
+    struct item of_heal; /* while a WANT for damaged bodies is open; in its order */
+    weft_ns heal_due;
+    uint64_t heal_began;            /* engine.order when it was last sent; 0: never */
+    uint32_t heal_asked, heal_left; /* ids in it, and of them not healed yet */
+    struct op *raw;                 /* C01 */
+    uint32_t raw_from, raw_count;   /* its entries */
+    weft_err broken;                /* an effect could not be carried out */
 };
 
 /* Somebody who wants (peer, tree) synced as it is from now on. */
@@ -147,8 +151,11 @@ struct engine {
     uint32_t ops_count;
     uint32_t sessions_count, offers; /* of all peers */
     bool passed_on; /* the frame under way is released by who it was passed on to */
-    weft_timer periodic, retry, check, settings, sweep, check_soon;
+    weft_timer periodic, retry, check, settings, sweep, check_soon, heal;
     weft_ns interval;
+    struct list healing; /* sessions with an open WANT for damaged bodies */
+    weft_ns heal_next, heal_wait;
+    uint64_t heal_tree; /* the next look begins behind this local number */
     bool retrying, checking;
 };
 
@@ -215,6 +222,16 @@ weft_err wf_effect_do(struct engine *e, struct esession *es, const struct wf_ses
 void wf_over_synced(struct engine *e, struct esession *es);
 void wf_over_round(struct engine *e, struct esession *es);
 void wf_over_ended(struct engine *e, struct esession *es, const struct wf_session_effect *x);
+
+/* engine_heal.c */
+struct wf_damage_bell;
+weft_err wf_heal_start(struct engine *e); /* NO_MEMORY */
+void wf_heal_stop(struct engine *e);
+void wf_heal_on_bell_take(struct engine *e, struct wf_damage_bell *bell);
+/* The session can be asked from now on. */
+void wf_heal_session(struct engine *e, struct esession *es);
+void wf_heal_session_ended(struct engine *e, struct esession *es);
+void wf_heal_on_applied(struct engine *e, uint64_t conn, uint32_t stream, uint32_t healed);
 
 /* engine_want.c */
 void wf_want_start(struct engine *e, struct want *want);

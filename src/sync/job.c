@@ -159,6 +159,11 @@ static weft_err pump(weft_self *self, struct wf_feed *s)
             err = send_frame(self, s);
             return err == WEFT_OK ? WEFT_AGAIN : err;
         }
+        if (err == WEFT_CORRUPT && s->job->op == WF_JOB_FETCH) { /* the others are asked for too */
+            s->has_item = false;
+            if (wf_feed_spent(s, 2)) return WEFT_AGAIN;
+            continue;
+        }
         if (err != WEFT_OK) return err;
         s->has_item = false;
         s->covered = s->item_mark;

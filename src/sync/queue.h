@@ -64,6 +64,7 @@ struct wf_q_applied {
     weft_err err;
     struct wf_done done; /* type WF_F_DONE                                        */
     uint32_t stored, known;
+    uint32_t healed;           /* of the known: damaged bodies that are written anew */
     uint64_t stored_in_stream; /* since it began                                     */
     uint64_t tree_seq;
     uint32_t missing_count; /* parents to WANT                                       */

@@ -83,6 +83,14 @@ static bool had_been_told(const struct q_stream *st, const struct wf_ingest_entr
     return n != 0 && n <= note->seen;
 }
 
+/* Damaged bodies that came again: asked for, so neither duplicates nor redundant. */
+static uint32_t count_healed(const struct wf_ingest *in)
+{
+    uint32_t healed = 0;
+    for (uint32_t i = 0; i < in->count; i++) healed += in->entries[i].result == WF_IN_HEALED;
+    return healed;
+}
+
 /* Counts copies, and remembers what the peer holds so that it is not pushed back. */
 static void look_at_known(struct queue *q, const struct q_stream *st, const struct wf_ingest *in,
                           const struct wf_bulk_note *note)
@@ -141,6 +149,7 @@ static void tell_sync(struct queue *q, struct q_stream *st, struct wf_ingest *in
     applied->done = note->done;
     applied->stored = in->stored;
     applied->known = in->known;
+    applied->healed = in->err == WEFT_OK && in->known > 0 ? count_healed(in) : 0;
     applied->stored_in_stream = st->stored;
     applied->tree_seq = in->tree_seq;
     applied->missing_count = in->missing_count;

@@ -71,6 +71,22 @@ static void fail(session *s, effects *fx, weft_err err)
     (void)end_telling(s, fx, err, wf_wire_code_of(err));
 }
 
+/* A body is damaged that has to be sent. While the peer is asked for damaged ones the
+ * session stays: two nodes that only have each other could not heal otherwise. */
+static void fail_for_job(session *s, effects *fx, weft_err err)
+{
+    if (err == WEFT_CORRUPT && s->healing) s->deferred = true;
+    else fail(s, fx, err);
+}
+
+static void on_heal_over(session *s, const struct wf_session_event *ev, effects *fx)
+{
+    s->healing = false;
+    if (!s->deferred) return;
+    if (ev->err != WEFT_OK) fail(s, fx, ev->err);
+    else end_telling(s, fx, WEFT_AGAIN, WF_W_BUSY)->healed = true;
+}
+
 static void violation(session *s, effects *fx, weft_err err) { end(s, fx, err)->penalty = true; }
 
 /* Short ids or cursors have misled us: from now on the pair's sessions are exact. */
@@ -370,7 +386,7 @@ static void on_job_ended(session *s, event *ev, effects *fx)
         start_job(s, fx, WF_JOB_IDS); /* all tips that CLOSURE began from are known to both */
     } else {
         /* The peer lost the right to read: it learns no more than a stranger. */
-        fail(s, fx, ev->err == WEFT_FORBIDDEN ? WEFT_TREE : ev->err);
+        fail_for_job(s, fx, ev->err == WEFT_FORBIDDEN ? WEFT_TREE : ev->err);
     }
 }
 
@@ -469,7 +485,7 @@ static void on_applied(session *s, event *ev, effects *fx)
 {
     const struct wf_q_applied *a = ev->applied;
     if (a->type == 0) {
-        fail(s, fx, a->err);
+        fail_for_job(s, fx, a->err);
         return;
     }
     s->received = a->stored_in_stream;
@@ -563,6 +579,8 @@ void wf_session_step(session *s, event *ev, effects *fx)
         break;
     case WF_E_PEER_ENDED: on_peer_ended(s, ev, fx); break;
     case WF_E_STOP: on_stop(s, ev, fx); break;
+    case WF_E_HEALING: s->healing = true; break;
+    case WF_E_HEAL_OVER: on_heal_over(s, ev, fx); break;
     case WF_E_PROGRESS: break;
     case WF_E_TIMEOUT:
         if (wf_session_waits(s)) (void)end_telling(s, fx, WEFT_TIMED_OUT, WF_W_BUSY);

@@ -62,6 +62,8 @@ struct wf_session { /* written by wf_session_step alone once begun */
     uint32_t round;   /* our newest barrier; 0: none yet */
     bool round_open;  /* it is not answered yet */
     uint32_t fetches; /* jobs that answer WANT */
+    bool healing;     /* a WANT for damaged bodies of ours is open */
+    bool deferred;    /* the session lacks one of them, and ends when the WANT is over */
 };
 #define WF_FETCHES_MAX 4u
 
@@ -87,6 +89,8 @@ enum wf_session_event_kind {
     WF_E_PUSHED,     /* err, entries     the queue sent our barrier; entries in all */
     WF_E_PEER_ENDED, /* code             ERR or CLOSE came */
     WF_E_STOP,       /* err, tell, code  connection lost, unrelated, replaced, shut down */
+    WF_E_HEALING,    /* the peer was asked for damaged bodies */
+    WF_E_HEAL_OVER,  /* err              OK: some of them are sound again; CORRUPT: none */
     WF_E_PROGRESS,   /* the peer is there */
     WF_E_TIMEOUT
 };
@@ -141,6 +145,7 @@ struct wf_session_effect {
     unsigned wire; /* ENDED: the code to tell */
     bool again;    /* ENDED: open an exact session at once */
     bool penalty;  /* ENDED: the peer broke the protocol: close the connection */
+    bool healed;   /* ENDED: for want of a body that is sound now: begin anew */
 };
 #define WF_EFFECTS_MAX 6u
 struct wf_session_effects {
