@@ -95,7 +95,8 @@ struct weft_request {
 };
 
 /* Creates a zeroed message of `kind` on the heap; kind->drop must not be NULL.
- * Drop it with weft_drop or send it. NULL when memory is short. Any thread. */
+ * Drop it with weft_drop or send it. NULL when memory is short, or weft_pool_limit is reached.
+ * Any thread. */
 weft_msg *weft_new(const weft_kind *kind);
 
 /* Prepares a message or request that is embedded elsewhere. */
@@ -309,7 +310,7 @@ typedef struct weft_spec {
  * (weft_addr_put). Any thread; from inside an actor too. The init of an actor with
  * a thread of its own runs on that thread and must not ask the spawner; that of one in a group
  * or on its parent's thread runs here, before the call returns (LIMIT: WEFT_TREE_DEPTH_MAX inits
- * within one another). NO_MEMORY, INVALID, FORBIDDEN (its thread's
+ * within one another). LIMIT also beyond weft_rt_memory_limit. NO_MEMORY, INVALID, FORBIDDEN (its thread's
  * policy), UNSUPPORTED, CLOSED once the runtime is stopping. */
 weft_err weft_spawn(weft_rt *rt, const weft_spec *spec, weft_addr **out);
 

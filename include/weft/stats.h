@@ -66,8 +66,31 @@ typedef struct weft_class_stats {
  * when `room` is 0. Spawning waits meanwhile: about 20 ns per actor alive. Any thread. */
 size_t weft_stats_classes(weft_rt *rt, weft_class_stats *out, size_t room);
 
+/* Memory, in bytes. What actors and handlers allocate by themselves, threads' stacks and what
+ * timers, asks, watches, children and topics need is not in it. */
+typedef struct weft_memory {
+    size_t actors;           /* of this runtime: addresses, states and what an actor has beside
+                              * its mailbox once it needs it; until it has been joined      */
+    uint64_t actors_refused; /* spawns that weft_rt_memory_limit refused                */
+    size_t pools; /* of the process: what all threads' pools hold for messages, and for actors
+                   * of up to WEFT_POOL_BYTES_MAX, in use or not, and larger messages in use.
+                   * 0 in a build without pools (-Dpool=disabled)                       */
+    uint64_t pools_refused; /* requests that weft_pool_limit refused                    */
+} weft_memory;
+void weft_rt_memory(weft_rt *rt, weft_memory *out); /* any thread */
+
+/* Bounds weft_memory.actors: a spawn that would exceed it answers LIMIT. 0: no bound, as at
+ * first. Actors that live go on, and may still grow by what they need. Any thread. */
+void weft_rt_memory_limit(weft_rt *rt, size_t bytes);
+
+/* Bounds weft_memory.pools, for the whole process, because a message is made before anybody
+ * knows for which runtime: beyond it weft_new returns NULL, and a spawn may answer NO_MEMORY.
+ * Pools grow by 64 KiB for each size and thread; what one thread's pool keeps free another's
+ * cannot use. 0: no bound, as at first. UNSUPPORTED without pools. Any thread. */
+weft_err weft_pool_limit(size_t bytes);
+
 /* Writes the same in the text exposition format of Prometheus, version 0.0.4 (content type
- * "text/plain; version=0.0.4"), one sample per class with the label `class`, and returns the
+ * "text/plain; version=0.0.4"), one sample per class with the label `class`, then those of weft_memory, and returns the
  * bytes needed, as snprintf does: what does not fit is cut, and the text ends with a zero if
  * `room` is not 0. Times are in seconds. 0: out of memory. Any thread. */
 size_t weft_stats_prometheus(weft_rt *rt, char *out, size_t room);

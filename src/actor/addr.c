@@ -15,6 +15,10 @@ const weft_kind wf_kind_stop = {.id = 0, .name = "weft.stop", .size = sizeof(wef
 /* One block: two lines of address, four of self, then the state, aligned for any type. */
 #define SELF_AT (2 * WF_CACHE_LINE)
 #define STATE_AT (SELF_AT + 4 * WF_CACHE_LINE)
+#define SIZE_BEFORE ((size_t)16)
+
+static_assert(WEFT_POOL_BYTES_MAX / WF_CACHE_LINE <= UINT8_MAX, "weft_self.lines holds it");
+static_assert(SIZE_BEFORE > sizeof(size_t), "the last byte says how far the block was moved");
 
 /* Beyond what is pooled, the byte before the block says how far it was moved to begin on a
  * cache line. */
@@ -30,7 +34,17 @@ static unsigned char *block_get(size_t bytes, uint8_t *flags)
     if (raw == NULL) return NULL;
     size_t moved = WF_CACHE_LINE - (uintptr_t)raw % WF_CACHE_LINE;
     raw[moved - 1] = (unsigned char)moved;
+    /* The heap aligns to 16, so there is room for the size, too. */
+    memcpy(raw + moved - SIZE_BEFORE, &bytes, sizeof bytes);
     return raw + moved;
+}
+
+size_t wf_block_bytes(const weft_addr *addr)
+{
+    size_t bytes = (size_t)addr->self->lines * WF_CACHE_LINE;
+    if ((addr->flags & WF_ADDR_POOLED) == 0)
+        memcpy(&bytes, (const unsigned char *)addr - SIZE_BEFORE, sizeof bytes);
+    return bytes;
 }
 
 weft_addr *wf_block_create(size_t state_bytes)
@@ -46,6 +60,7 @@ weft_addr *wf_block_create(size_t state_bytes)
     addr->flags = flags;
     addr->self = self;
     self->addr = addr;
+    self->lines = flags == 0 ? 0 : (uint8_t)lines;
     self->state = block + STATE_AT;
     weft_msg_init(&self->stop_msg, &wf_kind_stop);
     return addr;

@@ -10,7 +10,9 @@ struct wf_ext *wf_ext(weft_self *self)
     if (self->ext != NULL) return self->ext;
     struct wf_ext *ext = wf_calloc(1, sizeof *ext);
     /* Release: others read the counters in it. */
-    if (ext != NULL) wf_store(&self->ext, ext, WF_RELEASE);
+    if (ext == NULL) return NULL;
+    wf_store(&self->ext, ext, WF_RELEASE);
+    (void)wf_add(&self->rt->memory, sizeof *ext, WF_RELAXED); /* given back by wf_rt_let_go */
     return ext;
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <weft/limits.h>
+#include <weft/stats.h>
 
 #include "alloc.h"
 #include "log.h"
@@ -19,14 +20,33 @@
 /* How many bytes are held now. Relaxed: a figure, nothing hangs on it. */
 static size_t held;
 
+static uint64_t refused; /* requests that the limit did not let through */
+
 size_t wf_pool_bytes(void) { return wf_load(&held, WF_RELAXED); }
+
+uint64_t wf_pool_refused(void) { return wf_load(&refused, WF_RELAXED); }
 
 /* No object is larger than half the address space; some checkers abort when asked for one. */
 #define BYTES_MAX (SIZE_MAX / 4)
 
 #if WF_POOL
 
-static void hold(size_t bytes) { (void)wf_add(&held, bytes, WF_RELAXED); }
+static size_t limit; /* of `held`; 0: none. Relaxed, too */
+
+/* Once for each slab, each pool and each large piece: who takes a piece of a slab counts nothing.
+ * A compare-and-swap, not an addition that is undone, so that nobody is refused for another's sake. */
+static bool hold(size_t bytes)
+{
+    size_t seen = wf_load(&held, WF_RELAXED);
+    do {
+        size_t most = wf_load(&limit, WF_RELAXED);
+        if (most != 0 && (seen >= most || bytes > most - seen)) {
+            (void)wf_add(&refused, 1, WF_RELAXED);
+            return false;
+        }
+    } while (!wf_cas_weak(&held, &seen, seen + bytes, WF_RELAXED));
+    return true;
+}
 
 static void let_go(size_t bytes) { (void)wf_sub(&held, bytes, WF_RELAXED); }
 
@@ -137,9 +157,12 @@ static struct pool *adopt(void)
 
 static struct pool *build(void)
 {
+    if (!hold(sizeof(struct pool))) return NULL;
     struct pool *pool = wf_alloc_raw(LINE, sizeof *pool);
-    if (pool == NULL) return NULL;
-    hold(sizeof *pool);
+    if (pool == NULL) {
+        let_go(sizeof *pool);
+        return NULL;
+    }
     *pool = (struct pool){0};
     for (unsigned i = 0; i < CLASSES; i++) {
         struct bin *bin = &pool->bins[i];
@@ -172,9 +195,12 @@ static struct pool *begin(void)
 
 static bool add_slab(struct pool *pool, struct bin *bin)
 {
+    if (!hold(SLAB_BYTES)) return false;
     struct slab *slab = wf_alloc_raw(SLAB_BYTES, SLAB_BYTES);
-    if (slab == NULL) return false;
-    hold(SLAB_BYTES);
+    if (slab == NULL) {
+        let_go(SLAB_BYTES);
+        return false;
+    }
     *slab = (struct slab){.bin = bin, .pool = pool, .size = bin->size, .next = bin->slabs};
     bin->slabs = slab;
     bin->fresh = (unsigned char *)slab + HEAD_BYTES;
@@ -223,12 +249,15 @@ static bool is_large(const void *memory) { return ((uintptr_t)memory & (STEP - 1
 
 static void *large_get(size_t bytes)
 {
+    if (!hold(bytes)) return NULL;
     unsigned char *start = wf_alloc_raw(16, bytes + 2 * STEP);
-    if (start == NULL) return NULL;
+    if (start == NULL) {
+        let_go(bytes);
+        return NULL;
+    }
     uintptr_t at = ((uintptr_t)start + 16 + (STEP - 1) - 16) / STEP * STEP + 16;
     unsigned char *memory = start + (at - (uintptr_t)start);
     *(struct large *)(void *)(memory - 16) = (struct large){.start = start, .bytes = bytes};
-    hold(bytes);
     return memory;
 }
 
@@ -411,6 +440,12 @@ void wf_pool_thread_end(void)
     orphan_push(pool);
 }
 
+weft_err weft_pool_limit(size_t bytes)
+{
+    wf_store(&limit, bytes, WF_RELAXED);
+    return WEFT_OK;
+}
+
 #else /* a checker of memory watches each piece by itself */
 
 void *wf_pool_get(size_t bytes)
@@ -424,5 +459,7 @@ void wf_pool_put(void *memory) { wf_free(memory); }
 void wf_pool_flush(void) {}
 
 void wf_pool_thread_end(void) {}
+
+weft_err weft_pool_limit(size_t bytes) { return bytes == 0 ? WEFT_OK : WEFT_UNSUPPORTED; }
 
 #endif

@@ -7,6 +7,7 @@
 #define WF_POOL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* At least `bytes` of memory, not zeroed. Aligned to 64 if `bytes` is a multiple of 64
  * and at most WEFT_POOL_BYTES_MAX, else to 16. NULL when memory is short. */
@@ -22,5 +23,7 @@ void wf_pool_thread_end(void);
 
 /* Bytes that all pools hold now, used or not, and larger pieces beside them. */
 size_t wf_pool_bytes(void);
+/* Requests that weft_pool_limit refused. */
+uint64_t wf_pool_refused(void);
 
 #endif

@@ -119,11 +119,34 @@ static void put_metric(struct text *text, const struct metric *metric,
     }
 }
 
-size_t wf_prometheus_text(const weft_class_stats *classes, size_t count, char *out, size_t room)
+static void put_sum(struct text *text, const char *name, const char *type, const char *help,
+                    uint64_t value)
+{
+    char line[320];
+    (void)snprintf(line, sizeof line, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", name, help,
+                   name, type, name, value);
+    put_text(text, line);
+}
+
+static void put_memory(struct text *text, const weft_memory *memory)
+{
+    put_sum(text, "weft_actors_memory_bytes", "gauge", "Memory of this runtime's actors.",
+            memory->actors);
+    put_sum(text, "weft_spawns_refused_total", "counter",
+            "Spawns refused by the bound of that memory.", memory->actors_refused);
+    put_sum(text, "weft_pools_memory_bytes", "gauge",
+            "Memory that the process's pools hold for messages and small actors.", memory->pools);
+    put_sum(text, "weft_pools_refused_total", "counter",
+            "Requests refused by the bound of the pools.", memory->pools_refused);
+}
+
+size_t wf_prometheus_text(const weft_class_stats *classes, size_t count, const weft_memory *memory,
+                          char *out, size_t room)
 {
     struct text text = {.out = out, .room = room == 0 ? 0 : room - 1};
     for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
         put_metric(&text, &metrics[i], classes, count);
+    put_memory(&text, memory);
     if (room != 0) out[text.len < text.room ? text.len : text.room] = '\0';
     return text.len;
 }
@@ -135,7 +158,9 @@ size_t weft_stats_prometheus(weft_rt *rt, char *out, size_t room)
     if (classes == NULL) return 0;
     size_t count = weft_stats_classes(rt, classes, have);
     /* Classes that came since then wait for the next look. */
-    size_t len = wf_prometheus_text(classes, count < have ? count : have, out, room);
+    weft_memory memory;
+    weft_rt_memory(rt, &memory);
+    size_t len = wf_prometheus_text(classes, count < have ? count : have, &memory, out, room);
     wf_free(classes);
     return len;
 }

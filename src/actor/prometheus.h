@@ -9,6 +9,7 @@
 #include <weft/stats.h>
 
 /* Writes what fits into `room` bytes, with a final zero, and returns how long the whole is. */
-size_t wf_prometheus_text(const weft_class_stats *classes, size_t count, char *out, size_t room);
+size_t wf_prometheus_text(const weft_class_stats *classes, size_t count, const weft_memory *memory,
+                          char *out, size_t room);
 
 #endif

@@ -9,6 +9,7 @@
 #include "child.h"
 #include "hooks.h"
 #include "log.h"
+#include "pool.h"
 #include "roster.h"
 
 weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out)
@@ -61,6 +62,41 @@ bool wf_rt_add(weft_rt *rt, weft_addr *addr)
     return open;
 }
 
+bool wf_rt_hold(weft_rt *rt, size_t bytes)
+{
+    size_t seen = wf_load(&rt->memory, WF_RELAXED);
+    do {
+        size_t most = wf_load(&rt->memory_max, WF_RELAXED);
+        if (most != 0 && (seen >= most || bytes > most - seen)) {
+            (void)wf_add(&rt->spawns_refused, 1, WF_RELAXED);
+            return false;
+        }
+    } while (!wf_cas_weak(&rt->memory, &seen, seen + bytes, WF_RELAXED));
+    return true;
+}
+
+void wf_rt_let_go(weft_rt *rt, const weft_addr *addr)
+{
+    const struct wf_ext *ext = addr->self->ext;
+    size_t bytes = wf_block_bytes(addr) + (ext == NULL ? 0 : sizeof *ext);
+    if (ext != NULL && ext->child != NULL)
+        bytes += ext->child->block_count * ext->child->state_bytes;
+    (void)wf_sub(&rt->memory, bytes, WF_RELAXED);
+}
+
+void weft_rt_memory_limit(weft_rt *rt, size_t bytes)
+{
+    wf_store(&rt->memory_max, bytes, WF_RELAXED);
+}
+
+void weft_rt_memory(weft_rt *rt, weft_memory *out)
+{
+    *out = (weft_memory){.actors = wf_load(&rt->memory, WF_RELAXED),
+                         .actors_refused = wf_load(&rt->spawns_refused, WF_RELAXED),
+                         .pools = wf_pool_bytes(),
+                         .pools_refused = wf_pool_refused()};
+}
+
 void wf_rt_ended(weft_rt *rt, weft_addr *addr)
 {
     wf_lock_take(rt->lock);
@@ -88,6 +124,7 @@ static void join_one(weft_rt *rt, weft_addr *addr)
     if (addr->next != NULL) addr->next->prev = addr->prev;
     addr->prev = addr->next = NULL;
     wf_lock_give(rt->lock);
+    wf_rt_let_go(rt, addr);
     /* [JOINED] release: whoever sees it needs neither thread nor runtime any more. */
     wf_store(&addr->joined, 1, WF_RELEASE);
     weft_addr_put(addr);
@@ -123,6 +160,7 @@ void wf_rt_forget_all(weft_rt *rt)
         addr->exit_state = WF_HOOK_OVER;
         addr->ended = 1;
         addr->joined = 1;
+        wf_rt_let_go(rt, addr);
         weft_addr_put(addr);
     }
 }

@@ -138,6 +138,7 @@ struct weft_self {
     bool born : 1;     /* init returned OK, fini has not run: there is a state */
     bool trap : 1;     /* the ends of linked actors are messages        */
     bool polled;       /* ext->ready is fresh from the sleep                */
+    uint8_t lines;     /* of the block, if the pool gave it               */
     uint32_t drain_left;
     weft_err reason; /* read by others after `ended` */
     weft_err fail_reason;
@@ -166,6 +167,9 @@ struct weft_rt {
     weft_on_dead_letter dead_fn;
     void *dead_arg;
     uint64_t dead_letters;
+    size_t memory;                     /* relaxed: blocks and exts of the actors of both lists */
+    size_t memory_max;                 /* relaxed; 0: no bound                     */
+    uint64_t spawns_refused;           /* relaxed                                */
     struct weft_straggler *stragglers; /* where a stop that runs reports them, or NULL */
     size_t straggler_room, straggler_count;
     struct wf_class *newest_class;
@@ -273,6 +277,7 @@ void wf_class_forget_all(weft_rt *rt);
 weft_err wf_addr_wait_end(weft_addr *addr, weft_ns deadline);
 /* The block of an actor: address, self and `state_bytes`, zeroed. NULL: no memory. */
 weft_addr *wf_block_create(size_t state_bytes);
+size_t wf_block_bytes(const weft_addr *addr);
 /* call.c: the reply box of a plain thread. */
 void wf_caller_destroy(weft_addr *box);
 
@@ -297,6 +302,10 @@ void wf_worker_forget(weft_addr *task);
 weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out);
 bool wf_rt_add(weft_rt *rt, weft_addr *addr); /* takes a reference; false: stopping */
 void wf_rt_ended(weft_rt *rt, weft_addr *addr);
+/* A block is the runtime's: false, and counted, if that is beyond its bound. */
+bool wf_rt_hold(weft_rt *rt, size_t bytes);
+/* What the actor has is not the runtime's any more: nothing of it runs, or ever ran. */
+void wf_rt_let_go(weft_rt *rt, const weft_addr *addr);
 void wf_rt_join(weft_rt *rt, weft_addr *addr);
 void wf_rt_reap(weft_rt *rt);
 void wf_rt_forget_all(weft_rt *rt); /* the simulator's kill */

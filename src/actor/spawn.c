@@ -61,6 +61,13 @@ static struct wf_driver *driver_of(weft_rt *rt, const weft_self *parent, const w
     return spec->place == WEFT_PLACE_PARENT ? parent->addr->driver : wf_group_driver(spec->group);
 }
 
+static void never_started(weft_rt *rt, weft_addr *addr)
+{
+    wf_rt_let_go(rt, addr);
+    addr->joined = 1;
+    weft_addr_put(addr);
+}
+
 static weft_err build(weft_rt *rt, weft_self *parent, const weft_spec *spec, weft_addr **out)
 {
     struct wf_class *class = wf_class_get(rt, spec);
@@ -68,6 +75,12 @@ static weft_err build(weft_rt *rt, weft_self *parent, const weft_spec *spec, wef
     if (addr == NULL) {
         wf_class_put(class);
         return WEFT_NO_MEMORY;
+    }
+    addr->self->class = class;
+    if (!wf_rt_hold(rt, wf_block_bytes(addr))) {
+        addr->joined = 1; /* no thread was ever made */
+        weft_addr_put(addr);
+        return WEFT_LIMIT;
     }
     uint32_t capacity = capacity_of(spec);
     /* The actor drops what is beyond the capacity when it takes its mail in; until then
@@ -81,13 +94,11 @@ static weft_err build(weft_rt *rt, weft_self *parent, const weft_spec *spec, wef
     weft_self *self = addr->self;
     self->rt = rt;
     self->port = rt->port;
-    self->class = class;
     self->arg = spec->arg;
     weft_err err = build_ext(rt, spec, addr);
     if (err == WEFT_OK) err = wf_family_init(self, parent, spec);
     if (err != WEFT_OK) {
-        addr->joined = 1; /* no thread was ever made */
-        weft_addr_put(addr);
+        never_started(rt, addr);
         return err;
     }
     *out = addr;
@@ -104,8 +115,7 @@ weft_err wf_spawn(weft_rt *rt, weft_self *parent, const weft_spec *spec, weft_ad
     err = build(rt, parent, spec, &addr);
     if (err != WEFT_OK) return err;
     if (!wf_rt_add(rt, addr)) {
-        addr->joined = 1; /* no thread was ever made */
-        weft_addr_put(addr);
+        never_started(rt, addr);
         return WEFT_CLOSED;
     }
     err = addr->driver->ops->start(addr->driver, addr, spec);

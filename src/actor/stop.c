@@ -171,6 +171,7 @@ static weft_err renew_state(weft_self *self)
     void *fresh = wf_calloc(1, child->state_bytes == 0 ? 1 : child->state_bytes);
     if (fresh == NULL) return WEFT_NO_MEMORY;
     child->blocks[child->block_count++] = fresh;
+    (void)wf_add(&self->rt->memory, child->state_bytes, WF_RELAXED);
     self->state = fresh;
     return WEFT_OK;
 }

@@ -42,9 +42,9 @@ def prometheus():
                 kinds[name] = rest
                 check(rest != "counter" or name.endswith("_total"), f"a counter is called {name}")
             continue
-        match = re.fullmatch(r'([a-zA-Z_:][a-zA-Z0-9_:]*)\{class="((?:[^"\\\n]|\\["\\n])*)"\} (\d+(?:\.\d+)?)', line)
+        match = re.fullmatch(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{class="((?:[^"\\\n]|\\["\\n])*)"\})? (\d+(?:\.\d+)?)', line)
         check(match is not None and match[1] == current, f"sample {line}")
-        label = re.sub(r"\\(.)", lambda m: {"n": "\n"}.get(m[1], m[1]), match[2])
+        label = re.sub(r"\\(.)", lambda m: {"n": "\n"}.get(m[1], m[1]), match[2] or "")
         check(label not in found.setdefault(current, {}), f"{current} has {label} twice")
         found[current][label] = float(match[3])
     check(found["weft_messages_handled_total"] == {BAKER: ORDERS, DESK: 0}, "every order was handled")

@@ -35,6 +35,9 @@ static inline weft_ns rig_soon(const struct rig *rig)
 static inline void rig_close(struct rig *rig)
 {
     cr_assert_eq(weft_rt_stop(rig->rt, rig_soon(rig)), WEFT_OK);
+    weft_memory memory;
+    weft_rt_memory(rig->rt, &memory);
+    cr_assert_eq(memory.actors, 0, "what is counted is given back: %zu bytes", memory.actors);
     cr_assert_eq(weft_rt_destroy(rig->rt), WEFT_OK);
     wf_sim_destroy(rig->sim);
 }

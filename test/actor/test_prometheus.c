@@ -9,6 +9,7 @@
 #include "rig.h"
 
 static char text[65536];
+static const weft_memory memory = {.actors = 512, .actors_refused = 2, .pools = 65536};
 
 static void write_one(const char *name)
 {
@@ -17,7 +18,7 @@ static void write_one(const char *name)
     class.sum.depth = 17;
     class.sum.depth_max = 18; /* beside it: not a part of its value */
     class.sum.busy = UINT64_C(12000000345);
-    size_t len = wf_prometheus_text(&class, 1, text, sizeof text);
+    size_t len = wf_prometheus_text(&class, 1, &memory, text, sizeof text);
     cr_assert_eq(len, strlen(text));
 }
 
@@ -34,6 +35,14 @@ Test(prometheus, each_form_of_value_has_its_line)
     cr_assert(has("\n# TYPE weft_actor_busy_seconds_total counter\n"));
 }
 
+Test(prometheus, memory_has_its_lines)
+{
+    write_one("shop");
+    cr_assert(has("\n# TYPE weft_actors_memory_bytes gauge\nweft_actors_memory_bytes 512\n"));
+    cr_assert(has("\nweft_spawns_refused_total 2\n"));
+    cr_assert(has("\nweft_pools_memory_bytes 65536\n"));
+}
+
 Test(prometheus, a_name_cannot_forge_lines)
 {
     write_one("a\"} 1\nevil \\ b");
@@ -44,12 +53,12 @@ Test(prometheus, a_name_cannot_forge_lines)
 Test(prometheus, what_does_not_fit_is_cut_and_the_length_told)
 {
     weft_class_stats class = {.name = "shop"};
-    size_t whole = wf_prometheus_text(&class, 1, NULL, 0);
+    size_t whole = wf_prometheus_text(&class, 1, &memory, NULL, 0);
     char *exact = malloc(whole + 1), cut[64];
     memset(cut, '!', sizeof cut);
-    cr_assert_eq(wf_prometheus_text(&class, 1, exact, whole + 1), whole);
+    cr_assert_eq(wf_prometheus_text(&class, 1, &memory, exact, whole + 1), whole);
     cr_assert_eq(strlen(exact), whole);
-    cr_assert_eq(wf_prometheus_text(&class, 1, cut, 11), whole);
+    cr_assert_eq(wf_prometheus_text(&class, 1, &memory, cut, 11), whole);
     cr_assert_eq(strlen(cut), 10);
     cr_assert_eq(strncmp(exact, cut, 10), 0);
     for (size_t i = 11; i < sizeof cut; i++) cr_assert_eq(cut[i], '!');
