@@ -107,7 +107,9 @@ weft_err weft_writer_open(weft_node *node, const weft_id *tree, const weft_keypa
                           weft_writer **out);
 void weft_writer_close(weft_writer *writer); /* NULL is fine */
 /* Commits `payload` to the named store; durable when it returns OK. *out_id may be
- * NULL. FORBIDDEN, LIMIT, NO_SPACE, IO, FULL (many writers), TIMED_OUT. */
+ * NULL. FORBIDDEN, LIMIT, FULL (many writers), TIMED_OUT. NO_SPACE: the disk is nearly full.
+ * IO: the disk failed, and whether the entry is stored is known only after WEFT_EV_STORE says
+ * that writes are taken again: then it may turn up, as an entry like any other. */
 weft_err weft_commit(weft_writer *writer, const char *store, const void *payload, size_t len,
                      weft_ns timeout, weft_id *out_id);
 /* Begins a commit and returns; `done` runs on the notify thread once it is durable.

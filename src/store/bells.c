@@ -113,6 +113,7 @@ static struct wf_subscriber *subscribe(struct wf_bells *bells, const wf_store *s
         return NULL;
     }
     s->addr = weft_addr_get(addr);
+    s->told_outages = bells->outages;
     for (uint32_t i = 0; i < store->trees.count; i++)
         s->trees[i].told = store->trees.list[i]->pub.seq;
     *link = s;
@@ -165,7 +166,13 @@ static bool is_complete(struct wf_bells *bells, const struct wf_stored_tree *tre
     return found == tree->to_seq - tree->from_seq;
 }
 
-static void fill(struct wf_bells *bells, const wf_store *store, struct wf_subscriber *s)
+static void fill_state(const struct wf_bells *bells, struct wf_subscriber *s)
+{
+    s->bell->store_err = s->told_err = bells->store_err;
+    s->bell->outages = s->told_outages = bells->outages;
+}
+
+static void fill_trees(struct wf_bells *bells, const wf_store *store, struct wf_subscriber *s)
 {
     struct wf_stored *bell = s->bell;
     uint32_t count = s->grown_count < WEFT_DOORBELL_TREES ? s->grown_count : WEFT_DOORBELL_TREES;
@@ -195,13 +202,16 @@ static void fill(struct wf_bells *bells, const wf_store *store, struct wf_subscr
     s->lost = false;
 }
 
-void wf_bells_ring(struct wf_bells *bells, const wf_store *store)
+void wf_bells_ring(struct wf_bells *bells, const wf_store *store, bool durable)
 {
     struct wf_subscriber **link = &bells->subscribers;
     while (*link != NULL) {
         struct wf_subscriber *s = *link;
-        if (s->bell != NULL && (s->grown_count > 0 || s->lost)) {
-            fill(bells, store, s);
+        bool grown = durable && (s->grown_count > 0 || s->lost);
+        bool state = s->told_err != bells->store_err || s->told_outages != bells->outages;
+        if (s->bell != NULL && (grown || state)) {
+            fill_state(bells, s);
+            if (grown) fill_trees(bells, store, s);
             struct wf_stored *bell = s->bell;
             if (wf_send_system(s->addr, &bell->msg) != WEFT_OK) { /* it has ended */
                 *link = s->next;
@@ -211,5 +221,19 @@ void wf_bells_ring(struct wf_bells *bells, const wf_store *store)
             s->bell = NULL;
         }
         link = &s->next;
+    }
+}
+
+void wf_bells_reset(struct wf_bells *bells, const wf_store *store)
+{
+    while (bells->count > 0) forget_oldest(bells);
+    for (struct wf_subscriber *s = bells->subscribers; s != NULL; s = s->next) {
+        if (!reserve(s, store->trees.count)) s->lost = true;
+        for (uint32_t i = 0; i < store->trees.count && i < s->trees_room; i++) {
+            struct wf_bell_tree *tree = &s->trees[i];
+            if (tree->grew || store->trees.list[i]->pub.seq <= tree->told) continue;
+            tree->grew = true;
+            s->grown[s->grown_count++] = i + 1;
+        }
     }
 }

@@ -19,7 +19,9 @@ struct wf_subscriber {
     struct wf_bell_tree *trees;
     uint32_t *grown; /* local numbers of trees that grew, in that order */
     uint32_t trees_room, grown_count;
-    bool lost; /* memory was short: it has to look at all trees */
+    bool lost;         /* memory was short: it has to look at all trees */
+    weft_err told_err; /* what it heard of the store's writing, and     */
+    uint64_t told_outages;
 };
 
 struct wf_bells {
@@ -27,6 +29,8 @@ struct wf_bells {
     struct wf_stored_entry recent[WEFT_DOORBELL_ENTRIES]; /* the newest, a ring */
     uint32_t first, count;
     size_t bytes;
+    weft_err store_err; /* why writes are refused; OK: they are taken */
+    uint64_t outages;   /* how often they were refused so far         */
 };
 
 void wf_bells_fini(struct wf_bells *bells);
@@ -34,7 +38,11 @@ void wf_bells_fini(struct wf_bells *bells);
 void wf_bells_take(struct wf_bells *bells, const wf_store *store, struct wf_stored *bell);
 /* The batch that was just written grew trees: gather it. */
 void wf_bells_gather(struct wf_bells *bells, const wf_store *store);
-/* All that was gathered is durable: rings the bells that are here. */
-void wf_bells_ring(struct wf_bells *bells, const wf_store *store);
+/* Rings the bells that are here and have something to tell. `durable`: all that was gathered
+ * is; else they only tell whether writes are taken. */
+void wf_bells_ring(struct wf_bells *bells, const wf_store *store, bool durable);
+/* The store was read again from the engine, where everything is durable: what is there and
+ * was not told yet is told once, without its bytes. */
+void wf_bells_reset(struct wf_bells *bells, const wf_store *store);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * desk.h - the state of the store actor, shared by the rooms that serve its messages:
- * store_actor.c (the loop and the group commit), ingest.c (frames from peers).
+ * store_actor.c (the loop and the group commit), ingest.c (frames from peers), recover.c
+ * (after a failed write).
  * Never: seen by anybody else; one thread. */
 #ifndef WF_DESK_H
 #define WF_DESK_H
@@ -15,6 +16,12 @@ struct wf_answer { /* a message whose work is in the open batch, or needed none 
     weft_err err;
 };
 
+enum wf_desk_phase {
+    WF_DESK_TAKING,
+    WF_DESK_STOPPED, /* the engine failed: reads go on, writes get `failed`  */
+    WF_DESK_ENDING   /* the engine cannot go on: the actor fails with it    */
+};
+
 struct wf_desk {
     weft_self *self;
     wf_store *store;
@@ -24,24 +31,31 @@ struct wf_desk {
     struct wf_bells bells;
     struct wf_answer *answers;
     uint32_t answers_count, answers_room;
-    bool must_sync;  /* somebody in the batch was promised durability          */
-    bool lazy;       /* something is written and not durable                   */
-    weft_err failed; /* the engine failed: all that comes gets this answer     */
+    bool must_sync; /* somebody in the batch was promised durability          */
+    bool lazy;      /* something is written and not durable                   */
+    enum wf_desk_phase phase;
+    weft_err failed; /* not TAKING: all that comes gets this answer            */
     uint64_t lost;   /* batches that failed so far, and why the last one did   */
     weft_err lost_err;
     weft_msg *flush; /* NULL: it is in the mailbox, behind what was queued     */
     bool flush_due;
     weft_id *woken; /* entries stored just now whose children may wait         */
     uint32_t woken_count, woken_room;
-    weft_timer sweep, lazy_timer;
+    weft_timer sweep, lazy_timer, recover;
+    weft_ns stopped_at; /* since when writes are refused                       */
+    weft_ns wait;       /* before the next try; 0 after a write that was taken */
+    uint32_t tries;     /* in a row that found something still out             */
 };
 
 /* Room for one more answer. */
 bool wf_desk_reserve(struct wf_desk *desk);
 /* `msg` is answered when the open batch is durable (`sync`) or written. Takes it. */
 void wf_desk_answer_take(struct wf_desk *desk, weft_msg *msg, weft_err err, bool sync);
-/* Writes the open batch now and gives all answers. desk->failed if that fails. */
+/* Writes the open batch now and gives all answers. Of a failure before the engine was
+ * touched only this batch dies, after any other desk->failed says why. */
 void wf_desk_flush(struct wf_desk *desk);
+/* Asks for a flush behind what is in the mailbox now; in phase ENDING for the end. */
+void wf_desk_ask_flush(struct wf_desk *desk);
 /* Tries again what waited for entries that were just stored. */
 void wf_desk_wake(struct wf_desk *desk, const weft_id *stored);
 void wf_desk_arm_sweep(struct wf_desk *desk);
@@ -56,5 +70,9 @@ void wf_desk_result_take(struct wf_ingest *frame);
 void wf_desk_sweep_streams(struct wf_desk *desk, uint64_t now);
 /* After a failed batch: no cursor of any stream may move any more. */
 void wf_desk_break_streams(struct wf_desk *desk);
+
+/* recover.c. The engine refuses writes: so does the desk, until the engine could be opened
+ * again. With no batch open. Idempotent. */
+void wf_desk_stop(struct wf_desk *desk, weft_err err);
 
 #endif

@@ -198,7 +198,7 @@ static bool take_turn(struct wf_desk *desk, struct wf_stream *stream, struct wf_
 void wf_desk_ingest_take(struct wf_desk *desk, struct wf_ingest *frame)
 {
     struct wf_stream *stream;
-    weft_err err = desk->failed;
+    weft_err err = frame->end && frame->n == 0 ? WEFT_OK : desk->failed;
     if (err == WEFT_OK) err = wf_order_stream(&desk->order, frame->conn, frame->stream, &stream);
     if (err != WEFT_OK) {
         frame->err = err;

@@ -10,64 +10,134 @@ const char *const wf_cf_names[WF_CF_COUNT] = {
     [WF_CF_PEER] = "peer",   [WF_CF_TREE] = "tree",   [WF_CF_POLICY] = "policy",
 };
 
+/* -- Who uses the engine, and when it may be opened again --------------------------------- */
+
+/* The counters are sequentially consistent, so one of the two sees the other: a reader that
+ * was not counted yet when the reopen looked finds `closing` set, and waits at the gate until
+ * the engine is open again or the try was given up. The reopen itself never waits while it
+ * holds the gate: a thread that holds an iterator and asks for a value always gets on. */
+static void enter(wf_kv *kv)
+{
+    while (wf_counter_add(&kv->users, 1), wf_counter_get(&kv->closing) != 0) {
+        wf_counter_sub(&kv->users, 1);
+        wf_lock_take(kv->gate);
+        wf_lock_give(kv->gate);
+    }
+}
+
+static void leave(wf_kv *kv) { wf_counter_sub(&kv->users, 1); }
+
+weft_err wf_kv_failed(wf_kv *kv) { return kv->ops->failed == NULL ? WEFT_OK : kv->ops->failed(kv); }
+
+weft_err wf_kv_reopen(wf_kv *kv)
+{
+    if (kv->ops->reopen == NULL) return WEFT_UNSUPPORTED;
+    if (kv->gate == NULL) return kv->ops->reopen(kv); /* it stands before one that has a gate */
+    weft_err err = WEFT_AGAIN;
+    wf_lock_take(kv->gate);
+    wf_counter_set(&kv->closing, 1);
+    if (wf_counter_get(&kv->users) == 0) err = kv->ops->reopen(kv);
+    wf_counter_set(&kv->closing, 0);
+    wf_lock_give(kv->gate);
+    return err;
+}
+
+/* -- Calls ---------------------------------------------------------------------------------- */
+
 weft_err wf_kv_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const void *key,
                    size_t key_len, wf_value *out)
 {
-    return kv->ops->get(kv, snap, cf, key, key_len, out);
+    enter(kv);
+    weft_err err = kv->ops->get(kv, snap, cf, key, key_len, out);
+    if (err != WEFT_OK) leave(kv); /* else wf_value_release does */
+    return err;
 }
 
-weft_err wf_kv_multi_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const void *keys,
-                         size_t key_len, size_t count, wf_value *out, weft_err *errs)
+static weft_err get_one_by_one(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf,
+                               const void *keys, size_t key_len, size_t count, wf_value *out,
+                               weft_err *errs)
 {
-    if (kv->ops->multi_get != NULL)
-        return kv->ops->multi_get(kv, snap, cf, keys, key_len, count, out, errs);
     const uint8_t *key = keys;
     for (size_t i = 0; i < count; i++, key += key_len)
         errs[i] = kv->ops->get(kv, snap, cf, key, key_len, &out[i]);
     return WEFT_OK;
 }
 
-void wf_value_release(wf_kv *kv, wf_value *value) { kv->ops->release(kv, value); }
+weft_err wf_kv_multi_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const void *keys,
+                         size_t key_len, size_t count, wf_value *out, weft_err *errs)
+{
+    enter(kv);
+    weft_err err = kv->ops->multi_get == NULL
+                       ? get_one_by_one(kv, snap, cf, keys, key_len, count, out, errs)
+                       : kv->ops->multi_get(kv, snap, cf, keys, key_len, count, out, errs);
+    uint64_t hits = 0;
+    for (size_t i = 0; err == WEFT_OK && i < count; i++) hits += errs[i] == WEFT_OK;
+    wf_counter_add(&kv->users, hits);
+    leave(kv);
+    return err;
+}
+
+void wf_value_release(wf_kv *kv, wf_value *value)
+{
+    kv->ops->release(kv, value);
+    leave(kv);
+}
 
 weft_err wf_kv_write(wf_kv *kv, const wf_batch *batch, bool sync)
 {
     return kv->ops->write(kv, batch, sync);
 }
 
-weft_err wf_kv_failed(wf_kv *kv) { return kv->ops->failed == NULL ? WEFT_OK : kv->ops->failed(kv); }
-
-weft_err wf_kv_reopen(wf_kv *kv)
-{
-    return kv->ops->reopen == NULL ? WEFT_UNSUPPORTED : kv->ops->reopen(kv);
-}
-
 weft_err wf_kv_sync(wf_kv *kv) { return kv->ops->sync(kv); }
 
 weft_err wf_kv_snapshot_create(wf_kv *kv, wf_kv_snapshot **out)
 {
-    return kv->ops->snapshot_create(kv, out);
+    enter(kv);
+    weft_err err = kv->ops->snapshot_create(kv, out);
+    if (err != WEFT_OK) leave(kv);
+    return err;
 }
 
 void wf_kv_snapshot_destroy(wf_kv *kv, wf_kv_snapshot *snap)
 {
-    if (snap != NULL) kv->ops->snapshot_destroy(kv, snap);
+    if (snap == NULL) return;
+    kv->ops->snapshot_destroy(kv, snap);
+    leave(kv);
 }
 
-weft_err wf_kv_checkpoint(wf_kv *kv, const char *dir) { return kv->ops->checkpoint(kv, dir); }
+weft_err wf_kv_checkpoint(wf_kv *kv, const char *dir)
+{
+    enter(kv);
+    weft_err err = kv->ops->checkpoint(kv, dir);
+    leave(kv);
+    return err;
+}
 
-uint64_t wf_kv_memory(wf_kv *kv) { return kv->ops->memory(kv); }
+uint64_t wf_kv_memory(wf_kv *kv)
+{
+    enter(kv);
+    uint64_t bytes = kv->ops->memory(kv);
+    leave(kv);
+    return bytes;
+}
 
 void wf_kv_close(wf_kv *kv)
 {
     if (kv != NULL) kv->ops->close(kv);
 }
 
+/* -- Iterators ------------------------------------------------------------------------------ */
+
 weft_err wf_kv_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const void *prefix,
                            size_t prefix_len, wf_kv_iter **out)
 {
     wf_kv_iter *it;
+    enter(kv);
     weft_err err = kv->ops->iter_create(kv, snap, cf, prefix, prefix_len, &it);
-    if (err != WEFT_OK) return err;
+    if (err != WEFT_OK) {
+        leave(kv);
+        return err;
+    }
     it->kv = kv;
     *out = it;
     return WEFT_OK;
@@ -75,7 +145,10 @@ weft_err wf_kv_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf,
 
 void wf_kv_iter_destroy(wf_kv_iter *it)
 {
-    if (it != NULL) it->ops->iter_destroy(it);
+    if (it == NULL) return;
+    wf_kv *kv = it->kv; /* NULL: the engine ended the iterator and counts it no more */
+    it->ops->iter_destroy(it);
+    if (kv != NULL) leave(kv);
 }
 
 void wf_kv_iter_first(wf_kv_iter *it) { it->ops->iter_first(it); }

@@ -153,18 +153,22 @@ struct wf_kv { /* the engine's own struct begins with this */
 };
 struct wf_kv_iter {
     const struct wf_kv_ops *ops;
-    wf_kv *kv; /* set by wf_kv_iter_create */
+    wf_kv *kv; /* set by wf_kv_iter_create; NULL: the engine has ended it */
 };
 
 /* -- Memory engine --------------------------------------------------------------------- */
+/* wf_kv_reopen keeps all that was written, a batch that failed too, and makes it durable;
+ * while a persistent failure is met it answers that and does nothing. */
 weft_err wf_kv_memory_open(wf_kv **out);
 /* The crash model: forgets what was not synced, except a prefix of `keep` of the
  * unsynced batches (torn: the batch after them is lost whole). The handle goes on
- * with what is left, as after a reopen. For tests and the simulator. */
+ * with what is left, as after a reopen, and nothing is out any more: whoever held an
+ * iterator is taken to be gone. For tests and the simulator. */
 void wf_kv_memory_crash(wf_kv *kv, size_t keep);
 size_t wf_kv_memory_unsynced(wf_kv *kv); /* batches since the last sync */
 /* The n-th write from now fails with `err` (0: none); sticky if `persistent`,
- * until wf_kv_memory_crash. */
+ * until wf_kv_memory_crash. One that is not persistent refuses that batch as the floor
+ * of a disk does, before anything is touched. */
 void wf_kv_memory_fail_at(wf_kv *kv, uint64_t nth, weft_err err, bool persistent);
 
 /* -- RocksDB engine ------------------------------------------------------------------------ */

@@ -14,6 +14,7 @@
  * replaced it is not durable yet. */
 struct view { /* readers that must go on seeing the state at `seq` */
     struct view *prev, *next;
+    wf_kv **user; /* of an iterator: whom it is counted with; NULL: a snapshot */
     uint64_t seq;
     bool alive; /* false: a crash or close ended it */
 };
@@ -128,9 +129,15 @@ static void view_remove(struct memory *m, struct view *view)
     sweep(m);
 }
 
+/* An iterator that a simulated kill left behind is never destroyed: it counts no more. */
 static void end_views(struct memory *m)
 {
-    for (struct view *v = m->oldest; v != NULL; v = v->next) v->alive = false;
+    for (struct view *v = m->oldest; v != NULL; v = v->next) {
+        v->alive = false;
+        if (v->user == NULL || *v->user == NULL) continue;
+        wf_counter_sub(&m->base.users, 1);
+        *v->user = NULL;
+    }
     m->oldest = NULL;
     m->newest = NULL;
 }
@@ -293,6 +300,34 @@ static weft_err memory_sync(wf_kv *kv)
     return err;
 }
 
+static weft_err memory_failed(wf_kv *kv)
+{
+    struct memory *m = memory_of(kv);
+    wf_rwlock_read(m->lock);
+    weft_err err = m->sticky;
+    wf_rwlock_give(m->lock);
+    return err;
+}
+
+/* What was written is all there, and of a write that failed the most that may be. */
+static weft_err memory_reopen(wf_kv *kv)
+{
+    struct memory *m = memory_of(kv);
+    wf_rwlock_write(m->lock);
+    weft_err err = m->fail_persistent && m->fail_in == 0 ? m->fail_err : WEFT_OK;
+    if (err == WEFT_OK) {
+        m->durable = m->seq;
+        if (m->in_limbo) err = apply(m, m->limbo, true);
+        else sweep(m);
+    }
+    if (err == WEFT_OK) {
+        m->in_limbo = false;
+        m->sticky = WEFT_OK;
+    }
+    wf_rwlock_give(m->lock);
+    return err;
+}
+
 /* -- Snapshots and iterators ------------------------------------------------------- */
 
 static weft_err memory_snapshot_create(wf_kv *kv, wf_kv_snapshot **out)
@@ -325,6 +360,7 @@ static weft_err memory_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum w
     if (it == NULL) return WEFT_NO_MEMORY;
     it->base.ops = kv->ops;
     it->m = m;
+    it->view.user = &it->base.kv;
     it->cf = cf;
     it->prefix_len = prefix_len;
     if (prefix_len > 0) memcpy(it->prefix, prefix, prefix_len);
@@ -499,6 +535,7 @@ static void memory_close(wf_kv *kv)
     end_views(m);
     for (unsigned cf = 0; cf < WF_CF_COUNT; cf++) wf_memmap_fini(&m->maps[cf]);
     wf_rwlock_destroy(m->lock);
+    wf_lock_destroy(m->base.gate);
     wf_batch_destroy(m->limbo);
     wf_free(m->list);
     wf_free(m->touched);
@@ -529,6 +566,8 @@ static const struct wf_kv_ops memory_ops = {
     .iter_key = memory_iter_key,
     .iter_value = memory_iter_value,
     .iter_err = memory_iter_err,
+    .failed = memory_failed,
+    .reopen = memory_reopen,
 };
 
 weft_err wf_kv_memory_open(wf_kv **out)
@@ -538,8 +577,9 @@ weft_err wf_kv_memory_open(wf_kv **out)
     m->base.ops = &memory_ops;
     for (unsigned cf = 0; cf < WF_CF_COUNT; cf++) wf_memmap_init(&m->maps[cf]);
     m->lock = wf_rwlock_create();
+    m->base.gate = wf_lock_create();
     weft_err err = wf_batch_create(&m->limbo);
-    if (err != WEFT_OK || m->lock == NULL) {
+    if (err != WEFT_OK || m->lock == NULL || m->base.gate == NULL) {
         memory_close(&m->base);
         return WEFT_NO_MEMORY;
     }
@@ -566,6 +606,7 @@ void wf_kv_memory_crash(wf_kv *kv, size_t keep)
     m->kept = 0;
     m->sticky = WEFT_OK;
     m->fail_in = 0;
+    m->fail_persistent = false;
     m->in_limbo = false;
     if (revive) WF_ASSERT(apply(m, m->limbo, true) == WEFT_OK);
     wf_rwlock_give(m->lock);

@@ -18,6 +18,7 @@
 #define FREE_FLOOR_BYTES (UINT64_C(64) << 20)
 #define FAMILIES (WF_CF_COUNT + 1) /* RocksDB insists on its own "default" */
 #define MULTI_GET_CHUNK 64u
+#define LOG_WORTH_A_WORD (UINT64_C(1) << 20)
 
 struct rocks {
     wf_kv base;
@@ -32,7 +33,9 @@ struct rocks {
     struct wf_op_order order;    /* of the batch being written */
     uint64_t floor_bytes;
     bool read_only, salvage;
-    wf_counter sticky; /* -err of the first failed write, 0: none */
+    bool full;           /* the floor refused the last write, which was said once    */
+    wf_counter sticky;   /* -err of the first failed write since the opening, 0: none */
+    weft_err closed_err; /* db is NULL: why it could not be opened again              */
 };
 
 struct snapshot {
@@ -94,6 +97,7 @@ static weft_err rocks_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, 
                           size_t key_len, wf_value *out)
 {
     struct rocks *r = rocks_of(kv);
+    if (r->db == NULL) return r->closed_err;
     char *text = NULL;
     rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(r->db, read_options(r, snap),
                                                            r->handles[cf], key, key_len, &text);
@@ -106,6 +110,7 @@ static weft_err rocks_multi_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_c
                                 weft_err *errs)
 {
     struct rocks *r = rocks_of(kv);
+    if (r->db == NULL) return r->closed_err;
     for (size_t from = 0; from < count; from += MULTI_GET_CHUNK) {
         size_t n = count - from < MULTI_GET_CHUNK ? count - from : MULTI_GET_CHUNK;
         const char *key_list[MULTI_GET_CHUNK];
@@ -173,6 +178,17 @@ static weft_err stick(struct rocks *r, weft_err err)
 
 static weft_err stuck(struct rocks *r) { return (weft_err) - (int)wf_counter_get(&r->sticky); }
 
+static weft_err rocks_failed(wf_kv *kv) { return stuck(rocks_of(kv)); }
+
+/* Nothing was touched, so the next write is tried as if this one had not been. */
+static weft_err refuse_full(struct rocks *r)
+{
+    bool said = r->full;
+    r->full = true;
+    if (said) return WEFT_NO_SPACE;
+    return wf_fail(WEFT_NO_SPACE, "store", "path=%s is nearly full: writes are refused", r->dir);
+}
+
 static weft_err rocks_write(wf_kv *kv, const wf_batch *batch, bool sync)
 {
     struct rocks *r = rocks_of(kv);
@@ -180,8 +196,8 @@ static weft_err rocks_write(wf_kv *kv, const wf_batch *batch, bool sync)
     if (err == WEFT_OK && r->read_only) err = WEFT_INVALID;
     if (err == WEFT_OK) err = wf_batch_err(batch);
     if (err != WEFT_OK) return err;
-    if (wf_store_dir_is_full(r->dir, r->floor_bytes))
-        return stick(r, wf_fail(WEFT_NO_SPACE, "store", "path=%s is nearly full", r->dir));
+    if (wf_store_dir_is_full(r->dir, r->floor_bytes)) return refuse_full(r);
+    r->full = false;
     rocksdb_writebatch_clear(r->batch);
     wf_batch_each(batch, fill_op, r);
     add_kept(r);
@@ -213,6 +229,7 @@ static rocksdb_readoptions_t *read_options_create(bool fill_cache)
 static weft_err rocks_snapshot_create(wf_kv *kv, wf_kv_snapshot **out)
 {
     struct rocks *r = rocks_of(kv);
+    if (r->db == NULL) return r->closed_err;
     struct snapshot *snap = wf_calloc(1, sizeof *snap);
     if (snap == NULL) return WEFT_NO_MEMORY;
     snap->rocks = rocksdb_create_snapshot(r->db);
@@ -250,6 +267,7 @@ static weft_err rocks_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf
                                   const void *prefix, size_t prefix_len, wf_kv_iter **out)
 {
     struct rocks *r = rocks_of(kv);
+    if (r->db == NULL) return r->closed_err;
     struct iter *it = wf_calloc(1, sizeof *it + 2 * prefix_len);
     if (it == NULL) return WEFT_NO_MEMORY;
     it->base.ops = kv->ops;
@@ -342,6 +360,7 @@ static weft_err rocks_iter_err(const wf_kv_iter *base)
 static weft_err rocks_checkpoint(wf_kv *kv, const char *dir)
 {
     struct rocks *r = rocks_of(kv);
+    if (r->db == NULL) return r->closed_err;
     char *text = NULL;
     rocksdb_checkpoint_t *point = rocksdb_checkpoint_object_create(r->db, &text);
     if (text != NULL) return fail("checkpoint", text);
@@ -355,7 +374,7 @@ static uint64_t rocks_memory(wf_kv *kv)
 {
     struct rocks *r = rocks_of(kv);
     uint64_t bytes = rocksdb_cache_get_usage(r->cache);
-    for (unsigned i = 0; i < FAMILIES; i++) {
+    for (unsigned i = 0; r->db != NULL && i < FAMILIES; i++) {
         uint64_t memtables = 0;
         rocksdb_property_int_cf(r->db, r->handles[i], "rocksdb.cur-size-all-mem-tables",
                                 &memtables);
@@ -382,13 +401,19 @@ static void flush(struct rocks *r)
     rocksdb_flushoptions_destroy(options);
 }
 
+static void db_close(struct rocks *r)
+{
+    for (unsigned i = 0; i < FAMILIES; i++) rocksdb_column_family_handle_destroy(r->handles[i]);
+    rocksdb_close(r->db);
+    r->db = NULL;
+}
+
 static void rocks_close(wf_kv *kv)
 {
     struct rocks *r = rocks_of(kv);
     if (r->db != NULL) {
         flush(r);
-        for (unsigned i = 0; i < FAMILIES; i++) rocksdb_column_family_handle_destroy(r->handles[i]);
-        rocksdb_close(r->db);
+        db_close(r);
     }
     for (unsigned i = 0; i < FAMILIES; i++)
         if (r->options[i] != NULL) rocksdb_options_destroy(r->options[i]);
@@ -398,9 +423,12 @@ static void rocks_close(wf_kv *kv)
     if (r->read != NULL) rocksdb_readoptions_destroy(r->read);
     if (r->cache != NULL) rocksdb_cache_destroy(r->cache);
     wf_op_order_fini(&r->order);
+    wf_lock_destroy(r->base.gate);
     wf_free(r->dir);
     wf_free(r);
 }
+
+static weft_err rocks_reopen(wf_kv *kv);
 
 static const struct wf_kv_ops rocks_ops = {
     .name = "rocksdb",
@@ -426,6 +454,8 @@ static const struct wf_kv_ops rocks_ops = {
     .iter_key = rocks_iter_key,
     .iter_value = rocks_iter_value,
     .iter_err = rocks_iter_err,
+    .failed = rocks_failed,
+    .reopen = rocks_reopen,
 };
 
 /* -- Opening ------------------------------------------------------------------------------ */
@@ -539,13 +569,43 @@ static weft_err open_database(struct rocks *r)
     names[WF_CF_COUNT] = "default";
     const rocksdb_options_t *const *options = (const rocksdb_options_t *const *)r->options;
     char *text = NULL;
+    uint64_t log = wf_store_dir_log_bytes(r->dir);
+    if (log >= LOG_WORTH_A_WORD)
+        wf_log(WEFT_LOG_INFO, "store", "path=%s: reading %llu KiB of log again", r->dir,
+               (unsigned long long)(log >> 10));
     if (r->read_only)
         r->db = rocksdb_open_for_read_only_column_families(r->options[0], r->dir, FAMILIES, names,
                                                            options, r->handles, 0, &text);
     else
         r->db = rocksdb_open_column_families(r->options[0], r->dir, FAMILIES, names, options,
                                              r->handles, &text);
-    return text == NULL ? WEFT_OK : open_failed(r, text);
+    if (text != NULL) return open_failed(r, text);
+    if (log >= LOG_WORTH_A_WORD) wf_log(WEFT_LOG_INFO, "store", "path=%s: the log is read", r->dir);
+    return WEFT_OK;
+}
+
+/* May the directory be let go of to be opened again? */
+static weft_err can_reopen(struct rocks *r)
+{
+    struct wf_store_dir found;
+    weft_err err = wf_store_dir_look(r->dir, &found);
+    if (err != WEFT_OK) return err;
+    if (!found.complete) /* the engine would begin a new store there */
+        return wf_fail(WEFT_NOT_STORE, "store", "path=%s has no store any more", r->dir);
+    if (r->read_only) return WEFT_OK;
+    if (wf_store_dir_is_full(r->dir, r->floor_bytes)) return refuse_full(r);
+    return wf_store_dir_has_room(r->dir);
+}
+
+static weft_err rocks_reopen(wf_kv *kv)
+{
+    struct rocks *r = rocks_of(kv);
+    weft_err err = can_reopen(r);
+    if (err != WEFT_OK) return err;
+    if (r->db != NULL) db_close(r);
+    r->closed_err = open_database(r);
+    if (r->closed_err == WEFT_OK) wf_counter_set(&r->sticky, 0);
+    return r->closed_err;
 }
 
 weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *options, wf_kv **out)
@@ -568,7 +628,9 @@ weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *option
     r->read_only = options->read_only;
     r->salvage = options->read_only && options->salvage;
     r->dir = wf_strdup(dir);
-    err = r->dir == NULL ? WEFT_NO_MEMORY : prepare(r, options->memory_bytes, !r->read_only);
+    r->base.gate = wf_lock_create();
+    err = r->dir == NULL || r->base.gate == NULL ? WEFT_NO_MEMORY
+                                                 : prepare(r, options->memory_bytes, !r->read_only);
     if (err == WEFT_OK) err = open_database(r);
     if (err == WEFT_OK) {
         *out = &r->base;

@@ -125,8 +125,7 @@ bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes)
     return free_bytes < (floor_bytes < all / 4 ? floor_bytes : all / 4);
 }
 
-/* What the logs of the database take; nothing where nothing is. */
-static uint64_t log_bytes(const char *dir)
+uint64_t wf_store_dir_log_bytes(const char *dir)
 {
     uint64_t sum = 0;
     DIR *handle = opendir(dir);
@@ -160,7 +159,7 @@ weft_err wf_store_dir_has_room(const char *dir)
     uint64_t all = (uint64_t)info.f_blocks * info.f_frsize;
     uint64_t free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
     if (all == 0) return WEFT_OK; /* a file system that does not say */
-    uint64_t logs = log_bytes(dir);
+    uint64_t logs = wf_store_dir_log_bytes(dir);
     uint64_t need = (OPEN_ROOM_BYTES < all / 8 ? OPEN_ROOM_BYTES : all / 8) + logs + logs / 8;
     if (free_bytes >= need) return WEFT_OK;
     return wf_fail(WEFT_NO_SPACE, "store", "path=%s has %llu KiB of room, opening it needs %llu",

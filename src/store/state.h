@@ -57,7 +57,7 @@ struct wf_store {
     struct wf_trees trees;
     struct {
         wf_counter batches, synced, entries, known, refused, pending_now, pending_bytes, write_ns;
-        wf_counter healed;
+        wf_counter healed, outages;
     } counters;
     struct wf_damage *damage; /* any thread: damage.h */
     /* The writer alone. */
@@ -88,6 +88,9 @@ struct wf_tree *wf_trees_at(const struct wf_trees *trees, uint64_t t);
 weft_err wf_trees_add(wf_store *store, const weft_id *id, struct wf_tree **out);
 void wf_trees_cut(wf_store *store, uint32_t count); /* forgets the newest ones */
 weft_err wf_trees_load(wf_store *store);
+/* The writer, after wf_kv_reopen and with no batch open: takes what the engine has for the
+ * state. CORRUPT: something that was published is gone. IO, NO_MEMORY: to be tried again. */
+weft_err wf_store_reload(wf_store *store);
 void wf_trees_fini(struct wf_trees *trees);
 
 #endif

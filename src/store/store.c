@@ -145,5 +145,6 @@ void wf_store_counters_read(wf_store *store, struct wf_store_counters *out)
         .write_ns = wf_counter_get(&store->counters.write_ns),
         .healed = wf_counter_get(&store->counters.healed),
         .damaged = wf_damage_count(store),
+        .outages = wf_counter_get(&store->counters.outages),
     };
 }

@@ -63,24 +63,11 @@ static void give_answers(struct wf_desk *desk, weft_err failure)
 
 static void on_lazy(weft_self *self, void *state, weft_timer *timer, uint32_t missed);
 
-static void ask_for_flush(struct wf_desk *desk)
+void wf_desk_ask_flush(struct wf_desk *desk)
 {
     if (desk->flush == NULL) return;
     /* FULL: then more messages are queued, and each of them tries again. */
     if (weft_send(weft_self_addr(desk->self), desk->flush) == WEFT_OK) desk->flush = NULL;
-}
-
-static void fail(struct wf_desk *desk, weft_err err)
-{
-    if (desk->failed == WEFT_OK)
-        desk->failed = wf_fail(err, "store", "the batch could not be written; the store stops");
-    desk->flush_due = true; /* on which the actor fails */
-}
-
-static void became_durable(struct wf_desk *desk)
-{
-    desk->lazy = false;
-    weft_timer_stop(desk->self, &desk->lazy_timer);
 }
 
 /* Nothing to write, but what was written before may have been promised. */
@@ -92,35 +79,51 @@ static weft_err flush_engine(struct wf_desk *desk, bool sync)
     return err;
 }
 
+static void arm_lazy(struct wf_desk *desk)
+{
+    weft_timer_set(desk->self, &desk->lazy_timer, weft_now(desk->self) + WEFT_LAZY_SYNC_NS, 0,
+                   on_lazy);
+}
+
+static void was_written(struct wf_desk *desk, bool wrote, bool sync)
+{
+    if (wrote) desk->wait = 0;
+    wf_bells_gather(&desk->bells, desk->store);
+    if (sync || !desk->sync) {
+        desk->lazy = false;
+        weft_timer_stop(desk->self, &desk->lazy_timer);
+    } else if (wrote && !desk->lazy) {
+        desk->lazy = true;
+        arm_lazy(desk);
+    }
+}
+
+static void was_lost(struct wf_desk *desk, weft_err err)
+{
+    desk->lost++;
+    desk->lost_err = err;
+    wf_desk_break_streams(desk);
+    if (desk->lazy && desk->lazy_timer.heap_at == 0) arm_lazy(desk); /* it is still owed */
+}
+
 void wf_desk_flush(struct wf_desk *desk)
 {
-    desk->flush_due = false;
+    desk->flush_due = desk->phase == WF_DESK_ENDING;
     wf_store *store = desk->store;
     bool sync = desk->must_sync && desk->sync;
     bool wrote = wf_writer_is_open(store);
     weft_err err = desk->failed == WEFT_OK ? flush_engine(desk, sync) : desk->failed;
-    if (err == WEFT_OK) {
-        wf_bells_gather(&desk->bells, store);
-        if (sync || !desk->sync) {
-            became_durable(desk);
-        } else if (wrote && !desk->lazy) {
-            desk->lazy = true;
-            weft_timer_set(desk->self, &desk->lazy_timer, weft_now(desk->self) + WEFT_LAZY_SYNC_NS,
-                           0, on_lazy);
-        }
-    } else {
-        desk->lost++;
-        desk->lost_err = err;
-        wf_desk_break_streams(desk);
-        /* Short of memory before the engine was asked: only this batch is lost. */
-        bool untouched = store->poison == WEFT_NO_MEMORY ||
-                         wf_batch_err(store->batch) == WEFT_NO_MEMORY;
-        if (!untouched) fail(desk, err);
-    }
+    if (err == WEFT_OK) was_written(desk, wrote, sync);
+    else if (desk->failed == WEFT_OK) was_lost(desk, err);
+    /* Where the engine was not touched only this batch is lost: memory was short, the disk is
+     * nearly full, what was read for it is damaged. */
+    weft_err engine = err == WEFT_OK || desk->failed != WEFT_OK ? WEFT_OK : wf_kv_failed(store->kv);
+    if (engine != WEFT_OK) desk->failed = engine; /* before an answer makes anybody ask again */
     give_answers(desk, err);
-    if (err == WEFT_OK && !desk->lazy) wf_bells_ring(&desk->bells, store);
     desk->must_sync = false;
     wf_writer_clear(store);
+    if (engine != WEFT_OK) wf_desk_stop(desk, engine);
+    else if (err == WEFT_OK) wf_bells_ring(&desk->bells, store, !desk->lazy);
     wf_counter_set(&store->counters.pending_now, desk->pool.count);
     wf_counter_set(&store->counters.pending_bytes, desk->pool.bytes);
 }
@@ -133,7 +136,6 @@ static void on_lazy(weft_self *self, void *state, weft_timer *timer, uint32_t mi
     desk->self = self;
     desk->must_sync = true;
     wf_desk_flush(desk);
-    if (desk->flush_due) ask_for_flush(desk);
 }
 
 /* -- Pending entries ------------------------------------------------------------------------------ */
@@ -165,7 +167,10 @@ static void try_again(struct wf_desk *desk, struct wf_pending_item *item)
                          .missing = &missing,
                          .missing_room = 1};
     weft_err err = desk->failed;
-    if (err == WEFT_OK && wf_writer_is_full(desk->store)) wf_desk_flush(desk);
+    if (err == WEFT_OK && wf_writer_is_full(desk->store)) {
+        wf_desk_flush(desk);
+        err = desk->failed;
+    }
     if (err == WEFT_OK) err = wf_writer_add(desk->store, &add);
     if (err == WEFT_PENDING) { /* for another parent now */
         item->waits_for = missing;
@@ -208,7 +213,7 @@ static void on_sweep(weft_self *self, void *state, weft_timer *timer, uint32_t m
     wf_counter_set(&desk->store->counters.pending_now, desk->pool.count);
     wf_counter_set(&desk->store->counters.pending_bytes, desk->pool.bytes);
     wf_desk_arm_sweep(desk);
-    if (desk->answers_count > 0) ask_for_flush(desk);
+    if (desk->answers_count > 0) wf_desk_ask_flush(desk);
 }
 
 /* Only while something can grow too old: an idle store does not wake. */
@@ -282,7 +287,7 @@ static weft_verdict on_message(struct wf_desk *desk, weft_msg *msg)
     }
     if (msg->kind == &wf_stored_kind) {
         wf_bells_take(&desk->bells, desk->store, (struct wf_stored *)msg);
-        if (!desk->lazy) wf_bells_ring(&desk->bells, desk->store);
+        wf_bells_ring(&desk->bells, desk->store, !desk->lazy);
         return WEFT_KEPT;
     }
     if (msg->kind == &wf_commit_kind || msg->kind == &wf_follow_kind ||
@@ -299,14 +304,14 @@ static weft_verdict store_handle(weft_self *self, void *state, weft_msg *msg)
     if (msg->kind == &flush_kind) {
         desk->flush = msg;
         wf_desk_flush(desk);
-        if (desk->failed == WEFT_OK) return WEFT_KEPT;
+        if (desk->phase != WF_DESK_ENDING) return WEFT_KEPT;
         desk->flush = NULL; /* the runtime drops it */
         return weft_fail(self, desk->failed);
     }
     weft_verdict verdict = on_message(desk, msg);
     if (wf_writer_is_full(desk->store)) wf_desk_flush(desk);
     if (desk->answers_count > 0 || desk->flush_due || wf_writer_is_open(desk->store))
-        ask_for_flush(desk);
+        wf_desk_ask_flush(desk);
     return verdict;
 }
 
@@ -359,6 +364,7 @@ static void store_fini(weft_self *self, void *state, weft_err reason)
     wf_desk_flush(desk);
     weft_timer_stop(self, &desk->sweep);
     weft_timer_stop(self, &desk->lazy_timer);
+    weft_timer_stop(self, &desk->recover);
     desk_free(desk);
 }
 

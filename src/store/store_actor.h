@@ -149,6 +149,7 @@ struct wf_store_counters {
     uint64_t batches, synced, entries, known, refused, pending_now, pending_bytes, write_ns;
     uint64_t healed;  /* bodies that were damaged and are written anew */
     uint64_t damaged; /* bodies in quarantine now                      */
+    uint64_t outages; /* how often writes were refused until the engine was open again */
 };
 void wf_store_counters_read(wf_store *store, struct wf_store_counters *out);
 

@@ -119,25 +119,18 @@ void wf_trees_fini(struct wf_trees *trees)
 
 /* -- Loading ------------------------------------------------------------------------ */
 
-/* The record of one tree, with everything else of it that `tree` holds. */
-static weft_err load_one(wf_store *store, const wf_tree_info *record)
+struct loaded { /* a tree as the engine has it */
+    wf_tree_info info;
+    weft_key *readers;
+    uint32_t readers_count;
+};
+
+static weft_err read_readers(wf_store *store, struct loaded *tree)
 {
-    wf_tree_info info = *record;
     uint8_t key[WF_KEY_TREE_BYTES];
-    wf_key_tree(key, WF_TREE_COUNTS, info.t);
     wf_value value;
+    wf_key_tree(key, WF_TREE_READERS, tree->info.t);
     weft_err err = wf_kv_get(store->kv, NULL, WF_CF_TREE, key, sizeof key, &value);
-    if (err == WEFT_NOT_FOUND) return wf_fail(WEFT_CORRUPT, "store", "a tree has no counts");
-    if (err != WEFT_OK) return err;
-    err = wf_counts_read(value.data, value.len, &info);
-    wf_value_release(store->kv, &value);
-    struct wf_tree *tree = NULL;
-    if (err == WEFT_OK) err = append(&store->trees, &info, &tree);
-    if (err != WEFT_OK) return err;
-    tree->pub = info;
-    tree->told_seq = info.seq;
-    wf_key_tree(key, WF_TREE_READERS, info.t);
-    err = wf_kv_get(store->kv, NULL, WF_CF_TREE, key, sizeof key, &value);
     if (err == WEFT_NOT_FOUND) return WEFT_OK;
     if (err != WEFT_OK) return err;
     tree->readers_count = (uint32_t)(value.len / sizeof(weft_key));
@@ -149,9 +142,65 @@ static weft_err load_one(wf_store *store, const wf_tree_info *record)
     return err;
 }
 
+static weft_err read_counts(wf_store *store, struct loaded *tree)
+{
+    uint8_t key[WF_KEY_TREE_BYTES];
+    wf_value value;
+    wf_key_tree(key, WF_TREE_COUNTS, tree->info.t);
+    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_TREE, key, sizeof key, &value);
+    if (err == WEFT_NOT_FOUND) return wf_fail(WEFT_CORRUPT, "store", "a tree has no counts");
+    if (err != WEFT_OK) return err;
+    err = wf_counts_read(value.data, value.len, &tree->info);
+    wf_value_release(store->kv, &value);
+    return err;
+}
+
+/* Is it the tree that was published, with everything that readers may have seen? */
+static bool goes_on_from(const wf_tree_info *pub, const wf_tree_info *info)
+{
+    return weft_id_equal(&pub->tree, &info->tree) && info->seq >= pub->seq &&
+           info->count >= pub->count && memcmp(pub->epoch, info->epoch, sizeof pub->epoch) == 0;
+}
+
+/* Into the table, as published. Takes the readers on OK. */
+static weft_err settle(wf_store *store, struct loaded *loaded)
+{
+    struct wf_tree *tree = wf_trees_at(&store->trees, loaded->info.t);
+    if (tree != NULL && !goes_on_from(&tree->pub, &loaded->info))
+        return wf_fail(WEFT_CORRUPT, "store", "a tree has lost what was read already");
+    weft_err err = tree == NULL ? append(&store->trees, &loaded->info, &tree) : WEFT_OK;
+    if (err != WEFT_OK) return err;
+    tree->now = loaded->info;
+    tree->pub = loaded->info;
+    tree->told_seq = loaded->info.seq;
+    tree->digest_seq = UINT64_MAX;
+    wf_free(tree->readers);
+    wf_free(tree->staged);
+    tree->readers = loaded->readers;
+    tree->readers_count = loaded->readers_count;
+    tree->staged = NULL;
+    loaded->readers = NULL;
+    return WEFT_OK;
+}
+
+static weft_err load_one(wf_store *store, const wf_tree_info *record)
+{
+    struct loaded tree = {.info = *record};
+    weft_err err = read_counts(store, &tree);
+    if (err == WEFT_OK) err = read_readers(store, &tree);
+    if (err == WEFT_OK) {
+        wf_rwlock_write(store->lock);
+        err = settle(store, &tree);
+        wf_rwlock_give(store->lock);
+    }
+    wf_free(tree.readers);
+    return err;
+}
+
 weft_err wf_trees_load(wf_store *store)
 {
     const uint8_t prefix = WF_TREE_RECORD;
+    uint32_t met = 0;
     wf_kv_iter *it;
     weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_TREE, &prefix, 1, &it);
     if (err != WEFT_OK) return err;
@@ -162,12 +211,25 @@ weft_err wf_trees_load(wf_store *store)
         wf_tree_info info = {0};
         err = wf_tree_read(data, len, &info);
         info.t = key_len == WF_KEY_TREE_BYTES ? wf_get64(key + 1) : 0;
-        if (err == WEFT_OK && info.t != store->trees.count + UINT64_C(1))
+        if (err == WEFT_OK && info.t != ++met)
             err = wf_fail(WEFT_CORRUPT, "store", "the numbers of trees have a gap");
         if (err == WEFT_OK) err = load_one(store, &info);
     }
     if (err == WEFT_OK) err = wf_kv_iter_err(it);
     wf_kv_iter_destroy(it);
+    if (err == WEFT_OK && met < store->trees.count)
+        err = wf_fail(WEFT_CORRUPT, "store", "a tree is gone that was there");
+    return err;
+}
+
+weft_err wf_store_reload(wf_store *store)
+{
+    WF_ASSERT(store->touched_count == 0 && store->fresh_count == 0); /* no batch is open */
+    wf_briefs_clear(&store->briefs);
+    wf_policies_fini(&store->policies);
+    weft_err err = wf_policies_init(&store->policies, store->kv);
+    if (err == WEFT_OK) err = wf_trees_load(store);
+    if (err == WEFT_OK) store->trees_before = store->trees.count;
     return err;
 }
 

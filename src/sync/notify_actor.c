@@ -24,6 +24,9 @@ struct notify { /* only the handlers below touch this */
     uint32_t count;
     uint64_t last_handle;
     bool bell_sent; /* the doorbell is at the store */
+    bool heard;     /* a bell has said how the store is doing, which was: */
+    weft_err store_err;
+    uint64_t outages;
 };
 
 /* A completion on its way: what to call when the ask is over. */
@@ -141,8 +144,21 @@ static void tell_all_trees(struct notify *n)
     wf_free(trees);
 }
 
+/* One that began and ended while the bell was away is told by its end. */
+static void tell_store(struct notify *n, const struct wf_stored *bell)
+{
+    bool changed = bell->store_err != n->store_err || (n->heard && bell->outages != n->outages);
+    n->heard = true;
+    n->store_err = bell->store_err;
+    n->outages = bell->outages;
+    if (!changed) return;
+    weft_event event = {.kind = WEFT_EV_STORE, .err = bell->store_err};
+    publish(n, &event);
+}
+
 static weft_verdict on_bell(struct notify *n, struct wf_stored *bell)
 {
+    tell_store(n, bell);
     tell_entries(n, bell);
     if (bell->more_trees) tell_all_trees(n);
     wf_stored_clear(bell);

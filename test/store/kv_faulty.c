@@ -58,6 +58,10 @@ static weft_err faulty_write(wf_kv *kv, const wf_batch *batch, bool sync)
 
 static weft_err faulty_sync(wf_kv *kv) { return wf_kv_sync(faulty_of(kv)->inner); }
 
+static weft_err faulty_failed(wf_kv *kv) { return wf_kv_failed(faulty_of(kv)->inner); }
+
+static weft_err faulty_reopen(wf_kv *kv) { return wf_kv_reopen(faulty_of(kv)->inner); }
+
 static weft_err faulty_snapshot_create(wf_kv *kv, wf_kv_snapshot **out)
 {
     return wf_kv_snapshot_create(faulty_of(kv)->inner, out);
@@ -190,6 +194,8 @@ static const struct wf_kv_ops faulty_ops = {
     .iter_key = faulty_iter_key,
     .iter_value = faulty_iter_value,
     .iter_err = faulty_iter_err,
+    .failed = faulty_failed,
+    .reopen = faulty_reopen,
 };
 
 /* -- From outside ----------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
  * Never: what only one engine can do (test_kv_memory.c, test_kv_rocksdb.c). */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,5 +345,90 @@ CLAIM(readers_beside_the_writer_never_see_half_a_batch)
     wf_counter_set(&reading.stop, 1);
     for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
     wf_batch_destroy(batch);
+    cr_assert_eq(wf_counter_get(&reading.wrong), 0);
+}
+
+/* -- Opened again in place ---------------------------------------------------------------------- */
+
+CLAIM(an_engine_that_is_opened_again_has_all_and_takes_writes)
+{
+    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
+    kk_put(kv, WF_CF_TIP, "b", "2", false);
+    cr_assert_eq(wf_kv_failed(kv), WEFT_OK);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(wf_kv_reopen(kv), WEFT_OK);
+        cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "a"), "1");
+        cr_assert_str_eq(kk_keys(kv, NULL, WF_CF_TIP, "", false), i == 0 ? "b" : "b c");
+        kk_put(kv, WF_CF_TIP, "c", "3", true);
+    }
+}
+
+CLAIM(nothing_is_opened_again_while_something_is_out)
+{
+    wf_value value;
+    wf_kv_iter *it;
+    wf_kv_snapshot *snap;
+    kk_put(kv, WF_CF_TIP, "a", "1", true);
+    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_TIP, "a", 1, &value), WEFT_OK);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_AGAIN, "a value");
+    cr_assert_arr_eq(value.data, "1", 1);
+    wf_value_release(kv, &value);
+    cr_assert_eq(wf_kv_iter_create(kv, NULL, WF_CF_TIP, "a", 1, &it), WEFT_OK);
+    wf_kv_iter_first(it);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_AGAIN, "an iterator");
+    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_TIP, "a"), "1", "who holds one may read on");
+    cr_assert(wf_kv_iter_valid(it));
+    wf_kv_iter_destroy(it);
+    cr_assert_eq(wf_kv_snapshot_create(kv, &snap), WEFT_OK);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_AGAIN, "a snapshot");
+    wf_kv_snapshot_destroy(kv, snap);
+    wf_value values[3];
+    weft_err errs[3];
+    cr_assert_eq(wf_kv_multi_get(kv, NULL, WF_CF_TIP, "abc", 1, 3, values, errs), WEFT_OK);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_AGAIN, "one value of three");
+    wf_value_release(kv, &values[0]);
+    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_TIP, "b", 1, &value), WEFT_NOT_FOUND);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_OK, "nothing is out any more");
+}
+
+/* Both keys are always there: whoever misses one, or is told of an error, saw the engine
+ * while it was away. */
+static void *read_always(void *arg)
+{
+    struct reading *r = arg;
+    wf_value value;
+    while (wf_counter_get(&r->stop) == 0) {
+        wf_kv_iter *it = NULL;
+        bool right = wf_kv_iter_create(r->kv, NULL, WF_CF_TIP, NULL, 0, &it) == WEFT_OK;
+        if (right) wf_kv_iter_first(it);
+        right = right && wf_kv_iter_valid(it);
+        if (right && wf_kv_get(r->kv, NULL, WF_CF_TIP, "z", 1, &value) == WEFT_OK)
+            wf_value_release(r->kv, &value);
+        else right = false;
+        wf_kv_iter_destroy(it);
+        wf_counter_add(right ? &r->reads : &r->wrong, 1);
+    }
+    return NULL;
+}
+
+CLAIM(readers_notice_nothing_of_an_engine_that_is_opened_again)
+{
+    struct reading reading = {.kv = kv};
+    pthread_t threads[2];
+    kk_put(kv, WF_CF_TIP, "a", "1", true);
+    kk_put(kv, WF_CF_TIP, "z", "1", true);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, read_always, &reading), 0);
+    for (int done = 0; done < 40;) {
+        weft_err err = wf_kv_reopen(kv);
+        cr_assert(err == WEFT_OK || err == WEFT_AGAIN, "%s", weft_errname(err));
+        if (err != WEFT_OK) continue; /* a reader is inside: nothing was done */
+        kk_put(kv, WF_CF_TIP, "a", "2", done % 2 == 0);
+        uint64_t seen = wf_counter_get(&reading.reads);
+        while (wf_counter_get(&reading.reads) < seen + 2) sched_yield();
+        done++;
+    }
+    wf_counter_set(&reading.stop, 1);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
     cr_assert_eq(wf_counter_get(&reading.wrong), 0);
 }

@@ -141,6 +141,49 @@ Test(kv_memory_only, a_write_that_failed_may_be_there_after_a_crash)
     fail_then_crash(1, "2");
 }
 
+Test(kv_memory_only, a_write_that_failed_is_there_when_the_engine_was_opened_again)
+{
+    wf_batch *batch;
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    wf_batch_put(batch, WF_CF_TIP, "a", 1, "2", 1);
+    wf_kv_memory_fail_at(kv, 1, WEFT_IO, true);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_IO);
+    cr_assert_eq(wf_kv_failed(kv), WEFT_IO);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_IO, "the disk is still broken");
+    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_TIP, "a"), "(none)");
+    wf_kv_memory_fail_at(kv, 0, WEFT_OK, false);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_OK);
+    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_TIP, "a"), "2");
+    cr_assert_eq(wf_kv_memory_unsynced(kv), 0);
+    wf_batch_destroy(batch);
+}
+
+Test(kv_memory_only, a_refusal_that_touches_nothing_is_no_failure_of_the_engine)
+{
+    wf_batch *batch;
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    wf_batch_put(batch, WF_CF_TIP, "a", 1, "2", 1);
+    wf_kv_memory_fail_at(kv, 1, WEFT_NO_SPACE, false);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_NO_SPACE);
+    cr_assert_eq(wf_kv_failed(kv), WEFT_OK);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
+    wf_batch_destroy(batch);
+}
+
+Test(kv_memory_only, what_a_crash_left_behind_keeps_nobody_from_opening_again)
+{
+    wf_kv_iter *lost, *kept;
+    kk_put(kv, WF_CF_TIP, "a", "1", true);
+    cr_assert_eq(wf_kv_iter_create(kv, NULL, WF_CF_TIP, NULL, 0, &lost), WEFT_OK);
+    wf_kv_memory_crash(kv, 0);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_OK);
+    cr_assert_eq(wf_kv_iter_create(kv, NULL, WF_CF_TIP, NULL, 0, &kept), WEFT_OK);
+    wf_kv_iter_destroy(lost);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_AGAIN, "the other one is still counted");
+    wf_kv_iter_destroy(kept);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_OK);
+}
+
 Test(kv_memory_only, memory_that_runs_out_in_a_write_leaves_the_state_before_it)
 {
     wf_batch *batch;

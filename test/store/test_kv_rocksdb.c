@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <rocksdb/c.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -429,10 +431,15 @@ Test(kv_rocksdb_only, a_full_disk_refuses_to_open_and_never_aborts)
 
 Test(kv_rocksdb_only, a_nearly_full_disk_is_an_answer_and_takes_nothing_back)
 {
-    small_volume("size=12m");
+    small_volume("size=24m");
     wf_kv *kv = kk_open(&kk_rocksdb, dir);
     wf_batch *batch;
     cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    char path[96];
+    snprintf(path, sizeof path, "%s/ballast", dir);
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(posix_fallocate(fd, 0, 8 << 20), 0);
     static uint8_t value[64 << 10];
     weft_err err = WEFT_OK;
     int acked = 0;
@@ -447,8 +454,12 @@ Test(kv_rocksdb_only, a_nearly_full_disk_is_an_answer_and_takes_nothing_back)
     acked--;
     cr_assert_eq(err, WEFT_NO_SPACE, "%s", weft_errname(err));
     cr_assert_not_null(strstr(last_line, "nearly full"), "before the disk says it: %s", last_line);
-    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_NO_SPACE, "until it is opened again");
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_NO_SPACE);
+    cr_assert_eq(wf_kv_failed(kv), WEFT_OK, "nothing was touched");
     cr_assert_gt(acked, 20);
+    cr_assert_eq(ftruncate(fd, 0), 0);
+    close(fd);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK, "there is room again");
     wf_kv_close(kv);
     kv = kk_open(&kk_rocksdb, dir);
     for (int i = 0; i < acked; i++) {
@@ -461,4 +472,80 @@ Test(kv_rocksdb_only, a_nearly_full_disk_is_an_answer_and_takes_nothing_back)
     wf_kv_close(kv);
     wf_batch_destroy(batch);
     umount(dir);
+}
+
+static weft_err put_large(wf_kv *kv, char key, bool sync)
+{
+    static uint8_t value[64 << 10];
+    wf_batch *batch;
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    memset(value, key, sizeof value);
+    wf_batch_put(batch, WF_CF_ENTRY, &key, 1, value, sizeof value);
+    weft_err err = wf_kv_write(kv, batch, sync);
+    wf_batch_destroy(batch);
+    return err;
+}
+
+static void expect_large(wf_kv *kv, char key)
+{
+    wf_value found;
+    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, &key, 1, &found), WEFT_OK, "%c", key);
+    cr_assert_eq(found.len, 64 << 10);
+    cr_assert_eq(found.data[found.len - 1], key);
+    wf_value_release(kv, &found);
+}
+
+/* A file that may not grow is a disk that fails, and one that works when it may again. */
+Test(kv_rocksdb_only, a_write_that_failed_is_cured_by_opening_again_in_place)
+{
+    struct rlimit before, small;
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    char acked = 'a';
+    cr_assert_eq(put_large(kv, acked, true), WEFT_OK);
+    small = before;
+    small.rlim_cur = 300 << 10;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    weft_err err = WEFT_OK;
+    for (; err == WEFT_OK && acked < 'z'; acked++) err = put_large(kv, (char)(acked + 1), true);
+    cr_assert_eq(err, WEFT_IO, "%s", weft_errname(err));
+    cr_assert_eq(wf_kv_failed(kv), WEFT_IO);
+    cr_assert_eq(put_large(kv, 'Z', true), WEFT_IO, "until it is opened again");
+    for (char key = 'a'; key < acked; key++) expect_large(kv, key);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_OK);
+    cr_assert_eq(wf_kv_failed(kv), WEFT_OK);
+    for (char key = 'a'; key < acked; key++) expect_large(kv, key);
+    cr_assert_eq(put_large(kv, 'Z', true), WEFT_OK);
+    wf_kv_close(kv);
+    kv = kk_open(&kk_rocksdb, dir);
+    expect_large(kv, 'Z');
+    wf_kv_close(kv);
+}
+
+Test(kv_rocksdb_only, an_engine_that_cannot_be_opened_again_says_so_until_it_can)
+{
+    char current[96], away[96];
+    snprintf(current, sizeof current, "%s/CURRENT", dir);
+    snprintf(away, sizeof away, "%s/AWAY", dir);
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    cr_assert_eq(put_large(kv, 'a', true), WEFT_OK);
+    cr_assert_eq(rename(current, away), 0);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_CORRUPT, "its root file is gone");
+    expect_large(kv, 'a'); /* so nothing was done */
+    int fd = open(current, O_WRONLY | O_CREAT, 0600);
+    cr_assert_eq(write(fd, "MANIFEST-999999\n", 16), 16);
+    close(fd);
+    weft_err err = wf_kv_reopen(kv);
+    cr_assert_lt(err, 0);
+    wf_value value;
+    wf_kv_iter *it;
+    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, "a", 1, &value), err, "it is closed now");
+    cr_assert_eq(wf_kv_iter_create(kv, NULL, WF_CF_ENTRY, NULL, 0, &it), err);
+    cr_assert_eq(rename(away, current), 0);
+    cr_assert_eq(wf_kv_reopen(kv), WEFT_OK);
+    expect_large(kv, 'a');
+    cr_assert_eq(put_large(kv, 'b', true), WEFT_OK);
+    wf_kv_close(kv);
 }

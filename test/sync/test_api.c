@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "layout.h"
 #include "records.h"
 #include "transport.h"
 #include "world.h"
@@ -306,8 +307,8 @@ Test(api, commits_that_are_begun_together_are_a_chain)
 /* -- Events, failures ------------------------------------------------------------------------ */
 
 struct events {
-    int count[WEFT_EV_STOPPED + 1];
-    weft_event last[WEFT_EV_STOPPED + 1];
+    int count[WEFT_EV_STORE + 1];
+    weft_event last[WEFT_EV_STORE + 1];
 };
 
 static void on_event(void *arg, const weft_event *event)
@@ -351,7 +352,45 @@ Test(api, a_subscriber_hears_of_peers_and_syncs)
     world_destroy(w);
 }
 
-Test(api, a_store_that_fails_stops_its_node_in_order_and_says_so)
+Test(api, a_store_whose_disk_failed_and_came_back_says_both_and_its_node_goes_on)
+{
+    struct world *w = world_create(10, WORLD_CHAIN, 2, WORLD_PLAIN);
+    struct events e = {0};
+    uint64_t handle;
+    cr_assert_eq(weft_subscribe(node(w, 0), on_event, &e, &handle), WEFT_OK);
+    cr_assert_eq(world_commit(w, 0), WEFT_OK);
+    wf_kv_memory_fail_at(w->nodes[0].kv, 1, WEFT_NO_SPACE, true);
+    cr_expect_eq(world_commit(w, 0), WEFT_NO_SPACE, "the answer says why");
+    world_run(w, WEFT_SEC);
+    cr_expect_eq(e.count[WEFT_EV_STORE], 1);
+    cr_expect_eq(e.last[WEFT_EV_STORE].err, WEFT_NO_SPACE);
+    cr_expect_eq(world_commit(w, 0), WEFT_NO_SPACE, "refused");
+    cr_assert_eq(world_commit(w, 1), WEFT_OK);
+    wf_kv_memory_fail_at(w->nodes[0].kv, 0, WEFT_OK, false);
+    world_run(w, 2 * WEFT_SEC);
+    cr_expect_eq(e.count[WEFT_EV_STORE], 2);
+    cr_expect_eq(e.last[WEFT_EV_STORE].err, WEFT_OK);
+    cr_expect_eq(e.count[WEFT_EV_STOPPED], 0);
+    cr_expect_eq(world_commit(w, 0), WEFT_OK);
+    world_run(w, 2 * WEFT_SYNC_INTERVAL_NS);
+    cr_expect(world_equal(w), "what came meanwhile comes again");
+    world_destroy(w);
+}
+
+/* A tree that was published is gone from the disk: nobody goes on from that. */
+static void lose_the_tree(wf_kv *kv)
+{
+    uint8_t key[WF_KEY_TREE_BYTES];
+    wf_batch *batch;
+    wf_kv_memory_crash(kv, 0);
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    wf_key_tree(key, WF_TREE_COUNTS, 1);
+    wf_batch_delete(batch, WF_CF_TREE, key, sizeof key);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
+    wf_batch_destroy(batch);
+}
+
+Test(api, a_store_that_cannot_go_on_stops_its_node_in_order_and_says_so)
 {
     struct world *w = world_create(10, WORLD_CHAIN, 2, WORLD_PLAIN);
     struct events e = {0};
@@ -359,11 +398,12 @@ Test(api, a_store_that_fails_stops_its_node_in_order_and_says_so)
     uint64_t handle;
     cr_assert_eq(weft_subscribe(node(w, 0), on_event, &e, &handle), WEFT_OK);
     cr_assert_eq(world_commit(w, 0), WEFT_OK);
-    wf_kv_memory_fail_at(w->nodes[0].kv, 1, WEFT_NO_SPACE, true);
-    cr_expect_eq(world_commit(w, 0), WEFT_NO_SPACE, "the answer says why");
+    wf_kv_memory_fail_at(w->nodes[0].kv, 1, WEFT_IO, true);
+    cr_expect_eq(world_commit(w, 0), WEFT_IO);
+    lose_the_tree(w->nodes[0].kv);
     world_run(w, WEFT_SEC);
     cr_expect_eq(e.count[WEFT_EV_STOPPED], 1);
-    cr_expect_eq(e.last[WEFT_EV_STOPPED].err, WEFT_NO_SPACE);
+    cr_expect_eq(e.last[WEFT_EV_STOPPED].err, WEFT_CORRUPT);
     cr_expect_eq(world_commit(w, 0), WEFT_CLOSED);
     cr_expect_eq(weft_sync_tree(node(w, 0), key(w, 1), &w->tree, CALL, NULL), WEFT_CLOSED);
     cr_expect_eq(answered(w, &a, weft_flush_async(node(w, 0), CALL, on_result, &a)), WEFT_CLOSED);
