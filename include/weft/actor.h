@@ -102,7 +102,10 @@ weft_msg *weft_new(const weft_kind *kind);
 /* Prepares a message or request that is embedded elsewhere. */
 void weft_msg_init(weft_msg *msg, const weft_kind *kind);
 
-/* A drop function for kinds that own nothing but their struct from weft_new. */
+/* A drop function for kinds that own nothing but their struct from weft_new. In a debug build of
+ * weft what it frees is overwritten first: to send such a message again is INVALID, to drop it again
+ * aborts. And when the last runtime of the process is destroyed, the log names, at WARN, the kinds
+ * of which messages from weft_new were never dropped, and how many. */
 void weft_free_msg(weft_msg *msg);
 
 /* Drops a message that you own: an unanswered request answers DROPPED to its

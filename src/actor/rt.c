@@ -8,6 +8,7 @@
 #include "block.h"
 #include "child.h"
 #include "hooks.h"
+#include "leaks.h"
 #include "log.h"
 #include "pool.h"
 #include "roster.h"
@@ -23,6 +24,7 @@ weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out)
     if (rt->lock == NULL || rt->join_lock == NULL) goto done;
     err = wf_roster_create(&rt->roster);
     if (err != WEFT_OK) goto done;
+    wf_leaks_begin();
     *out = rt;
     rt = NULL;
     err = WEFT_OK;
@@ -294,6 +296,7 @@ weft_err weft_rt_destroy(weft_rt *rt)
     wf_lock_destroy(rt->lock);
     wf_lock_destroy(rt->join_lock);
     wf_free(rt);
+    wf_leaks_end();
     return WEFT_OK;
 }
 
