@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * alloc.c - each allocation of a store's life fails, and each operation of its
+ * engine: a clean error then, and afterwards a store that has all it promised.
+ * Called by: main.c. May touch: children of its own. Never: a disk. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <weft/log.h>
+
+#include "torture.h"
+
+#define LIVES_PER_CHILD 50u
+#define CHILD_SECONDS 120u
+
+struct sweep {
+    tt_torture *t;
+    tt_line *line;
+    uint32_t lives, met, refused; /* so far */
+    bool bad;
+};
+
+struct report { /* from a child */
+    uint32_t lives, met, refused;
+    bool past; /* the last site was passed */
+    char why[256];
+};
+
+static const char *const kind_names[] = {"nothing", "allocation", "read", "write"};
+
+static void ignore_line(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    (void)arg, (void)level, (void)facility, (void)line;
+}
+
+/* In the child: lives with the faults first, first + step, ... */
+static void live_some(const tt_history *h, tt_fault fault, uint32_t step, uint64_t last, int to)
+{
+    struct report report = {0};
+    tt_life life;
+    weft_log_to(ignore_line, NULL, WEFT_LOG_OFF); /* refusals are what is asked for */
+    alarm(CHILD_SECONDS);
+    for (uint32_t i = 0; i < LIVES_PER_CHILD && !report.past; i++, fault.nth += step) {
+        bool good = tt_script_live(h, &fault, &life);
+        report.lives++;
+        report.met += life.met || fault.kind == TT_WRITES;
+        report.refused += life.refused > 0;
+        if (!good)
+            snprintf(report.why, sizeof report.why, "%s %llu%s: %s", kind_names[fault.kind],
+                     (unsigned long long)fault.nth, fault.persistent ? " and all after it" : "",
+                     life.why);
+        report.past = !good || fault.nth + step > last || (fault.kind == TT_READS && !life.met);
+    }
+    if (write(to, &report, sizeof report) != (ssize_t)sizeof report) _exit(1);
+    _exit(0);
+}
+
+/* One child. False: there is nothing left to do, or something was wrong. */
+static bool one_child(struct sweep *s, const tt_fault *fault, uint32_t step, uint64_t last)
+{
+    int pipes[2], status = 0;
+    struct report report = {0};
+    fflush(stdout);
+    if (pipe(pipes) != 0) tt_die("pipe");
+    pid_t pid = fork();
+    if (pid < 0) tt_die("fork");
+    if (pid == 0) live_some(&s->t->history, *fault, step, last, pipes[1]);
+    close(pipes[1]);
+    bool told = read(pipes[0], &report, sizeof report) == (ssize_t)sizeof report;
+    close(pipes[0]);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    s->lives += report.lives;
+    s->met += report.met;
+    s->refused += report.refused;
+    s->bad = !told || report.why[0] != '\0';
+    if (!told)
+        tt_bad(s->line, "a life with %s %llu to %llu of step %u failing ended by signal %d",
+               kind_names[fault->kind], (unsigned long long)fault->nth,
+               (unsigned long long)(fault->nth + (LIVES_PER_CHILD - 1) * step), step,
+               WTERMSIG(status));
+    else if (s->bad) tt_bad(s->line, "%s", report.why);
+    return !s->bad && !report.past;
+}
+
+/* All sites of a kind. `last` UINT64_MAX: until a life meets none. */
+static void sweep(struct sweep *s, enum tt_kind kind, bool persistent, uint32_t step, uint64_t last)
+{
+    tt_fault fault = {.kind = kind, .nth = 1 + tt_below(s->t, step), .persistent = persistent};
+    while (!s->bad && one_child(s, &fault, step, last)) {
+        fault.nth += (uint64_t)step * LIVES_PER_CHILD;
+        if (tt_now() >= s->t->deadline) break;
+    }
+}
+
+/* How many sites a life without faults has. */
+static uint64_t count_sites(struct sweep *s, enum tt_kind kind)
+{
+    tt_fault none = {.kind = kind};
+    tt_life life;
+    weft_log_to(ignore_line, NULL, WEFT_LOG_OFF);
+    bool good = tt_script_live(&s->t->history, &none, &life) &&
+                tt_script_live(&s->t->history, &none, &life); /* the first fills pools */
+    if (good && life.refused == 0 && life.acked > 50) return life.sites;
+    tt_bad(s->line, "without any fault: %u refused, %u acknowledged; %s", life.refused, life.acked,
+           life.why);
+    s->bad = true;
+    return 0;
+}
+
+void tt_alloc(tt_torture *t, const tt_work *work, tt_line *line)
+{
+    struct sweep s = {.t = t, .line = line};
+    uint64_t sites = count_sites(&s, TT_ALLOC);
+    if (!s.bad) sweep(&s, TT_ALLOC, false, work->extra, sites);
+    if (!s.bad) sweep(&s, TT_ALLOC, true, work->extra, sites);
+    if (s.bad) return;
+    if (s.met == 0 || s.refused < s.met / 2)
+        tt_bad(line, "only %u of %u were noticed", s.refused, s.met);
+    else
+        tt_ok(line, "%llu sites, %u lives with one failing (or all after it), 0 crashed, 0 lost",
+              (unsigned long long)sites, s.met);
+}
+
+void tt_ops(tt_torture *t, const tt_work *work, tt_line *line)
+{
+    struct sweep s = {.t = t, .line = line};
+    uint64_t writes = count_sites(&s, TT_WRITES);
+    if (!s.bad) sweep(&s, TT_WRITES, false, 1, writes);
+    if (!s.bad) sweep(&s, TT_WRITES, true, 1, writes);
+    uint32_t of_writes = s.met;
+    if (!s.bad) sweep(&s, TT_READS, false, work->extra, UINT64_MAX);
+    if (!s.bad) sweep(&s, TT_READS, true, work->extra, UINT64_MAX);
+    if (s.bad) return;
+    if (s.refused < s.met / 2) tt_bad(line, "only %u of %u were noticed", s.refused, s.met);
+    else
+        tt_ok(line,
+              "%u lives with a write failing, %u with a read (once, and from then on), 0 lost",
+              of_writes, s.met - of_writes);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * main.c - weft-torture: the list of its rooms, how much each does, and a line for each.
+ * Called by: ./dev torture, meson test, a person. May touch: a directory of its own below
+ * $TMPDIR. Never: a store that it did not make. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "crypto.h"
+#include "torture.h"
+
+enum lane { FAST, DEFAULT, FULL, LANES };
+static const char *const lane_names[LANES] = {"--fast", "--default", "--full"};
+
+static const struct room {
+    const char *name;
+    void (*run)(tt_torture *t, const tt_work *work, tt_line *line);
+    uint32_t seconds[LANES], rounds[LANES], extra[LANES];
+} rooms[] = {
+    {"kill9", tt_kill9, {5, 25, 150}, {40, 200, 1000}, {0}},
+    {"alloc", tt_alloc, {8, 60, 150}, {1, 1, 1}, {3, 1, 1}},
+    {"ops", tt_ops, {5, 20, 60}, {1, 1, 1}, {3, 1, 1}},
+};
+#define ROOMS (sizeof rooms / sizeof *rooms)
+
+static tt_torture me;
+
+static int usage(void)
+{
+    fputs(
+        "usage: weft-torture [--fast|--default|--full] [--only NAME,NAME...] [--seed N] [--list]\n",
+        stderr);
+    return 2;
+}
+
+static bool is_chosen(const char *only, const char *name)
+{
+    size_t len = strlen(name);
+    if (only == NULL) return true;
+    for (const char *at = only; (at = strstr(at, name)) != NULL; at += len) {
+        bool begins = at == only || at[-1] == ',', ends = at[len] == '\0' || at[len] == ',';
+        if (begins && ends) return true;
+    }
+    return false;
+}
+
+/* Each name must be one of ours: a typing error must not pass as a run. */
+static bool all_known(const char *only)
+{
+    char copy[256], *save = NULL;
+    snprintf(copy, sizeof copy, "%s", only == NULL ? "" : only);
+    for (char *name = strtok_r(copy, ",", &save); name != NULL; name = strtok_r(NULL, ",", &save)) {
+        bool known = false;
+        for (size_t i = 0; i < ROOMS; i++) known |= strcmp(rooms[i].name, name) == 0;
+        if (!known) {
+            fprintf(stderr, "weft-torture: no such test: %s\n", name);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void prepare(void)
+{
+    static char self[512];
+    const char *base = getenv("TMPDIR");
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (len <= 0) tt_die("/proc/self/exe");
+    me.self = self;
+    snprintf(me.dir, sizeof me.dir, "%s/weft-torture-XXXXXX", base == NULL ? "/tmp" : base);
+    if (mkdtemp(me.dir) == NULL) tt_die(me.dir);
+    if (wf_crypto_init() != WEFT_OK) tt_die("libsodium");
+    tt_history_build(&me.history, me.seed);
+    char path[160];
+    tt_path(path, sizeof path, me.dir, "history");
+    tt_history_save(&me.history, path);
+}
+
+/* Its chance depends on the seed and its name alone, so that `--only` repeats it. */
+static enum tt_outcome run_room(const struct room *room, enum lane lane)
+{
+    tt_line line = {.outcome = TT_BAD, .text = "it said nothing"};
+    tt_work work = {
+        .rounds = room->rounds[lane], .least = room->rounds[FAST], .extra = room->extra[lane]};
+    uint64_t began = tt_now();
+    me.random = me.seed;
+    for (const char *c = room->name; *c != '\0'; c++) me.random = me.random * 31 + (uint8_t)*c;
+    me.deadline = began + room->seconds[lane] * WEFT_SEC;
+    room->run(&me, &work, &line);
+    double seconds = (double)(tt_now() - began) / 1e9;
+    switch (line.outcome) {
+    case TT_OK: printf("ok %s %s; %.1f s\n", room->name, line.text, seconds); break;
+    case TT_SKIP: printf("skip %s: %s\n", room->name, line.text); break;
+    default:
+        printf("NOT OK %s %s; %.1f s, --seed %llu, kept: %s\n", room->name, line.text, seconds,
+               (unsigned long long)me.seed, me.dir);
+        break;
+    }
+    fflush(stdout);
+    return line.outcome;
+}
+
+static int run(enum lane lane, const char *only)
+{
+    uint32_t count[3] = {0};
+    prepare();
+    for (size_t i = 0; i < ROOMS; i++)
+        if (is_chosen(only, rooms[i].name)) count[run_room(&rooms[i], lane)]++;
+    if (count[TT_BAD] == 0) tt_dir_remove(me.dir);
+    if (count[TT_OK] + count[TT_BAD] == 0) count[TT_BAD] = 1; /* nothing ran */
+    printf("%u passed, %u failed", count[TT_OK], count[TT_BAD]);
+    if (count[TT_SKIP] > 0) printf(", %u skipped", count[TT_SKIP]);
+    printf("\n");
+    return count[TT_BAD] > 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--victim") == 0) return tt_victim_main(argc, argv);
+    enum lane lane = DEFAULT;
+    const char *only = NULL;
+    me.seed = tt_now() ^ (uint64_t)getpid() << 32;
+    signal(SIGPIPE, SIG_IGN);
+    for (int i = 1; i < argc; i++) {
+        bool more = i + 1 < argc, taken = false;
+        for (enum lane l = FAST; l < LANES; l++)
+            if (strcmp(argv[i], lane_names[l]) == 0) lane = l, taken = true;
+        if (taken) continue;
+        if (strcmp(argv[i], "--only") == 0 && more) only = argv[++i];
+        else if (strcmp(argv[i], "--seed") == 0 && more) me.seed = strtoull(argv[++i], NULL, 0);
+        else if (strcmp(argv[i], "--list") == 0) {
+            for (size_t r = 0; r < ROOMS; r++) puts(rooms[r].name);
+            return 0;
+        } else return usage();
+    }
+    return all_known(only) ? run(lane, only) : 2;
+}
