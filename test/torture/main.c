@@ -22,6 +22,8 @@ static const struct room {
     uint32_t seconds[LANES], rounds[LANES], extra[LANES];
 } rooms[] = {
     {"kill9", tt_kill9, {5, 25, 150}, {40, 200, 1000}, {0}},
+    {"powercut", tt_powercut, {8, 45, 240}, {3, 20, 100}, {1, 4, 10}},
+    {"syscalls", tt_syscalls, {4, 15, 90}, {3, 3, 3}, {25, 5, 1}},
     {"alloc", tt_alloc, {8, 60, 150}, {1, 1, 1}, {3, 1, 1}},
     {"ops", tt_ops, {5, 20, 60}, {1, 1, 1}, {3, 1, 1}},
 };
