@@ -192,5 +192,7 @@ struct wf_check_options {
 weft_err wf_store_check_with(wf_store *store, const struct wf_check_options *options,
                              wf_check_report *out);
 weft_err wf_store_check(wf_store *store, bool signatures, wf_check_report *out);
+uint64_t wf_check_faults(const wf_check_report *report); /* of all kinds */
+const char *wf_check_kind_name(enum wf_check_kind kind);
 
 #endif

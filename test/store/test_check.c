@@ -3,8 +3,11 @@
  * Called by: meson test. May touch: the engine behind the store's back.
  * Never: a disk. */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "crypto.h"
+#include "kv_faulty.h"
 #include "layout.h"
 #include "store_kit.h"
 
@@ -46,6 +49,50 @@ static wf_check_report check(void)
     wf_check_report report;
     cr_assert_eq(wf_store_check(node.store, true, &report), WEFT_OK);
     return report;
+}
+
+/* The faults as they were told. */
+static struct told {
+    wf_check_fault list[64];
+    uint32_t count;
+    uint64_t progress;
+} told;
+
+static void on_fault(void *arg, const wf_check_fault *fault)
+{
+    struct told *t = arg;
+    if (t->count < 64) t->list[t->count] = *fault;
+    t->count++;
+}
+
+static void on_progress(void *arg, uint64_t entries, uint64_t of_all)
+{
+    cr_assert_leq(entries, of_all);
+    ((struct told *)arg)->progress = entries;
+}
+
+static uint64_t tell(void)
+{
+    struct wf_check_options options = {true, on_fault, on_progress, &told};
+    wf_check_report report;
+    told = (struct told){0};
+    cr_assert_eq(wf_store_check_with(node.store, &options, &report), WEFT_OK);
+    return wf_check_faults(&report);
+}
+
+/* Among the faults is this one, of entry `entry` (-1: of none). */
+static void expect_told(enum wf_check_kind kind, enum wf_cf cf, int entry)
+{
+    for (uint32_t i = 0; i < told.count && i < 64; i++) {
+        const wf_check_fault *f = &told.list[i];
+        if (f->kind != kind || f->cf != cf) continue;
+        cr_assert_gt(strlen(f->what), 0);
+        if (entry < 0) return;
+        if (weft_id_equal(&f->id, &dag->ids[entry]) && f->t == 1 && f->seq == (uint64_t)entry + 1)
+            return;
+    }
+    cr_assert(false, "no fault of kind %s in family %s among %u", wf_check_kind_name(kind),
+              wf_cf_names[cf], told.count);
 }
 
 Test(check, a_sound_store_has_no_faults)
@@ -178,4 +225,118 @@ Test(check, counts_that_disagree_are_found)
     wf_counts_write(&info, value);
     damage(WF_CF_TREE, key, sizeof key, value, sizeof value);
     cr_assert_eq(check().bad_indexes, 1);
+}
+
+/* -- Faults by name ----------------------------------------------------------------------------- */
+
+Test(check, a_fault_in_each_family_is_told_by_kind_family_and_entry)
+{
+    uint8_t key[WF_KEY_TIP_BYTES_MAX], zero[64] = {0};
+    size_t len;
+    wf_key_seq(key, 1, 8);
+    damage(WF_CF_ENTRY, key, WF_KEY_SEQ_BYTES, zero, sizeof zero);
+    cr_assert_gt(tell(), 0);
+    expect_told(WF_CHECK_ID, WF_CF_ENTRY, 7);
+    damage(WF_CF_ENTRY, key, WF_KEY_SEQ_BYTES, NULL, 0);
+    cr_assert_gt(tell(), 0);
+    expect_told(WF_CHECK_BYTES, WF_CF_ENTRY, 7);
+    wf_key_seq(key, 1, 10);
+    damage(WF_CF_ARR, key, WF_KEY_SEQ_BYTES, zero, 32);
+    cr_assert_gt(tell(), 0);
+    expect_told(WF_CHECK_INDEX, WF_CF_ARR, 9);
+    wf_key_gen(key, 1, dag->gens[11], &dag->ids[11]);
+    damage(WF_CF_GEN, key, WF_KEY_GEN_BYTES, zero, 8);
+    cr_assert_gt(tell(), 0);
+    expect_told(WF_CHECK_INDEX, WF_CF_GEN, 11);
+    wf_key_child(key, 1, dag->parents[12][0] + 1, 13);
+    damage(WF_CF_CHILD, key, WF_KEY_CHILD_BYTES, zero, 32);
+    cr_assert_gt(tell(), 0);
+    expect_told(WF_CHECK_INDEX, WF_CF_CHILD, 12);
+    len = wf_key_tip(key, 1, NULL, 0, &dag->ids[0]);
+    damage(WF_CF_TIP, key, len, zero, 8);
+    cr_assert_gt(tell(), 0);
+    expect_told(WF_CHECK_TIP, WF_CF_TIP, 0);
+    damage(WF_CF_META, dag->ids[1].bytes, 32, zero, 5);
+    cr_assert_gt(tell(), 0);
+    expect_told(WF_CHECK_INDEX, WF_CF_META, -1);
+    wf_key_tree(key, WF_TREE_COUNTS, 1);
+    damage(WF_CF_TREE, key, WF_KEY_TREE_BYTES, NULL, 0);
+    cr_assert_gt(tell(), 0);
+    expect_told(WF_CHECK_INDEX, WF_CF_TREE, -1);
+}
+
+Test(check, a_tip_of_another_generation_is_told)
+{
+    uint8_t key[WF_KEY_TIP_BYTES_MAX];
+    size_t len = wf_key_tip(key, 1, NULL, 0, &dag->ids[39]);
+    damage(WF_CF_TIP, key, len, "\0\0\0\0\0\0\0\x7f", 8);
+    cr_assert_eq(tell(), 1);
+    expect_told(WF_CHECK_TIP, WF_CF_TIP, 39);
+}
+
+Test(check, a_policy_that_is_missing_or_another_is_told)
+{
+    const uint8_t key[WF_KEY_POLICY_BYTES] = {WF_POLICY_NUMBER, 0, 0, 0, 1};
+    damage(WF_CF_POLICY, key, sizeof key, "x", 1);
+    cr_assert_gt(tell(), 0);
+    expect_told(WF_CHECK_INDEX, WF_CF_POLICY, -1);
+    damage(WF_CF_POLICY, key, sizeof key, NULL, 0);
+    cr_assert_gt(tell(), 0);
+    expect_told(WF_CHECK_INDEX, WF_CF_POLICY, -1);
+}
+
+Test(check, another_last_arrival_is_told)
+{
+    uint8_t key[WF_KEY_TREE_BYTES], value[WF_COUNTS_BYTES];
+    wf_tree_info info;
+    cr_assert_eq(wf_store_tree(node.store, &dag->tree, &info), WEFT_OK);
+    wf_key_tree(key, WF_TREE_COUNTS, 1);
+    info.last_id8[0] ^= 1;
+    wf_counts_write(&info, value);
+    damage(WF_CF_TREE, key, sizeof key, value, sizeof value);
+    cr_assert_eq(tell(), 1);
+    expect_told(WF_CHECK_INDEX, WF_CF_TREE, -1);
+}
+
+/* A body that hashes to its id and that its author did not sign: someone made both. */
+Test(check, a_signature_that_does_not_verify_is_told)
+{
+    uint8_t body[2048], key[WF_KEY_SEQ_BYTES];
+    size_t len = weft_buf_len(dag->bufs[39]);
+    memcpy(body, weft_buf_bytes(dag->bufs[39]), len);
+    body[len - 1] ^= 1;
+    weft_id id;
+    wf_blake2b_256(body, len, id.bytes);
+    wf_value meta;
+    cr_assert_eq(wf_kv_get(node.kv, NULL, WF_CF_META, dag->ids[39].bytes, 32, &meta), WEFT_OK);
+    damage(WF_CF_META, id.bytes, 32, meta.data, meta.len);
+    wf_value_release(node.kv, &meta);
+    damage(WF_CF_META, dag->ids[39].bytes, 32, NULL, 0);
+    wf_key_seq(key, 1, 40);
+    damage(WF_CF_ENTRY, key, sizeof key, body, len);
+    wf_check_report report = check();
+    cr_assert_eq(report.bad_signatures, 1);
+    cr_assert_eq(wf_store_check(node.store, false, &report), WEFT_OK);
+    cr_assert_eq(report.bad_signatures, 0, "nobody asked");
+}
+
+/* Whichever read it is that the engine answers with CORRUPT: the check ends, and tells. */
+Test(check, a_record_that_cannot_be_read_is_a_fault_and_not_the_end)
+{
+    wf_kv *faulty = kv_faulty_create(node.kv);
+    wf_store *plain = node.store;
+    cr_assert_eq(wf_store_open(faulty, node.rt, &node.store), WEFT_OK);
+    uint64_t nth = 0, unreadable = 0;
+    do {
+        kv_faulty_fail_at(faulty, ++nth, WEFT_CORRUPT);
+        uint64_t faults = tell();
+        if (!kv_faulty_met(faulty)) cr_assert_eq(faults, 0);
+        for (uint32_t i = 0; i < told.count && i < 64; i++)
+            unreadable += told.list[i].kind == WF_CHECK_UNREADABLE;
+    } while (kv_faulty_met(faulty));
+    cr_assert_gt(nth, 500, "all of them were tried");
+    cr_assert_gt(unreadable, nth / 4, "some are noticed by what is missing then");
+    (void)wf_store_detach(node.store);
+    node.store = plain;
+    free(faulty); /* without the engine in it, which is the node's */
 }

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * check.h - what the rooms of a check share: what is looked at, and how a fault is told.
+ * Called by: check.c, check_tips.c, check_report.c. Never: included by anybody else. */
+#ifndef WF_CHECK_H
+#define WF_CHECK_H
+
+#include "state.h"
+
+/* Counts of one tree, as its `meta` records give them. */
+struct wf_totals {
+    uint64_t count, max_gen, tips;
+};
+
+struct wf_check {
+    wf_store *store;
+    wf_kv *kv;
+    wf_kv_snapshot *snap;
+    const struct wf_check_options *options;
+    wf_check_report *report;
+    wf_check_fault at; /* the entry at hand: t, seq and id */
+    weft_entry *entry, *child;
+    weft_id *parents;
+    weft_id *trees; /* their ids by local number, from 1 */
+    uint64_t trees_count;
+    struct wf_totals *totals;               /* of each */
+    uint64_t entries, children, named_tips; /* found in bodies */
+    uint64_t of_all;                        /* entries that the trees say they have */
+    uint32_t policy;                        /* a number that was found to be there  */
+    bool gaps;                              /* some `meta` could not be read        */
+};
+
+/* check_report.c. Counts a fault of the entry at hand, or `times` at once of none. */
+void wf_check_fail(struct wf_check *c, enum wf_check_kind kind, enum wf_cf cf, const char *what)
+    __attribute__((nonnull));
+void wf_check_fail_of(struct wf_check *c, enum wf_check_kind kind, enum wf_cf cf, uint64_t t,
+                      uint64_t times, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+
+/* check.c. *found false: nothing is there, or the engine calls it corrupt: then that was
+ * told and *told is true. On OK and *found the caller releases *out. */
+weft_err wf_check_get(struct wf_check *c, enum wf_cf cf, const void *key, size_t len, wf_value *out,
+                      bool *found, bool *told);
+
+/* check_tips.c. The tips that the entry at hand is, or is not. */
+weft_err wf_check_tips(struct wf_check *c, const struct wf_meta_record *meta);
+
+#endif
