@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# fsck.py - weft-fsck says what is wrong, saves what is left, and its exit codes mean it.
+# Called by: meson test (suite stress), as: fsck.py WEFT_FSCK MAKE_STORE CASE
+# May touch: a temporary folder. Never: waits without a deadline.
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+fsck, make, case = sys.argv[1:4]
+ENTRIES = 500
+
+
+def run(*words, code=None):
+    done = subprocess.run([fsck, *words], capture_output=True, text=True, timeout=100, check=False)
+    sys.stdout.write(f"$ weft-fsck {' '.join(words)}\n{done.stdout}{done.stderr}({done.returncode})\n")
+    if code is not None:
+        assert done.returncode == code, (words, done.returncode, code)
+    return done
+
+
+def store(path, *words):
+    subprocess.run([make, path, str(ENTRIES), *words], check=True, timeout=100)
+    return path
+
+
+def last_line(done):
+    return done.stdout.splitlines()[-1]
+
+
+def flip(path, at):
+    with open(path, "r+b") as file:
+        file.seek(int(os.path.getsize(path) * at))
+        byte = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 0x10]))
+
+
+def largest(path, pattern):
+    return max(glob.glob(os.path.join(path, pattern)), key=os.path.getsize)
+
+
+def tree_of(path):
+    """Name and bytes of everything below, to see that nothing was changed."""
+    return {leaf: open(os.path.join(path, leaf), "rb").read() for leaf in sorted(os.listdir(path))}
+
+
+def expect_store(path, entries, faults=0):
+    done = run(path, "--signatures", code=7 if faults else 0)
+    assert last_line(done) == f"fsck: {entries} entries in 1 trees, {faults} faults", done.stdout
+
+
+def clean(place):
+    expect_store(store(place + "/s"), ENTRIES)
+    report = json.loads(run("--json", place + "/s", code=0).stdout)
+    assert report["verdict"] == "clean" and report["entries"] == ENTRIES and report["list"] == []
+
+
+def codes(place):
+    store(place + "/s")
+    run(code=2)
+    run("--no-such-word", place + "/s", code=2)
+    run(place + "/s", place + "/s", code=2)
+    run("--salvage", place + "/a", "--restore", place + "/b", place + "/s", code=2)
+    run(place + "/nowhere", code=3)
+    os.mkdir(place + "/other")
+    open(place + "/other/file", "w").close()
+    run(place + "/other", code=3)
+    store(place + "/newer", "newer")
+    run(place + "/newer", code=8)
+    run("--salvage", place + "/n", place + "/newer", code=8)
+    assert sorted(os.listdir(place)) == ["newer", "other", "s"], os.listdir(place)
+
+
+def locked(place):
+    holder = subprocess.Popen([make, place + "/s", str(ENTRIES), "hold"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"open\n"
+        for words in ((), ("--salvage", place + "/n"), ("--checkpoint", place + "/n"), ("--restore", place + "/n")):
+            done = run(*words, place + "/s", code=6)
+            assert str(holder.pid) in done.stderr, "the holder is named"
+        run("--live", place + "/s", code=0)
+        assert os.listdir(place) == ["s"]
+    finally:
+        holder.stdin.close()
+        holder.wait(timeout=60)
+
+
+def damaged(place):
+    path = store(place + "/s")
+    flip(largest(path, "*.sst"), 0.4)
+    before = tree_of(path)
+    done = run(path, code=7)
+    match = re.fullmatch(r"fsck: (\d+) entries in 1 trees, ([1-9]\d*) faults", last_line(done))
+    assert match, done.stdout
+    report = json.loads(run("--json", path, code=7).stdout)
+    assert report["verdict"] == "damaged" and report["faults"] == int(match[2]) and report["list"]
+    saved = run("--salvage", place + "/n", path, code=7)
+    kept = int(re.search(r"kept (\d+) entries in 1 trees", last_line(saved))[1])
+    assert 0 < kept < ENTRIES
+    expect_store(place + "/n", kept)
+    assert tree_of(path) == before, "the old store is as it was"
+    assert sorted(os.listdir(place)) == ["n", "s"]
+
+
+def unopenable(place):
+    path = store(place + "/s")
+    flip(largest(path, "MANIFEST-*"), 0.5)
+    before = tree_of(path)
+    run(path, code=7)
+    run("--json", path, code=7)
+    run("--salvage", place + "/n", path, code=0)
+    expect_store(place + "/n", ENTRIES)
+    os.unlink(path + "/CURRENT")
+    run(path, code=7)
+    run("--salvage", place + "/n/", path, code=1)  # it is there
+    run("--salvage", place + "/m/", path, code=0)
+    expect_store(place + "/m", ENTRIES)
+    del before["CURRENT"]
+    assert tree_of(path) == before, "the old store is as it was"
+    assert sorted(os.listdir(place)) == ["m", "n", "s"]
+
+
+def copies(place):
+    path = store(place + "/s")
+    with open(path + "/device.key", "w", encoding="ascii") as file:
+        file.write("weft-key-1 ed25519 " + "11" * 32 + "\n")
+    os.chmod(path + "/device.key", 0o600)
+    run("--checkpoint", place + "/c", path, code=0)
+    assert not os.path.exists(place + "/c/device.key"), "a copy has no secret"
+    run("--checkpoint", place + "/c", path, code=1)  # it is there
+    run("--restore", place + "/r", "--key", path + "/device.key", place + "/c", code=0)
+    assert os.stat(place + "/r/device.key").st_mode & 0o777 == 0o600
+    run("--restore", place + "/q", "--key", place + "/nowhere", place + "/c", code=1)
+    run("--salvage", place + "/n", path, code=0)
+    assert tree_of(place + "/n")["device.key"] == tree_of(path)["device.key"]
+    shutil.rmtree(path)  # what is shared with it stays
+    for leaf in "crn":
+        expect_store(f"{place}/{leaf}", ENTRIES)
+    assert sorted(os.listdir(place)) == ["c", "n", "r"]
+
+
+with tempfile.TemporaryDirectory(prefix="weft-fsck-test.") as folder:
+    globals()[case](folder)
+print("ok")

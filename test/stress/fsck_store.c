@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * fsck_store.c - makes a store of one tree for fsck.py.
+ * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer]
+ * May touch: DIR. Never: leaves a key in it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/node.h>
+
+#include "layout.h"
+
+static void must(weft_err err, const char *what)
+{
+    if (err == WEFT_OK) return;
+    fprintf(stderr, "%s: %s\n", what, weft_errname(err));
+    exit(1);
+}
+
+static void fill(weft_node *node, const weft_keypair *pair, int entries)
+{
+    weft_root_spec spec = {.entropy = {1}, .everyone = WEFT_RIGHT_NONE};
+    weft_id tree;
+    weft_writer *writer = NULL;
+    must(weft_tree_create(node, pair, &spec, WEFT_NEVER, &tree), "tree");
+    must(weft_writer_open(node, &tree, pair, &writer), "writer");
+    for (int i = 1; i < entries; i++) {
+        char payload[128];
+        memset(payload, i, sizeof payload);
+        must(weft_commit(writer, "main", payload, sizeof payload, WEFT_NEVER, NULL), "commit");
+    }
+    weft_writer_close(writer);
+}
+
+/* As a later version would leave it. */
+static void make_newer(const char *dir)
+{
+    const uint8_t key = WF_TREE_FORMAT;
+    wf_kv *kv = NULL;
+    wf_batch *batch = NULL;
+    must(wf_kv_rocksdb_open(dir, NULL, &kv), "engine");
+    must(wf_batch_create(&batch), "batch");
+    wf_batch_put(batch, WF_CF_TREE, &key, 1, "weft\0\0\0\x63", 8);
+    must(wf_kv_write(kv, batch, true), "format");
+    wf_batch_destroy(batch);
+    wf_kv_close(kv);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3) return 2;
+    const uint8_t seed[32] = {7};
+    weft_keypair *pair = NULL;
+    weft_node *node = NULL;
+    must(weft_keypair_from_seed(seed, &pair), "pair");
+    weft_node_options options = {.dir = argv[1], .device = pair, .unsynced = true};
+    must(weft_node_open(&options, &node), "node");
+    fill(node, pair, atoi(argv[2]));
+    if (argc > 3 && strcmp(argv[3], "hold") == 0) {
+        puts("open");
+        fflush(stdout);
+        while (getchar() != EOF) {}
+    }
+    weft_node_close(node);
+    weft_keypair_destroy(pair);
+    if (argc > 3 && strcmp(argv[3], "newer") == 0) make_newer(argv[1]);
+    return 0;
+}
