@@ -42,7 +42,8 @@ typedef struct weft_trace_event {
 /* Has `fn` called for every event of this runtime, on the thread where it happens: on several at
  * once, so `fn` must be fit for that; it must not send, spawn or block. Events of different
  * threads come in no order; `at` orders them. `fn` and `arg` must stay valid until no thread
- * uses an address of the runtime any more. Call it before the first spawn; NULL: off. */
+ * uses an address of the runtime any more. Call it before the first spawn: actors whose kind was
+ * spawned before tell a new hook nothing. NULL: off. */
 void weft_trace_to(weft_rt *rt, void (*fn)(void *arg, const weft_trace_event *event), void *arg);
 
 /* -- Chrome trace ------------------------------------------------------------------------- */

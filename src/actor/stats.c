@@ -176,17 +176,25 @@ void wf_stats_class(weft_rt *rt, struct wf_class *class)
     class->simulated = rt->port->sim != NULL;
 }
 
+/* A class keeps the hook that it was made with, so that those who use it need no lock. One that
+ * does not know today's hook tells nothing. */
+static uint64_t hooks_for(const weft_rt *rt, const struct wf_class *class)
+{
+    bool known = class->trace_fn == rt->trace_fn && class->trace_arg == rt->trace_arg;
+    return known ? rt->hooks : rt->hooks & ~WF_HOOK_TRACE;
+}
+
 /* Under rt->lock. Classes that no table lists are found through their actors. */
 static void want(weft_rt *rt, uint64_t which, bool on)
 {
-    if (on == ((rt->hooks & which) != 0)) return;
-    rt->hooks ^= which;
+    bool before = (rt->hooks & which) != 0;
+    if (on != before) rt->hooks ^= which;
     for (struct wf_class *class = rt->newest_class; class != NULL; class = class->older)
-        wf_store(&class->hooks, rt->hooks, WF_RELAXED);
+        wf_store(&class->hooks, hooks_for(rt, class), WF_RELAXED);
     for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next)
-        wf_store(&addr->self->class->hooks, rt->hooks, WF_RELAXED);
-    if (on) wf_hooks_want(which);
-    else wf_hooks_unwant(which);
+        wf_store(&addr->self->class->hooks, hooks_for(rt, addr->self->class), WF_RELAXED);
+    if (on && !before) wf_hooks_want(which);
+    if (!on && before) wf_hooks_unwant(which);
 }
 
 void weft_rt_measure(weft_rt *rt, bool on)

@@ -185,6 +185,18 @@ Test(trace, switched_off_it_is_silent)
     rig_close(&rig);
 }
 
+Test(trace, actors_from_before_it_was_switched_on_tell_nothing)
+{
+    struct seen seen = {0};
+    struct rig rig = rig_open(true, 1);
+    weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 0);
+    weft_trace_to(rig.rt, keep, &seen);
+    cr_assert_eq(rig_call(&rig, addr, 1), WEFT_OK);
+    cr_assert_eq(seen.count, 0, "%s", seen.text);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
 Test(trace, one_runtime_is_traced_beside_another)
 {
     struct seen seen;
