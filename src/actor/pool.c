@@ -2,7 +2,7 @@
  * pool.c - memory in slabs that belong to one thread each.
  * Called by: any thread, through pool.h. May touch: its own pool; of another's only the
  * word that returned memory is pushed to.
- * Never: waits, takes a lock, looks into memory that is in use. */
+ * Never: looks into memory that is in use; waits, but for another thread's first step. */
 #include "pool.h"
 
 #include <assert.h>
@@ -113,6 +113,7 @@ struct pool {
 
 static _Thread_local struct pool *mine;
 static uintptr_t orphans; /* a word: pools whose threads have ended */
+static uint32_t adopting; /* 1: a thread takes one of them          */
 
 static unsigned class_of(size_t bytes)
 {
@@ -136,23 +137,29 @@ static struct slab *slab_of(const void *memory)
 
 /* -- Pools ---------------------------------------------------------------------- */
 
-/* [PUSH] and [TAKE] carry all that the ended thread did to its pool. */
+/* [PUSH] carries all that the ended thread did to its pool. */
 static void orphan_push(struct pool *pool)
 {
     (void)wf_word_push(&orphans, pool, (void **)&pool->next);
 }
 
-/* Takes all and puts back what is not needed, so nothing is ever taken from the middle. */
+/* One thread at a time takes one out: nobody else can take what it looks at and put it back
+ * meanwhile, and who finds none knows that there was none. It holds the word for a few
+ * instructions, at the begin of a thread. */
 static struct pool *adopt(void)
 {
-    struct pool *pool = (struct pool *)wf_word_take(&orphans);
-    struct pool *rest = pool == NULL ? NULL : pool->next;
-    while (rest != NULL) {
-        struct pool *next = rest->next;
-        orphan_push(rest);
-        rest = next;
+    struct wf_port *port = wf_port_machine();
+    /* [ADOPT] acquire: pairs with the release below: what the taker before us took is gone. */
+    while (wf_xchg(&adopting, 1, WF_ACQUIRE) != 0) port->ops->yield(port);
+    uintptr_t seen = wf_load(&orphans, WF_ACQUIRE); /* pairs with [PUSH] */
+    while (seen != WF_BOX_EMPTY) {
+        struct pool *next = ((struct pool *)seen)->next;
+        /* Acquire: pairs with [PUSH]. */
+        if (wf_cas_weak(&orphans, &seen, (uintptr_t)next, WF_ACQUIRE)) break;
+        seen = wf_load(&orphans, WF_ACQUIRE);
     }
-    return pool;
+    wf_store(&adopting, 0, WF_RELEASE);
+    return (struct pool *)seen;
 }
 
 static struct pool *build(void)

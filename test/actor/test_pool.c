@@ -145,6 +145,39 @@ Test(pool, an_ended_threads_pieces_stay_good_and_its_slabs_serve_the_next)
     cr_assert_null(free_all(&box));
 }
 
+/* -- Threads that begin together -- */
+
+enum { TOGETHER = 64 };
+
+static pthread_barrier_t line;
+
+static void *live_a_moment(void *unused)
+{
+    (void)unused;
+    (void)pthread_barrier_wait(&line);
+    wf_pool_put(wf_pool_get(100));
+    (void)pthread_barrier_wait(&line); /* all pools are in use at once */
+    return NULL;
+}
+
+static void live_together(void)
+{
+    pthread_t threads[TOGETHER];
+    for (int i = 0; i < TOGETHER; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, live_a_moment, NULL), 0);
+    for (int i = 0; i < TOGETHER; i++) cr_assert_eq(pthread_join(threads[i], NULL), 0);
+}
+
+Test(pool, threads_that_begin_together_take_over_what_ended_ones_left)
+{
+    cr_assert_eq(pthread_barrier_init(&line, NULL, TOGETHER), 0);
+    live_together();
+    size_t before = wf_pool_bytes();
+    for (int round = 0; round < 50; round++) live_together();
+    cr_assert_eq(wf_pool_bytes(), before);
+    (void)pthread_barrier_destroy(&line);
+}
+
 Test(pool, slabs_that_nobody_needs_go_back_to_the_heap)
 {
     enum { MANY = 50000 };
