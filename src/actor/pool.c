@@ -198,6 +198,90 @@ static struct pool *begin(void)
     return pool;
 }
 
+/* -- What nobody needs ------------------------------------------------------------ */
+
+/* One list of all free pieces of a bin. */
+static struct piece *gather(struct bin *bin)
+{
+    struct piece *all = bin->free;
+    while (bin->batches != NULL) {
+        struct piece *piece = bin->batches;
+        bin->batches = piece->batch;
+        while (piece != NULL) {
+            struct piece *next = piece->next;
+            piece->next = all;
+            all = piece;
+            piece = next;
+        }
+    }
+    bin->free = NULL;
+    return all;
+}
+
+/* Frees the slabs that are marked by `unused == UINT32_MAX`. */
+static void free_marked(struct bin *bin)
+{
+    struct slab **at = &bin->slabs;
+    while (*at != NULL) {
+        struct slab *slab = *at;
+        if (slab->unused != UINT32_MAX) {
+            at = &slab->next;
+            continue;
+        }
+        *at = slab->next;
+        let_go(SLAB_BYTES);
+        wf_free(slab);
+    }
+}
+
+/* How many pieces of each slab nobody uses. */
+static void count_unused(struct bin *bin, const struct piece *all)
+{
+    for (struct slab *slab = bin->slabs; slab != NULL; slab = slab->next) slab->unused = 0;
+    for (const struct piece *piece = all; piece != NULL; piece = piece->next)
+        slab_of(piece)->unused++;
+    /* What was never handed out is the newest slab's. */
+    if (bin->slabs != NULL && bin->fresh != bin->end)
+        bin->slabs->unused += (uint32_t)((size_t)(bin->end - bin->fresh) / bin->size);
+}
+
+/* Frees slabs of which no piece is in use, but for `keep`. This walks all free pieces, so while
+ * the thread lives it is done only when their number has doubled since the last walk. */
+static void trim(struct bin *bin, uint32_t keep)
+{
+    uint32_t whole = per_slab(bin->size);
+    struct piece *all = gather(bin);
+    count_unused(bin, all);
+    for (struct slab *slab = bin->slabs; slab != NULL; slab = slab->next) {
+        if (slab->unused < whole) continue;
+        if (keep > 0) keep--;
+        else slab->unused = UINT32_MAX;
+    }
+    bin->count = 0;
+    while (all != NULL) {
+        struct piece *next = all->next;
+        if (slab_of(all)->unused != UINT32_MAX) {
+            all->next = bin->free;
+            bin->free = all;
+            bin->count++;
+        }
+        all = next;
+    }
+    if (bin->slabs != NULL && bin->slabs->unused == UINT32_MAX) bin->fresh = bin->end = NULL;
+    free_marked(bin);
+    uint32_t least = KEEP_SLABS * whole, twice = 2 * bin->count;
+    bin->trim_at = twice > least ? twice : least;
+}
+
+static void trim_ample(struct pool *pool)
+{
+    while (pool->ample != 0) {
+        unsigned class = (unsigned)__builtin_ctz(pool->ample);
+        pool->ample &= pool->ample - 1;
+        trim(&pool->bins[class], KEEP_SLABS);
+    }
+}
+
 /* -- Taking ---------------------------------------------------------------------- */
 
 static bool add_slab(struct pool *pool, struct bin *bin)
@@ -228,9 +312,14 @@ static void take_returned(struct pool *pool, struct bin *bin)
 static void *get_slowly(struct pool *pool, struct bin *bin)
 {
     if (bin->batches == NULL) take_returned(pool, bin);
-    struct piece *piece = bin->batches;
-    if (piece != NULL) {
+    /* A thread that only sends never idles, so here a backlog that is over goes back. */
+    if (pool->ample & 1u << bin->class) trim_ample(pool);
+    struct piece *piece = bin->free;
+    if (piece == NULL && bin->batches != NULL) {
+        piece = bin->batches;
         bin->batches = piece->batch;
+    }
+    if (piece != NULL) {
         bin->free = piece->next;
         bin->count--;
         return piece;
@@ -353,78 +442,6 @@ static void send_all_home(struct pool *pool)
     }
 }
 
-/* One list of all free pieces of a bin. */
-static struct piece *gather(struct bin *bin)
-{
-    struct piece *all = bin->free;
-    while (bin->batches != NULL) {
-        struct piece *piece = bin->batches;
-        bin->batches = piece->batch;
-        while (piece != NULL) {
-            struct piece *next = piece->next;
-            piece->next = all;
-            all = piece;
-            piece = next;
-        }
-    }
-    bin->free = NULL;
-    return all;
-}
-
-/* Frees the slabs that are marked by `unused == UINT32_MAX`. */
-static void free_marked(struct bin *bin)
-{
-    struct slab **at = &bin->slabs;
-    while (*at != NULL) {
-        struct slab *slab = *at;
-        if (slab->unused != UINT32_MAX) {
-            at = &slab->next;
-            continue;
-        }
-        *at = slab->next;
-        let_go(SLAB_BYTES);
-        wf_free(slab);
-    }
-}
-
-/* Frees slabs of which no piece is in use, but for KEEP_SLABS. This walks all free pieces,
- * so it is done only when their number has doubled since the last walk. */
-static void trim(struct bin *bin)
-{
-    uint32_t whole = per_slab(bin->size), keep = KEEP_SLABS;
-    struct piece *all = gather(bin);
-    for (struct slab *slab = bin->slabs; slab != NULL; slab = slab->next) slab->unused = 0;
-    for (struct piece *piece = all; piece != NULL; piece = piece->next) slab_of(piece)->unused++;
-    for (struct slab *slab = bin->slabs; slab != NULL; slab = slab->next) {
-        if (slab->unused < whole) continue;
-        if (keep > 0) keep--;
-        else slab->unused = UINT32_MAX;
-    }
-    bin->count = 0;
-    while (all != NULL) {
-        struct piece *next = all->next;
-        if (slab_of(all)->unused != UINT32_MAX) {
-            all->next = bin->free;
-            bin->free = all;
-            bin->count++;
-        }
-        all = next;
-    }
-    if (bin->slabs != NULL && bin->slabs->unused == UINT32_MAX) bin->fresh = bin->end = NULL;
-    free_marked(bin);
-    uint32_t least = KEEP_SLABS * whole, twice = 2 * bin->count;
-    bin->trim_at = twice > least ? twice : least;
-}
-
-static void trim_ample(struct pool *pool)
-{
-    while (pool->ample != 0) {
-        unsigned class = (unsigned)__builtin_ctz(pool->ample);
-        pool->ample &= pool->ample - 1;
-        trim(&pool->bins[class]);
-    }
-}
-
 void wf_pool_flush(void)
 {
     struct pool *pool = mine;
@@ -440,9 +457,12 @@ void wf_pool_thread_end(void)
     send_all_home(pool);
     for (unsigned i = 0; i < CLASSES; i++) {
         struct bin *bin = &pool->bins[i];
-        if (bin->batches == NULL) take_returned(pool, bin);
+        if (bin->slabs == NULL) continue;
+        bin->free = gather(bin);
+        take_returned(pool, bin);
+        trim(bin, 0); /* who knows when a thread takes it over */
     }
-    trim_ample(pool);
+    pool->ample = 0;
     mine = NULL;
     orphan_push(pool);
 }

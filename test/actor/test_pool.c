@@ -199,6 +199,39 @@ Test(pool, slabs_that_nobody_needs_go_back_to_the_heap)
     cr_assert_leq(wf_pool_bytes(), before + 9 * (size_t)65536);
 }
 
+static void *get_and_free(void *arg)
+{
+    if (get_all(arg) != NULL) return arg;
+    return free_all(arg);
+}
+
+Test(pool, a_thread_that_ends_keeps_no_slab)
+{
+    static void *pieces[3000];
+    struct box box = {.pieces = pieces, .count = 3000, .bytes = 96};
+    wf_pool_put(wf_pool_get(1)); /* this thread's pool is no other's */
+    on_another_thread(get_and_free, &(struct box){.pieces = pieces, .count = 1, .bytes = 1});
+    size_t before = wf_pool_bytes(); /* with a pool that lies there for the next one */
+    on_another_thread(get_and_free, &box);
+    cr_assert_eq(wf_pool_bytes(), before);
+}
+
+Test(pool, a_thread_that_never_idles_gives_a_backlog_back)
+{
+    enum { MANY = 50000 };
+    static void *pieces[MANY];
+    struct box box = {.pieces = pieces, .count = MANY, .bytes = 96};
+    wf_pool_put(wf_pool_get(1));
+    size_t before = wf_pool_bytes();
+    cr_assert_null(get_all(&box));
+    on_another_thread(free_all, &box);
+    for (int i = 0; i < 2000; i++) wf_pool_put(wf_pool_get(96));
+    void *held[2000]; /* until what came home is looked at */
+    for (int i = 0; i < 2000; i++) held[i] = wf_pool_get(96);
+    for (int i = 0; i < 2000; i++) wf_pool_put(held[i]);
+    cr_assert_leq(wf_pool_bytes(), before + 9 * (size_t)65536);
+}
+
 Test(pool, a_slab_with_one_piece_in_use_stays)
 {
     enum { MANY = 50000 };
