@@ -49,6 +49,16 @@ static void run_exit_hook(weft_addr *addr)
         self->exit_fn(self->exit_arg, addr, self->reason);
 }
 
+void wf_actor_over(weft_addr *addr)
+{
+    struct wf_port *port = addr->port;
+    wf_rt_ended(addr->rt, addr);
+    /* [END] release: everything the actor did happens-before the joiner's acquire. The
+     * runtime's reference lives until the thread is joined, so the wake is safe. */
+    wf_store(&addr->ended, 1, WF_RELEASE);
+    port->ops->wake(port, &addr->ended);
+}
+
 void wf_actor_end(weft_self *self)
 {
     weft_addr *addr = self->addr;
@@ -64,10 +74,5 @@ void wf_actor_end(weft_self *self)
     wf_child_gone(self);
     wf_actor_trace(self, WF_TRACE_END, weft_errname(self->reason));
     self->phase = WF_PHASE_ENDED;
-    struct wf_port *port = self->port;
-    wf_rt_ended(self->rt, addr);
-    /* [END] release: everything the actor did happens-before the joiner's acquire. The
-     * runtime's reference lives until the thread is joined, so the wake is safe. */
-    wf_store(&addr->ended, 1, WF_RELEASE);
-    port->ops->wake(port, &addr->ended);
+    if (!wf_worker_outlives(addr)) wf_actor_over(addr);
 }

@@ -199,6 +199,8 @@ enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at);
 void wf_actor_trace(weft_self *self, enum wf_trace what, const char *name);
 /* end.c: from the last turn on. */
 void wf_actor_end(weft_self *self);
+/* Announces the end: whoever joins may take the thread for over in a moment. */
+void wf_actor_over(weft_addr *addr);
 /* Answers or frees what is left in a closed mailbox. */
 void wf_dead_letter(weft_addr *addr, weft_msg *msg, weft_err why);
 
@@ -297,6 +299,9 @@ void wf_group_destroy_all(weft_rt *rt);
 
 /* worker.c: an actor ends that may have nodes in the heaps of workers. */
 void wf_worker_forget(weft_addr *task);
+/* True: the thread of this actor, which ends, still runs children that it left behind, and
+ * announces its end after theirs. */
+bool wf_worker_outlives(const weft_addr *task);
 
 /* rt.c */
 weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out);

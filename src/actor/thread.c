@@ -21,6 +21,7 @@ static void thread_main(void *arg)
             if (step == WF_STEP_ENDED) w->tasks--;
             else wf_worker_settle(w, task, step, wake_at);
             wf_worker_main(w);
+            if (w->outlives) wf_actor_over(task);
             return;
         }
         if (step == WF_STEP_MORE) continue;

@@ -241,6 +241,14 @@ void wf_worker_forget(weft_addr *task)
     }
 }
 
+bool wf_worker_outlives(const weft_addr *task)
+{
+    struct wf_worker *w = current;
+    if (w == NULL || w->owner != task || w->tasks < 2) return false;
+    w->outlives = true;
+    return true;
+}
+
 /* -- Descriptors ------------------------------------------------------------------------------- */
 
 /* Tasks that watch descriptors live on the worker that polls: the group's first, or the own

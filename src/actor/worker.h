@@ -29,6 +29,7 @@ struct wf_worker {
     uint32_t tasks;      /* own thread: that live here                      */
     bool stopped;        /* group: the inbox was closed                     */
     bool hosting;        /* own thread: there are or were children          */
+    bool outlives;       /* own thread: its actor has ended before others here */
     weft_addr *mark;     /* queued at `mark_at` and has not run since       */
     weft_ns mark_at;
     struct wf_wake *timers;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test_place.c - where an actor runs: its thread's name, CPUs, policy, stack; its parent's thread.
  * Called by: the test runner. */
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <weft/log.h>
 
+#include "gate.h"
 #include "rig.h"
-#include <weft/supervise.h>
 #include "self.h"
 #include "worker.h"
+#include <weft/supervise.h>
 
 /* -- A thread of its own -- */
 
@@ -347,5 +350,81 @@ Test(place, inits_within_inits_have_a_bound)
     cr_expect_eq(deep.err, WEFT_LIMIT);
     cr_expect_eq(deep.depth, WEFT_TREE_DEPTH_MAX);
     weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+/* -- A thread that outlives its actor -- */
+
+/* boss (own thread) <- guest (on the boss's thread) <- stuck (own thread, held at a gate) */
+static struct {
+    struct gate gate;
+    sem_t boss_over, done;
+    weft_addr *stuck;
+} host;
+
+static weft_err guest_init(weft_self *self, void *state, void *arg)
+{
+    struct rig_actor actor = {.data = &host.gate, .handle = gate_handle};
+    weft_spec spec = {.name = "stuck", .arg = &actor, .state_size = sizeof actor};
+    (void)state;
+    (void)arg;
+    spec.init = rig_actor_init;
+    spec.handle = rig_actor_handle;
+    spec.grace_ns = WEFT_NEVER / 4;
+    return weft_spawn_child(self, &spec, &host.stuck);
+}
+
+static weft_err host_init(weft_self *self, void *data)
+{
+    weft_spec spec = {.name = "guest", .init = guest_init, .handle = rig_echo};
+    (void)data;
+    spec.place = WEFT_PLACE_PARENT;
+    spec.grace_ns = WEFT_MS;
+    return weft_spawn_child(self, &spec, NULL);
+}
+
+static void say_over(void *arg, weft_addr *addr, weft_err reason)
+{
+    (void)arg, (void)addr, (void)reason;
+    sem_post(&host.boss_over);
+}
+
+/* If the claim is untrue the test must end all the same. */
+static void *open_late(void *unused)
+{
+    struct timespec until;
+    (void)unused;
+    cr_assert_eq(clock_gettime(CLOCK_REALTIME, &until), 0);
+    until.tv_sec += 20;
+    while (sem_timedwait(&host.done, &until) != 0 && errno == EINTR) {}
+    sem_post(&host.gate.open);
+    return NULL;
+}
+
+Test(place, waiting_for_a_host_ends_at_its_deadline_while_a_guest_is_stuck)
+{
+    struct rig rig = rig_open(false, 0);
+    pthread_t late;
+    gate_init(&host.gate);
+    cr_assert_eq(sem_init(&host.boss_over, 0, 0), 0);
+    cr_assert_eq(sem_init(&host.done, 0, 0), 0);
+    weft_addr *boss = rig_spawn_init(&rig, rig_echo, host_init, NULL, 0);
+    cr_assert_eq(weft_on_exit(boss, say_over, NULL), WEFT_OK);
+    gate_send(host.stuck);
+    gate_wait(&host.gate.entered);
+    cr_assert_eq(pthread_create(&late, NULL, open_late, NULL), 0);
+    cr_assert_eq(weft_stop(boss, WEFT_DRAIN), WEFT_OK);
+    gate_wait(&host.boss_over);
+    cr_assert_eq(weft_join(boss, weft_rt_after(rig.rt, 100 * WEFT_MS), NULL), WEFT_TIMED_OUT);
+    /* Nor does anybody else wait for it. */
+    weft_addr *other = rig_spawn(&rig, rig_echo, NULL, 0);
+    cr_assert_eq(rig_call(&rig, other, 1), WEFT_OK);
+    cr_assert_eq(sem_trywait(&host.gate.open), -1);
+    sem_post(&host.done);
+    cr_assert_eq(rig_join(&rig, boss), WEFT_OK);
+    cr_assert_eq(pthread_join(late, NULL), 0);
+    weft_addr_put(other);
+    weft_addr_put(boss);
+    weft_addr_put(host.stuck);
     rig_close(&rig);
 }
