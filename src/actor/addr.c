@@ -165,15 +165,18 @@ weft_err weft_join(weft_addr *addr, weft_ns deadline, weft_err *reason)
 weft_err weft_on_exit(weft_addr *addr, void (*fn)(void *arg, weft_addr *addr, weft_err reason),
                       void *arg)
 {
-    uint32_t seen = wf_load(&addr->exit_state, WF_ACQUIRE);
-    if (seen == WF_HOOK_SET) return WEFT_EXISTS;
-    if (seen == WF_HOOK_NONE) {
-        addr->self->exit_fn = fn;
-        addr->self->exit_arg = arg;
+    weft_self *self = addr->self;
+    uint32_t seen = WF_HOOK_NONE;
+    /* The place first, then the fields: of several callers one may write them. */
+    if (wf_cas(&addr->exit_state, &seen, WF_HOOK_TAKEN, WF_RELAXED)) {
+        self->exit_fn = fn;
+        self->exit_arg = arg;
+        seen = WF_HOOK_TAKEN;
         /* Release: pairs with [HOOK], which reads the two fields. */
-        if (wf_cas_or(&addr->exit_state, &seen, WF_HOOK_SET, WF_ACQ_REL, WF_ACQUIRE))
-            return WEFT_OK;
+        if (wf_cas(&addr->exit_state, &seen, WF_HOOK_SET, WF_RELEASE)) return WEFT_OK;
     }
-    fn(arg, addr, addr->self->reason);
+    /* Acquire: pairs with [HOOK]; the reason. */
+    if (wf_load(&addr->exit_state, WF_ACQUIRE) != WF_HOOK_OVER) return WEFT_EXISTS;
+    fn(arg, addr, self->reason);
     return WEFT_OK;
 }

@@ -35,7 +35,8 @@ enum wf_phase {
     WF_PHASE_RESTARTING /* between two lives: the mail is kept, the parent decides */
 };
 
-enum wf_exit_hook { WF_HOOK_NONE, WF_HOOK_SET, WF_HOOK_OVER };
+/* TAKEN: by a caller of weft_on_exit that has not said all yet. */
+enum wf_exit_hook { WF_HOOK_NONE, WF_HOOK_TAKEN, WF_HOOK_SET, WF_HOOK_OVER };
 
 /* What the simulator's trace is made of. */
 enum wf_trace {

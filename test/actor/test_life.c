@@ -6,6 +6,8 @@
 #include "block.h"
 #include "log.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -274,6 +276,49 @@ BOTH(exit, a_hook_set_after_the_end_runs_at_once)
     cr_assert_eq(weft_on_exit(addr, on_exit_count, &heard), WEFT_OK);
     cr_assert_eq(heard, WEFT_OK);
     weft_addr_put(addr);
+}
+
+/* Two threads that come to one address at a time. */
+enum { DOORS = 3000 };
+
+struct rival {
+    weft_addr **addrs;
+    unsigned *arrived; /* by address; shared by both */
+    weft_err answer[DOORS];
+    weft_err heard;
+};
+
+static void *hang_hooks(void *arg)
+{
+    struct rival *rival = arg;
+    for (int i = 0; i < DOORS; i++) {
+        (void)__atomic_fetch_add(&rival->arrived[i], 1, __ATOMIC_ACQ_REL);
+        while (__atomic_load_n(&rival->arrived[i], __ATOMIC_ACQUIRE) < 2) sched_yield();
+        rival->answer[i] = weft_on_exit(rival->addrs[i], on_exit_count, &rival->heard);
+    }
+    return NULL;
+}
+
+Test(exit, of_two_hooks_at_once_one_is_set_and_the_other_is_refused)
+{
+    struct rig rig = rig_open(true, 1); /* they live on while nobody drives them */
+    static weft_addr *addrs[DOORS];
+    static unsigned arrived[DOORS];
+    static struct rival rivals[2];
+    pthread_t other;
+    for (int i = 0; i < DOORS; i++) addrs[i] = rig_spawn(&rig, rig_echo, NULL, 0);
+    for (int i = 0; i < 2; i++)
+        rivals[i] = (struct rival){.addrs = addrs, .arrived = arrived, .heard = WEFT_INVALID};
+    cr_assert_eq(pthread_create(&other, NULL, hang_hooks, &rivals[1]), 0);
+    (void)hang_hooks(&rivals[0]);
+    cr_assert_eq(pthread_join(other, NULL), 0);
+    for (int i = 0; i < DOORS; i++) {
+        weft_err one = rivals[0].answer[i], two = rivals[1].answer[i];
+        cr_assert(one == WEFT_OK ? two == WEFT_EXISTS : one == WEFT_EXISTS && two == WEFT_OK);
+        weft_addr_put(addrs[i]);
+    }
+    for (int i = 0; i < 2; i++) cr_assert_eq(rivals[i].heard, WEFT_INVALID, "it lives");
+    rig_close(&rig);
 }
 
 BOTH(exit, fini_runs_once_before_join_returns)
