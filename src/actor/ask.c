@@ -42,7 +42,9 @@ static void pending_remove(struct wf_ext *ext, weft_request *req)
 weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns deadline,
                   weft_on_reply fn, void *arg, uint64_t *token)
 {
-    if (fn == NULL || wf_load(&req->msg.state, WF_RELAXED) != WF_REQ_IDLE) return WEFT_INVALID;
+    if (fn == NULL) return WEFT_INVALID;
+    if (wf_load(&req->msg.state, WF_RELAXED) != WF_REQ_IDLE)
+        return wf_misuse_in_flight(to, &req->msg);
     if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
     struct wf_ext *ext = wf_ext(self);
     if (ext == NULL) return WEFT_NO_MEMORY;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * misuse.c - naming those who sent one message twice.
- * Called by: send.c, when it finds a message in flight. May touch: the list of actors, under
+ * Called by: send.c, ask.c, call.c, when one finds a message in flight. May touch: the list of actors, under
  * its lock. Never: the message, but for its head. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -178,6 +178,68 @@ Test(misuse, both_senders_are_named)
     rig_close(&rig);
 }
 
+static void on_answer(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    (void)self, (void)state, (void)err, (void)arg;
+    if (req != NULL) weft_drop(&req->msg);
+}
+
+static weft_err ask_in_init(weft_self *self, void *data)
+{
+    struct hand *hand = data;
+    weft_ns never = WEFT_NEVER;
+    hand->err = weft_ask(self, hand->to, (weft_request *)hand->again, never, on_answer, NULL, NULL);
+    return WEFT_OK;
+}
+
+static weft_err notify_in_init(weft_self *self, void *data)
+{
+    struct hand *hand = data;
+    hand->err = weft_notify_credit(self, hand->to, hand->again);
+    return WEFT_OK;
+}
+
+static weft_addr *spawn_init(struct rig *rig, const char *name, struct hand *hand,
+                             weft_err (*init)(weft_self *, void *))
+{
+    struct rig_actor actor = {.data = hand, .handle = on_note, .init = init};
+    weft_spec spec = {.name = name,
+                      .arg = &actor,
+                      .state_size = sizeof actor,
+                      .init = rig_actor_init,
+                      .handle = rig_actor_handle};
+    weft_addr *addr = NULL;
+    cr_assert_eq(weft_spawn(rig->rt, &spec, &addr), WEFT_OK);
+    return addr;
+}
+
+Test(misuse, who_asks_with_a_request_under_way_is_named)
+{
+    struct rig rig = open_rig();
+    struct hand quiet = {0};
+    weft_addr *to = spawn_named(&rig, "quiet", &quiet);
+    struct query *query = query_new(0);
+    struct hand first = {.to = to, .again = &query->req.msg}, second = first, third = first;
+    weft_addr *careful = spawn_init(&rig, "careful", &first, ask_in_init);
+    weft_addr *careless = spawn_init(&rig, "careless", &second, ask_in_init);
+    cr_assert_eq(first.err, WEFT_OK);
+    cr_assert_eq(second.err, WEFT_INVALID);
+    cr_assert(strstr(lines, "query is in flight already: sent by careful #2, again by careless #3"),
+              "%s", lines);
+    weft_addr *eager = spawn_init(&rig, "eager", &third, notify_in_init);
+    cr_assert_eq(third.err, WEFT_INVALID);
+    cr_assert(strstr(lines, "again by eager #4"), "%s", lines);
+    weft_request *out = NULL;
+    cr_assert_eq(weft_call(to, &query->req, WEFT_NEVER, &out, NULL), WEFT_INVALID);
+    cr_assert(strstr(lines, "sent by careful #2, again by a plain thread"), "%s", lines);
+    settle(&rig);
+    weft_addr_put(careful);
+    weft_addr_put(careless);
+    weft_addr_put(eager);
+    weft_addr_put(to);
+    rig_close(&rig);
+}
+
 Test(misuse, a_debug_build_aborts, .signal = SIGABRT)
 {
     struct rig rig = open_rig();
