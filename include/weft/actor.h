@@ -109,7 +109,9 @@ void weft_msg_init(weft_msg *msg, const weft_kind *kind);
 void weft_free_msg(weft_msg *msg);
 
 /* Drops a message that you own: an unanswered request answers DROPPED to its
- * asker, so that no ask hangs; then kind->drop runs. NULL is fine. */
+ * asker, so that no ask hangs; then kind->drop runs. NULL is fine. One that you have sent or
+ * answered is not yours: as far as its memory still tells it is left alone, and the log names
+ * you, as for weft_send. */
 void weft_drop(weft_msg *msg);
 
 /* -- Sending -------------------------------------------------------------------- */

@@ -28,20 +28,21 @@ void wf_actor_trace(weft_self *self, enum wf_trace what, const char *name)
 /* False if the message is put back: then its credit stays taken. */
 static bool on_verdict(weft_self *self, weft_msg *msg, weft_verdict verdict)
 {
-    if (verdict == WEFT_FAIL) {
+    if (verdict == WEFT_KEPT) return true;
+    bool given = wf_msg_given(msg);
+    if (given) wf_misuse_given(msg);
+    if (verdict == WEFT_FAIL)
         wf_actor_fail(self, self->fail_reason == WEFT_OK ? WEFT_INTERNAL : self->fail_reason);
-        if (wf_child_restarts(self)) { /* it is not handled again in the next life */
-            wf_dead_letter(self->addr, msg, WEFT_RESTARTING);
-            return true;
-        }
-    }
+    if (verdict == WEFT_STOP) wf_actor_fail(self, WEFT_OK);
+    if (given) return true;
     if (verdict == WEFT_STASH) {
         if (wf_stash_put(self, msg)) return false;
         wf_dead_letter(self->addr, msg, WEFT_LIMIT);
-    } else if (verdict != WEFT_KEPT) {
+    } else if (verdict == WEFT_FAIL && wf_child_restarts(self)) {
+        wf_dead_letter(self->addr, msg, WEFT_RESTARTING); /* the next life does not handle it */
+    } else {
         weft_drop(msg);
     }
-    if (verdict == WEFT_STOP) wf_actor_fail(self, WEFT_OK);
     return true;
 }
 

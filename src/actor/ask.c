@@ -186,6 +186,10 @@ bool wf_request_answer(weft_request *req, weft_err err)
 
 void weft_reply(weft_request *req, weft_err err)
 {
+    if (wf_msg_given(&req->msg)) {
+        wf_misuse_given(&req->msg);
+        return;
+    }
     if (!wf_request_answer(req, err) && req->msg.kind->drop != NULL) req->msg.kind->drop(&req->msg);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * misuse.c - naming those who sent one message twice.
- * Called by: send.c, ask.c, call.c, when one finds a message in flight. May touch: the list of actors, under
+ * misuse.c - naming those who use a message that they have given away.
+ * Called by: send.c, ask.c, call.c, msg.c, actor.c, when one finds such a message. May touch: the list of actors, under
  * its lock. Never: the message, but for its head. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,4 +43,13 @@ weft_err wf_misuse_in_flight(weft_addr *to, const weft_msg *msg)
                            msg->kind->name, first, second);
     if (wf_misuse_aborts) abort();
     return err;
+}
+
+void wf_misuse_given(const weft_msg *msg)
+{
+    const weft_self *self = wf_self_current();
+    (void)wf_fail(WEFT_INVALID, "drop",
+                  "%s was sent or answered, and then dropped or answered again by %s",
+                  msg->kind->name, self == NULL ? "a plain thread" : weft_addr_name(self->addr));
+    if (wf_misuse_aborts) abort();
 }

@@ -93,6 +93,10 @@ void weft_free_msg(weft_msg *msg) { put(msg); }
 void weft_drop(weft_msg *msg)
 {
     if (msg == NULL) return;
+    if (wf_msg_given(msg)) {
+        wf_misuse_given(msg);
+        return;
+    }
     if (wf_load(&msg->state, WF_RELAXED) != WF_REQ_IDLE) {
         /* Only requests leave IDLE; the answer frees it if nobody waits. */
         weft_reply((weft_request *)msg, wf_drop_answer());

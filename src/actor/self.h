@@ -236,6 +236,15 @@ void wf_credit_deliver(weft_msg *msg);
 
 /* misuse.c: names who sent a message that is in flight and who sends it again; INVALID. */
 weft_err wf_misuse_in_flight(weft_addr *to, const weft_msg *msg);
+/* True: it was sent or answered, and has not come back. Only while its memory is there at all,
+ * so this finds most mistakes and not all. */
+static inline bool wf_msg_given(const weft_msg *msg)
+{
+    return (wf_load(&msg->flags, WF_RELAXED) & WF_MSG_QUEUED) != 0 ||
+           wf_load(&msg->state, WF_RELAXED) == WF_REQ_REPLIED;
+}
+/* misuse.c: says who drops, answers or stashes such a message all the same. */
+void wf_misuse_given(const weft_msg *msg);
 extern bool wf_misuse_aborts; /* after the line in the log; debug builds begin with true */
 
 /* overflow.c */

@@ -131,7 +131,10 @@ void wf_credit_deliver(weft_msg *msg)
 {
     weft_addr *waiter = msg->ctx;
     msg->ctx = NULL;
-    if (wf_push_system(waiter, msg) != WEFT_OK) weft_drop(msg);
+    if (wf_push_system(waiter, msg) != WEFT_OK) {
+        wf_msg_release(msg);
+        weft_drop(msg);
+    }
     weft_addr_put(waiter);
 }
 

@@ -251,6 +251,52 @@ Test(misuse, a_debug_build_aborts, .signal = SIGABRT)
     (void)weft_send(addr, msg);
 }
 
+/* -- A message that was given away -- */
+
+struct giver {
+    weft_addr *to; /* NULL: the message is answered, else sent on to it */
+    weft_verdict verdict;
+    bool twice;
+    unsigned handled;
+};
+
+static weft_verdict give_away(weft_self *self, void *data, weft_msg *msg)
+{
+    struct giver *giver = data;
+    (void)self;
+    giver->handled++;
+    if (giver->to != NULL) cr_assert_eq(weft_send(giver->to, msg), WEFT_OK);
+    else weft_reply((weft_request *)msg, WEFT_OK);
+    if (giver->twice) weft_reply((weft_request *)msg, WEFT_IO);
+    return giver->verdict;
+}
+
+static void gives_away(weft_verdict verdict, bool on, bool twice)
+{
+    struct rig rig = open_rig();
+    struct giver giver = {.verdict = verdict, .twice = twice};
+    giver.to = on ? rig_spawn(&rig, rig_echo, NULL, 0) : NULL;
+    weft_addr *addr = rig_spawn(&rig, give_away, &giver, 0);
+    struct query *query = query_new(5);
+    weft_request *out = NULL;
+    cr_assert_eq(weft_call(addr, &query->req, rig_soon(&rig), &out, NULL), WEFT_OK);
+    cr_assert_eq(out, &query->req, "the answer is whole");
+    cr_assert_eq(query->number, on ? 6 : 5);
+    weft_drop(&out->msg);
+    cr_assert(strstr(lines, "query was sent or answered, and then"), "%s", lines);
+    cr_assert(strstr(lines, "again by rig"), "%s", lines);
+    weft_addr_put(addr);
+    weft_addr_put(giver.to);
+    rig_close(&rig);
+    cr_assert_eq(giver.handled, 1);
+}
+
+Test(misuse, what_was_answered_is_not_dropped) { gives_away(WEFT_DONE, false, false); }
+Test(misuse, what_was_sent_on_is_not_dropped) { gives_away(WEFT_DONE, true, false); }
+Test(misuse, what_was_answered_is_not_put_back) { gives_away(WEFT_STASH, false, false); }
+Test(misuse, a_failure_after_an_answer_leaves_the_answer) { gives_away(WEFT_FAIL, false, false); }
+Test(misuse, the_second_of_two_answers_is_none) { gives_away(WEFT_KEPT, false, true); }
+
 /* -- Waiting for oneself, ending twice -- */
 
 struct inside {
