@@ -299,7 +299,8 @@ typedef struct weft_spec {
                              * UNSUPPORTED with WEFT_DROP_OLD                      */
     uint32_t stash;         /* messages that WEFT_STASH keeps, at most half the mailbox, else
                            * INVALID; 0: WEFT_STASH_DEFAULT or half the mailbox, whichever is
-                           * less                                             */
+                           * less. With WEFT_DROP_OLD what is handed out again is the oldest,
+                           * and so dropped first                             */
     weft_restart restart;   /* as a child; without a parent TEMPORARY, else INVALID  */
     weft_strategy strategy; /* as a parent                      */
     uint32_t intensity;     /* as a parent: more restarts than this ... */

@@ -9,6 +9,7 @@ static uint32_t bound(const weft_self *self)
 {
     if (self->ext->stash_max != 0) return self->ext->stash_max;
     uint32_t half = self->addr->capacity / 2;
+    if (self->addr->overflow == WEFT_DROP_OLD) half /= 2; /* its capacity is doubled: spawn.c */
     return half < WEFT_STASH_DEFAULT ? half : WEFT_STASH_DEFAULT;
 }
 

@@ -126,6 +126,29 @@ BOTH(stash, one_more_than_its_bound_is_a_dead_letter)
     weft_addr_put(addr);
 }
 
+BOTH(stash, is_half_the_mailbox_where_the_old_are_dropped_too)
+{
+    struct keeper keeper = {.take = 0};
+    struct rig_actor actor = {.data = &keeper, .handle = lock};
+    weft_spec spec = {.name = "lock",
+                      .arg = &actor,
+                      .state_size = sizeof actor,
+                      .init = rig_actor_init,
+                      .handle = rig_actor_handle,
+                      .mailbox = 16,
+                      .overflow = WEFT_DROP_OLD};
+    weft_addr *addr = NULL;
+    cr_assert_eq(weft_spawn(rig->rt, &spec, &addr), WEFT_OK);
+    for (uint64_t i = 0; i < 12; i++) {
+        send(addr, i);
+        cr_assert_eq(rig_call(rig, addr, 0), WEFT_OK);
+    }
+    send(addr, KEY);
+    cr_assert_eq(rig_call(rig, addr, 0), WEFT_OK);
+    cr_assert_eq(keeper.stashed, 8);
+    weft_addr_put(addr);
+}
+
 BOTH(stash, a_message_put_back_keeps_its_place_in_the_mailbox)
 {
     static struct keeper keeper = {.take = UINT32_MAX}; /* its mail is handled at the very end */
