@@ -59,6 +59,12 @@ template <typename T, typename V> static void store(T *p, V v, rl::memory_order 
     else of(p)->store(static_cast<T>(v), order, $);
 }
 
+/* Who points to what never changes is no word of a mailbox, and is never bound. */
+template <typename T, typename V> static void store(const T **p, V v, rl::memory_order)
+{
+    *p = (const T *)v;
+}
+
 template <typename T, typename V> static T xchg(T *p, V v, rl::memory_order order)
 {
     return of(p)->exchange(static_cast<T>(v), order, $);
