@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * diff.c - the walk that finds what a peer lacks (diff.h has the idea).
- * Called by: the reader's jobs. May touch: the store, reading; the heap.
+ * Called by: the reader's jobs, dag_*.c. May touch: the store, reading; the heap.
  * Never: recurses, goes below the difference, shows an order by hashes. */
 #include "diff.h"
 

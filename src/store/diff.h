@@ -6,7 +6,7 @@
  * peer named neither it nor, through any child that is not missing, anything above
  * it. It touches the missing entries, their parents and the edges between, and
  * nothing else: its cost is that of the difference, whatever the shape of the rest.
- * Called by: the reader's jobs. May touch: the store, reading. Never: recurses. */
+ * Called by: the reader's jobs, dag_*.c. May touch: the store, reading. Never: recurses. */
 #ifndef WF_DIFF_H
 #define WF_DIFF_H
 

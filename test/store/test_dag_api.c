@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_dag_api.c - the public questions about the history of a tree: answers and errors.
+ * Called by: meson test. May touch: a memory node. Never: a real disk. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/dag.h>
+
+#include "dag_kit.h"
+
+#define ENTRIES 31u
+
+static weft_keypair *author;
+static weft_node *node;
+static struct dk *dk; /* diamonds: 0; 1 2 on it; 3 on both; 4 5 on 3; 6 on both; ... */
+
+static struct dk *add_history(enum dk_shape shape, uint64_t seed)
+{
+    uint32_t applied = 0;
+    struct dk *one = dk_create(shape, ENTRIES, WEFT_HEIGHT_INCREMENTAL, seed, true, true, author);
+    cr_assert_eq(weft_tree_follow(node, &one->ids[0], NULL, 0, WEFT_NEVER), WEFT_OK);
+    cr_assert_eq(weft_add(node, one->bufs, ENTRIES, true, WEFT_NEVER, &applied), WEFT_OK);
+    cr_assert_eq(applied, ENTRIES);
+    return one;
+}
+
+static void setup(void)
+{
+    author = kit_pair(1);
+    cr_assert_eq(weft_node_open(NULL, &node), WEFT_OK);
+    dk = add_history(DK_DIAMONDS, 4);
+}
+
+static void teardown(void)
+{
+    dk_destroy(dk);
+    weft_node_close(node);
+    weft_keypair_destroy(author);
+}
+
+TestSuite(dag_api, .init = setup, .fini = teardown);
+
+static weft_dag *open_dag(const char *store)
+{
+    weft_dag *dag = NULL;
+    weft_err err = weft_dag_open(node, &dk->ids[0], store, &dag);
+    cr_assert_eq(err, WEFT_OK, "%s", weft_errname(err));
+    return dag;
+}
+
+static uint32_t count_and_close(weft_iter *it)
+{
+    weft_position position;
+    uint32_t count = 0;
+    weft_err err;
+    while ((err = weft_iter_next(it, &position)) == WEFT_OK || err == WEFT_AGAIN)
+        count += err == WEFT_OK;
+    cr_assert_eq(err, WEFT_END);
+    weft_iter_close(it);
+    return count;
+}
+
+Test(dag_api, every_query_gives_an_iterator)
+{
+    weft_dag *dag = open_dag(NULL);
+    weft_iter *it;
+    weft_position position;
+    const weft_cut low = {&dk->ids[3], 1}, high = {&dk->ids[6], 1};
+    cr_assert_eq(weft_dag_all(dag, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), ENTRIES);
+    cr_assert_eq(weft_dag_below(dag, &low, &it), WEFT_OK);
+    uint32_t below = 0, between = 0;
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        below += dk->below[0][3 * ENTRIES + i];
+        between += dk->below[0][6 * ENTRIES + i] && !dk->below[0][3 * ENTRIES + i];
+    }
+    cr_expect_eq(count_and_close(it), below);
+    cr_assert_eq(weft_dag_between(dag, &low, &high, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), between);
+    cr_assert_eq(weft_dag_parents(dag, &dk->ids[6], &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), dk->tree[6].count);
+    cr_assert_eq(weft_dag_tips(dag, &it), WEFT_OK);
+    cr_expect_geq(count_and_close(it), 1);
+    cr_assert_eq(weft_dag_place(dag, &dk->ids[7], &position), WEFT_OK);
+    cr_expect(position.gen == dk->gens[7] && position.height == dk->heights[7] &&
+              position.seq == 8);
+    weft_dag_close(dag);
+}
+
+Test(dag_api, a_store_shows_only_what_writes_it)
+{
+    weft_dag *dag = open_dag(DK_DOC);
+    weft_iter *it;
+    weft_position position;
+    uint32_t writers = 0;
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        writers += dk->writes[i];
+        cr_expect_eq(weft_dag_place(dag, &dk->ids[i], &position),
+                     dk->writes[i] ? WEFT_OK : WEFT_NOT_FOUND);
+    }
+    cr_assert_eq(weft_dag_all(dag, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), writers);
+    weft_dag_close(dag);
+    dag = open_dag("never written");
+    cr_assert_eq(weft_dag_all(dag, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), 0);
+    weft_dag_close(dag);
+}
+
+Test(dag_api, a_view_does_not_see_what_comes_later)
+{
+    weft_dag *dag = open_dag(NULL);
+    weft_iter *it;
+    weft_writer *writer;
+    weft_position position;
+    weft_id id;
+    cr_assert_eq(weft_writer_open(node, &dk->ids[0], author, &writer), WEFT_OK);
+    cr_assert_eq(weft_commit(writer, DK_DOC, "x", 1, WEFT_NEVER, &id), WEFT_OK);
+    weft_writer_close(writer);
+    cr_expect_eq(weft_dag_place(dag, &id, &position), WEFT_NOT_FOUND);
+    cr_assert_eq(weft_dag_all(dag, &it), WEFT_OK);
+    weft_dag_close(dag); /* the iterator keeps what it needs */
+    cr_expect_eq(count_and_close(it), ENTRIES);
+    dag = open_dag(NULL);
+    cr_expect_eq(weft_dag_place(dag, &id, &position), WEFT_OK);
+    weft_dag_close(dag);
+}
+
+Test(dag_api, an_iterator_gives_the_bytes_of_its_last_entry)
+{
+    weft_dag *dag = open_dag(NULL);
+    weft_iter *it;
+    weft_position position;
+    weft_buf *buf = NULL;
+    cr_assert_eq(weft_dag_all(dag, &it), WEFT_OK);
+    cr_expect_eq(weft_iter_entry(it, &buf), WEFT_INVALID);
+    for (uint32_t n = 0; n < 5; n++) {
+        cr_assert_eq(weft_iter_next(it, &position), WEFT_OK);
+        cr_assert_eq(weft_iter_entry(it, &buf), WEFT_OK);
+        const weft_buf *want = dk->bufs[dk_find(dk, &position.id)];
+        cr_assert_eq(weft_buf_len(buf), weft_buf_len(want));
+        cr_expect_eq(memcmp(weft_buf_bytes(buf), weft_buf_bytes(want), weft_buf_len(buf)), 0);
+        weft_buf_unref(buf);
+    }
+    weft_iter_close(it);
+    weft_dag_close(dag);
+}
+
+Test(dag_api, refuses_what_is_unknown_or_foreign)
+{
+    struct dk *other = add_history(DK_CHAIN, 9);
+    weft_dag *dag = open_dag(NULL), *none = NULL;
+    weft_iter *it = NULL;
+    weft_position position;
+    weft_id nowhere = kit_id(7);
+    weft_id mixed[] = {dk->ids[1], nowhere}, foreign[] = {other->ids[1], dk->ids[1]};
+    const weft_cut lost = {mixed, 2}, strange = {foreign, 2}, empty = {NULL, 0};
+    char name[WEFT_STORE_NAME_BYTES_MAX + 2];
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1] = 0;
+    cr_expect_eq(weft_dag_open(node, &nowhere, NULL, &none), WEFT_TREE);
+    cr_expect_eq(weft_dag_open(node, &dk->ids[0], name, &none), WEFT_INVALID);
+    cr_expect_eq(weft_dag_open(node, &dk->ids[0], "", &none), WEFT_INVALID);
+    cr_expect_null(none);
+    cr_expect_eq(weft_dag_place(dag, &nowhere, &position), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_dag_place(dag, &other->ids[1], &position), WEFT_TREE);
+    cr_expect_eq(weft_dag_parents(dag, &nowhere, &it), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_dag_below(dag, &lost, &it), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_dag_below(dag, &strange, &it), WEFT_TREE);
+    cr_expect_eq(weft_dag_below(dag, &(weft_cut){NULL, 1}, &it), WEFT_INVALID);
+    cr_expect_eq(weft_dag_below(dag, &(weft_cut){mixed, WEFT_DAG_CUT_MAX + 1}, &it), WEFT_LIMIT);
+    cr_expect_eq(weft_dag_between(dag, &lost, &empty, &it), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_dag_between(dag, &empty, &strange, &it), WEFT_TREE);
+    cr_expect_null(it);
+    weft_dag_close(dag);
+    dk_destroy(other);
+}
+
+/* -- Reachability --------------------------------------------------------------------------------- */
+
+static weft_reach reaches(weft_dag *dag, const weft_cut *from, const weft_cut *targets)
+{
+    weft_reach out = WEFT_REACH_UNKNOWN;
+    weft_err err;
+    do err = weft_dag_reaches(dag, from, targets, &out, NULL, NULL);
+    while (err == WEFT_AGAIN);
+    cr_assert_eq(err, WEFT_OK, "%s", weft_errname(err));
+    return out;
+}
+
+Test(dag_api, reachability_has_three_answers)
+{
+    weft_dag *dag = open_dag(NULL);
+    weft_id sides[] = {dk->ids[1], dk->ids[2]}, lost[] = {kit_id(9), dk->ids[1], kit_id(8)};
+    const weft_cut both = {sides, 2}, one = {sides, 1}, joined = {&dk->ids[3], 1};
+    const weft_cut empty = {NULL, 0}, unknown = {lost, 3};
+    weft_id missing[4];
+    size_t count = 1;
+    weft_reach out;
+    cr_expect_eq(reaches(dag, &joined, &both), WEFT_REACH_YES);
+    cr_expect_eq(reaches(dag, &one, &both), WEFT_REACH_NO);
+    cr_expect_eq(reaches(dag, &one, &joined), WEFT_REACH_NO);
+    cr_expect_eq(reaches(dag, &both, &both), WEFT_REACH_YES);
+    cr_expect_eq(reaches(dag, &empty, &empty), WEFT_REACH_YES);
+    cr_expect_eq(reaches(dag, &one, &empty), WEFT_REACH_YES);
+    cr_expect_eq(reaches(dag, &empty, &one), WEFT_REACH_NO);
+    cr_assert_eq(weft_dag_reaches(dag, &joined, &unknown, &out, missing, &count), WEFT_OK);
+    cr_expect_eq(out, WEFT_REACH_UNKNOWN);
+    cr_expect_eq(count, 2, "both are told, though there was room for one");
+    cr_expect(weft_id_equal(&missing[0], &lost[2]), "the lowest id comes first");
+    cr_assert_eq(weft_dag_reaches(dag, &unknown, &one, &out, NULL, NULL), WEFT_OK);
+    cr_expect_eq(out, WEFT_REACH_UNKNOWN);
+    weft_dag_close(dag);
+}
+
+Test(dag_api, a_question_goes_on_when_it_is_repeated_and_another_begins_anew)
+{
+    weft_dag *dag = open_dag(NULL);
+    const weft_cut top = {&dk->ids[30], 1}, root = {&dk->ids[0], 1}, side = {&dk->ids[29], 1};
+    weft_reach out = WEFT_REACH_UNKNOWN;
+    uint32_t calls = 0;
+    weft_dag_budget(dag, 2);
+    cr_expect_eq(weft_dag_reaches(dag, &top, &root, &out, NULL, NULL), WEFT_AGAIN);
+    cr_expect_eq(out, WEFT_REACH_UNKNOWN);
+    cr_expect_eq(reaches(dag, &side, &top), WEFT_REACH_NO);
+    while (weft_dag_reaches(dag, &top, &root, &out, NULL, NULL) == WEFT_AGAIN) calls++;
+    cr_expect_eq(out, WEFT_REACH_YES);
+    cr_expect_gt(calls, 5);
+    weft_dag_budget(dag, 0);
+    cr_expect_eq(weft_dag_reaches(dag, &top, &root, &out, NULL, NULL), WEFT_OK);
+    weft_dag_close(dag);
+}
+
+Test(dag_api, roots_are_those_of_all_trees_by_id)
+{
+    struct dk *others[3];
+    weft_iter *it;
+    weft_position position, last;
+    weft_id rootless = kit_id(5);
+    weft_buf *buf;
+    uint32_t count = 0;
+    for (uint64_t i = 0; i < 3; i++) others[i] = add_history(DK_CHAIN, 20 + i);
+    cr_assert_eq(weft_tree_follow(node, &rootless, NULL, 0, WEFT_NEVER), WEFT_OK);
+    cr_assert_eq(weft_roots(node, &it), WEFT_OK);
+    for (; weft_iter_next(it, &position) == WEFT_OK; count++) {
+        cr_expect(count == 0 || weft_id_compare(&position.id, &last.id) > 0);
+        cr_expect(position.gen == 0 && position.height == 0 && position.seq == 1);
+        last = position;
+        cr_assert_eq(weft_iter_entry(it, &buf), WEFT_OK);
+        weft_buf_unref(buf);
+    }
+    cr_expect_eq(count, 4);
+    weft_iter_close(it);
+    for (int i = 0; i < 3; i++) dk_destroy(others[i]);
+}
