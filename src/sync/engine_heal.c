@@ -48,6 +48,8 @@ static bool may_ask(const struct esession *es)
 
 static void ask(struct engine *e, struct esession *es, uint64_t t)
 {
+    /* While writes are refused an answer could only fail, and end the session with it. */
+    if (wf_kv_failed(wf_store_kv(store_of(e))) != WEFT_OK) return;
     weft_id *ids = wf_malloc(WEFT_WANT_IDS_MAX * sizeof *ids);
     if (ids == NULL) return; /* the next tick */
     struct wf_want want = {.stream = es->s.stream, .ids = (const uint8_t *)ids};

@@ -223,6 +223,24 @@ Test(heal, whoever_comes_is_asked_at_once)
     world_destroy(w);
 }
 
+Test(heal, while_writes_are_refused_nobody_is_asked)
+{
+    struct world *w = world_create(49, WORLD_CHAIN, 2, WORLD_PLAIN);
+    weft_id id = commit(w, 0);
+    cr_assert(world_converges(w, 10 * WEFT_SEC));
+    spoil(w, 0, &id);
+    wf_kv_memory_fail_at(w->nodes[0].kv, 1, WEFT_IO, true);
+    cr_assert_eq(world_commit(w, 0), WEFT_IO);
+    uint64_t failed = world_stats(w).sessions_failed;
+    cr_expect_eq(get(w, 0, &id), WEFT_CORRUPT);
+    world_run(w, 20 * WEFT_SEC);
+    cr_expect_eq(world_stats(w).sessions_failed, failed, "its sessions still send");
+    wf_kv_memory_fail_at(w->nodes[0].kv, 0, WEFT_OK, false);
+    world_run(w, 60 * WEFT_SEC);
+    cr_expect_eq(get(w, 0, &id), WEFT_OK);
+    world_destroy(w);
+}
+
 /* -- One session --------------------------------------------------------------------------- */
 
 static struct wf_session running(void)
