@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "kv.h"
 #include "kv_rocksdb_dir.h"
+#include "kv_rocksdb_logs.h"
 #include "kv_rocksdb_order.h"
 #include "lock.h"
 #include "log.h"
@@ -618,7 +619,8 @@ weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *option
     if (err != WEFT_OK) return err;
     if (!found.complete && !create)
         return wf_fail(WEFT_NOT_STORE, "store", "path=%s has no store", dir);
-    if (!options->read_only) err = wf_store_dir_has_room(dir);
+    if (found.complete && !options->salvage) err = wf_store_dir_check_logs(dir);
+    if (err == WEFT_OK && !options->read_only) err = wf_store_dir_has_room(dir);
     if (err == WEFT_OK && !found.is_store) err = wf_store_dir_create(dir);
     if (err != WEFT_OK) return err;
 

@@ -47,6 +47,9 @@ EXCEPTIONS = {
     "src/store/kv_rocksdb_dir.c": (
         "open(64)? write close fsync mkdir opendir readdir(64)? closedir dirfd fcntl(64)? f?stat(64|at|at64)? statvfs(64)? unlink "
         "strerror", "looks after the folder of the database: its lock, its mark, its free space"),
+    "src/store/kv_rocksdb_logs.c": (
+        "openat(64)? pread(64)? close opendir readdir(64)? closedir dirfd fstat(64)?",
+        "looks at the ends of the database's logs before it does"),
     "src/store/keys.c": (
         "open(64)? read write close f?stat(64)? fsync fchmod unlink rename link geteuid strerror",
         "keeps the key of a node in a file of its own"),

@@ -136,7 +136,7 @@ static void wait_for(tt_child *c)
 {
     while (waitpid(c->pid, &c->status, 0) < 0 && errno == EINTR) {}
     close(c->notes);
-    close(c->go);
+    if (c->go >= 0) close(c->go);
 }
 
 void tt_child_kill(tt_child *c)

@@ -89,8 +89,8 @@ typedef struct tt_plan { /* what a victim does: opens, judges, commits, leaves *
     uint32_t lanes;   /* that commit beside each other; 0: it only looks              */
     uint32_t commits; /* at most so many of each lane                                 */
     enum tt_leave leave;
-    bool refill; /* after a failed commit: reads everything, waits for a byte on its standard
-                  * input, and goes on committing                                        */
+    bool refill; /* after its commits it reads everything, and for each byte on its standard
+                  * input it commits and reads once more                                   */
 } tt_plan;
 int tt_victim_main(int argc, char **argv); /* of the process that tt_child_start makes */
 

@@ -105,13 +105,16 @@ static void read_everything(void)
     tell(&note);
 }
 
+/* Each byte asks for another turn; the end of them for none. */
 static void refill(void)
 {
     char byte;
     read_everything();
-    if (read(0, &byte, 1) != 1) return; /* nobody wants us to go on */
-    find_next();
-    commit_all();
+    while (read(0, &byte, 1) == 1) {
+        find_next();
+        commit_all();
+        read_everything();
+    }
 }
 
 /* -- Life ------------------------------------------------------------------------------------------ */

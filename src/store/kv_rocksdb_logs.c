@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kv_rocksdb_logs.c - tells a torn record at the end of a log from a damaged length.
+ * Called by: kv_rocksdb.c alone. May touch: MANIFEST and log files of a store, reading.
+ * Never: judges what the engine judges by itself: the checksums of whole records. */
+#include "kv_rocksdb_logs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "log.h"
+
+/* The format (RocksDB's wiki, "Write Ahead Log File Format", which the MANIFEST shares): blocks
+ * of 32 KiB; no record crosses the end of one. A record: checksum 4, length 2, type 1, for the
+ * types of recycled logs the log's number 4, then the bytes. The checksum is CRC-32C, rotated
+ * and with a constant added, over all that follows the length. */
+#define BLOCK_BYTES 32768u
+#define HEADER_BYTES 7u
+#define HEADER_RECYCLED_BYTES 11u
+#define TYPE_RECYCLED_FIRST 5u
+#define TYPE_RECYCLED_LAST 8u
+#define CRC32C_REVERSED UINT32_C(0x82f63b78)
+#define CRC_MASK_DELTA UINT32_C(0xa282ead8)
+
+static uint32_t crc_next(uint32_t crc, uint8_t byte)
+{
+    crc ^= byte;
+    for (int i = 0; i < 8; i++) crc = crc >> 1 ^ ((crc & 1) != 0 ? CRC32C_REVERSED : 0);
+    return crc;
+}
+
+static uint32_t masked(uint32_t crc)
+{
+    crc = ~crc;
+    return (crc >> 15 | crc << 17) + CRC_MASK_DELTA;
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+/* Does the checksum fit some shorter length? Then all of the record is here. */
+static bool is_whole(const uint8_t *record, size_t room, size_t header)
+{
+    uint32_t want = get32(record), crc = UINT32_MAX;
+    for (size_t at = 6; at < room; at++) {
+        crc = crc_next(crc, record[at]);
+        if (at + 1 >= header && masked(crc) == want) return true;
+    }
+    return false;
+}
+
+/* The last block of a file. False: its last record is whole and its length is not. */
+static bool fits(const uint8_t *block, size_t len)
+{
+    size_t at = 0;
+    while (at + HEADER_BYTES <= len) {
+        size_t length = (size_t)block[at + 4] | (size_t)block[at + 5] << 8;
+        uint8_t type = block[at + 6];
+        bool recycled = type >= TYPE_RECYCLED_FIRST && type <= TYPE_RECYCLED_LAST;
+        size_t header = recycled ? HEADER_RECYCLED_BYTES : HEADER_BYTES;
+        if (type == 0 && length == 0) return true; /* room that was never written */
+        if (at + header + length > len) return !is_whole(block + at, len - at, header);
+        at += header + length;
+    }
+    return true;
+}
+
+static bool is_log(const char *name)
+{
+    size_t len = strlen(name);
+    return strncmp(name, "MANIFEST-", 9) == 0 || (len > 4 && strcmp(name + len - 4, ".log") == 0);
+}
+
+static bool file_fits(int folder, const char *name, uint8_t *block)
+{
+    struct stat info;
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return true;
+    bool good = true;
+    if (fstat(fd, &info) == 0 && info.st_size > 0) {
+        off_t from = (info.st_size - 1) / (off_t)BLOCK_BYTES * (off_t)BLOCK_BYTES;
+        ssize_t len = pread(fd, block, BLOCK_BYTES, from);
+        good = len <= 0 || fits(block, (size_t)len);
+    }
+    close(fd);
+    return good;
+}
+
+weft_err wf_store_dir_check_logs(const char *dir)
+{
+    DIR *handle = opendir(dir);
+    if (handle == NULL) return WEFT_OK;
+    uint8_t *block = wf_malloc(BLOCK_BYTES);
+    weft_err err = block == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+    for (struct dirent *item; err == WEFT_OK && (item = readdir(handle)) != NULL;)
+        if (is_log(item->d_name) && !file_fits(dirfd(handle), item->d_name, block))
+            err = wf_fail(WEFT_CORRUPT, "store", "path=%s/%s has a record of a wrong length", dir,
+                          item->d_name);
+    wf_free(block);
+    closedir(handle);
+    return err;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kv_rocksdb_logs.h - the ends of the engine's log files, looked at before the engine does.
+ * Called by: kv_rocksdb.c alone. Never: changes a file. */
+#ifndef WF_KV_ROCKSDB_LOGS_H
+#define WF_KV_ROCKSDB_LOGS_H
+
+#include <weft/err.h>
+
+/* The engine takes a record that reaches past the end of its file for a torn write and forgets
+ * it and all that follows. In a MANIFEST that can be the list of all tables, which it then
+ * deletes. If such a record is whole and only its length is wrong, this answers CORRUPT. OK also
+ * for what cannot be read here: the engine will say so. */
+weft_err wf_store_dir_check_logs(const char *dir);
+
+#endif

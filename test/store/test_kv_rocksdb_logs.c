@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_kv_rocksdb_logs.c - a wrong length in a log is refused before anything is deleted.
+ * Called by: meson test. May touch: directories of its own, their files' bytes.
+ * Never: a directory that it did not make. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <weft/log.h>
+
+#include "kv_kit.h"
+
+static char dir[64], path[400];
+static uint8_t bytes[32768]; /* of the file at path: a single block */
+static size_t len;
+
+static void ignore_line(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    (void)arg, (void)level, (void)facility, (void)line;
+}
+
+static void setup(void)
+{
+    kk_dir_create(dir);
+    weft_log_to(ignore_line, NULL, WEFT_LOG_OFF); /* refusals are expected here */
+}
+
+static void teardown(void)
+{
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+    kk_dir_remove(dir);
+}
+
+TestSuite(kv_rocksdb_logs, .init = setup, .fini = teardown);
+
+static bool is_named(const char *name, const char *part) { return strstr(name, part) != NULL; }
+
+/* The largest file whose name has this part. */
+static void find_file(const char *part)
+{
+    DIR *handle = opendir(dir);
+    cr_assert_not_null(handle);
+    off_t largest = 0;
+    for (struct dirent *item; (item = readdir(handle)) != NULL;) {
+        char name[400];
+        struct stat info;
+        if (!is_named(item->d_name, part)) continue;
+        snprintf(name, sizeof name, "%s/%s", dir, item->d_name);
+        if (stat(name, &info) != 0 || info.st_size <= largest) continue;
+        largest = info.st_size;
+        memcpy(path, name, sizeof path);
+    }
+    closedir(handle);
+    cr_assert(largest > 0 && largest < (off_t)sizeof bytes);
+    int fd = open(path, O_RDONLY);
+    cr_assert_eq(read(fd, bytes, sizeof bytes), (ssize_t)largest);
+    close(fd);
+    len = (size_t)largest;
+}
+
+static void put_byte(size_t at, uint8_t byte)
+{
+    int fd = open(path, O_WRONLY);
+    cr_assert_eq(pwrite(fd, &byte, 1, (off_t)at), 1);
+    close(fd);
+}
+
+/* Turns the highest bit of the length of each record in turn: all of them then reach past the
+ * end of the file. */
+static unsigned expect_all_refused(void)
+{
+    unsigned records = 0;
+    for (size_t at = 0; at + 7 <= len; records++) {
+        wf_kv *kv = NULL;
+        wf_kv_rocksdb_options options = {.create = true, .memory_bytes = 16 << 20};
+        put_byte(at + 5, bytes[at + 5] ^ 0x80);
+        weft_err err = wf_kv_rocksdb_open(dir, &options, &kv);
+        cr_assert_eq(err, WEFT_CORRUPT, "record at %zu: %s", at, weft_errname(err));
+        put_byte(at + 5, bytes[at + 5]);
+        at += 7u + bytes[at + 4] + ((size_t)bytes[at + 5] << 8);
+    }
+    return records;
+}
+
+static void expect_whole(void)
+{
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "a"), "1");
+    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "b"), "2");
+    wf_kv_close(kv);
+}
+
+static void write_two(void)
+{
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
+    kk_put(kv, WF_CF_ENTRY, "b", "2", true);
+    wf_kv_close(kv);
+}
+
+Test(kv_rocksdb_logs, a_wrong_length_in_the_manifest_never_makes_an_empty_store)
+{
+    write_two();
+    find_file("MANIFEST-");
+    cr_assert_gt(expect_all_refused(), 10);
+    expect_whole();
+}
+
+static void die_with_two(void)
+{
+    pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        wf_kv *kv = kk_open(&kk_rocksdb, dir);
+        kk_put(kv, WF_CF_ENTRY, "a", "1", true);
+        kk_put(kv, WF_CF_ENTRY, "b", "2", true);
+        _exit(0); /* as if killed: nothing is closed */
+    }
+    int status;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+}
+
+Test(kv_rocksdb_logs, a_wrong_length_in_the_log_is_no_torn_write)
+{
+    die_with_two();
+    find_file(".log");
+    cr_assert_geq(expect_all_refused(), 2);
+    expect_whole();
+}
+
+Test(kv_rocksdb_logs, a_torn_write_at_any_byte_of_the_last_record_still_opens)
+{
+    die_with_two();
+    find_file(".log");
+    size_t last = 0;
+    for (size_t at = 0; at + 7 <= len; at += 7u + bytes[at + 4] + ((size_t)bytes[at + 5] << 8))
+        last = at;
+    for (size_t end = last + 1; end < len; end += 5) {
+        cr_assert_eq(truncate(path, (off_t)end), 0);
+        wf_kv_rocksdb_options options = {.read_only = true, .memory_bytes = 16 << 20};
+        wf_kv *kv = NULL;
+        weft_err err = wf_kv_rocksdb_open(dir, &options, &kv);
+        cr_assert_eq(err, WEFT_OK, "cut at %zu of %zu: %s", end, len, weft_errname(err));
+        cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "a"), "1");
+        cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "b"), "(none)");
+        wf_kv_close(kv);
+        int fd = open(path, O_WRONLY); /* whole again */
+        cr_assert_eq(pwrite(fd, bytes, len, 0), (ssize_t)len);
+        close(fd);
+    }
+    expect_whole();
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * flip.c - one bit of one file of a store is turned: the store is refused, or its check finds
+ * it, or nothing is missing; never is something gone without a word.
+ * Called by: main.c. May touch: copies of stores that it made. Never: the same copy twice. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "torture.h"
+
+#define COMMITS 25u /* of each lane */
+#define LIFE_NS (60 * WEFT_SEC)
+#define FILES_MAX 64u
+
+enum kind { TABLES, LOG, MANIFEST, KINDS };
+static const char *const kind_names[KINDS] = {"tables", "log", "manifest"};
+enum outcome { REFUSED, FOUND, HARMLESS, TAIL, WRONG };
+
+struct flip {
+    tt_torture *t;
+    tt_ledger ledger;
+    char closed[160], killed[160], copy[160]; /* two stores, and the one that is damaged */
+    uint32_t count[KINDS][WRONG];
+};
+
+static bool make_store(struct flip *f, const char *dir, enum tt_leave leave)
+{
+    tt_plan plan = {.dir = dir, .lanes = TT_LANES, .commits = COMMITS, .leave = leave};
+    tt_child c;
+    memset(&f->ledger, 0, sizeof f->ledger);
+    tt_child_start(f->t, &plan, &f->ledger, NULL, &c);
+    return tt_child_wait(&c, LIFE_NS) && c.failed == 0 && c.acked == TT_LANES * COMMITS + 1;
+}
+
+static bool is_of_kind(const char *name, enum kind kind)
+{
+    size_t len = strlen(name);
+    if (kind == MANIFEST) return strncmp(name, "MANIFEST-", 9) == 0;
+    return len > 4 && strcmp(name + len - 4, kind == LOG ? ".log" : ".sst") == 0;
+}
+
+/* A byte of the files of a kind, each as likely as any other. False: there is none. */
+static bool choose_byte(struct flip *f, enum kind kind, char path[512], long *offset, long *size)
+{
+    static char names[FILES_MAX][512];
+    long sizes[FILES_MAX], all = 0;
+    uint32_t count = 0;
+    DIR *handle = opendir(f->copy);
+    if (handle == NULL) tt_die(f->copy);
+    for (struct dirent *item; (item = readdir(handle)) != NULL && count < FILES_MAX;) {
+        struct stat info;
+        if (!is_of_kind(item->d_name, kind)) continue;
+        tt_path(names[count], sizeof names[count], f->copy, item->d_name);
+        if (stat(names[count], &info) != 0 || info.st_size == 0) continue;
+        sizes[count] = (long)info.st_size;
+        all += sizes[count++];
+    }
+    closedir(handle);
+    if (all == 0) return false;
+    long at = (long)(tt_random(f->t) % (uint64_t)all);
+    uint32_t i = 0;
+    while (at >= sizes[i]) at -= sizes[i++];
+    memcpy(path, names[i], sizeof names[i]);
+    *offset = at;
+    *size = sizes[i];
+    return true;
+}
+
+static void turn_bit(const char *path, long offset, unsigned bit)
+{
+    uint8_t byte;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || pread(fd, &byte, 1, offset) != 1) tt_die(path);
+    byte ^= (uint8_t)(1u << bit);
+    if (pwrite(fd, &byte, 1, offset) != 1) tt_die(path);
+    close(fd);
+}
+
+/* What a look at the damaged copy gives. */
+static enum outcome look(struct flip *f, enum kind kind, char *why)
+{
+    tt_plan plan = {.dir = f->copy, .whole = true, .leave = TT_DROP};
+    tt_ledger ledger = f->ledger; /* a look may move what it knows to be sound */
+    tt_child c;
+    tt_child_start(f->t, &plan, &ledger, NULL, &c);
+    if (!tt_child_wait(&c, LIFE_NS)) return snprintf(why, 200, "it hung"), WRONG;
+    if (WIFSIGNALED(c.status))
+        return snprintf(why, 200, "it ended by signal %d", WTERMSIG(c.status)), WRONG;
+    if (c.last.what == TT_NO_OPEN || c.last.what == TT_NO_VERDICT) return REFUSED;
+    const tt_verdict *v = &c.last.verdict;
+    if (!c.open) return snprintf(why, 200, "it said nothing"), WRONG;
+    if (tt_verdict_good(v)) return HARMLESS;
+    if (v->faults > 0) return FOUND;
+    /* The end of a log that does not fit looks as if the power had gone while it was written;
+     * what stood there is gone as after a torn write, and peers send it again. */
+    if (kind == LOG && v->torn + v->unannounced == 0 && v->lost <= TT_LANES) return TAIL;
+    return tt_verdict_text(v, why, 200), WRONG;
+}
+
+void tt_flip(tt_torture *t, const tt_work *work, tt_line *line)
+{
+    static struct flip f;
+    char path[512] = "", why[200] = "";
+    long offset = 0, size = 0;
+    uint32_t done = 0;
+    enum kind kind = TABLES;
+    memset(&f, 0, sizeof f);
+    f.t = t;
+    tt_path(f.closed, sizeof f.closed, t->dir, "closed");
+    tt_path(f.killed, sizeof f.killed, t->dir, "killed");
+    tt_path(f.copy, sizeof f.copy, t->dir, "flipped");
+    if (!make_store(&f, f.closed, TT_CLOSE) || !make_store(&f, f.killed, TT_DROP)) {
+        tt_bad(line, "the stores to be damaged could not be made");
+        return;
+    }
+    /* The control: a copy without damage is good. */
+    tt_dir_copy(f.closed, f.copy);
+    if (look(&f, TABLES, why) != HARMLESS) {
+        tt_bad(line, "a copy without damage is not whole; %s", why);
+        return;
+    }
+    while (why[0] == '\0' && tt_go_on(t, done, work->rounds, work->least)) {
+        kind = (enum kind)(done % KINDS);
+        tt_dir_copy(kind == LOG ? f.killed : f.closed, f.copy);
+        unsigned bit = tt_below(t, 8);
+        if (!choose_byte(&f, kind, path, &offset, &size)) {
+            snprintf(why, sizeof why, "there is no such file");
+            break;
+        }
+        turn_bit(path, offset, bit);
+        enum outcome outcome = look(&f, kind, why);
+        if (outcome == WRONG) break;
+        f.count[kind][outcome]++;
+        done++;
+    }
+    uint32_t refused = 0, found = 0, harmless = 0;
+    for (unsigned k = 0; k < KINDS; k++) {
+        refused += f.count[k][REFUSED];
+        found += f.count[k][FOUND];
+        harmless += f.count[k][HARMLESS];
+    }
+    if (why[0] != '\0')
+        tt_bad(line, "after %u flips: %s; %s, byte %ld of %ld of %s", done, why, kind_names[kind],
+               offset, size, path);
+    else if (refused + found == 0) tt_bad(line, "of %u flips none was noticed", done);
+    else
+        tt_ok(line,
+              "%u flips (detected only): %u refused, %u found by the check, %u harmless, %u as a "
+              "torn "
+              "tail of the log, 0 silent",
+              done, refused, found, harmless, f.count[LOG][TAIL]);
+}
