@@ -8,6 +8,7 @@
 #include <weft/trace.h>
 
 #include "atomic.h"
+#include "probes.h"
 #include "self.h"
 #include "track.h"
 
@@ -57,6 +58,7 @@ static inline bool wf_hooks_any(void)
 /* The chain is still the sender's: it is about to be pushed. */
 static inline void wf_hook_push(weft_addr *to, weft_msg *newest, weft_msg *oldest)
 {
+    WF_PROBE_SEND(to->number, newest->kind->name, newest);
     if (wf_hooks_any()) wf_hooks_push(to, newest, oldest);
 }
 
@@ -68,11 +70,13 @@ static inline void wf_span_begin(struct wf_span *span, weft_self *self, const we
     /* Always, not only while somebody looks: who hangs has begun before anybody asks. A kind is a
      * static object, so whoever reads this may follow it, however far we are by then. */
     wf_store(&self->in_hand, kind, WF_RELAXED);
+    WF_PROBE_BEGIN(self->addr->number, self->class->name, kind->name, msg);
     if (wf_hooks_any()) wf_hooks_begin(span, self, kind, msg);
 }
 
 static inline void wf_span_end(struct wf_span *span, weft_self *self)
 {
+    WF_PROBE_END(self->addr->number, self->class->name);
     wf_store(&self->in_hand, NULL, WF_RELAXED);
     if (__builtin_expect(span->on != 0, 0)) wf_hooks_end(span, self);
 }
@@ -80,6 +84,10 @@ static inline void wf_span_end(struct wf_span *span, weft_self *self)
 /* SPAWN, EXIT, RESTART, TIMER. */
 static inline void wf_hook_note(weft_self *self, weft_trace_what what, const weft_kind *kind)
 {
+    /* `what` is a constant where this is called, so at most one of the three is left. */
+    if (what == WEFT_TRACE_SPAWN) WF_PROBE_SPAWN(self->addr->number, self->class->name);
+    if (what == WEFT_TRACE_EXIT) WF_PROBE_EXIT(self->addr->number, self->class->name);
+    if (what == WEFT_TRACE_RESTART) WF_PROBE_RESTART(self->addr->number, self->class->name);
     if (wf_hooks_any()) wf_hooks_note(self, what, kind);
 }
 

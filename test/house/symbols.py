@@ -84,7 +84,8 @@ for line in subprocess.run([nm, "-A", "-g", archive], check=True, stdout=subproc
         defined[name] = source_of(member)
 
 for name, source in sorted(defined.items()):
-    if not re.match(r"(weft|wf)_", name):
+    # Probes (-Dusdt) find their place by a hidden weak mark of that name, the same in every program.
+    if not re.match(r"(weft|wf)_", name) and name != "_.stapsdt.base":
         bad.append(f"{source} defines {name}: a global is weft_* or wf_*, everything else is static")
 
 pure = re.compile("|".join(f"(?:{p})" for p in PURE + MSGPACK))
