@@ -182,6 +182,11 @@ weft_err weft_ask_cancel(weft_self *self, uint64_t token);
  * return WEFT_KEPT from the handler. A request nobody waits for is dropped. */
 void weft_reply(weft_request *req, weft_err err);
 
+/* The actor that asked, borrowed until `req` is replied to or dropped: to compare, to monitor, or to
+ * keep with weft_addr_get. NULL: a plain thread asked, or it was sent as a tell. For who holds
+ * the request. */
+weft_addr *weft_asker(const weft_request *req);
+
 /* The deadline its asker gave, so that dead work can be skipped. */
 weft_ns weft_deadline(const weft_request *req);
 /* True once the asker gave up. */

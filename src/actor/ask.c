@@ -193,6 +193,15 @@ void weft_reply(weft_request *req, weft_err err)
     if (!wf_request_answer(req, err) && req->msg.kind->drop != NULL) req->msg.kind->drop(&req->msg);
 }
 
+weft_addr *weft_asker(const weft_request *req)
+{
+    /* An idle one may never have been asked with, and holds nothing. Relaxed: until we answer it
+     * only goes from ASKED to ABANDONED, and the reference stays with the request either way. */
+    if (wf_load(&req->msg.state, WF_RELAXED) == WF_REQ_IDLE) return NULL;
+    weft_addr *asker = req->asker; /* a plain thread's box is for replies only */
+    return asker == NULL || asker->self == NULL ? NULL : asker;
+}
+
 weft_ns weft_deadline(const weft_request *req) { return req->deadline; }
 
 bool weft_abandoned(const weft_request *req)

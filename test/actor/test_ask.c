@@ -64,6 +64,44 @@ static void run(struct rig *rig, struct asker *asker)
     weft_addr_put(addr);
 }
 
+/* Notes who asked, by its name, and answers. */
+static weft_verdict note_asker(weft_self *self, void *data, weft_msg *msg)
+{
+    const weft_request *req = &((struct query *)msg)->req;
+    const weft_addr *asker = weft_asker(req);
+    *(const char **)data = asker == NULL ? "nobody" : weft_addr_name(asker);
+    if (asker != NULL) cr_assert_neq(asker, weft_self_addr(self));
+    return rig_echo(self, NULL, msg);
+}
+
+BOTH(ask, tells_the_callee_who_asks)
+{
+    const char *seen = NULL;
+    struct asker asker = {.callee = rig_spawn(rig, note_asker, &seen, 0)};
+    run(rig, &asker);
+    cr_assert_str_eq(seen, "rig");
+    cr_assert_eq(rig_call(rig, asker.callee, 1), WEFT_OK);
+    weft_addr_put(asker.callee);
+}
+
+Test(ask, by_a_plain_thread_and_a_tell_have_no_asker)
+{
+    struct rig rig = rig_open(false, 0);
+    const char *seen = NULL;
+    weft_addr *callee = rig_spawn(&rig, note_asker, &seen, 0);
+    struct query *query = query_new(1);
+    weft_request *answer = NULL;
+    cr_assert_eq(weft_call(callee, &query->req, rig_soon(&rig), &answer, NULL), WEFT_OK);
+    cr_assert_str_eq(seen, "nobody");
+    cr_assert_null(weft_asker(answer)); /* it is over */
+    answer->asker = callee;             /* what an idle request says is not looked at */
+    cr_assert_null(weft_asker(answer));
+    answer->asker = NULL;
+    weft_drop(&answer->msg);
+    weft_addr_put(callee);
+    rig_close(&rig);
+}
+
 BOTH(ask, a_reply_brings_the_request_back)
 {
     struct asker asker = {.callee = rig_spawn(rig, rig_echo, NULL, 0), .timeout = 20 * WEFT_SEC};
