@@ -36,7 +36,15 @@ static void dropped_again(weft_msg *msg)
     if (wf_misuse_aborts) abort();
 }
 
-static const weft_kind kind_dropped = {0, "weft.dropped", sizeof(weft_msg), dropped_again};
+static const weft_kind kind_dropped = {0, "weft.dropped", sizeof(weft_msg), NULL};
+
+/* True, and told, if it was. */
+static bool was_dropped(weft_msg *msg)
+{
+    if (msg->kind != &kind_dropped) return false;
+    dropped_again(msg);
+    return true;
+}
 
 static weft_msg *get(const weft_kind *kind)
 {
@@ -53,10 +61,7 @@ static weft_msg *get(const weft_kind *kind)
 static void put(weft_msg *msg)
 {
     struct made *made = made_of(msg);
-    if (msg->kind == &kind_dropped) {
-        dropped_again(msg);
-        return;
-    }
+    if (was_dropped(msg)) return;
     wf_leaks_dropped(made->kind);
     memset(msg, POISON, made->bytes);
     weft_msg_init(msg, &kind_dropped);
@@ -65,6 +70,12 @@ static void put(weft_msg *msg)
 }
 
 #else
+
+static inline bool was_dropped(const weft_msg *msg)
+{
+    (void)msg;
+    return false;
+}
 
 static inline weft_msg *get(const weft_kind *kind) { return wf_pool_get(kind->size); }
 
@@ -92,7 +103,7 @@ void weft_free_msg(weft_msg *msg) { put(msg); }
 
 void weft_drop(weft_msg *msg)
 {
-    if (msg == NULL) return;
+    if (msg == NULL || was_dropped(msg)) return;
     if (wf_msg_given(msg)) {
         wf_misuse_given(msg);
         return;
