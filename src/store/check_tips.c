@@ -34,20 +34,23 @@ static uint64_t follows_in(const struct wf_check *c)
 }
 
 /* A child that cannot be read is told where it is looked at itself. */
-static void ask_child(struct wf_check *c, const uint8_t *key, size_t len, struct followers *f)
+static weft_err ask_child(struct wf_check *c, const uint8_t *key, size_t len, struct followers *f)
 {
     uint8_t at[WF_KEY_SEQ_BYTES];
     wf_value value;
     f->count++;
-    if (len != WF_KEY_CHILD_BYTES) return;
+    if (len != WF_KEY_CHILD_BYTES) return WEFT_OK;
     wf_key_seq(at, c->at.t, wf_get64(key + WF_KEY_SEQ_BYTES));
-    if (wf_kv_get(c->kv, c->snap, WF_CF_ENTRY, at, sizeof at, &value) != WEFT_OK) {
+    weft_err err = wf_kv_get(c->kv, c->snap, WF_CF_ENTRY, at, sizeof at, &value);
+    if (err == WEFT_NOT_FOUND || err == WEFT_CORRUPT) {
         f->unknown = true;
-        return;
+        return WEFT_OK;
     }
+    if (err != WEFT_OK) return err;
     if (wf_entry_parse(value.data, value.len, c->child) == WEFT_OK) f->named |= follows_in(c);
     else f->unknown = true;
     wf_value_release(c->kv, &value);
+    return WEFT_OK;
 }
 
 static weft_err ask_children(struct wf_check *c, struct followers *out)
@@ -64,10 +67,10 @@ static weft_err ask_children(struct wf_check *c, struct followers *out)
         for (wf_kv_iter_first(it); wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
             size_t len;
             const uint8_t *key = wf_kv_iter_key(it, &len);
-            ask_child(c, key, len, out);
-            if (out->named == all) break;
+            err = ask_child(c, key, len, out);
+            if (err != WEFT_OK || out->named == all) break;
         }
-        err = wf_kv_iter_err(it);
+        if (err == WEFT_OK) err = wf_kv_iter_err(it);
         wf_kv_iter_destroy(it);
     }
     if (err != WEFT_CORRUPT) return err;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "crypto.h"
 #include "kv_faulty.h"
 #include "layout.h"
@@ -339,4 +340,36 @@ Test(check, a_record_that_cannot_be_read_is_a_fault_and_not_the_end)
     (void)wf_store_detach(node.store);
     node.store = plain;
     free(faulty); /* without the engine in it, which is the node's */
+}
+
+/* A disk that fails says nothing about what is on it. */
+Test(check, a_disk_that_fails_ends_the_check)
+{
+    wf_kv *faulty = kv_faulty_create(node.kv);
+    wf_store *through = NULL;
+    cr_assert_eq(wf_store_open(faulty, node.rt, &through), WEFT_OK);
+    for (uint64_t nth = 1; nth <= 400; nth += 7) {
+        wf_check_report report = {.entries = 7};
+        kv_faulty_fail_at(faulty, nth, WEFT_IO);
+        cr_assert_eq(wf_store_check(through, false, &report), WEFT_IO, "read %llu",
+                     (unsigned long long)nth);
+        cr_assert_eq(report.entries, 7, "an output changes on success only");
+    }
+    (void)wf_store_detach(through);
+    free(faulty);
+}
+
+Test(check, each_allocation_that_fails_is_no_memory)
+{
+    for (uint64_t nth = 1;; nth++) {
+        wf_check_report report;
+        (void)wf_alloc_fail_at(nth, 1);
+        weft_err err = wf_store_check(node.store, false, &report);
+        (void)wf_alloc_fail_at(0, 0);
+        if (err == WEFT_OK) {
+            cr_assert_gt(nth, 5);
+            break;
+        }
+        cr_assert_eq(err, WEFT_NO_MEMORY);
+    }
 }

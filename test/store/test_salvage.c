@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "alloc.h"
 #include "kv_kit.h"
 #include "kv_rocksdb_copy.h"
 #include "layout.h"
@@ -328,6 +329,28 @@ Test(salvage, a_failed_write_of_the_new_store_is_the_answer)
         cr_assert_eq(report.kept, 0);
         wf_kv_close(to);
     }
+    wf_kv_close(from);
+}
+
+Test(salvage, each_allocation_that_fails_is_no_memory_or_no_matter)
+{
+    wf_kv *from = kk_open(&kk_memory, NULL);
+    fill(from);
+    uint64_t all = 0;
+    unsigned failed = 0;
+    for (uint64_t nth = 0; nth <= all; nth += 1 + nth / 64) { /* 0: none, to count them */
+        wf_kv *to = kk_open(&kk_memory, NULL);
+        (void)wf_alloc_fail_at(nth, 0);
+        weft_err err = wf_salvage(from, to, node.rt, NULL, &report);
+        uint64_t asked = wf_alloc_fail_at(0, 0);
+        if (nth == 0) all = asked;
+        cr_assert(err == WEFT_OK || err == WEFT_NO_MEMORY, "%s", weft_errname(err));
+        failed += err == WEFT_NO_MEMORY;
+        if (err == WEFT_OK)
+            cr_assert_eq(report.kept, ENTRIES, "allocation %llu", (unsigned long long)nth);
+        wf_kv_close(to);
+    }
+    cr_assert_gt(failed, 20);
     wf_kv_close(from);
 }
 
