@@ -191,6 +191,70 @@ Test(world, all_hold_the_same_though_some_forget)
     cr_expect(exact > 0 || seeds(200) < 40, "nobody noticed");
 }
 
+/* -- With disks that fail and come back ---------------------------------------------------- */
+
+static void restart_failed(struct world *w)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (w->nodes[i].node == NULL || wf_counter_get(&w->nodes[i].node->failed) == 0) continue;
+        world_kill(w, i);
+        world_start(w, i);
+    }
+}
+
+static void act_on_a_disk(struct world *w)
+{
+    struct world_node *n = &w->nodes[world_below(w, w->count)];
+    if (n->node == NULL) return;
+    size_t unsynced = wf_kv_memory_unsynced(n->kv);
+    switch (world_below(w, 4)) {
+    case 0: wf_kv_memory_fail_at(n->kv, 1 + world_below(w, 4), WEFT_IO, true); break;
+    case 1: wf_kv_memory_fail_at(n->kv, 1 + world_below(w, 4), WEFT_NO_SPACE, false); break;
+    case 2: wf_kv_memory_fail_at(n->kv, 0, WEFT_OK, false); break; /* what failed is there */
+    case 3: /* it is lost, or something else is that nobody was promised: then the node stops */
+        if (wf_kv_failed(n->kv) != WEFT_OK && unsynced > 0) wf_kv_memory_crash(n->kv, unsynced - 1);
+        break;
+    }
+}
+
+static uint64_t disk_storm(uint64_t seed)
+{
+    struct world *w = world_create(seed, (enum world_shape)(seed % 4), 2 + (uint32_t)(seed / 4 % 3),
+                                   WORLD_PLAIN);
+    uint64_t outages = 0;
+    for (int i = 0; i < 60; i++) {
+        act(w);
+        act_on_a_disk(w);
+        if (world_below(w, 8) == 0) restart_failed(w);
+    }
+    for (uint32_t i = 0; i < w->count; i++)
+        if (w->nodes[i].node != NULL) wf_kv_memory_fail_at(w->nodes[i].kv, 0, WEFT_OK, false);
+    world_run(w, 31 * WEFT_SEC); /* the longest pause between two tries */
+    restart_failed(w);
+    heal(w);
+    bool equal = world_converges(w, HEAL);
+    if (!equal) world_describe(w);
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct wf_store_counters counters;
+        wf_store_counters_read(w->nodes[i].node->table.wf_store, &counters);
+        outages += counters.outages;
+    }
+    uint32_t lost = equal ? world_lost(w) : 0;
+    uint64_t damage = world_damage(w);
+    cr_expect(equal && lost == 0 && damage == 0,
+              "seed %lu: equal=%d, %u acknowledged commits lost, %lu things damaged", seed, equal,
+              lost, damage);
+    world_destroy(w);
+    return outages;
+}
+
+Test(world, all_hold_the_same_once_disks_work_again)
+{
+    uint64_t outages = 0;
+    for (uint64_t i = 0; i < seeds(200) / 4; i++) outages += disk_storm(first_seed() + i);
+    cr_expect(outages > 0 || seeds(200) < 40, "no store went on after a failure");
+}
+
 /* -- Short of memory ----------------------------------------------------------------- */
 
 static void starve(uint64_t seed, uint64_t nth)
@@ -203,12 +267,7 @@ static void starve(uint64_t seed, uint64_t nth)
                                    world_below(w, 5000) * WEFT_MS, ignore, NULL);
     world_run(w, 100 * WEFT_MS);
     wf_alloc_fail_at(0, 0);
-    /* A store that cannot write stops its node: its owner starts it again. */
-    for (uint32_t i = 0; i < 3; i++) {
-        if (wf_counter_get(&w->nodes[i].node->failed) == 0) continue;
-        world_kill(w, i);
-        world_start(w, i);
-    }
+    restart_failed(w); /* an actor that cannot go on stops its node: its owner starts it again */
     bool equal = world_converges(w, HEAL);
     if (!equal) world_describe(w);
     cr_expect(equal, "seed %lu: not equal after allocation %lu failed", seed, nth);
