@@ -604,7 +604,9 @@ static weft_err rocks_reopen(wf_kv *kv)
     weft_err err = can_reopen(r);
     if (err != WEFT_OK) return err;
     if (r->db != NULL) db_close(r);
-    r->closed_err = open_database(r);
+    /* Not before: while it is open it writes its logs. */
+    r->closed_err = r->salvage ? WEFT_OK : wf_store_dir_check_logs(r->dir);
+    if (r->closed_err == WEFT_OK) r->closed_err = open_database(r);
     if (r->closed_err == WEFT_OK) wf_counter_set(&r->sticky, 0);
     return r->closed_err;
 }
