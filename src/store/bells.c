@@ -198,7 +198,7 @@ static void fill_trees(struct wf_bells *bells, const wf_store *store, struct wf_
         }
     }
     s->grown_count -= count; /* the rest is told when the bell comes back */
-    memmove(s->grown, s->grown + count, s->grown_count * sizeof *s->grown);
+    if (s->grown_count > 0) memmove(s->grown, s->grown + count, s->grown_count * sizeof *s->grown);
     s->lost = false;
 }
 

@@ -74,5 +74,7 @@ void wf_desk_break_streams(struct wf_desk *desk);
 /* recover.c. The engine refuses writes: so does the desk, until the engine could be opened
  * again. With no batch open. Idempotent. */
 void wf_desk_stop(struct wf_desk *desk, weft_err err);
+/* Makes room for the timers of the desk, which must not need memory once it stops. NO_MEMORY. */
+weft_err wf_desk_prepare(struct wf_desk *desk);
 
 #endif

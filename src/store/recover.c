@@ -19,6 +19,15 @@ static void try_after(struct wf_desk *desk, weft_ns wait)
     weft_timer_set(desk->self, &desk->recover, weft_now(desk->self) + wait, 0, on_recover);
 }
 
+/* An actor's first timer allocates. A store that stops for want of memory would never try
+ * again if that one were its first. */
+weft_err wf_desk_prepare(struct wf_desk *desk)
+{
+    weft_err err = weft_timer_set(desk->self, &desk->recover, WEFT_NEVER, 0, on_recover);
+    weft_timer_stop(desk->self, &desk->recover);
+    return err;
+}
+
 /* What is told of the store goes by the bells: at once to whose bell is here. */
 static void tell(struct wf_desk *desk, bool durable)
 {

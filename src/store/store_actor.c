@@ -338,12 +338,13 @@ static weft_err store_init(weft_self *self, void *state, void *arg)
     if (options->store->desk != NULL) return WEFT_LOCKED; /* a store has one writer */
     struct wf_desk *desk = wf_calloc(1, sizeof *desk);
     if (desk == NULL) return WEFT_NO_MEMORY;
+    desk->self = self;
     desk->flush = weft_new(&flush_kind);
-    if (desk->flush == NULL) {
+    if (desk->flush == NULL || wf_desk_prepare(desk) != WEFT_OK) {
+        if (desk->flush != NULL) weft_drop(desk->flush);
         wf_free(desk);
         return WEFT_NO_MEMORY;
     }
-    desk->self = self;
     desk->store = options->store;
     desk->sync = options->sync;
     uint64_t secret;

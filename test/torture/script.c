@@ -18,6 +18,7 @@
 #define LAZY_COMMITS 4u
 #define FRAMES 6u /* of one commit's entries each, the later ones first */
 #define CALL_NS (60 * WEFT_SEC)
+#define COME_BACK_NS (60 * WEFT_SEC) /* longer than any wait of the store between two tries */
 
 struct life {
     const tt_history *h;
@@ -26,7 +27,7 @@ struct life {
     tt_ledger ledger;
     wf_sim *sim;
     weft_rt *rt;
-    wf_kv *memory, *kv; /* kv: around memory */
+    wf_kv *memory, *kv; /* kv: memory, or what makes its reads fail */
     wf_store *store;
     weft_addr *addr, *sink;
 };
@@ -90,8 +91,10 @@ static void disarm(struct life *l)
         l->out->met = l->fault->nth > 0 && asked >= l->fault->nth;
     }
     if (l->kv == NULL) return;
-    if (kv_faulty_met(l->kv)) l->out->met = true;
-    kv_faulty_fail_at(l->kv, 0, WEFT_OK);
+    if (l->fault->kind == TT_READS) {
+        if (kv_faulty_met(l->kv)) l->out->met = true;
+        kv_faulty_fail_at(l->kv, 0, WEFT_OK);
+    }
     wf_kv_memory_fail_at(l->memory, 0, WEFT_OK, false);
 }
 
@@ -291,6 +294,22 @@ static void read_all(struct life *l)
     walk(l, info.t);
 }
 
+static void fail(struct life *l, const char *what, weft_err err)
+{
+    if (l->out->why[0] == '\0')
+        snprintf(l->out->why, sizeof l->out->why, "%s: %s", what, weft_errname(err));
+}
+
+/* Once the fault is gone the same process must commit again, after a while. */
+static void come_back(struct life *l)
+{
+    if (l->addr == NULL) return; /* it never opened */
+    wf_sim_run_until(l->sim, wf_sim_now(l->sim) + COME_BACK_NS);
+    weft_err err = commit(l, TT_ROOT, 0, false); /* known already, in most lives */
+    if (err == WEFT_OK) err = commit(l, 3, 0, false);
+    if (err != WEFT_OK) fail(l, "it does not commit again", err);
+}
+
 /* -- A life and what is left of it -------------------------------------------------------------------- */
 
 static weft_err open_store(struct life *l)
@@ -298,7 +317,7 @@ static weft_err open_store(struct life *l)
     if (l->kv == NULL) {
         weft_err err = wf_kv_memory_open(&l->memory);
         if (err != WEFT_OK) return err;
-        l->kv = kv_faulty_create(l->memory);
+        l->kv = l->fault->kind == TT_READS ? kv_faulty_create(l->memory) : l->memory;
         arm_engine(l);
     }
     return wf_store_open(l->kv, l->rt, &l->store);
@@ -316,25 +335,16 @@ static weft_err start(struct life *l)
 /* Ends the runtime: as one should, or by a crash that takes what was not synced. */
 static void stop(struct life *l, bool crash)
 {
-    weft_addr_put(l->addr);
+    if (!crash) answer(l, "the stop", weft_rt_stop(l->rt, WEFT_NEVER));
+    weft_addr_put(l->addr); /* the sink had it until here */
     weft_addr_put(l->sink);
     l->addr = NULL;
     l->sink = NULL;
-    if (!crash) {
-        answer(l, "the stop", weft_rt_stop(l->rt, WEFT_NEVER));
-        answer(l, "the end", weft_rt_destroy(l->rt));
-    } else {
-        wf_sim_kill(l->rt);
-    }
+    if (crash) wf_sim_kill(l->rt);
+    else answer(l, "the end", weft_rt_destroy(l->rt));
     l->rt = NULL;
     if (l->store != NULL) wf_store_detach(l->store);
     l->store = NULL;
-}
-
-static void fail(struct life *l, const char *what, weft_err err)
-{
-    if (l->out->why[0] == '\0')
-        snprintf(l->out->why, sizeof l->out->why, "%s: %s", what, weft_errname(err));
 }
 
 /* Opens what is left, without faults now, and holds it against the ledger. */
@@ -373,6 +383,7 @@ bool tt_script_live(const tt_history *h, const tt_fault *fault, tt_life *out)
     if (l->store != NULL) wf_store_counters_read(l->store, &counters);
     out->sites = counters.batches + LAZY_COMMITS + 1; /* syncs, and the record of the format */
     disarm(l);
+    come_back(l);
     stop(l, fault->nth % 2 == 0);
     judge(l);
     wf_kv_close(l->kv);
