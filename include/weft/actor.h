@@ -213,7 +213,8 @@ typedef enum weft_verdict {
                 * next life of a child that is started again. To handle
                 * it first, weft_stop(own address, WEFT_DRAIN) and DONE */
     WEFT_FAIL, /* as STOP, logged: the exit reason is what weft_fail
-                * was given, else WEFT_INTERNAL                       */
+                * was given, else WEFT_INTERNAL. The message is dropped;
+                * if it is not yours any more: weft_exit and KEPT     */
     WEFT_STASH /* the runtime keeps it for weft_unstash, as many as the
                 * spec allows; one more is a dead letter (LIMIT). It
                 * holds its place in a bounded mailbox meanwhile      */
@@ -304,8 +305,9 @@ typedef struct weft_spec {
                              * UNSUPPORTED with WEFT_DROP_OLD                      */
     uint32_t stash;         /* messages that WEFT_STASH keeps, at most half the mailbox, else
                            * INVALID; 0: WEFT_STASH_DEFAULT or half the mailbox, whichever is
-                           * less. With WEFT_DROP_OLD what is handed out again is the oldest,
-                           * and so dropped first                             */
+                           * less. Of mailbox_bytes half, too. With WEFT_DROP_OLD
+                           * what is handed out again is the oldest, and so dropped
+                           * first                                            */
     weft_restart restart;   /* as a child; without a parent TEMPORARY, else INVALID  */
     weft_strategy strategy; /* as a parent                      */
     uint32_t intensity;     /* as a parent: more restarts than this ... */
@@ -352,6 +354,11 @@ weft_rt *weft_self_rt(weft_self *self);
 void weft_self_random(weft_self *self, void *out, size_t len); /* the runtime's source */
 /* Sets the exit reason of a WEFT_FAIL that the caller returns next. */
 weft_verdict weft_fail(weft_self *self, weft_err reason);
+/* Ends the actor when the callback returns that calls it: as WEFT_FAIL with that reason, as
+ * WEFT_STOP with WEFT_OK. For timers, replies and descriptors, which have no verdict; and for a
+ * handler that has answered its message or sent it on, and so returns WEFT_KEPT. Of several
+ * failures the first counts; once the actor ends, and so in its fini, it does nothing. */
+void weft_exit(weft_self *self, weft_err reason);
 
 /* Hands up to `max` messages, the oldest first, that the handler put back with WEFT_STASH to
  * it again, before all that is queued. Returns how many. What is put back when the actor ends

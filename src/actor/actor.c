@@ -79,7 +79,7 @@ static void on_system(weft_self *self, weft_msg *msg)
 }
 
 /* A stop that was raised to NOW wins over the rest of a drain. */
-static bool must_end(weft_self *self)
+bool wf_must_end(const weft_self *self)
 {
     if (!self->stopping) return false;
     if (self->drain_left == 0) return true;
@@ -90,8 +90,8 @@ static void run_messages(weft_self *self)
 {
     struct wf_lanes *lanes = &self->lanes;
     weft_msg *msg;
-    while (!must_end(self) && (msg = wf_lane_pop(&lanes->system)) != NULL) on_system(self, msg);
-    for (uint32_t n = 0; n < self->port->turn_messages && !must_end(self); n++) {
+    while (!wf_must_end(self) && (msg = wf_lane_pop(&lanes->system)) != NULL) on_system(self, msg);
+    for (uint32_t n = 0; n < self->port->turn_messages && !wf_must_end(self); n++) {
         msg = wf_lane_pop(&lanes->user);
         if (msg == NULL) return;
         if (self->drain_left > 0) self->drain_left--;
@@ -112,8 +112,8 @@ static void run_due(weft_self *self)
     if (wf_ext_next(self) == WEFT_NEVER) return;
     weft_ns now = wf_port_now(self->port);
     wf_timer_run(self, now);
-    wf_ask_run_deadlines(self, now);
-    wf_children_run(self, now);
+    if (!wf_must_end(self)) wf_ask_run_deadlines(self, now);
+    if (!wf_must_end(self)) wf_children_run(self, now);
 }
 
 void wf_actor_clear(weft_self *self, bool silent)
@@ -157,8 +157,8 @@ static void turn(weft_self *self)
     wf_overflow_trim(self);
     wf_depth_taken(self);
     run_messages(self);
-    if (!must_end(self)) run_due(self);
-    if (!must_end(self)) wf_watch_run(self);
+    if (!wf_must_end(self)) run_due(self);
+    if (!wf_must_end(self)) wf_watch_run(self);
 }
 
 enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at)
@@ -169,7 +169,7 @@ enum wf_step wf_actor_step(weft_addr *task, weft_ns *wake_at)
     else if (self->phase == WF_PHASE_RUNNING) turn(self);
     enum wf_step step = WF_STEP_MORE;
     bool lives = self->phase == WF_PHASE_NEW || self->phase == WF_PHASE_RUNNING;
-    if (lives && must_end(self)) {
+    if (lives && wf_must_end(self)) {
         wf_stop_begin(self);
         lives = false;
     }
@@ -199,4 +199,10 @@ weft_verdict weft_fail(weft_self *self, weft_err reason)
 {
     self->fail_reason = reason;
     return WEFT_FAIL;
+}
+
+void weft_exit(weft_self *self, weft_err reason)
+{
+    bool lives = self->phase == WF_PHASE_NEW || self->phase == WF_PHASE_RUNNING;
+    if (lives && !self->failed) wf_actor_fail(self, reason);
 }

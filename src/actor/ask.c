@@ -130,7 +130,7 @@ void wf_ask_run_deadlines(weft_self *self, weft_ns now)
     uint64_t newest = self->order; /* what a callback adds waits for the next turn */
     for (;;) {
         const struct wf_due *due = wf_heap_top(&ext->deadlines);
-        if (due == NULL || due->at > now || due->order > newest) return;
+        if (due == NULL || due->at > now || due->order > newest || wf_must_end(self)) return;
         struct wf_span span;
         wf_span_begin(&span, self, &wf_kind_timeout, NULL);
         give_up(self, due->item, WEFT_TIMED_OUT, false);

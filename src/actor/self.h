@@ -97,6 +97,7 @@ struct wf_ext {
     struct wf_lane stash;
     uint32_t units_max;       /* of bytes in the mailbox; 0: not counted                      */
     uint32_t stash_max;       /* 0: the default                                              */
+    uint32_t stash_units;     /* of bytes that the stash holds, where they are counted       */
     uint32_t embedded;        /* given-up asks without a drop that callees hold: any thread */
     struct wf_watch *watches; /* by descriptor */
     int watch_room;
@@ -205,6 +206,8 @@ void wf_actor_over(weft_addr *addr);
 /* Answers or frees what is left in a closed mailbox. */
 void wf_dead_letter(weft_addr *addr, weft_msg *msg, weft_err why);
 
+/* actor.c: no callback is begun any more; the turn is over. */
+bool wf_must_end(const weft_self *self);
 /* actor.c: asks are cancelled (silently after a failed init), timers and watches ended. */
 void wf_actor_clear(weft_self *self, bool silent);
 /* stop.c: it fails with `reason` after what it is doing now, with a line in the log; WEFT_OK:

@@ -82,7 +82,7 @@ void wf_timer_run(weft_self *self, weft_ns now)
     uint32_t burst = WEFT_BURST_MAX - 1; /* calls beside each timer's first */
     for (;;) {
         const struct wf_due *due = wf_heap_top(&ext->timers);
-        if (due == NULL || due->at > now || due->order > newest) return;
+        if (due == NULL || due->at > now || due->order > newest || wf_must_end(self)) return;
         weft_timer *timer = due->item;
         wf_heap_remove(&ext->timers, &timer->heap_at);
         uint32_t missed = timer->every == 0 ? 0 : rearm(self, timer, now, &burst);

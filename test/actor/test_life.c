@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* -- Spawn -- */
 
@@ -276,6 +277,139 @@ BOTH(exit, a_hook_set_after_the_end_runs_at_once)
     cr_assert_eq(weft_on_exit(addr, on_exit_count, &heard), WEFT_OK);
     cr_assert_eq(heard, WEFT_OK);
     weft_addr_put(addr);
+}
+
+/* -- Failing where there is no verdict -- */
+
+struct quitter {
+    weft_err reason;
+    weft_timer timer[2];
+    weft_addr *to;
+    unsigned calls;
+    int pipe[2];
+};
+
+static void quit_on_timer(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct quitter *quitter = ((struct rig_actor *)state)->data;
+    (void)timer, (void)missed;
+    quitter->calls++;
+    weft_exit(self, quitter->reason);
+    weft_exit(self, WEFT_CORRUPT); /* the first counts */
+}
+
+static weft_err quit_soon(weft_self *self, void *data)
+{
+    struct quitter *quitter = data;
+    weft_ns at = weft_now(self) + WEFT_MS;
+    (void)weft_timer_set(self, &quitter->timer[0], at, 0, quit_on_timer);
+    return weft_timer_set(self, &quitter->timer[1], at, 0, quit_on_timer);
+}
+
+BOTH(exit, a_timer_fails_its_actor_and_no_callback_follows)
+{
+    struct quitter quitter = {.reason = WEFT_BUSY};
+    weft_log_to(silent, &(unsigned){0}, WEFT_LOG_OFF);
+    weft_addr *addr = rig_spawn_init(rig, rig_echo, quit_soon, &quitter, 0);
+    cr_assert_eq(rig_join(rig, addr), WEFT_BUSY);
+    cr_assert_eq(quitter.calls, 1);
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+    weft_addr_put(addr);
+}
+
+static void quit_on_reply(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    struct quitter *quitter = arg;
+    (void)state, (void)err;
+    quitter->calls++;
+    if (req != NULL) weft_drop(&req->msg);
+    weft_exit(self, quitter->reason);
+}
+
+static weft_err ask_twice(weft_self *self, void *data)
+{
+    struct quitter *quitter = data;
+    weft_err err = WEFT_OK;
+    for (int i = 0; i < 2 && err == WEFT_OK; i++)
+        err = weft_ask(self, quitter->to, &query_new(0)->req, WEFT_NEVER, quit_on_reply, data,
+                       NULL);
+    return err;
+}
+
+BOTH(exit, a_reply_fails_its_actor)
+{
+    struct quitter quitter = {.reason = WEFT_IO, .to = rig_spawn(rig, rig_echo, NULL, 0)};
+    weft_log_to(silent, &(unsigned){0}, WEFT_LOG_OFF);
+    weft_addr *addr = rig_spawn_init(rig, rig_echo, ask_twice, &quitter, 0);
+    cr_assert_eq(rig_join(rig, addr), WEFT_IO);
+    cr_assert_eq(quitter.calls, 2, "each ask has its callback");
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+    weft_addr_put(addr);
+    weft_addr_put(quitter.to);
+}
+
+static weft_verdict reply_and_quit(weft_self *self, void *data, weft_msg *msg)
+{
+    struct quitter *quitter = data;
+    quitter->calls++;
+    weft_reply((weft_request *)msg, WEFT_OK);
+    weft_exit(self, quitter->reason);
+    return WEFT_KEPT;
+}
+
+BOTH(exit, a_handler_that_has_replied_fails)
+{
+    struct quitter quitter = {.reason = WEFT_BUSY};
+    weft_log_to(silent, &(unsigned){0}, WEFT_LOG_OFF);
+    weft_addr *addr = rig_spawn(rig, reply_and_quit, &quitter, 0);
+    cr_assert_eq(rig_call(rig, addr, 1), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_BUSY);
+    cr_assert_eq(quitter.calls, 1);
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+    weft_addr_put(addr);
+}
+
+BOTH(exit, without_an_error_it_is_a_stop)
+{
+    struct quitter quitter = {.reason = WEFT_OK};
+    unsigned lines = 0;
+    weft_log_to(silent, &lines, WEFT_LOG_WARN);
+    weft_addr *addr = rig_spawn(rig, reply_and_quit, &quitter, 0);
+    cr_assert_eq(rig_call(rig, addr, 1), WEFT_OK);
+    cr_assert_eq(rig_join(rig, addr), WEFT_OK);
+    cr_assert_eq(lines, 0);
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+    weft_addr_put(addr);
+}
+
+static void quit_on_fd(weft_self *self, void *state, int fd, uint32_t events, void *arg)
+{
+    struct quitter *quitter = arg;
+    (void)state, (void)fd, (void)events;
+    quitter->calls++;
+    weft_exit(self, quitter->reason);
+}
+
+static weft_err watch_in_init(weft_self *self, void *data)
+{
+    struct quitter *quitter = data;
+    return weft_fd_watch(self, quitter->pipe[0], WEFT_FD_READ, quit_on_fd, data);
+}
+
+Test(exit, a_descriptor_fails_its_actor)
+{
+    struct rig rig = rig_open(false, 0);
+    struct quitter quitter = {.reason = WEFT_IO};
+    cr_assert_eq(pipe(quitter.pipe), 0);
+    weft_log_to(silent, &(unsigned){0}, WEFT_LOG_OFF);
+    weft_addr *addr = rig_spawn_init(&rig, rig_echo, watch_in_init, &quitter, 0);
+    cr_assert_eq(write(quitter.pipe[1], "x", 1), 1);
+    cr_assert_eq(rig_join(&rig, addr), WEFT_IO);
+    cr_assert_eq(quitter.calls, 1);
+    for (int i = 0; i < 2; i++) close(quitter.pipe[i]);
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+    weft_addr_put(addr);
+    rig_close(&rig);
 }
 
 /* Two threads that come to one address at a time. */
