@@ -88,10 +88,12 @@ bool wf_mailbox_settle(weft_addr *box, struct wf_lanes *lanes, uint64_t cost)
     lanes->owed_units += units_of(cost);
     /* In halves, so that the line moves seldom. Who waits for room came when all was
      * taken and nothing owed, so a half is sure to come back, unless the wish of another
-     * takes it home before; then all who wait are told at that time. */
+     * takes it home before; then all who wait are told at that time. Bytes that are stashed
+     * do not come back, so the rest of a half has to do. */
     uint32_t units = units_max(box);
     bool half = lanes->owed >= box->capacity - box->capacity / 2 ||
-                (units != 0 && lanes->owed_units >= units - units / 2);
+                (units != 0 &&
+                 lanes->owed_units + box->self->ext->stash_units >= units - units / 2);
     if (!half) return false;
     give_owed(box, lanes);
     return true;

@@ -13,10 +13,20 @@ static uint32_t bound(const weft_self *self)
     return half < WEFT_STASH_DEFAULT ? half : WEFT_STASH_DEFAULT;
 }
 
+/* Of bytes, as of messages, half is left for what the actor waits for. */
+static uint32_t units_of(const weft_self *self, const weft_msg *msg)
+{
+    if (msg->flags & WF_MSG_SYSTEM) return 0; /* it took no credit */
+    return (uint32_t)(wf_mailbox_cost(self->addr, msg) >> 32);
+}
+
 bool wf_stash_put(weft_self *self, weft_msg *msg)
 {
     struct wf_ext *ext = wf_ext(self);
     if (ext == NULL || ext->stash.count >= bound(self)) return false;
+    uint32_t units = units_of(self, msg);
+    if (units > ext->units_max / 2 - ext->stash_units) return false;
+    ext->stash_units += units;
     wf_lane_append(&ext->stash, msg);
     wf_count(&ext->more.stashed);
     return true;
@@ -34,6 +44,7 @@ uint32_t weft_unstash(weft_self *self, uint32_t max)
     uint32_t n = 0, users = 0;
     for (weft_msg *msg; n < max && (msg = wf_lane_pop(&self->ext->stash)) != NULL; n++) {
         bool is_system = (msg->flags & WF_MSG_SYSTEM) != 0;
+        self->ext->stash_units -= units_of(self, msg);
         wf_lane_append(is_system ? &system : &user, msg);
         users += !is_system;
     }

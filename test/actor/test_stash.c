@@ -231,3 +231,65 @@ Test(stash, more_than_half_the_mailbox_is_refused)
     weft_addr_put(addr);
     rig_close(&rig);
 }
+
+/* -- Bytes -- */
+
+struct parcel {
+    weft_msg msg;
+    char bytes[1248];
+};
+static const weft_kind PARCEL = {4, "parcel", sizeof(struct parcel), weft_free_msg};
+
+/* Puts parcels back until it hears a note. */
+static weft_verdict wait_for_note(weft_self *self, void *data, weft_msg *msg)
+{
+    struct keeper *keeper = data;
+    if (msg->kind == &PARCEL && !keeper->open) return WEFT_STASH;
+    if (msg->kind == &NOTE) {
+        keeper->open = true;
+        keeper->taken = weft_unstash(self, UINT32_MAX);
+    }
+    keeper->seen++;
+    return WEFT_DONE;
+}
+
+static weft_err send_parcel(weft_addr *to)
+{
+    weft_msg *msg = weft_new(&PARCEL);
+    weft_err err = weft_send(to, msg);
+    if (err != WEFT_OK) weft_drop(msg);
+    return err;
+}
+
+Test(stash, holds_half_of_the_bytes_so_that_others_get_in)
+{
+    struct rig rig = rig_open(true, 1);
+    struct keeper keeper = {0};
+    struct rig_actor actor = {.data = &keeper, .handle = wait_for_note};
+    weft_spec spec = {.name = "waits",
+                      .arg = &actor,
+                      .state_size = sizeof actor,
+                      .init = rig_actor_init,
+                      .handle = rig_actor_handle,
+                      .mailbox_bytes = 4096};
+    weft_addr *addr = NULL;
+    weft_actor_stats stats;
+    cr_assert_eq(weft_spawn(rig.rt, &spec, &addr), WEFT_OK);
+    for (int i = 0; i < 20; i++) { /* of the first, 20 of 64 units are put back; never two */
+        cr_assert_eq(send_parcel(addr), WEFT_OK, "parcel %d", i);
+        wf_sim_run_until(rig.sim, wf_sim_now(rig.sim) + WEFT_SEC);
+    }
+    weft_addr_stats(addr, &stats);
+    cr_assert_eq(stats.stashed, 1);
+    cr_assert_eq(stats.dropped, 19);
+    send(addr, 1);
+    wf_sim_run_until(rig.sim, wf_sim_now(rig.sim) + WEFT_SEC);
+    cr_assert_eq(keeper.taken, 1);
+    cr_assert_eq(keeper.seen, 2);
+    for (int i = 0; i < 20; i++) { /* and the bytes come back for ever */
+        cr_assert_eq(send_parcel(addr), WEFT_OK);
+        wf_sim_run_until(rig.sim, wf_sim_now(rig.sim) + WEFT_SEC);
+    }
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
