@@ -106,8 +106,12 @@ weft_err wf_send_system(weft_addr *to, weft_msg *msg)
 {
     if (!wf_msg_claim(to, msg)) return WEFT_INVALID;
     msg->flags |= WF_MSG_SYSTEM;
+    weft_msg *next = msg->next; /* as in weft_send */
     weft_err err = wf_mailbox_push(to, msg, msg);
-    if (err != WEFT_OK) wf_msg_release(msg);
+    if (err != WEFT_OK) {
+        wf_msg_release(msg);
+        msg->next = next;
+    }
     return err;
 }
 
@@ -118,9 +122,11 @@ weft_err weft_notify_credit(weft_self *self, weft_addr *to, weft_msg *when_room)
     if (!wf_msg_claim(to, when_room)) return WEFT_INVALID;
     when_room->ctx = weft_addr_get(self->addr);
     when_room->flags |= WF_MSG_SYSTEM | WF_MSG_CREDIT;
+    weft_msg *next = when_room->next; /* as in weft_send */
     weft_err err = wf_mailbox_push(to, when_room, when_room);
     if (err != WEFT_OK) {
         wf_msg_release(when_room);
+        when_room->next = next;
         when_room->ctx = NULL;
         weft_addr_put(self->addr);
     }
