@@ -164,3 +164,18 @@ Test(call, many_callers_with_tight_deadlines_get_one_answer_each)
     weft_addr_put(addr);
     rig_close(&rig);
 }
+
+Test(call, an_address_whose_simulator_is_gone_is_closed)
+{
+    struct rig rig = rig_open(true, 1);
+    weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 0);
+    struct query *query = query_new(0);
+    weft_request *out = NULL;
+    bool taken = true;
+    rig_close(&rig);
+    cr_assert_eq(weft_call(addr, &query->req, WEFT_NEVER, &out, &taken), WEFT_CLOSED);
+    cr_assert_not(taken);
+    cr_assert_eq(weft_send_wait(addr, &query->req.msg, WEFT_NEVER), WEFT_CLOSED);
+    weft_drop(&query->req.msg);
+    weft_addr_put(addr);
+}
