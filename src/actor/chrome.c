@@ -40,21 +40,13 @@ static void put(struct text *text, const char *fmt, ...)
     if (len > 0 && (size_t)len < EVENT_BYTES - text->len) text->len += (size_t)len;
 }
 
-/* How many bytes the character at `at` has: 0 if they are no UTF-8. */
-static size_t character(const char *at, size_t left)
-{
-    for (size_t n = 1; n <= 4 && n <= left; n++)
-        if (wf_utf8_valid((const uint8_t *)at, n)) return n;
-    return 0;
-}
-
 /* A JSON string (RFC 8259, section 7). Bytes that are no UTF-8 become U+FFFD. */
 static void put_string(struct text *text, const char *string)
 {
     size_t left = strlen(string);
     put(text, "\"");
     for (size_t used = 0; left > 0 && used < NAME_BYTES;) {
-        size_t n = character(string, left);
+        size_t n = wf_utf8_next((const uint8_t *)string, left);
         if (n == 0) put(text, "\\ufffd");
         else if (*string == '"' || *string == '\\') put(text, "\\%c", *string);
         else if ((unsigned char)*string < 0x20) put(text, "\\u%04x", (unsigned)*string);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "utf8.h"
 
 enum form { ACTORS, COUNT64, COUNT32, SECONDS };
 
@@ -69,13 +70,18 @@ static void put(struct text *text, const char *bytes, size_t n)
 
 static void put_text(struct text *text, const char *string) { put(text, string, strlen(string)); }
 
-/* In a label's value '\', '"' and the line end are escaped. */
+/* In a label's value '\', '"' and the line end are escaped. It is UTF-8: other bytes become
+ * U+FFFD. */
 static void put_label(struct text *text, const char *value)
 {
-    for (; *value != '\0'; value++) {
-        if (*value == '\n') put_text(text, "\\n");
+    size_t left = strlen(value), n;
+    for (; left > 0; value += n, left -= n) {
+        n = wf_utf8_next((const uint8_t *)value, left);
+        if (n == 0) put_text(text, "\xef\xbf\xbd");
+        else if (*value == '\n') put_text(text, "\\n");
         else if (*value == '\\' || *value == '"') put(text, (const char[]){'\\', *value}, 2);
-        else put(text, value, 1);
+        else put(text, value, n);
+        if (n == 0) n = 1;
     }
 }
 

@@ -49,3 +49,10 @@ bool wf_utf8_valid(const uint8_t *text, size_t len)
     }
     return true;
 }
+
+size_t wf_utf8_next(const uint8_t *text, size_t left)
+{
+    for (size_t n = 1; n <= 4 && n <= left; n++)
+        if (wf_utf8_valid(text, n)) return n;
+    return 0;
+}

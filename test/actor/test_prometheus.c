@@ -50,6 +50,12 @@ Test(prometheus, a_name_cannot_forge_lines)
     cr_assert_not(has("\nevil"));
 }
 
+Test(prometheus, what_is_no_utf8_in_a_name_is_replaced)
+{
+    write_one("a\xff\xc3\xa4\xc3");
+    cr_assert(has("\nweft_actors{class=\"a\xef\xbf\xbd\xc3\xa4\xef\xbf\xbd\"} 3\n"));
+}
+
 Test(prometheus, what_does_not_fit_is_cut_and_the_length_told)
 {
     weft_class_stats class = {.name = "shop"};
