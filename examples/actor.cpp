@@ -5,6 +5,7 @@
  * constructor and a destructor, and owners that give back what C code must give back by
  * hand. Exceptions must not leave a handler: the caller is C. */
 #include <cstdio>
+#include <exception>
 #include <map>
 #include <memory>
 #include <new>
@@ -55,8 +56,14 @@ template <class State> weft_err spawn(weft_rt *rt, const char *name, Addr &out)
     spec.name = name;
     spec.state_size = sizeof(State);
     spec.init = [](weft_self *, void *state, void *) {
-        new (state) State();
-        return WEFT_OK;
+        try {
+            new (state) State();
+            return WEFT_OK;
+        } catch (const std::bad_alloc &) {
+            return WEFT_NO_MEMORY;
+        } catch (...) { /* C must not see it, whatever it is */
+            return WEFT_INTERNAL;
+        }
     };
     spec.handle = [](weft_self *self, void *state, weft_msg *msg) {
         try {
@@ -64,6 +71,8 @@ template <class State> weft_err spawn(weft_rt *rt, const char *name, Addr &out)
         } catch (const std::exception &error) {
             std::fprintf(stderr, "failed: %s\n", error.what());
             return weft_fail(self, WEFT_INTERNAL); /* the runtime drops the message */
+        } catch (...) {
+            return weft_fail(self, WEFT_INTERNAL);
         }
     };
     spec.fini = [](weft_self *, void *state, weft_err) { static_cast<State *>(state)->~State(); };
