@@ -69,6 +69,8 @@ struct wf_port_ops {
      * NO_MEMORY, LIMIT. */
     weft_err (*poll_nest)(struct wf_port *port, struct wf_poll *outer, struct wf_poll *inner,
                           uint64_t key);
+    /* `inner` is watched no more: nothing with its key comes out of `outer`. */
+    void (*poll_unnest)(struct wf_port *port, struct wf_poll *outer, struct wf_poll *inner);
 
     /* The reply box that this thread keeps between its calls: take gives it out, NULL if
      * there is none; keep stores it and says false if it cannot. The machine gives it

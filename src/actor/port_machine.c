@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "atomic.h"
 #include "driver.h"
 #include "log.h"
 #include "port.h"
@@ -27,6 +28,7 @@ static_assert(sizeof(pthread_t) <= sizeof(uintptr_t), "a thread's name fits a wo
 #define NS_PER_SEC UINT64_C(1000000000)
 #define POLL_BATCH 64u
 #define AT_END_MAX 4u
+#define CPUS_MAX (1 << 18)    /* more than any kernel counts */
 #define THREAD_NAME_BYTES 16u /* the kernel's bound, with the final zero */
 
 struct wf_poll {
@@ -69,11 +71,16 @@ static void random_bytes(struct wf_port *port, void *out, size_t len)
 
 static unsigned cpu_count(struct wf_port *port)
 {
-    cpu_set_t set;
+    int count = 0;
     (void)port;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    int count = CPU_COUNT(&set);
+    /* The kernel refuses a set that is smaller than its own, so try larger ones. */
+    for (int room = CPU_SETSIZE; room <= CPUS_MAX && count == 0; room *= 2) {
+        cpu_set_t *set = CPU_ALLOC((size_t)room);
+        if (set == NULL) break;
+        bool fits = sched_getaffinity(0, CPU_ALLOC_SIZE((size_t)room), set) == 0;
+        if (fits) count = CPU_COUNT_S(CPU_ALLOC_SIZE((size_t)room), set);
+        CPU_FREE(set);
+    }
     return count > 0 ? (unsigned)count : 1;
 }
 
@@ -364,6 +371,13 @@ static weft_err poll_nest(struct wf_port *port, struct wf_poll *outer, struct wf
     return from_errno(errno);
 }
 
+static void poll_unnest(struct wf_port *port, struct wf_poll *outer, struct wf_poll *inner)
+{
+    struct epoll_event none = {0};
+    (void)port;
+    (void)epoll_ctl(outer->epoll, EPOLL_CTL_DEL, inner->epoll, &none);
+}
+
 static int poll_kernel(int epoll, struct epoll_event *events, int max, weft_ns deadline)
 {
     if (deadline == 0) return epoll_wait(epoll, events, max, 0);
@@ -371,8 +385,13 @@ static int poll_kernel(int epoll, struct epoll_event *events, int max, weft_ns d
     weft_ns now = mono_ns(NULL);
     weft_ns left = deadline > now ? deadline - now : 0;
     struct timespec span = to_timespec(left);
-    int count = epoll_pwait2(epoll, events, max, &span, NULL);
-    if (count >= 0 || errno != ENOSYS) return count;
+    static uint32_t refused; /* 1: not by this kernel, or not to this process. Relaxed: a hint */
+    if (wf_load(&refused, WF_RELAXED) == 0) {
+        int count = epoll_pwait2(epoll, events, max, &span, NULL);
+        /* Filters of system calls answer EPERM to those they do not know. */
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+        wf_store(&refused, 1, WF_RELAXED);
+    }
     /* A kernel before 5.11 counts in milliseconds: round up, so as not to spin. */
     weft_ns ms = left / 1000000 + (left % 1000000 != 0);
     return epoll_wait(epoll, events, max, ms > INT_MAX ? INT_MAX : (int)ms);
@@ -433,6 +452,7 @@ static const struct wf_port_ops machine_ops = {
     .poll_wake = poll_wake,
     .poll_close = poll_close,
     .poll_nest = poll_nest,
+    .poll_unnest = poll_unnest,
     .take_box = take_box,
     .keep_box = keep_box,
     .trace = NULL,

@@ -239,6 +239,10 @@ void wf_worker_forget(weft_addr *task)
         if (there == current) weft_addr_put(disarm(there, &ext->wakes[i]));
         else (void)wf_add(&there->dead, 1, WF_RELAXED);
     }
+    /* It ends where it watched. A descriptor that was closed while watched, and has a duplicate,
+     * keeps the inner poll ready: its key must not come out after the task is gone. */
+    if (wf_load(&task->flags, WF_RELAXED) & WF_ADDR_NESTED)
+        current->port->ops->poll_unnest(current->port, current->poll, task->poll);
 }
 
 bool wf_worker_outlives(const weft_addr *task)

@@ -561,6 +561,43 @@ Test(group, members_hear_of_their_descriptors)
     rig_close(&rig);
 }
 
+static weft_verdict close_watched(weft_self *self, void *data, weft_msg *msg)
+{
+    struct reader *reader = data;
+    if (msg->kind == &QUERY) return rig_echo(self, data, msg);
+    close(reader->fd); /* a mistake: still watched, and a duplicate keeps it ready */
+    return WEFT_STOP;
+}
+
+Test(group, a_closed_descriptor_of_an_ended_actor_keeps_nobody_awake)
+{
+    struct rig rig = rig_open(false, 0);
+    weft_group *group = group_open(&rig, 1);
+    int ends[2][2];
+    weft_group_stats before, after;
+    for (int i = 0; i < 2; i++) cr_assert_eq(pipe(ends[i]), 0);
+    struct reader bad = {.fd = ends[0][0]}, good = {.fd = ends[1][0]};
+    int copy = dup(bad.fd);
+    weft_addr *stays = group_spawn_init(&rig, group, rig_echo, watch_init, &good);
+    weft_addr *ends_first = group_spawn_init(&rig, group, close_watched, watch_init, &bad);
+    cr_assert_eq(rig_call(&rig, ends_first, 1), WEFT_OK);
+    cr_assert_eq(weft_send(ends_first, &note_new(0, 0)->msg), WEFT_OK);
+    cr_assert_eq(rig_join(&rig, ends_first), WEFT_OK);
+    cr_assert_eq(write(ends[0][1], "x", 1), 1);
+    weft_group_stats_get(group, &before);
+    weft_ns until = weft_rt_after(rig.rt, 50 * WEFT_MS);
+    while (weft_rt_now(rig.rt) < until) sched_yield();
+    weft_group_stats_get(group, &after);
+    cr_assert_leq(after.parks - before.parks, 5);
+    weft_addr_put(ends_first);
+    weft_addr_put(stays);
+    cr_assert_eq(weft_rt_stop(rig.rt, rig_soon(&rig)), WEFT_OK);
+    close(copy);
+    close(ends[0][1]);
+    for (int i = 0; i < 2; i++) close(ends[1][i]);
+    rig_close(&rig);
+}
+
 /* -- Many -- */
 
 static size_t resident_bytes(void)

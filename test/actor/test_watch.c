@@ -5,6 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct reader {
@@ -263,4 +268,44 @@ Test(watch, no_descriptor_is_left_open_at_the_end)
     after = dup(0);
     close(after);
     cr_assert_eq(before, after);
+}
+
+/* False: the system does not let us filter. */
+static bool forbid(unsigned call)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (EPERM & SECCOMP_RET_DATA)),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static weft_err watch_and_wait(weft_self *self, void *data)
+{
+    struct both *both = data;
+    both->at = weft_now(self) + 50 * WEFT_MS;
+    weft_err err = watch_pipe(self, &both->reader);
+    return err != WEFT_OK ? err : weft_timer_set(self, &both->timer, both->at, 0, on_timer);
+}
+
+Test(watch, sleeps_also_where_a_filter_forbids_the_finer_wait)
+{
+#ifdef SYS_epoll_pwait2
+    if (!forbid(SYS_epoll_pwait2)) return;
+#endif
+    struct rig rig = rig_open(false, 0);
+    struct both both = {0};
+    weft_actor_stats stats;
+    weft_addr *addr = rig_spawn_init(&rig, rig_echo, watch_and_wait, &both, 0);
+    cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
+    cr_assert(both.fired >= both.at);
+    weft_addr_stats(addr, &stats);
+    cr_assert_leq(stats.parks, 10);
+    close_pipe(&both.reader);
+    weft_addr_put(addr);
+    rig_close(&rig);
 }
