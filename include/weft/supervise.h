@@ -98,15 +98,17 @@ void weft_trap_exits(weft_self *self, bool on);
 /* Who did not stop in time. */
 typedef struct weft_straggler {
     char name[WEFT_ACTOR_NAME_BYTES_MAX + 1];
-    weft_ns waited;   /* since it was told to stop                                    */
+    weft_ns waited;   /* since it was told to stop; at the deadline: since the actor without a
+                       * parent was that is stopped at that time                      */
     const char *kind; /* what it had in hand as it was reported: the name of the message's kind,
                        * or weft.init, weft.fini, weft.timer, weft.fd, weft.timeout; NULL: it was in
                        * no callback, so it waits for its children, or for a processor */
 } weft_straggler;
 
 /* As weft_rt_stop, and says who was in the way: `list` (room entries) receives every actor
- * that overran its grace twice, draining and then stopping, and those still running at
- * `deadline`; *count is how many there were, also beyond `room`. Set whatever the call
+ * that overran its grace twice, draining and then stopping, and those that were told to stop
+ * and still run at `deadline` (who was never told, because others held the line, is only counted
+ * in the log); *count is how many there were, also beyond `room`. Set whatever the call
  * returns, except DEADLK. Plain threads only.
  *
  * The order: actors without a parent, last spawned first; each first stops its children, last

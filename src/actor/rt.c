@@ -167,39 +167,75 @@ void wf_rt_forget_all(weft_rt *rt)
     }
 }
 
-/* Under rt->lock. */
-static void note_straggler(weft_rt *rt, weft_addr *addr, weft_ns waited)
+/* Under rt->lock. False: it was named already. What it has in hand goes to *kind. */
+static bool note_straggler(weft_rt *rt, weft_addr *addr, weft_ns waited, const weft_kind **kind)
 {
     struct wf_ext *ext = wf_load(&addr->self->ext, WF_ACQUIRE);
-    if (ext != NULL && ext->lost) return; /* it was named already */
+    if (ext != NULL && ext->lost) return false;
     if (ext != NULL) ext->lost = true;
     /* It goes on meanwhile: this is what it had in hand a moment ago. */
-    const weft_kind *kind = wf_load(&addr->self->in_hand, WF_RELAXED);
-    wf_log(WEFT_LOG_WARN, "rt", "did not stop in time actor=%s kind=%s", weft_addr_name(addr),
-           kind == NULL ? "-" : kind->name);
-    if (rt->stragglers == NULL) return;
+    *kind = wf_load(&addr->self->in_hand, WF_RELAXED);
+    if (rt->stragglers == NULL) return true;
     if (rt->straggler_count < rt->straggler_room) {
         weft_straggler *out = &rt->stragglers[rt->straggler_count];
-        *out = (weft_straggler){.waited = waited, .kind = kind == NULL ? NULL : kind->name};
+        *out = (weft_straggler){.waited = waited, .kind = *kind == NULL ? NULL : (*kind)->name};
         snprintf(out->name, sizeof out->name, "%s", weft_addr_name(addr));
     }
     rt->straggler_count++;
+    return true;
+}
+
+/* Never under a lock: the sink may ask the runtime. */
+static void log_straggler(weft_addr *addr, const weft_kind *kind)
+{
+    wf_log(WEFT_LOG_WARN, "rt", "did not stop in time actor=%s kind=%s", weft_addr_name(addr),
+           kind == NULL ? "-" : kind->name);
 }
 
 void wf_rt_report(weft_rt *rt, weft_addr *addr, weft_ns waited)
 {
+    const weft_kind *kind = NULL;
     wf_lock_take(rt->lock);
-    note_straggler(rt, addr, waited);
+    bool noted = note_straggler(rt, addr, waited, &kind);
     wf_lock_give(rt->lock);
+    if (noted) log_straggler(addr, kind);
 }
 
-static void name_stragglers(weft_rt *rt, weft_ns begin)
+/* Nobody has told it to stop yet, because others before it did not. */
+static bool is_untold(weft_addr *addr)
 {
-    weft_ns waited = wf_port_now(rt->port) - begin;
+    return wf_load(&addr->stop_mode, WF_RELAXED) == 0 && !wf_mailbox_is_closed(addr);
+}
+
+struct late {
+    weft_addr *addr; /* counted */
+    const weft_kind *kind;
+};
+
+static void name_stragglers(weft_rt *rt, weft_ns waited)
+{
+    size_t room = 0, count = 0, unnamed = 0, untold = 0;
     wf_lock_take(rt->lock);
-    for (weft_addr *addr = rt->last; addr != NULL; addr = addr->prev)
-        note_straggler(rt, addr, waited);
+    for (weft_addr *addr = rt->last; addr != NULL; addr = addr->prev) room++;
+    wf_lock_give(rt->lock); /* there may be fewer from here on, not more: it is stopping */
+    struct late *late = wf_calloc(room == 0 ? 1 : room, sizeof *late);
+    wf_lock_take(rt->lock);
+    for (weft_addr *addr = rt->last; addr != NULL; addr = addr->prev) {
+        const weft_kind *kind = NULL;
+        if (is_untold(addr)) untold++;
+        else if (!note_straggler(rt, addr, waited, &kind)) continue;
+        else if (late == NULL || count == room) unnamed++;
+        else late[count++] = (struct late){.addr = weft_addr_get(addr), .kind = kind};
+    }
     wf_lock_give(rt->lock);
+    for (size_t i = 0; i < count; i++) {
+        log_straggler(late[i].addr, late[i].kind);
+        weft_addr_put(late[i].addr);
+    }
+    wf_free(late);
+    if (unnamed + untold > 0)
+        wf_log(WEFT_LOG_WARN, "rt", "did not stop in time, besides: unnamed=%zu never_told=%zu",
+               unnamed, untold);
 }
 
 /* The last spawned without a parent that was not reported yet; else any that is left. A
@@ -244,13 +280,14 @@ static weft_err stop_one(weft_rt *rt, weft_addr *addr, weft_ns grace, weft_ns de
 weft_err weft_rt_stop(weft_rt *rt, weft_ns deadline)
 {
     if (wf_self_current() != NULL) return WEFT_DEADLK;
-    weft_ns begin = wf_port_now(rt->port), grace;
+    weft_ns grace;
     weft_addr *addr;
     while ((addr = next_to_stop(rt, &grace)) != NULL) {
+        weft_ns begin = wf_port_now(rt->port);
         weft_err err = stop_one(rt, addr, grace, deadline);
         weft_addr_put(addr);
         if (err != WEFT_OK && wf_port_now(rt->port) >= deadline) {
-            name_stragglers(rt, begin);
+            name_stragglers(rt, wf_port_now(rt->port) - begin);
             return err;
         }
     }

@@ -5,6 +5,7 @@
 
 #include "family.h"
 #include "self.h"
+#include <weft/log.h>
 
 static void three(struct family *f, struct rig *rig)
 {
@@ -248,6 +249,57 @@ Test(shutdown, report_counts_beyond_its_room)
     cr_assert_eq(count, 1);
     close_stuck(&f);
     rig_close(&rig);
+}
+
+/* A sink that asks the runtime what it thinks of its actors. */
+static void ask_the_runtime(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    weft_class_stats classes[8];
+    (void)level, (void)facility, (void)line;
+    cr_assert_gt(weft_stats_classes((weft_rt *)arg, classes, 8), 0);
+}
+
+Test(shutdown, a_sink_may_ask_the_runtime_of_what_it_reports, .timeout = 60)
+{
+    struct rig rig = rig_open(false, 0);
+    struct family f;
+    size_t count = 99;
+    open_stuck(&f, &rig);
+    weft_log_to(ask_the_runtime, rig.rt, WEFT_LOG_WARN);
+    cr_assert_eq(weft_rt_stop_report(rig.rt, weft_rt_after(rig.rt, WEFT_MS), NULL, 0, &count),
+                 WEFT_TIMED_OUT);
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+    gate_open(&gate, NULL, WEFT_OK);
+    cr_assert_eq(weft_rt_stop(rig.rt, rig_soon(&rig)), WEFT_OK);
+    close_stuck(&f);
+    rig_close(&rig);
+}
+
+static weft_verdict stay_at_gate(weft_self *self, void *data, weft_msg *msg)
+{
+    if (msg->kind != &NOTE) return rig_echo(self, data, msg);
+    gate_wait();
+    return WEFT_DONE;
+}
+
+Test(shutdown, the_report_at_the_deadline_leaves_out_who_was_never_told)
+{
+    struct rig rig = rig_open(false, 0);
+    weft_straggler list[4];
+    weft_addr *addr[3];
+    size_t count = 99;
+    gate_make();
+    for (int i = 0; i < 3; i++) addr[i] = rig_spawn(&rig, stay_at_gate, NULL, 0);
+    cr_assert_eq(weft_send(addr[2], &note_new(0, 0)->msg), WEFT_OK);
+    gate_entered();
+    cr_assert_eq(weft_rt_stop_report(rig.rt, weft_rt_after(rig.rt, WEFT_MS), list, 4, &count),
+                 WEFT_TIMED_OUT);
+    cr_assert_eq(count, 1);
+    cr_assert_str_eq(list[0].kind, NOTE.name);
+    gate_open(&gate, NULL, WEFT_OK);
+    for (int i = 0; i < 3; i++) weft_addr_put(addr[i]);
+    rig_close(&rig);
+    gate_close();
 }
 
 /* The one of that name in the report, or NULL. */
