@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * kv_rocksdb_dir.c - the directory that a RocksDB store lives in.
- * Called by: kv_rocksdb.c, its copies, weft-fsck. May touch: names in the directory, its marker, the
- * file system's figures. Never: opens, reads or changes the database. */
+ * Called by: kv_rocksdb.c, kv_rocksdb_copy.c, weft-fsck. May touch: names in the directory,
+ * its marker, the file system's figures. Never: opens, reads or changes the database. */
 #include "kv_rocksdb_dir.h"
 
 #include <dirent.h>

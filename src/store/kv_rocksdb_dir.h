@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * kv_rocksdb_dir.h - the directory that a RocksDB store lives in.
- * Called by: kv_rocksdb.c, kv_rocksdb_copy.c, weft-fsck. Never: opens, reads or changes the database. */
+ * Called by: kv_rocksdb.c, kv_rocksdb_copy.c, weft-fsck.
+ * Never: opens, reads or changes the database. */
 #ifndef WF_KV_ROCKSDB_DIR_H
 #define WF_KV_ROCKSDB_DIR_H
 
