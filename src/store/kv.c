@@ -14,8 +14,11 @@ const char *const wf_cf_names[WF_CF_COUNT] = {
 
 /* The counters are sequentially consistent, so one of the two sees the other: a reader that
  * was not counted yet when the reopen looked finds `closing` set, and waits at the gate until
- * the engine is open again or the try was given up. The reopen itself never waits while it
- * holds the gate: a thread that holds an iterator and asks for a value always gets on. */
+ * the engine is open again or the try was given up. The reopen waits for nobody: it looks a
+ * number of times, in which those who only read a value are done, and else gives up. So a
+ * thread that holds an iterator and asks for a value gets on. */
+#define LOOKS 2000u
+
 static void enter(wf_kv *kv)
 {
     while (wf_counter_add(&kv->users, 1), wf_counter_get(&kv->closing) != 0) {
@@ -36,7 +39,8 @@ weft_err wf_kv_reopen(wf_kv *kv)
     weft_err err = WEFT_AGAIN;
     wf_lock_take(kv->gate);
     wf_counter_set(&kv->closing, 1);
-    if (wf_counter_get(&kv->users) == 0) err = kv->ops->reopen(kv);
+    for (unsigned i = 0; err == WEFT_AGAIN && i < LOOKS; i++)
+        if (wf_counter_get(&kv->users) == 0) err = kv->ops->reopen(kv);
     wf_counter_set(&kv->closing, 0);
     wf_lock_give(kv->gate);
     return err;

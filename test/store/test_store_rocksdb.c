@@ -3,10 +3,12 @@
  * Called by: meson test. May touch: directories of its own. Never: the simulator. */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -159,6 +161,61 @@ Test(store_rocksdb, a_digest_and_its_counts_are_of_one_moment)
     for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
     cr_assert_eq(wf_counter_get(&reading.wrong), 0);
     cr_assert_gt(wf_counter_get(&reading.rounds), 0);
+    close_store();
+    sk_dag_destroy(dag);
+}
+
+/* -- A disk that fails --------------------------------------------------------------------------- */
+
+/* What is read is right, or it is said that the disk does not answer. */
+static void *read_first(void *arg)
+{
+    struct reading *r = arg;
+    while (wf_counter_get(&r->stop) == 0) {
+        weft_buf *got = NULL;
+        weft_err err = wf_store_get(store, &r->dag->ids[0], &got);
+        if (err == WEFT_OK) wf_counter_add(&r->rounds, 1);
+        else if (err != WEFT_IO) wf_counter_add(&r->wrong, 1);
+        weft_buf_unref(got);
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* A file that may not grow is a disk that fails, and one that works when it may again. */
+Test(store_rocksdb, a_store_beside_readers_takes_commits_again_when_its_disk_does)
+{
+    sk_dag *dag = sk_dag_create(SK_CHAIN, 300, author, 1);
+    struct rlimit before, small;
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 16 << 10;
+    signal(SIGXFSZ, SIG_IGN);
+    open_store();
+    cr_assert_eq(commit(dag, 0, 100), WEFT_OK);
+    struct reading reading = {.dag = dag};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, read_first, &reading), 0);
+    sk_quiet(true);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    uint32_t acked = 100;
+    weft_err err = WEFT_OK;
+    for (; err == WEFT_OK && acked < 200; acked++) err = commit(dag, acked, 1);
+    cr_assert_eq(err, WEFT_IO, "%s", weft_errname(err));
+    cr_assert_eq(commit(dag, acked, 1), WEFT_IO, "the disk is still broken");
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    weft_ns deadline = weft_rt_after(rt, 60 * WEFT_SEC);
+    while ((err = commit(dag, 99, 1)) == WEFT_IO && weft_rt_now(rt) < deadline) sched_yield();
+    cr_assert_eq(err, WEFT_OK, "%s", weft_errname(err));
+    cr_assert_eq(commit(dag, 0, 300), WEFT_OK);
+    sk_quiet(false);
+    wf_counter_set(&reading.stop, 1);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    cr_assert_eq(wf_counter_get(&reading.wrong), 0);
+    cr_assert_gt(wf_counter_get(&reading.rounds), 0);
+    sk_expect_dag(store, dag, NULL);
+    sk_expect_clean(store);
     close_store();
     sk_dag_destroy(dag);
 }
