@@ -86,7 +86,17 @@ static const struct {
     {"--workload ring --nodes 3", "--nodes is for runs of nodes, not for --workload"},
     {"--workload ring --dir x", "--dir is for runs of nodes, not for --workload"},
     {"--workload ring,rang", "--workload knows no \"rang\" (see --list)"},
-    {"--workload ring --rate 5", "--rate works with fanin, fanout, mesh, big and bounded"},
+    {"--workload ring --rate 5",
+     "--rate works with fanin, fanout, mesh, big, bounded, put, mixed and recover"},
+    {"--workload ring --store memory", "--store is for runs of nodes, not for --workload"},
+    {"--workload put --place parent", "--place needs a workload of actors"},
+    {"--workload put --mix a", "--mix needs --workload mixed"},
+    {"--workload mixed --mix g", "--mix is a, b, c, d, e or f, not \"g\""},
+    {"--workload put --kills 3", "--kills needs --workload recover"},
+    {"--workload recover --store memory",
+     "recover needs --store rocksdb, because memory does not survive a kill"},
+    {"--workload fanin,put --sabotage dup", "--sabotage of put, mixed and recover is lose"},
+    {"--workload put --payload 524289", "--payload of put, mixed and recover is at most 524288"},
     {"--workload fanin --overflow wait",
      "--overflow is block, fail, drop-new or drop-old, not \"wait\""},
     {"--workload fanin --workers 2", "--workers needs --place group"},
@@ -133,8 +143,30 @@ Test(options, takes_every_flag_of_the_actors)
     cr_assert_str_eq(o.hgrm, "h");
     cr_assert_eq(o.broken, SABOTAGE_CORRUPT);
     cr_assert(read_line("--workload all", &o, why, sizeof why));
-    cr_assert_eq(o.loads, (1u << OPTIONS_LOADS) - 1);
+    cr_assert_eq(o.loads, (1u << LOAD_PRIORITY << 1) - 1, "all of the actors'");
     cr_assert_eq(o.shape.mailbox, 0u, "each workload has its own");
+}
+
+Test(options, takes_every_flag_of_the_stores)
+{
+    struct options o;
+    char why[300];
+    cr_assert(
+        read_line("--workload store --mix e --kills 9 --duration 2 --producers 3 --payload 100 "
+                  "--rate 50 --dir d --sabotage lose",
+                  &o, why, sizeof why),
+        "%s", why);
+    cr_assert_eq(o.loads, 1u << LOAD_PUT | 1u << LOAD_MIXED | 1u << LOAD_RECOVER);
+    cr_assert_eq(o.mix, 'e');
+    cr_assert_eq(o.kills, 9u);
+    cr_assert_eq(o.shape.producers, 3u);
+    cr_assert_str_eq(o.dir, "d");
+    cr_assert_eq(o.broken, SABOTAGE_LOSE);
+    cr_assert(read_line("--workload put,mixed --store memory", &o, why, sizeof why), "%s", why);
+    cr_assert_eq(o.store, STORE_MEMORY);
+    cr_assert_eq(o.mix, 'a');
+    cr_assert(read_line("--workload recover --kills 0", &o, why, sizeof why), "%s", why);
+    cr_assert_eq(o.kills, 0u, "which the run itself refuses to pass");
 }
 
 Test(options, help_wins_over_what_is_missing)

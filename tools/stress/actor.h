@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * actor.h - one workload of actors while it runs, and what its rooms share.
+ * actor.h - one workload of actors, or of a store, while it runs, and what its rooms share.
  * A workload spawns its actors (start), is watched while they work, is told to stop, and says
  * afterwards what was wrong (judge). Everything that two threads touch is in `struct work`. */
 #ifndef STRESS_ACTOR_H
@@ -12,7 +12,8 @@
 #include "kit.h"
 #include "options.h"
 
-#define LOAD_NOTES_MAX 6u
+#define LOAD_NOTES_MAX 12u
+#define STORE_LIFE_NS (5 * WEFT_SEC) /* more for each kill that is not done when the time is over */
 
 struct meter { /* of one actor, which alone writes it */
     _Alignas(64) uint64_t ops;
@@ -46,7 +47,8 @@ struct work {
     uint32_t stopping, measuring, producing;
     uint32_t sabotage_left; /* 1: the planted fault is still to come */
     uint32_t faults;
-    char fault[200]; /* the first one */
+    int fault_code;  /* of kit.h: of the first one */
+    char fault[300]; /* its words */
     /* by the watching thread */
     double seconds; /* measured */
     uint64_t ops;
@@ -66,12 +68,16 @@ struct load {
     const char *about;
     struct load_shape shape; /* defaults */
     bool may_die;            /* some of its messages become dead letters, each of them counted */
+    bool stores;             /* loads a store: threads instead of actors, commits, no messages */
     void (*start)(struct work *w);
+    uint64_t (*pending)(const struct work *w); /* NULL: messages under way */
     /* The actors have ended. Adds notes and faults. May be NULL. */
     void (*judge)(struct work *w);
+    void (*end)(struct work *w); /* w->code is what it will be; frees w->own. May be NULL. */
 };
 extern const struct load load_pingpong, load_fanin, load_fanout, load_mesh, load_ring, load_big,
-    load_spawn, load_bounded, load_timer, load_crash, load_priority;
+    load_spawn, load_bounded, load_timer, load_crash, load_priority, load_put, load_mixed,
+    load_recover;
 extern const struct load *const loads[OPTIONS_LOADS];
 
 /* actor_run.c: every workload that was asked for, one after the other. An exit code. */
@@ -90,6 +96,9 @@ void work_producing(struct work *w, int more); /* so many more (or fewer) go on 
 bool work_measuring(const struct work *w);
 /* Says once in words what is wrong; later ones are only counted. Any thread. */
 void work_fault(struct work *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for what is not an invariant that is broken: `code` is the exit code. */
+void work_fail(struct work *w, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void work_note(struct work *w, const char *name, uint64_t value); /* in judge */
 /* Counts one operation, and how long it took if its begin is known (0: not). */
 void work_done(struct work *w, struct meter *m, uint64_t due_ns, uint64_t sent_ns);

@@ -66,8 +66,11 @@ void load_table_head(const struct options *o, FILE *to)
 {
     static const char *const places[PLACE_COUNT] = {
         "each on a thread of its own", "all on the thread of a parent", "in a worker group"};
-    fprintf(to, "weft-stress %s  seed %llu  actors %s, %u s each\n", weft_version(),
-            (unsigned long long)o->seed, places[o->place], o->duration_seconds);
+    bool stores = (o->loads & OPTIONS_LOADS_STORE) != 0;
+    fprintf(to, "weft-stress %s  seed %llu", weft_version(), (unsigned long long)o->seed);
+    if ((o->loads & OPTIONS_LOADS_ACTORS) != 0) fprintf(to, "  actors %s", places[o->place]);
+    if (stores) fprintf(to, "  store %s", options_store_names[o->store]);
+    fprintf(to, ", %u s each\n", o->duration_seconds);
     fprintf(to, "  %-9s %-6s %14s %8s %8s %8s %8s %8s %8s  %s\n", "workload", "loop", "per second",
             "p50", "p90", "p99", "p99.9", "p99.99", "max", "verdict");
     fflush(to);
@@ -96,11 +99,14 @@ void load_table_row(const struct work *w, FILE *to)
     fflush(to);
 }
 
-static struct check_result sum_up(const struct work *works, uint32_t count)
+/* Of the workloads of actors, of those of stores, or of both. */
+static struct check_result sum_up(const struct work *works, uint32_t count, bool actors,
+                                  bool stores)
 {
     struct check_result sum = {0};
     for (uint32_t i = 0; i < count; i++) {
         const struct check_result *c = &works[i].checked;
+        if (!(works[i].load->stores ? stores : actors)) continue;
         sum.sent += c->sent;
         sum.received += c->received;
         sum.dead += c->dead;
@@ -114,15 +120,24 @@ static struct check_result sum_up(const struct work *works, uint32_t count)
 
 void load_table_end(const struct work *works, uint32_t count, int code, FILE *to)
 {
-    struct check_result c = sum_up(works, count);
+    uint32_t asked = count == 0 ? 0 : works[0].options->loads;
+    struct check_result c = sum_up(works, count, true, false),
+                        s = sum_up(works, count, false, true);
     char a[32], b[32], d[32];
-    fprintf(
-        to,
-        "\n  verified: sent %s  received %s  dead letters %s  lost %llu  duplicated %llu  out of "
-        "order %llu  corrupt %llu\n",
-        kit_commas(c.sent, a), kit_commas(c.received, b), kit_commas(c.dead, d),
-        (unsigned long long)c.lost, (unsigned long long)c.duplicated,
-        (unsigned long long)c.reordered, (unsigned long long)c.corrupt);
+    fputc('\n', to);
+    if ((asked & OPTIONS_LOADS_ACTORS) != 0)
+        fprintf(
+            to,
+            "  verified: sent %s  received %s  dead letters %s  lost %llu  duplicated %llu  out of "
+            "order %llu  corrupt %llu\n",
+            kit_commas(c.sent, a), kit_commas(c.received, b), kit_commas(c.dead, d),
+            (unsigned long long)c.lost, (unsigned long long)c.duplicated,
+            (unsigned long long)c.reordered, (unsigned long long)c.corrupt);
+    if ((asked & OPTIONS_LOADS_STORE) != 0)
+        fprintf(to,
+                "  verified: acknowledged %s  there after closing %s  lost %llu  corrupt %llu\n",
+                kit_commas(s.sent, a), kit_commas(s.received, b), (unsigned long long)s.lost,
+                (unsigned long long)s.corrupt);
     const char *first = NULL, *why = "";
     for (uint32_t i = 0; i < count && first == NULL; i++)
         if (works[i].code != EXIT_PASS) {
@@ -179,6 +194,16 @@ static json_t *json_check(const struct check_result *c)
                      (json_int_t)c->reordered, "corrupt", (json_int_t)c->corrupt);
 }
 
+/* What only actors have goes, what only stores have comes. */
+static void json_of_store(const struct work *w, json_t *out)
+{
+    static const char *const others[] = {"place", "actors", "mailbox", "overflow"};
+    const char mix[2] = {w->options->mix, '\0'};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) json_object_del(out, others[i]);
+    json_object_set_new(out, "store", json_string(options_store_names[w->options->store]));
+    if (w->load == &load_mixed) json_object_set_new(out, "mix", json_string(mix));
+}
+
 static json_t *json_work(const struct work *w)
 {
     const struct options *o = w->options;
@@ -191,6 +216,7 @@ static json_t *json_work(const struct work *w)
                (json_int_t)w->shape.mailbox, "overflow", options_overflow_names[o->overflow], "ops",
                (json_int_t)w->ops, "seconds", w->seconds, "ops_per_second", per_second(w),
                "refused", (json_int_t)w->refused);
+    if (w->load->stores) json_of_store(w, out);
     json_object_set_new(out, "latency_us", json_latency(&w->latency));
     if (o->rate_given) json_object_set_new(out, "service_us", json_latency(&w->service));
     json_object_set_new(out, "samples", json_samples(w));
@@ -208,7 +234,7 @@ int load_json(const struct options *o, const struct work *works, uint32_t count,
               const char *path)
 {
     struct utsname machine;
-    struct check_result c = sum_up(works, count);
+    struct check_result c = sum_up(works, count, true, true);
     if (uname(&machine) != 0) machine.release[0] = machine.machine[0] = '\0';
     json_t *list = json_array();
     for (uint32_t i = 0; i < count; i++) json_array_append_new(list, json_work(&works[i]));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * actor_run.c - runs workloads of actors one after the other and judges them.
+ * actor_run.c - runs workloads one after the other and judges them.
  * Called by: main.c. May touch: everything through the other rooms.
  * Never: passes a workload that did nothing, or whose planted fault did not take place. */
 #include <errno.h>
@@ -12,12 +12,16 @@
 #define LOOK_NS (5 * WEFT_MS)
 #define SETTLE_NS (2 * WEFT_SEC) /* for what is under way when the senders have stopped */
 #define STOP_NS (20 * WEFT_SEC)
+#define STORE_SETTLE_NS (90 * WEFT_SEC) /* a commit waits for a disk */
 
 const struct load *const loads[OPTIONS_LOADS] = {
-    [LOAD_PINGPONG] = &load_pingpong, [LOAD_FANIN] = &load_fanin,      [LOAD_FANOUT] = &load_fanout,
-    [LOAD_MESH] = &load_mesh,         [LOAD_RING] = &load_ring,        [LOAD_BIG] = &load_big,
-    [LOAD_SPAWN] = &load_spawn,       [LOAD_BOUNDED] = &load_bounded,  [LOAD_TIMER] = &load_timer,
-    [LOAD_CRASH] = &load_crash,       [LOAD_PRIORITY] = &load_priority};
+    [LOAD_PINGPONG] = &load_pingpong, [LOAD_FANIN] = &load_fanin,
+    [LOAD_FANOUT] = &load_fanout,     [LOAD_MESH] = &load_mesh,
+    [LOAD_RING] = &load_ring,         [LOAD_BIG] = &load_big,
+    [LOAD_SPAWN] = &load_spawn,       [LOAD_BOUNDED] = &load_bounded,
+    [LOAD_TIMER] = &load_timer,       [LOAD_CRASH] = &load_crash,
+    [LOAD_PRIORITY] = &load_priority, [LOAD_PUT] = &load_put,
+    [LOAD_MIXED] = &load_mixed,       [LOAD_RECOVER] = &load_recover};
 
 static void fail(struct work *w, int code, const char *why)
 {
@@ -43,7 +47,7 @@ static struct load_shape shape_of(const struct options *o, const struct load *lo
     if (o->shape.mailbox != 0) s.mailbox = o->shape.mailbox;
     if (o->payload_given) s.payload = o->shape.payload;
     if (s.mailbox == 0) s.mailbox = WEFT_MAILBOX_DEFAULT;
-    s.payload = (s.payload + 7) / 8 * 8;
+    if (!load->stores) s.payload = (s.payload + 7) / 8 * 8;
     return s;
 }
 
@@ -63,7 +67,7 @@ static void begin(struct work *w, const struct options *o, const struct load *lo
     }
     memset(w->meters, 0, w->meters_count * sizeof *w->meters);
     weft_rt_on_dead_letter(w->rt, on_dead_letter, w);
-    work_open(w);
+    if (!load->stores) work_open(w);
     if (w->faults == 0) load->start(w);
 }
 
@@ -100,7 +104,8 @@ struct watch { /* what the sample before saw */
 
 static void look(struct work *w, struct watch *at, bool last)
 {
-    uint64_t now = kit_now_ns(), ops = ops_now(w), pending = check_pending(&w->check);
+    uint64_t now = kit_now_ns(), ops = ops_now(w);
+    uint64_t pending = w->load->pending != NULL ? w->load->pending(w) : check_pending(&w->check);
     merge(w, &at->now);
     hist_since(&at->now, &at->before, &at->since);
     if (pending > w->pending_max) w->pending_max = pending;
@@ -168,14 +173,17 @@ static bool producing(const struct work *w)
 static void settle(struct work *w)
 {
     __atomic_store_n(&w->stopping, 1, __ATOMIC_RELEASE);
-    uint64_t until = kit_now_ns() + SETTLE_NS;
+    uint64_t kills_ns = w->options->kills * STORE_LIFE_NS;
+    uint64_t until = kit_now_ns() + (w->load->stores ? STORE_SETTLE_NS + kills_ns : SETTLE_NS);
     while (producing(w) && kit_now_ns() < until) kit_sleep_until(kit_now_ns() + WEFT_MS);
     bool stuck = producing(w);
     while (check_pending(&w->check) != 0 && kit_now_ns() < until)
         kit_sleep_until(kit_now_ns() + WEFT_MS);
     weft_err err = weft_rt_stop(w->rt, weft_rt_after(w->rt, STOP_NS));
-    if (err != WEFT_OK) {
-        fail(w, EXIT_UNREACHABLE, "the actors did not stop");
+    if (err != WEFT_OK || (stuck && w->load->stores)) {
+        fail(w, EXIT_UNREACHABLE,
+             err != WEFT_OK ? "the actors did not stop" : "an operation of the store did not end");
+        w->code = EXIT_UNREACHABLE; /* also after a signal: nothing may be freed */
         return;
     }
     if (stuck && check_pending(&w->check) == 0)
@@ -192,16 +200,21 @@ static void judge(struct work *w)
     }
     check_total(&w->check, &w->checked);
     if (w->load->judge != NULL) w->load->judge(w);
+    if (w->load->stores && w->faults != 0) fail(w, w->fault_code, w->fault);
     if (!check_clean(&w->checked, why, sizeof why)) fail(w, EXIT_BROKEN, why);
     bool drops = w->options->overflow >= OVERFLOW_DROP_NEW;
     if (w->checked.dead != 0 && !w->load->may_die && !drops)
         fail(w, EXIT_BROKEN, "messages to actors that had not been stopped became dead letters");
-    if (w->faults != 0) fail(w, EXIT_BROKEN, w->fault);
+    if (w->faults != 0) fail(w, w->fault_code, w->fault);
     if (w->ops == 0) fail(w, EXIT_HARNESS, "nothing was done, so nothing was tested");
     if (w->sabotage_left != 0 && w->options->broken != SABOTAGE_REORDER)
-        fail(w, EXIT_HARNESS, "the message that was to be broken was never sent");
+        fail(w, EXIT_HARNESS,
+             w->load->stores ? "nothing was there to be taken away"
+                             : "the message that was to be broken was never sent");
     else if (w->code == EXIT_PASS && w->options->broken != SABOTAGE_NONE)
-        fail(w, EXIT_HARNESS, "a message was broken and no check saw it");
+        fail(w, EXIT_HARNESS,
+             w->load->stores ? "an entry was taken away and no check saw it"
+                             : "a message was broken and no check saw it");
 }
 
 static void end(struct work *w)
@@ -209,6 +222,7 @@ static void end(struct work *w)
     if (w->rt == NULL) return;
     if (w->code != EXIT_UNREACHABLE) {
         judge(w);
+        if (w->load->end != NULL) w->load->end(w);
         weft_addr_put(w->host);
         weft_rt_destroy(w->rt); /* and the group */
     }

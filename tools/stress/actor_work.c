@@ -86,12 +86,26 @@ void work_producing(struct work *w, int more)
     __atomic_fetch_add(&w->producing, (uint32_t)more, __ATOMIC_ACQ_REL);
 }
 
-void work_fault(struct work *w, const char *format, ...)
+static void fault(struct work *w, int code, const char *format, va_list args)
 {
     if (__atomic_fetch_add(&w->faults, 1, __ATOMIC_ACQ_REL) > 0) return;
+    w->fault_code = code; /* read when all threads have ended */
+    vsnprintf(w->fault, sizeof w->fault, format, args);
+}
+
+void work_fault(struct work *w, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vsnprintf(w->fault, sizeof w->fault, format, args); /* read when all threads have ended */
+    fault(w, EXIT_BROKEN, format, args);
+    va_end(args);
+}
+
+void work_fail(struct work *w, int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fault(w, code, format, args);
     va_end(args);
 }
 

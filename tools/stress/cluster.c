@@ -221,7 +221,13 @@ int cluster_connect(struct cluster *c)
 
 int cluster_live(struct cluster *c, uint64_t end_ns, uint32_t rate, uint32_t payload)
 {
-    c->live = (struct control_live){.end_ns = end_ns, .rate = rate, .payload = payload};
+    struct control_live live = {.end_ns = end_ns, .rate = rate, .payload = payload};
+    return cluster_load(c, &live);
+}
+
+int cluster_load(struct cluster *c, const struct control_live *live)
+{
+    c->live = *live;
     for (uint32_t i = 0; i < c->count; i++)
         give(c, &c->members[i], (struct order){.type = CONTROL_LIVE});
     return EXIT_PASS;

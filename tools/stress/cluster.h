@@ -66,6 +66,7 @@ struct cluster {
     /* Called after whatever a node said, if not NULL: progress lines, kills. An exit
      * code other than EXIT_PASS ends the wait. */
     int (*on_news)(void *arg);
+    void (*on_ack)(void *arg, const struct control_op *op); /* of live commits; may be NULL */
     void *arg;
     bool wrong_keys; /* sabotage: whoever dials expects another key */
     char why[1000];
@@ -82,6 +83,8 @@ int cluster_import(struct cluster *c, const char *path);
 int cluster_connect(struct cluster *c);
 /* All nodes commit until `end_ns`; does not wait. */
 int cluster_live(struct cluster *c, uint64_t end_ns, uint32_t rate, uint32_t payload);
+/* The same with all that can be ordered. */
+int cluster_load(struct cluster *c, const struct control_live *live);
 /* Handles news until all orders are answered / until `done` says so / until a time. */
 int cluster_wait_orders(struct cluster *c);
 int cluster_wait(struct cluster *c, bool (*done)(struct cluster *c, void *arg), void *arg);

@@ -59,7 +59,8 @@ static int on_op(struct cluster *c, struct member *m, const struct control_frame
         return odd(c, m, "an operation of no known origin");
     if (frame->type == CONTROL_INTENT) {
         ledger_intent(&c->ledger, m->index, &op);
-        if (op.origin == CONTROL_LIVE_COMMIT) m->next = op.first + op.count;
+        uint64_t next = op.first + op.count; /* several threads announce in any order */
+        if (op.origin == CONTROL_LIVE_COMMIT && next > m->next) m->next = next;
         return EXIT_PASS;
     }
     weft_id ids[CONTROL_BATCH_MAX];
@@ -71,6 +72,7 @@ static int on_op(struct cluster *c, struct member *m, const struct control_frame
         m->acks += op.count;
         hist_add(&c->commit, op.took_ns);
         if (op.late_ns > c->late_max_ns) c->late_max_ns = op.late_ns;
+        if (c->on_ack != NULL) c->on_ack(c->arg, &op);
     }
     return EXIT_PASS;
 }

@@ -63,10 +63,12 @@ struct control_import {
     char path[CONTROL_PATH_BYTES]; /* of the table          */
 };
 struct control_live {
-    uint64_t first;  /* number of the first commit of this node */
-    uint64_t end_ns; /* kit_now_ns when it is over */
-    uint32_t rate;
-    uint32_t payload; /* bytes                      */
+    uint64_t first;     /* number of the first commit of this node */
+    uint64_t end_ns;    /* kit_now_ns when it is over */
+    uint64_t begin_ns;  /* when its commit 0 was due, in whichever life; 0: counts from now */
+    uint32_t rate;      /* of the node; 0: as fast as it can */
+    uint32_t payload;   /* bytes                      */
+    uint32_t producers; /* threads, each with a writer of its own; 0: one */
 };
 struct control_failed {
     int32_t err;    /* weft_err                   */

@@ -69,6 +69,12 @@ static void list(void)
 {
     for (int i = 0; i < OPTIONS_LOADS; i++) {
         const struct load_shape *s = &loads[i]->shape;
+        if (loads[i]->stores) {
+            printf("%-9s %s\n%-9s %s a second; producers %u, payload %llu\n", loads[i]->name,
+                   loads[i]->about, "", loads[i]->unit, s->producers,
+                   (unsigned long long)s->payload);
+            continue;
+        }
         printf("%-9s %s\n%-9s %s a second; actors %u, producers %u, payload %llu, mailbox %u\n",
                loads[i]->name, loads[i]->about, "", loads[i]->unit, s->actors, s->producers,
                (unsigned long long)s->payload, s->mailbox == 0 ? WEFT_MAILBOX_DEFAULT : s->mailbox);

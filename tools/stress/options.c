@@ -12,17 +12,21 @@
 
 const char *const options_transport_names[2] = {"tcp", "mem"};
 const char *const options_store_names[2] = {"rocksdb", "memory"};
-const char *const options_load_names[OPTIONS_LOADS] = {"pingpong", "fanin", "fanout",  "mesh",
-                                                       "ring",     "big",   "spawn",   "bounded",
-                                                       "timer",    "crash", "priority"};
+const char *const options_load_names[OPTIONS_LOADS] = {
+    "pingpong", "fanin", "fanout", "mesh",     "ring", "big",   "spawn",
+    "bounded",  "timer", "crash",  "priority", "put",  "mixed", "recover"};
+const char *const options_mix_names[OPTIONS_MIXES] = {"a", "b", "c", "d", "e", "f"};
 const char *const options_overflow_names[OVERFLOW_COUNT] = {"block", "fail", "drop-new",
                                                             "drop-old"};
 const char *const options_place_names[PLACE_COUNT] = {"thread", "parent", "group"};
 const char *const options_sabotage_names[SABOTAGE_COUNT] = {"none", "lose", "dup", "reorder",
                                                             "corrupt"};
 
-#define OPEN_LOOPS \
-    (1u << LOAD_FANIN | 1u << LOAD_FANOUT | 1u << LOAD_MESH | 1u << LOAD_BIG | 1u << LOAD_BOUNDED)
+#define OPEN_LOOPS                                                             \
+    (1u << LOAD_FANIN | 1u << LOAD_FANOUT | 1u << LOAD_MESH | 1u << LOAD_BIG | \
+     1u << LOAD_BOUNDED | OPTIONS_LOADS_STORE)
+#define STORE_PAYLOAD_MAX (1u << 19) /* an entry is at most WEFT_ENTRY_BYTES_MAX, all of it */
+#define RECOVER_KILLS 5u
 
 const char *const options_help =
     "usage: weft-stress [options]\n"
@@ -30,7 +34,8 @@ const char *const options_help =
     "wire, lets all of them commit, kills some of them, and then reads every store from the disk\n"
     "and checks that nothing is lost, forged, sent twice or torn.\n"
     "With --workload it loads the actor runtime instead, without nodes, and checks that every\n"
-    "message arrives once, whole and in order.\n"
+    "message arrives once, whole and in order; or the store of one node, and checks that what it\n"
+    "acknowledged is there when it is opened again.\n"
     "\n"
     "history\n"
     "  --dag FILE             a table of entries (see test/data/redis.dag)\n"
@@ -49,24 +54,29 @@ const char *const options_help =
     "  --sabotage S           spoil the run, which must then fail: lose an acknowledged entry\n"
     "                         before the verification (exit 5); let nodes expect a stranger's\n"
     "                         key (6); flip a byte of a store (7); make a store a newer one (8)\n"
-    "actors\n"
-    "  --workload NAME[,NAME] all, or of pingpong, fanin, fanout, mesh, ring, big, spawn, "
+    "workloads\n"
+    "  --workload NAME[,NAME] actors: all, or of pingpong, fanin, fanout, mesh, ring, big, spawn, "
     "bounded,\n"
-    "                         timer, crash, priority (--list says what each does)\n"
+    "                         timer, crash, priority; stores: store, or of put, mixed, recover\n"
+    "                         (--list says what each does)\n"
     "  --duration SECONDS     of each workload (default 10)\n"
     "  --warmup SECONDS       before it, not measured (default 0)\n"
     "  --actors N             1 to 1024; --producers N, 1 to 64: instead of the workload's own\n"
-    "  --payload BYTES        0 to 67108864, of each message\n"
+    "  --payload BYTES        0 to 67108864, of each message; 32 to 524288, of each commit\n"
     "  --mailbox N            messages that fit into a mailbox\n"
     "  --overflow O           block: wait for room; fail: count the refusal and go on; drop-new,\n"
     "                         drop-old: the mailbox drops, and every dropped one is counted\n"
     "  --place P              thread: every actor on a thread of its own; parent: all on that of\n"
     "                         one parent; group: on --workers N threads (default: one a core)\n"
-    "  --rate N               messages per second of all senders; delays count from the time at\n"
-    "                         which a message was due (without it each sends when it can)\n"
+    "  --rate N               messages or operations per second of all senders; delays count from\n"
+    "                         the time at which one was due (without it each sends when it can)\n"
     "  --interval MS          of the live line and the samples (default 1000)\n"
     "  --hgrm PREFIX          write PREFIX-NAME.hgrm, an HdrHistogram percentile file\n"
-    "  --sabotage S           lose, dup, reorder or corrupt one message: the checks must say so\n"
+    "  --sabotage S           lose, dup, reorder or corrupt one message; lose one entry that was\n"
+    "                         acknowledged: the checks must say so (exit 5)\n"
+    "  --mix M                of mixed, as YCSB: a to f (default a)\n"
+    "  --kills N              of recover (default 5)\n"
+    "  --store S              of put, mixed: rocksdb or memory (default rocksdb)\n"
     "  --list                 the workloads\n"
     "output\n"
     "  --json FILE|-          write the result as JSON, schema weft.stress/1 (- puts the table\n"
@@ -106,6 +116,8 @@ enum {
     OPT_WORKERS,
     OPT_INTERVAL,
     OPT_HGRM,
+    OPT_MIX,
+    OPT_KILLS,
     OPT_LIST,
     OPT_JSON,
     OPT_DIR,
@@ -140,6 +152,8 @@ static const struct option table[] = {
     {"workers", required_argument, NULL, OPT_WORKERS},
     {"interval", required_argument, NULL, OPT_INTERVAL},
     {"hgrm", required_argument, NULL, OPT_HGRM},
+    {"mix", required_argument, NULL, OPT_MIX},
+    {"kills", required_argument, NULL, OPT_KILLS},
     {"list", no_argument, NULL, OPT_LIST},
     {"json", required_argument, NULL, OPT_JSON},
     {"dir", required_argument, NULL, OPT_DIR},
@@ -206,11 +220,12 @@ static bool workloads(char *text, uint32_t *out, struct why *why)
     char *rest = text;
     for (char *one = strsep(&rest, ","); one != NULL; one = strsep(&rest, ",")) {
         int which = -1;
-        if (strcmp(one, "all") == 0) all = (1u << OPTIONS_LOADS) - 1;
+        bool group = strcmp(one, "all") == 0 || strcmp(one, "store") == 0;
+        if (group) all |= *one == 'a' ? OPTIONS_LOADS_ACTORS : OPTIONS_LOADS_STORE;
         for (int i = 0; i < OPTIONS_LOADS; i++)
             if (strcmp(one, options_load_names[i]) == 0) which = i;
         if (which >= 0) all |= 1u << which;
-        if (which >= 0 || strcmp(one, "all") == 0) continue;
+        if (which >= 0 || group) continue;
         snprintf(why->text, why->len, "--workload knows no \"%s\" (see --list)", one);
         return false;
     }
@@ -219,7 +234,7 @@ static bool workloads(char *text, uint32_t *out, struct why *why)
 }
 
 /* What only --workload has. */
-static bool take_actors(int opt, const char *name, char *text, struct options *o, struct why *why)
+static bool take_load(int opt, const char *name, char *text, struct options *o, struct why *why)
 {
     int which = 0;
     bool good = true;
@@ -235,6 +250,11 @@ static bool take_actors(int opt, const char *name, char *text, struct options *o
         return number(name, text, 0, OPTIONS_PAYLOAD_MAX, &o->shape.payload, why);
     case OPT_MAILBOX: return number32(name, text, 1, WEFT_MAILBOX_MAX, &o->shape.mailbox, why);
     case OPT_WORKERS: return number32(name, text, 1, WEFT_GROUP_WORKERS_MAX, &o->workers, why);
+    case OPT_KILLS: return number32(name, text, 0, PLAN_KILLS_MAX, &o->kills, why);
+    case OPT_MIX:
+        good = choice(name, text, options_mix_names, OPTIONS_MIXES, &which, why);
+        o->mix = *options_mix_names[which];
+        return good;
     case OPT_INTERVAL: return number32(name, text, 10, 3600000, &o->interval_ms, why);
     case OPT_OVERFLOW:
         good = choice(name, text, options_overflow_names, OVERFLOW_COUNT, &which, why);
@@ -302,7 +322,7 @@ static bool take(int opt, const char *name, char *text, struct options *o, struc
     case OPT_HELP: o->help = true; break;
     case OPT_VERSION: o->version = true; break;
     case OPT_LIST: o->list = true; break;
-    default: good = take_actors(opt, name, text, o, why); break;
+    default: good = take_load(opt, name, text, o, why); break;
     }
     return good;
 }
@@ -320,27 +340,68 @@ static bool take_sabotage(struct options *o, struct why *why)
     return true;
 }
 
-/* Each option belongs to runs of nodes, to those of actors, or to both. */
-static bool belongs(int opt, bool actors)
+/* Each option belongs to runs of nodes, to those of workloads, or to both. */
+static bool belongs(int opt, uint32_t loads)
 {
-    if (opt >= OPT_WORKLOAD && opt < OPT_LIST) return actors;
-    if (opt < OPT_SABOTAGE) return !actors || opt == OPT_SEED || opt == OPT_RATE;
-    return !actors || (opt != OPT_DIR && opt != OPT_TIMEOUT);
+    bool stores = (loads & OPTIONS_LOADS_STORE) != 0;
+    if (opt >= OPT_WORKLOAD && opt < OPT_LIST) return loads != 0;
+    if (loads == 0 || opt == OPT_SEED || opt == OPT_RATE) return true;
+    if (opt == OPT_STORE || opt == OPT_DIR) return stores;
+    return opt >= OPT_SABOTAGE && opt != OPT_TIMEOUT;
+}
+
+/* Is there a workload that the option is for? Names it if not. */
+static const char *wanting(int opt, uint32_t loads)
+{
+    switch (opt) {
+    case OPT_ACTORS:
+    case OPT_MAILBOX:
+    case OPT_OVERFLOW:
+    case OPT_PLACE:
+    case OPT_WORKERS: return (loads & OPTIONS_LOADS_ACTORS) != 0 ? NULL : "a workload of actors";
+    case OPT_MIX: return (loads & 1u << LOAD_MIXED) != 0 ? NULL : "--workload mixed";
+    case OPT_KILLS: return (loads & 1u << LOAD_RECOVER) != 0 ? NULL : "--workload recover";
+    default: return NULL;
+    }
+}
+
+static const char *sense_of_stores(const struct options *o)
+{
+    if ((o->loads & OPTIONS_LOADS_STORE) == 0) return NULL;
+    if (o->broken != SABOTAGE_NONE && o->broken != SABOTAGE_LOSE)
+        return "--sabotage of put, mixed and recover is lose";
+    if (o->payload_given && o->shape.payload > STORE_PAYLOAD_MAX)
+        return "--payload of put, mixed and recover is at most 524288";
+    if ((o->loads & 1u << LOAD_RECOVER) != 0 && o->store != STORE_ROCKSDB)
+        return "recover needs --store rocksdb, because memory does not survive a kill";
+    if (o->dir != NULL && *o->dir == '\0') return "a path is empty";
+    return NULL;
 }
 
 static bool sense(const struct options *o, const char *const given[], struct why *why)
 {
     const char *text = NULL;
     for (int opt = OPT_DAG; opt <= OPT_VERSION; opt++)
-        if (given[opt - OPT_DAG] != NULL && !belongs(opt, o->loads != 0)) {
+        if (given[opt - OPT_DAG] != NULL && !belongs(opt, o->loads)) {
             snprintf(why->text, why->len,
                      o->loads != 0 ? "--%s is for runs of nodes, not for --workload"
                                    : "--%s needs --workload",
                      given[opt - OPT_DAG]);
             return false;
         }
+    for (int opt = OPT_WORKLOAD; opt < OPT_LIST; opt++) {
+        const char *lacks = given[opt - OPT_DAG] == NULL ? NULL : wanting(opt, o->loads);
+        if (lacks == NULL) continue;
+        snprintf(why->text, why->len, "--%s needs %s", given[opt - OPT_DAG], lacks);
+        return false;
+    }
+    if (o->loads != 0) text = sense_of_stores(o);
+    if (text != NULL) {
+        snprintf(why->text, why->len, "%s", text);
+        return false;
+    }
     if (o->loads != 0 && o->rate_given && (o->loads & ~OPEN_LOOPS) != 0)
-        text = "--rate works with fanin, fanout, mesh, big and bounded";
+        text = "--rate works with fanin, fanout, mesh, big, bounded, put, mixed and recover";
     else if (o->loads != 0 && o->hgrm != NULL && *o->hgrm == '\0') text = "a path is empty";
     else if (o->loads == 0 && o->rate > 100000) text = "--rate is at most 100000 commits a second";
     else if (o->workers != 0 && o->place != PLACE_GROUP) text = "--workers needs --place group";
@@ -370,7 +431,8 @@ bool options_read(int argc, char *const argv[], struct options *out, char *why_t
                         .rate = 50,
                         .timeout_seconds = 600,
                         .duration_seconds = 10,
-                        .interval_ms = 1000};
+                        .interval_ms = 1000,
+                        .mix = 'a'};
     const char *given[OPT_VERSION - OPT_DAG + 1] = {NULL};
     optind = 0; /* tests read several command lines */
     opterr = 0;
@@ -396,6 +458,7 @@ bool options_read(int argc, char *const argv[], struct options *out, char *why_t
         return false;
     }
     if (!told && (!take_sabotage(&o, &why) || !sense(&o, given, &why))) return false;
+    if (o.loads != 0 && given[OPT_KILLS - OPT_DAG] == NULL) o.kills = RECOVER_KILLS;
     *out = o;
     return true;
 }

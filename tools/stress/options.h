@@ -21,7 +21,7 @@ extern const char *const options_store_names[2];
 #define OPTIONS_PRODUCERS_MAX 64u
 #define OPTIONS_PAYLOAD_MAX (64u << 20)
 
-enum { /* the workloads of actors, as bits of options.loads */
+enum { /* the workloads, as bits of options.loads */
        LOAD_PINGPONG,
        LOAD_FANIN,
        LOAD_FANOUT,
@@ -33,9 +33,16 @@ enum { /* the workloads of actors, as bits of options.loads */
        LOAD_TIMER,
        LOAD_CRASH,
        LOAD_PRIORITY,
+       LOAD_PUT, /* from here on: of a store */
+       LOAD_MIXED,
+       LOAD_RECOVER,
        OPTIONS_LOADS
 };
+#define OPTIONS_LOADS_ACTORS ((1u << LOAD_PUT) - 1u)                               /* "all"   */
+#define OPTIONS_LOADS_STORE (((1u << OPTIONS_LOADS) - 1u) & ~OPTIONS_LOADS_ACTORS) /* "store" */
 extern const char *const options_load_names[OPTIONS_LOADS];
+#define OPTIONS_MIXES 6
+extern const char *const options_mix_names[OPTIONS_MIXES];
 enum overflow {
     OVERFLOW_BLOCK,
     OVERFLOW_FAIL,
@@ -62,7 +69,7 @@ struct load_shape { /* of a workload; 0: its default */
 };
 
 struct options {
-    uint32_t loads;          /* not 0: workloads of actors instead of nodes */
+    uint32_t loads;          /* not 0: workloads of actors or a store instead of nodes */
     struct load_shape shape; /* of these */
     bool payload_given;
     uint32_t duration_seconds; /* of each */
@@ -81,6 +88,7 @@ struct options {
     uint32_t rate; /* commits per second and node in the live phase; messages per second */
     bool rate_given;
     uint32_t kills;
+    char mix; /* of mixed: 'a' to 'f' */
     uint64_t seed;
     bool seed_given;
     const char *json; /* NULL: none; "-": standard output */
@@ -88,7 +96,7 @@ struct options {
     uint32_t timeout_seconds;
     bool quiet, no_progress;
     enum spoil sabotage;  /* of nodes */
-    enum sabotage broken; /* of actors: one message */
+    enum sabotage broken; /* of workloads: one message, one entry (LOSE) */
     const char *sabotage_text;
     bool help, version, list;
 };
