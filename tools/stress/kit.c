@@ -13,7 +13,10 @@
 
 const char *kit_program = "weft";
 
-static volatile sig_atomic_t caught;
+/* Written by the handler, read by any thread; whole, in no order. */
+static int caught;
+
+static int caught_now(void) { return __atomic_load_n(&caught, __ATOMIC_RELAXED); }
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -33,7 +36,7 @@ void kit_sleep_until(uint64_t at_ns)
     struct timespec at = {.tv_sec = (time_t)(at_ns / 1000000000u),
                           .tv_nsec = (long)(at_ns % 1000000000u)};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0)
-        if (caught != 0) return;
+        if (caught_now() != 0) return;
 }
 
 double kit_seconds(uint64_t from_ns, uint64_t to_ns)
@@ -106,7 +109,7 @@ struct kit_rng kit_rng_for(uint64_t seed, uint64_t purpose, uint64_t number)
     return rng;
 }
 
-static void on_signal(int number) { caught = number; }
+static void on_signal(int number) { __atomic_store_n(&caught, number, __ATOMIC_RELAXED); }
 
 void kit_signals_catch(void)
 {
@@ -119,8 +122,9 @@ void kit_signals_catch(void)
 
 int kit_signal(void)
 {
-    if (caught == SIGINT) return EXIT_INT;
-    return caught == SIGTERM ? EXIT_TERM : 0;
+    int number = caught_now();
+    if (number == SIGINT) return EXIT_INT;
+    return number == SIGTERM ? EXIT_TERM : 0;
 }
 
 void kit_say(const char *format, ...)
