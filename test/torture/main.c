@@ -21,7 +21,7 @@ static const struct room {
     void (*run)(tt_torture *t, const tt_work *work, tt_line *line);
     uint32_t seconds[LANES], rounds[LANES], extra[LANES];
 } rooms[] = {
-    {"kill9", tt_kill9, {5, 25, 150}, {40, 200, 1000}, {0}},
+    {"kill9", tt_kill9, {5, 60, 400}, {40, 200, 1000}, {0}},
     {"powercut", tt_powercut, {8, 45, 240}, {3, 20, 100}, {1, 4, 10}},
     {"syscalls", tt_syscalls, {4, 25, 120}, {3, 3, 3}, {25, 5, 1}},
     {"flip", tt_flip, {8, 60, 300}, {30, 200, 1000}, {0}},
