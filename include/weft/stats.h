@@ -114,8 +114,8 @@ typedef struct weft_stall {
  * NO_MEMORY, UNSUPPORTED in the simulator. weft_rt_destroy stops it. */
 weft_err weft_watchdog_start(weft_rt *rt, weft_ns limit, void (*fn)(void *arg, const weft_stall *),
                              void *arg);
-/* No call of `fn` runs after it returns. Not from inside `fn`. Idempotent. */
-void weft_watchdog_stop(weft_rt *rt);
+/* No call of `fn` runs after it returns OK. Idempotent. DEADLK from inside `fn`: it goes on. */
+weft_err weft_watchdog_stop(weft_rt *rt);
 
 #ifdef __cplusplus
 }

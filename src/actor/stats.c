@@ -215,7 +215,7 @@ void weft_trace_to(weft_rt *rt, void (*fn)(void *arg, const weft_trace_event *ev
 
 void wf_stats_fini(weft_rt *rt)
 {
-    weft_watchdog_stop(rt);
+    (void)weft_watchdog_stop(rt);
     wf_lock_take(rt->lock);
     want(rt, WF_HOOK_MEASURE, false);
     want(rt, WF_HOOK_TRACE, false);

@@ -12,6 +12,8 @@
 
 #define LOOKS 4u /* per limit */
 
+static _Thread_local const weft_rt *telling; /* whose `fn` runs on this thread */
+
 /* What the watchdog remembers of one thread. */
 struct sight {
     uint64_t turn; /* of the callback that was there at the last look */
@@ -89,7 +91,9 @@ static void report(struct wf_watchdog *dog, const struct glance *seen, weft_ns a
         .actor = seen->name, .kind = seen->kind->name, .sender = sender, .age = age};
     look_up(dog->rt, seen, sender, &stall.depth);
     if (dog->fn != NULL) {
+        telling = dog->rt;
         dog->fn(dog->arg, &stall);
+        telling = NULL;
         return;
     }
     const weft_log_field fields[] = {{"actor", WEFT_LOG_STR, {.s = stall.actor}},
@@ -155,17 +159,19 @@ weft_err weft_watchdog_start(weft_rt *rt, weft_ns limit, void (*fn)(void *arg, c
     return err;
 }
 
-void weft_watchdog_stop(weft_rt *rt)
+weft_err weft_watchdog_stop(weft_rt *rt)
 {
+    if (telling == rt) return WEFT_DEADLK; /* it would wait for itself */
     wf_lock_take(rt->lock);
     struct wf_watchdog *dog = rt->watchdog;
     rt->watchdog = NULL;
     wf_lock_give(rt->lock);
-    if (dog == NULL) return;
+    if (dog == NULL) return WEFT_OK;
     wf_hooks_unwant(WF_HOOK_WATCH);
     wf_store(&dog->stop, 1, WF_RELEASE);
     rt->port->ops->wake(rt->port, &dog->stop);
     rt->port->ops->thread_join(rt->port, dog->thread);
     wf_free(dog->sights);
     wf_free(dog);
+    return WEFT_OK;
 }

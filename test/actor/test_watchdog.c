@@ -234,6 +234,38 @@ Test(watchdog, there_is_one_per_runtime)
     rig_close(&rig);
 }
 
+struct stopper {
+    weft_rt *rt;
+    weft_err err;
+    sem_t tried;
+};
+
+static void stop_inside(void *arg, const weft_stall *stall)
+{
+    struct stopper *stopper = arg;
+    if (strcmp(stall->kind, "gate") != 0) return;
+    stopper->err = weft_watchdog_stop(stopper->rt);
+    sem_post(&stopper->tried);
+}
+
+Test(watchdog, does_not_wait_for_itself)
+{
+    struct rig rig = rig_open(false, 0);
+    struct gate gate;
+    struct stopper stopper = {.rt = rig.rt};
+    gate_init(&gate);
+    cr_assert_eq(sem_init(&stopper.tried, 0, 0), 0);
+    cr_assert_eq(weft_watchdog_start(rig.rt, LIMIT, stop_inside, &stopper), WEFT_OK);
+    weft_addr *addr = rig_spawn(&rig, gate_handle, &gate, 64);
+    gate_send(addr);
+    gate_wait(&stopper.tried);
+    cr_assert_eq(stopper.err, WEFT_DEADLK);
+    sem_post(&gate.open);
+    cr_assert_eq(weft_watchdog_stop(rig.rt), WEFT_OK);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
 static weft_verdict pass_round(weft_self *self, void *data, weft_msg *msg)
 {
     weft_ns *until = data;
