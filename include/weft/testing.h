@@ -81,7 +81,7 @@ void weft_sim_destroy(weft_sim *sim);
 weft_err weft_sim_rt_create(weft_sim *sim, weft_rt **out);
 
 /* Does one thing: a turn of an actor, or an event. False when there is nothing to do, now
- * or later. Not from inside an actor; the same for the next two. */
+ * or later, and inside an actor, where it does nothing; the same for the next two. */
 bool weft_sim_step(weft_sim *sim);
 /* Runs all that happens until `until`, and sets the clock to it; with WEFT_NEVER, until
  * nothing is left. */

@@ -390,7 +390,11 @@ weft_err weft_sim_rt_create(weft_sim *sim, weft_rt **out)
 
 weft_ns weft_sim_now(weft_sim *sim) { return sim->now; }
 
-bool weft_sim_step(weft_sim *sim) { return step_until(sim, WEFT_NEVER); }
+/* Inside an actor a step would run others, or the same one again, in the midst of its turn. */
+bool weft_sim_step(weft_sim *sim)
+{
+    return wf_self_current() == NULL && step_until(sim, WEFT_NEVER);
+}
 
 static bool never(void *arg)
 {
@@ -405,6 +409,7 @@ void weft_sim_run_until(weft_sim *sim, weft_ns until)
 
 bool weft_sim_run_while_not(weft_sim *sim, bool (*done)(void *arg), void *arg, weft_ns until)
 {
+    if (wf_self_current() != NULL) return false;
     while (!done(arg)) {
         if (sim->now >= until && sim->runnable_count == 0 &&
             wf_heap_next(&sim->sleepers) > sim->now)

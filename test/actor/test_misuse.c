@@ -7,7 +7,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <weft/group.h>
 #include <weft/log.h>
+#include <weft/supervise.h>
+#include <weft/testing.h>
 
 static char lines[2048];
 
@@ -301,8 +304,17 @@ Test(misuse, the_second_of_two_answers_is_none) { gives_away(WEFT_KEPT, false, t
 
 struct inside {
     weft_addr *other;
-    weft_err join, join_other, call, wait, rt_stop, stop[3];
+    weft_err join, join_other, call, wait, rt_stop, rt_report, group, stop[3];
+    weft_group *its_group;
+    weft_sim *sim;
+    bool stepped, run;
 };
+
+static bool is_never(void *arg)
+{
+    (void)arg;
+    return false;
+}
 
 static weft_verdict misuse_all(weft_self *self, void *data, weft_msg *msg)
 {
@@ -315,7 +327,12 @@ static weft_verdict misuse_all(weft_self *self, void *data, weft_msg *msg)
     in->join_other = weft_join(in->other, WEFT_NEVER, NULL);
     in->call = weft_call(in->other, &query->req, WEFT_NEVER, &out, NULL);
     in->wait = weft_send_wait(in->other, &query->req.msg, WEFT_NEVER);
+    size_t count = 99;
     in->rt_stop = weft_rt_stop(weft_self_rt(self), WEFT_NEVER);
+    in->rt_report = weft_rt_stop_report(weft_self_rt(self), WEFT_NEVER, NULL, 0, &count);
+    in->group = weft_group_destroy(in->its_group);
+    in->stepped = weft_sim_step(in->sim);
+    in->run = weft_sim_run_while_not(in->sim, is_never, NULL, WEFT_NEVER);
     weft_drop(&query->req.msg);
     in->stop[0] = weft_stop(me, WEFT_DRAIN);
     in->stop[1] = weft_stop(me, WEFT_DRAIN);
@@ -328,6 +345,9 @@ Test(misuse, an_actor_does_not_block_and_may_be_stopped_twice)
     struct rig rig = open_rig();
     struct hand hand = {0};
     struct inside in = {.other = spawn_named(&rig, "hand", &hand)};
+    cr_assert_eq(weft_group_create(rig.rt, &(weft_group_spec){.workers = 1}, &in.its_group),
+                 WEFT_OK);
+    in.sim = rig.sim;
     weft_addr *addr = rig_spawn(&rig, misuse_all, &in, 0);
     cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
     cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
@@ -336,6 +356,10 @@ Test(misuse, an_actor_does_not_block_and_may_be_stopped_twice)
     cr_assert_eq(in.call, WEFT_DEADLK);
     cr_assert_eq(in.wait, WEFT_DEADLK);
     cr_assert_eq(in.rt_stop, WEFT_DEADLK);
+    cr_assert_eq(in.rt_report, WEFT_DEADLK);
+    cr_assert_eq(in.group, WEFT_DEADLK);
+    cr_assert_not(in.stepped);
+    cr_assert_not(in.run);
     for (int i = 0; i < 3; i++) cr_assert_eq(in.stop[i], WEFT_OK);
     cr_assert_eq(weft_stop(addr, WEFT_NOW), WEFT_CLOSED, "after the end");
     cr_assert_eq(weft_join(addr, WEFT_NEVER, NULL), WEFT_OK, "again");
