@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <weft/limits.h>
 #include <weft/log.h>
 
@@ -34,6 +35,37 @@ static bool passes(weft_log_level level, const char *facility)
     unsigned before = lines;
     wf_log(level, facility, "x");
     return lines != before;
+}
+
+/* What the process writes to its standard error from now to log_read. */
+static int keep_stderr(FILE *file)
+{
+    int before = dup(STDERR_FILENO);
+    cr_assert_geq(before, 0);
+    cr_assert_eq(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    return before;
+}
+
+Test(silence, a_process_that_chose_no_sink_hears_of_warnings_and_errors_only)
+{
+    char text[1024] = "";
+    FILE *file = tmpfile();
+    cr_assert_not_null(file);
+    int before = keep_stderr(file);
+    wf_log(WEFT_LOG_DEBUG, "room", "one");
+    wf_log(WEFT_LOG_INFO, "room", "two");
+    wf_log(WEFT_LOG_WARN, "room", "three");
+    wf_log(WEFT_LOG_ERROR, "room", "four");
+    (void)fflush(stderr);
+    cr_assert_eq(dup2(before, STDERR_FILENO), STDERR_FILENO);
+    close(before);
+    rewind(file);
+    (void)fread(text, 1, sizeof text - 1, file);
+    (void)fclose(file);
+    cr_assert_null(strstr(text, "one"), "%s", text);
+    cr_assert_null(strstr(text, "two"), "%s", text);
+    cr_assert_not_null(strstr(text, "three"), "%s", text);
+    cr_assert_not_null(strstr(text, "four"), "%s", text);
 }
 
 TestSuite(levels, .init = open_log, .fini = close_log);

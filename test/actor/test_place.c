@@ -23,6 +23,7 @@ struct seen {
     cpu_set_t cpus;
     int policy, priority;
     pthread_t thread;
+    size_t stack;
 };
 
 static weft_verdict look_around(weft_self *self, void *data, weft_msg *msg)
@@ -34,6 +35,10 @@ static weft_verdict look_around(weft_self *self, void *data, weft_msg *msg)
     cr_assert_eq(pthread_getschedparam(pthread_self(), &seen->policy, &param), 0);
     seen->priority = param.sched_priority;
     seen->thread = pthread_self();
+    pthread_attr_t attr;
+    cr_assert_eq(pthread_getattr_np(pthread_self(), &attr), 0);
+    cr_assert_eq(pthread_attr_getstacksize(&attr, &seen->stack), 0);
+    (void)pthread_attr_destroy(&attr);
     return rig_echo(self, data, msg);
 }
 
@@ -120,6 +125,19 @@ Test(place, a_thread_has_the_policy_of_its_spec)
     cr_expect_eq(place(&rig, &seen, &spec), WEFT_INVALID);
     how = (weft_thread_spec){.policy = 9};
     cr_expect_eq(place(&rig, &seen, &spec), WEFT_INVALID);
+    rig_close(&rig);
+}
+
+Test(place, a_thread_has_the_stack_of_its_spec)
+{
+    struct rig rig = rig_open(false, 0);
+    struct seen seen = {0};
+    weft_spec spec = {.stack_bytes = (size_t)48 << 20}; /* the usual is 8 MiB */
+    cr_assert_eq(place(&rig, &seen, &spec), WEFT_OK);
+    cr_assert_geq(seen.stack, (size_t)48 << 20);
+    spec.stack_bytes = (size_t)1 << 20;
+    cr_assert_eq(place(&rig, &seen, &spec), WEFT_OK);
+    cr_assert_lt(seen.stack, (size_t)40 << 20);
     rig_close(&rig);
 }
 

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_park.c - how long a thread looks for mail before it sleeps, by a clock that only looks
+ * move.
+ * Called by: the test runner. Never: sleeps. */
+#include <criterion/criterion.h>
+
+#include <weft/actor.h>
+
+#include "park.h"
+#include "port.h"
+
+#define TICK 50u /* each look at the clock takes so long */
+
+static weft_ns clock_now, comes_at;
+static uintptr_t word;
+
+static weft_ns look_at_clock(struct wf_port *port)
+{
+    (void)port;
+    clock_now += TICK;
+    if (clock_now >= comes_at) word = 8; /* a message: no tag */
+    return clock_now;
+}
+
+static struct wf_port_ops ops;
+static struct wf_port port;
+static struct wf_parker parker;
+
+static void open_parker(void)
+{
+    ops = *wf_port_machine()->ops;
+    ops.mono_ns = look_at_clock;
+    port = *wf_port_machine();
+    port.ops = &ops;
+    port.may_spin = true;
+    clock_now = WEFT_SEC;
+    word = 0;
+    wf_parker_init(&parker, &port, 0);
+}
+
+/* Looks once for something that comes after `in`; returns how long it looked. */
+static weft_ns look(weft_ns in, bool *hit)
+{
+    weft_ns begin = clock_now;
+    word = 0;
+    comes_at = in == WEFT_NEVER ? WEFT_NEVER : clock_now + in;
+    *hit = wf_spin(&parker, &word, WEFT_NEVER);
+    return clock_now - begin;
+}
+
+static weft_ns miss(void)
+{
+    bool hit = true;
+    weft_ns spent = look(WEFT_NEVER, &hit);
+    cr_assert_not(hit);
+    return spent;
+}
+
+/* Idles until it looks again; returns how many did not. */
+static unsigned until_probe(weft_ns *spent)
+{
+    unsigned n = 0;
+    while ((*spent = miss()) < WF_SPIN_NS / 2) cr_assert_lt(++n, 1000);
+    return n;
+}
+
+TestSuite(spin, .init = open_parker);
+
+Test(spin, what_comes_in_time_is_noticed_and_counted)
+{
+    bool hit = false;
+    weft_ns spent = look(3000, &hit);
+    cr_assert(hit);
+    cr_assert_leq(spent, 3000 + 4 * TICK);
+    cr_assert_eq(parker.spins, 1);
+}
+
+Test(spin, each_miss_halves_the_look_until_there_is_none)
+{
+    weft_ns last = miss();
+    cr_assert_geq(last, WF_SPIN_NS);
+    unsigned n = 0;
+    while (last > 0) {
+        weft_ns next = miss();
+        cr_assert_leq(next, last / 2 + 4 * TICK);
+        last = next;
+        cr_assert_lt(++n, 16);
+    }
+    cr_assert_eq(parker.spins, 0);
+}
+
+Test(spin, is_tried_again_at_length_and_more_rarely_while_that_fails)
+{
+    weft_ns spent = 0;
+    unsigned gaps[8];
+    while (miss() > 0) {}
+    for (int i = 0; i < 8; i++) {
+        gaps[i] = until_probe(&spent);
+        cr_assert_geq(spent, WF_SPIN_NS, "the whole of it");
+    }
+    cr_assert_leq(gaps[0], 32);
+    cr_assert_geq(gaps[2], 2 * gaps[1]);
+    cr_assert_eq(gaps[7], gaps[6], "there is a bound");
+    cr_assert_leq(gaps[7], 256);
+}
+
+Test(spin, a_probe_that_pays_brings_it_back)
+{
+    weft_ns spent = 0;
+    bool hit = false;
+    while (miss() > 0) {}
+    (void)until_probe(&spent);
+    for (int n = 0; !hit; n++) {
+        cr_assert_lt(n, 100);
+        (void)look(2000, &hit);
+    }
+    cr_assert_geq(miss(), 2000, "the next idle looks again");
+}
+
+Test(spin, ends_with_the_deadline)
+{
+    word = 0;
+    comes_at = WEFT_NEVER;
+    weft_ns begin = clock_now;
+    cr_assert_not(wf_spin(&parker, &word, clock_now + 1000));
+    cr_assert_leq(clock_now - begin, 1000 + 4 * TICK);
+}
