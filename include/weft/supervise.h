@@ -48,7 +48,8 @@ extern "C" {
  * TEMPORARY children are never started again, TRANSIENT ones after a failure, PERMANENT ones
  * after WEFT_STOP too. A weft_stop from outside is obeyed and not undone. REST_FOR_ONE and
  * ONE_FOR_ALL first halt the children concerned, last spawned first (their fini hears
- * CANCELED), then start them in the order of spawning; TEMPORARY ones among them are stopped. */
+ * CANCELED), then start them in the order of spawning; TEMPORARY ones among them are stopped. A child
+ * that does not halt holds the restart up, however long: after its grace_ns a WARN says so. */
 weft_err weft_spawn_child(weft_self *parent, const weft_spec *spec, weft_addr **out);
 
 /* -- Monitors ------------------------------------------------------------------------- */

@@ -153,6 +153,10 @@ static void apply(weft_self *self, struct wf_supervisor *sup, const struct wf_su
         (void)weft_stop(child->addr, effect->mode);
         break;
     case WF_SUPER_REPORT: report(self, child); break;
+    case WF_SUPER_LATE:
+        wf_log(WEFT_LOG_WARN, self->class->name, "a restart waits for one that does not halt: %s",
+               weft_addr_name(child->addr));
+        break;
     case WF_SUPER_FAIL:
         wf_log(WEFT_LOG_ERROR, self->class->name, "more restarts than allowed");
         wf_actor_fail(self, WEFT_LIMIT);

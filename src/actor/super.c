@@ -25,7 +25,7 @@ void wf_super_again(struct wf_super *super)
     super->mode = WEFT_DRAIN;
     super->phase = WF_SUPER_CALM;
     super->due = WEFT_NEVER;
-    super->cursor = super->waiting = NULL;
+    super->cursor = super->waiting = super->halting = NULL;
     super->answers = super->restart_count = super->restart_next = 0;
 }
 
@@ -51,6 +51,7 @@ static void move(struct wf_super *super, struct wf_super_child *child, enum wf_c
 {
     if (is_busy(child->state)) super->answers--;
     if (is_busy(state)) super->answers++;
+    if (super->halting == child) super->halting = NULL;
     child->state = state;
 }
 
@@ -91,6 +92,7 @@ static void take_out(struct wf_super *super, struct wf_super_child *child)
     super->count--;
     if (is_busy(child->state)) super->answers--;
     if (super->current == child) super->current = NULL;
+    if (super->halting == child) super->halting = NULL;
 }
 
 static void wait_due(struct wf_super *super, struct wf_super_child *child)
@@ -167,6 +169,8 @@ static void halt_next(struct wf_super *super, weft_ns now, struct wf_super_effec
     super->cursor = child;
     if (child != NULL && child->order >= super->from) {
         move(super, child, WF_CHILD_HALTING);
+        super->halting = child;
+        super->late_at = child->grace == 0 ? WEFT_NEVER : later(now, child->grace);
         if (child->restart == WEFT_TEMPORARY) emit(out, WF_SUPER_CHILD, child, WEFT_NOW);
         else emit(out, WF_SUPER_HALT, child, WEFT_NOW);
         return;
@@ -243,6 +247,10 @@ static void advance(struct wf_super *super, weft_ns now, struct wf_super_effects
     }
     if (super->failed) return;
     restart_due(super, now, out);
+    if (super->halting != NULL && super->late_at <= now) {
+        emit(out, WF_SUPER_LATE, super->halting, WEFT_NOW);
+        super->halting = NULL; /* and waited for all the same */
+    }
     if (super->phase == WF_SUPER_CALM || super->answers > 0) return;
     if (super->phase == WF_SUPER_HALTS) halt_next(super, now, out);
     if (super->phase == WF_SUPER_STARTS) start_next(super, out);
@@ -284,6 +292,7 @@ weft_ns wf_super_next(const struct wf_super *super)
     if (super->stopping) return super->current == NULL ? WEFT_NEVER : super->due;
     if (super->failed) return WEFT_NEVER;
     if (super->waiting != NULL) return super->waiting->due;
-    if (super->phase != WF_SUPER_HALTS || super->answers > 0) return WEFT_NEVER;
+    if (super->phase != WF_SUPER_HALTS) return WEFT_NEVER;
+    if (super->answers > 0) return super->halting == NULL ? WEFT_NEVER : super->late_at;
     return super->due;
 }

@@ -57,6 +57,8 @@ struct wf_super {
     struct wf_super_child *cursor;  /* how far that has come                             */
     uint32_t answers;               /* children that were told to halt or to start       */
     weft_ns due;                    /* not started before; stopping: the current one's grace */
+    struct wf_super_child *halting; /* who was told last, until it answers or is late    */
+    weft_ns late_at;
     bool failed;                    /* the intensity was exceeded: nothing is restarted  */
     bool stopping, done;
     weft_stop_mode mode;
@@ -86,6 +88,7 @@ enum wf_super_do {
     WF_SUPER_HALT,    /* child                                       */
     WF_SUPER_CHILD,   /* stop it: child, mode                        */
     WF_SUPER_REPORT,  /* child: it did not stop in time              */
+    WF_SUPER_LATE,    /* child: a restart of several waits for it, longer than its grace; once */
     WF_SUPER_FAIL,    /* the parent fails with LIMIT                 */
     WF_SUPER_DONE     /* every child is gone or reported             */
 };

@@ -24,7 +24,7 @@ struct bench {
 
 static void note(struct bench *b, const struct wf_super_effects *out)
 {
-    static const char *const words[] = {"start", "halt", "stop", "report", "fail", "done"};
+    static const char *const words[] = {"start", "halt", "stop", "report", "late", "fail", "done"};
     for (uint32_t i = 0; i < out->count; i++) {
         const struct wf_super_effect *e = &out->list[i];
         size_t len = strlen(b->did);
@@ -131,6 +131,25 @@ Test(super, rest_for_one_halts_backwards_what_came_after_and_starts_it_in_order)
     did(&b, "");
 }
 
+Test(super, a_restart_says_once_who_holds_it_up_and_waits_on)
+{
+    struct bench b;
+    bench(&b, WEFT_ONE_FOR_ALL, 3);
+    fails(&b, 3);
+    did(&b, "halt c");
+    weft_ns told = b.now;
+    due(&b);
+    cr_assert_eq(b.now, told + 2 * S, "its grace");
+    did(&b, "late c");
+    cr_assert_eq(wf_super_next(&b.super), WEFT_NEVER);
+    halted(&b, 2);
+    did(&b, "halt b");
+    halted(&b, 1);
+    did(&b, "halt a");
+    halted(&b, 0);
+    did(&b, "start a");
+}
+
 Test(super, one_for_all_halts_all_others_and_starts_all)
 {
     struct bench b;
@@ -158,7 +177,7 @@ Test(super, nobody_starts_before_all_have_halted)
     did(&b, "halt c");
     b.now += 60 * S;
     step(&b, (struct wf_super_event){.what = WF_SUPER_DUE});
-    did(&b, "");
+    did(&b, "late c");
     halted(&b, 2);
     halted(&b, 1);
     halted(&b, 0);
@@ -494,6 +513,7 @@ static void effects(struct world *w, const struct wf_super_effects *out, bool fa
             cr_assert_geq(w->now, a->told + a->node.grace);
             a->known = LOST;
             break;
+        case WF_SUPER_LATE: cr_assert(!w->stopping && a->known == TOLD_HALT); break;
         case WF_SUPER_FAIL: fail = true; break;
         case WF_SUPER_DONE:
             cr_assert(w->stopping && !w->done);
