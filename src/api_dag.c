@@ -16,7 +16,8 @@ struct weft_dag {
     struct wf_dag *view;
     /* A question that used up its budget, and what was asked. */
     struct wf_dag_reach *reach;
-    weft_id *asked; /* ids of `from`, then of the targets */
+    struct wf_dag_base *base;
+    weft_id *asked; /* ids of `from` or of the cut, then of the targets */
     uint32_t asked_from, asked_targets;
 };
 
@@ -39,8 +40,10 @@ weft_err weft_dag_open(weft_node *node, const weft_id *tree, const char *store, 
 static void forget_question(weft_dag *dag)
 {
     wf_dag_reach_destroy(dag->reach);
+    wf_dag_base_destroy(dag->base);
     wf_free(dag->asked);
     dag->reach = NULL;
+    dag->base = NULL;
     dag->asked = NULL;
 }
 
@@ -140,6 +143,66 @@ weft_err weft_dag_between(weft_dag *dag, const weft_cut *from, const weft_cut *t
     wf_facts_fini(&lower);
     wf_facts_fini(&upper);
     return err == WEFT_OK ? wf_dag_iter_create(dag->view, walk, out) : err;
+}
+
+weft_err weft_dag_path(weft_dag *dag, const weft_id *base, const weft_cut *to, weft_iter **out)
+{
+    struct wf_fact lower;
+    struct wf_facts upper = {0};
+    struct wf_dag_walk *walk = NULL;
+    weft_err err = may_ask(dag, to, out);
+    if (err == WEFT_OK && !cut_valid(to)) err = WEFT_INVALID;
+    if (err == WEFT_OK && base != NULL) err = wf_dag_fact(dag->view, base, &lower);
+    if (err == WEFT_OK) err = wf_dag_cut(dag->view, to, &upper, NULL, NULL);
+    if (err == WEFT_OK && base == NULL) err = wf_dag_below_take(dag->view, &upper, &walk);
+    else if (err == WEFT_OK) err = wf_dag_path_take(dag->view, &lower, &upper, &walk);
+    wf_facts_fini(&upper);
+    return err == WEFT_OK ? wf_dag_iter_create(dag->view, walk, out) : err;
+}
+
+weft_err weft_dag_tips_at(weft_dag *dag, const weft_cut *cut, weft_iter **out)
+{
+    struct wf_dag_walk *walk = NULL;
+    weft_err err = may_ask(dag, cut, out);
+    if (err == WEFT_OK && !cut_valid(cut)) err = WEFT_INVALID;
+    if (err == WEFT_OK) err = wf_dag_tips_at_create(dag->view, cut, &walk);
+    return err == WEFT_OK ? wf_dag_iter_create(dag->view, walk, out) : err;
+}
+
+/* -- The merge base -------------------------------------------------------------------------------- */
+
+static weft_err begin_base(weft_dag *dag, const weft_cut *cut)
+{
+    struct wf_facts facts = {0};
+    weft_err err = wf_dag_cut(dag->view, cut, &facts, NULL, NULL);
+    if (err == WEFT_OK && (dag->asked = wf_malloc(cut->count * sizeof *dag->asked)) == NULL)
+        err = WEFT_NO_MEMORY;
+    if (err == WEFT_OK) err = wf_dag_base_create(dag->view, &facts, &dag->base);
+    wf_facts_fini(&facts);
+    if (err != WEFT_OK) return err;
+    memcpy(dag->asked, cut->ids, cut->count * sizeof *dag->asked);
+    dag->asked_from = cut->count;
+    wf_dag_begin(dag->view); /* naming them costs no budget */
+    return WEFT_OK;
+}
+
+weft_err weft_dag_merge_base(weft_dag *dag, const weft_cut *cut, weft_id *out)
+{
+    weft_id base;
+    weft_err err = may_ask(dag, cut, out);
+    if (err != WEFT_OK) return err;
+    if (cut->ids == NULL || cut->count == 0) return WEFT_INVALID;
+    bool goes_on = dag->base != NULL && dag->asked_from == cut->count &&
+                   memcmp(dag->asked, cut->ids, cut->count * sizeof *cut->ids) == 0;
+    if (!goes_on) {
+        forget_question(dag);
+        err = begin_base(dag, cut);
+    }
+    if (err == WEFT_OK) err = wf_dag_base_step(dag->base, &base);
+    if (err == WEFT_AGAIN) return err;
+    forget_question(dag);
+    if (err == WEFT_OK) *out = base;
+    return err;
 }
 
 /* -- Reachability -------------------------------------------------------------------------------- */

@@ -46,7 +46,8 @@ void weft_dag_close(weft_dag *dag);
 
 /* About so many index reads may one call do from now on, but for one read of each entry
  * that it names; 0, as at first: as many as it takes. A call that used them up answers
- * AGAIN; repeated, it goes on from there. For weft_iter_next and weft_dag_reaches. */
+ * AGAIN; repeated, it goes on from there. For weft_iter_next, weft_dag_reaches and
+ * weft_dag_merge_base. */
 void weft_dag_budget(weft_dag *dag, uint64_t reads);
 
 /* Where the entry stands. NOT_FOUND; TREE: it belongs to another tree. */
@@ -64,6 +65,27 @@ weft_err weft_dag_below(weft_dag *dag, const weft_cut *cut, weft_iter **out);
  * smaller of: the entries from the newest down to the lowest of the difference; those that
  * arrived outside `from`'s ancestry. Nothing else, however long the history is. */
 weft_err weft_dag_between(weft_dag *dag, const weft_cut *from, const weft_cut *to, weft_iter **out);
+
+/* What is above `base` and at or below the cut, in order, on every side: an entry shows if
+ * some way down from the cut passes it and comes to `base`, which itself does not show.
+ * `base` NULL: the empty base, on which all histories begin. Nothing if no way comes to it.
+ * Reads twice the entries above the base's gen; if those are too many to keep, what is
+ * below the cut. */
+weft_err weft_dag_path(weft_dag *dag, const weft_id *base, const weft_cut *to, weft_iter **out);
+/* The tips as they were at a past cut: the entries of the view at or below the cut that
+ * none of them follows, in order. The cut may name any entries of the tree, also in a view
+ * of a store. Of a tree it reads the entries down to the lowest of the cut; of a store the
+ * smaller of: what is below the cut, and what is not with all children of what that hangs
+ * on. weft_iter_next answers LIMIT for more than WEFT_DAG_TIPS_MAX. */
+weft_err weft_dag_tips_at(weft_dag *dag, const weft_cut *cut, weft_iter **out);
+
+/* The nearest entry that every way down from every entry of the cut passes: the common
+ * dominator, which may lie deeper than the nearest common ancestor. Of one entry it is that
+ * entry. INVALID: an empty cut. NOT_FOUND: there is none, because a store begins more than
+ * once and the base is the empty one; or an entry that is named is not here, which
+ * weft_dag_place tells apart. Reads the entries above the base. TREE, LIMIT (too many edges
+ * wait), AGAIN (budget; repeated with the same cut it goes on). */
+weft_err weft_dag_merge_base(weft_dag *dag, const weft_cut *cut, weft_id *out);
 
 typedef enum weft_reach {
     WEFT_REACH_YES,

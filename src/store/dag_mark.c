@@ -37,7 +37,7 @@ void wf_dag_bits_fini(struct wf_dag_bits *bits)
 static void set(struct wf_dag_bits *bits, uint64_t seq)
 {
     WF_ASSERT(seq < bits->count);
-    bits->words[seq / 64] |= UINT64_C(1) << (seq % 64);
+    wf_dag_bits_set(bits, seq);
 }
 
 /* The highest marked arrival at or below `seq`; 0: none. */

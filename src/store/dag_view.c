@@ -154,6 +154,25 @@ weft_err wf_dag_open(wf_store *store, const weft_id *tree, const char *name, str
     return err;
 }
 
+weft_err wf_dag_whole(const struct wf_dag *dag, struct wf_dag **out)
+{
+    struct wf_dag *whole = wf_calloc(1, sizeof *whole);
+    if (whole == NULL) return WEFT_NO_MEMORY;
+    whole->store = dag->store;
+    whole->users = 1;
+    whole->tree = dag->tree;
+    whole->t = dag->t;
+    whole->upto_seq = dag->upto_seq;
+    whole->strategy = dag->strategy;
+    whole->until = UINT64_MAX;
+    whole->bounds.apart = dag->bounds.apart;
+    whole->bounds.found = dag->bounds.found;
+    whole->bounds.waiting = dag->bounds.waiting;
+    memcpy(whole->key, dag->key, sizeof whole->key);
+    *out = whole;
+    return WEFT_OK;
+}
+
 struct wf_dag *wf_dag_ref(struct wf_dag *dag)
 {
     dag->users++;

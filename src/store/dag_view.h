@@ -55,6 +55,8 @@ struct wf_dag {
 
 /* `name` NULL or "": the whole tree. TREE, INVALID (name), LIMIT. */
 weft_err wf_dag_open(wf_store *store, const weft_id *tree, const char *name, struct wf_dag **out);
+/* The same arrivals, whatever they write; without tips, and with reads of its own. */
+weft_err wf_dag_whole(const struct wf_dag *dag, struct wf_dag **out);
 struct wf_dag *wf_dag_ref(struct wf_dag *dag);
 void wf_dag_unref(struct wf_dag *dag); /* the last one frees it; NULL is fine */
 

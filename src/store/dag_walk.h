@@ -26,6 +26,10 @@ static inline bool wf_dag_bits_has(const struct wf_dag_bits *bits, uint64_t seq)
 {
     return seq < bits->count && (bits->words[seq / 64] >> (seq % 64) & 1) != 0;
 }
+static inline void wf_dag_bits_set(struct wf_dag_bits *bits, uint64_t seq)
+{
+    bits->words[seq / 64] |= UINT64_C(1) << (seq % 64);
+}
 
 /* Marks what is at or below a cut (dag_mark.c). */
 struct wf_dag_mark;
@@ -46,6 +50,12 @@ weft_err wf_dag_below_take(struct wf_dag *dag, struct wf_facts *cut, struct wf_d
 /* What is at or below `to` and not at or below `from`. Both sorted; taken on OK. dag_paint.c */
 weft_err wf_dag_between_take(struct wf_dag *dag, struct wf_facts *from, struct wf_facts *to,
                              struct wf_dag_walk **out);
+/* What is above `base` and at or below the cut, which is sorted; taken on OK. dag_base.c */
+weft_err wf_dag_path_take(struct wf_dag *dag, const struct wf_fact *base, struct wf_facts *cut,
+                          struct wf_dag_walk **out);
+/* The highest entries of the view at or below a cut of the tree, in order, whatever the
+ * entries of the cut write. NOT_FOUND, TREE, LIMIT (naming them). dag_named.c */
+weft_err wf_dag_tips_at_create(struct wf_dag *dag, const weft_cut *cut, struct wf_dag_walk **out);
 /* These entries. Taken on OK. */
 weft_err wf_dag_list_take(struct wf_facts *facts, struct wf_dag_walk **out);
 
@@ -57,6 +67,15 @@ weft_err wf_dag_reach_take(struct wf_dag *dag, struct wf_facts *from, struct wf_
 /* OK: *out says whether all targets are at or below `from`; AGAIN. */
 weft_err wf_dag_reach_step(struct wf_dag_reach *reach, bool *out);
 void wf_dag_reach_destroy(struct wf_dag_reach *reach); /* NULL is fine */
+
+/* -- The merge base (dag_base.c) ----------------------------------------------------------------- */
+struct wf_dag_base;
+/* `cut` is not empty; sorted. LIMIT. */
+weft_err wf_dag_base_create(struct wf_dag *dag, const struct wf_facts *cut,
+                            struct wf_dag_base **out);
+/* OK: *out is the nearest entry that every way down passes; NOT_FOUND: none; AGAIN; LIMIT. */
+weft_err wf_dag_base_step(struct wf_dag_base *base, weft_id *out);
+void wf_dag_base_destroy(struct wf_dag_base *base); /* NULL is fine */
 
 /* -- Iterators (dag_iter.c) ---------------------------------------------------------------------- */
 /* Takes the walk, also when it fails; the view is counted. */

@@ -155,6 +155,87 @@ static void ask_reaches(struct asked *a)
     wf_dag_reach_destroy(reach);
 }
 
+static void ask_path(struct asked *a)
+{
+    bool want[ENTRIES] = {false};
+    struct wf_dag_walk *walk;
+    struct wf_fact base;
+    struct cut to = any_cut(a);
+    uint32_t at = kit_below(&a->r, a->upto);
+    if (!member(a, at)) return;
+    struct wf_facts upper = facts_of(a, &to);
+    const uint8_t *down = a->dk->below[a->doc];
+    for (uint32_t i = 0; i < ENTRIES; i++)
+        want[i] = i != at && below(a, &to, i) && down[(size_t)i * a->dk->count + at];
+    cr_assert_eq(wf_dag_fact(a->dag, &a->dk->ids[at], &base), WEFT_OK);
+    cr_assert_eq(wf_dag_path_take(a->dag, &base, &upper, &walk), WEFT_OK);
+    expect(a, walk, want, "path");
+}
+
+/* Can a way down from `from` come to an entry that nothing lies below, without `without`? */
+static bool ends_without(const struct asked *a, uint32_t from, uint32_t without)
+{
+    bool open[ENTRIES] = {false};
+    const struct dk_edges *edges = a->doc ? a->dk->doc : a->dk->tree;
+    open[from] = from != without;
+    for (uint32_t i = from + 1; i-- > 0;) {
+        if (open[i] && edges[i].count == 0) return true;
+        for (uint32_t p = 0; open[i] && p < edges[i].count; p++)
+            if (edges[i].at[p] != without) open[edges[i].at[p]] = true;
+    }
+    return false;
+}
+
+static void ask_merge_base(struct asked *a)
+{
+    struct cut cut = any_cut(a);
+    struct wf_dag_base *base;
+    struct wf_facts facts = facts_of(a, &cut);
+    weft_id got;
+    weft_err err;
+    uint32_t want = ENTRIES;
+    if (cut.count == 0) return;
+    for (uint32_t i = a->upto; i-- > 0 && want == ENTRIES;) { /* the newest is the nearest */
+        bool all = member(a, i);
+        for (uint32_t c = 0; c < cut.count && all; c++) all = !ends_without(a, cut.at[c], i);
+        if (all) want = i;
+    }
+    a->dag->bounds.waiting = WEFT_DAG_WAITING_MAX;
+    cr_assert_eq(wf_dag_base_create(a->dag, &facts, &base), WEFT_OK);
+    do {
+        wf_dag_begin(a->dag);
+        err = wf_dag_base_step(base, &got);
+    } while (err == WEFT_AGAIN && a->dag->budget != 0);
+    wf_dag_base_destroy(base);
+    wf_facts_fini(&facts);
+    cr_assert_eq(err, want < ENTRIES ? WEFT_OK : WEFT_NOT_FOUND, "%s base: %s", a->what,
+                 weft_errname(err));
+    cr_assert(want == ENTRIES || weft_id_equal(&got, &a->dk->ids[want]), "%s base: %u, not %u",
+              a->what, dk_find(a->dk, &got), want);
+}
+
+static void ask_tips_at(struct asked *a)
+{
+    bool inside[ENTRIES] = {false}, want[ENTRIES] = {false};
+    weft_id ids[CUT];
+    struct wf_dag_walk *walk;
+    uint32_t count = kit_below(&a->r, CUT + 1), at[CUT];
+    const struct dk_edges *edges = a->doc ? a->dk->doc : a->dk->tree;
+    for (uint32_t i = 0; i < count; i++) { /* whatever they write */
+        at[i] = kit_below(&a->r, a->upto);
+        ids[i] = a->dk->ids[at[i]];
+    }
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < a->dk->count; j++)
+            inside[j] |= a->dk->below[0][(size_t)at[i] * a->dk->count + j] != 0;
+    for (uint32_t i = 0; i < a->upto; i++) want[i] = inside[i] && member(a, i);
+    for (uint32_t i = 0; i < a->upto; i++)
+        for (uint32_t p = 0; inside[i] && p < edges[i].count; p++) want[edges[i].at[p]] = false;
+    a->dag->bounds.waiting = WEFT_DAG_WAITING_MAX;
+    cr_assert_eq(wf_dag_tips_at_create(a->dag, &(weft_cut){ids, count}, &walk), WEFT_OK);
+    expect(a, walk, want, "tips at");
+}
+
 static void ask_edges(struct asked *a)
 {
     const struct wf_facts *parents;
@@ -217,6 +298,9 @@ static void ask_everything(struct asked *a)
         ask_reaches(a);
         ask_reaches(a);
         ask_edges(a);
+        ask_path(a);
+        ask_merge_base(a);
+        ask_tips_at(a);
     }
 }
 
@@ -456,6 +540,75 @@ Test(dag, the_whole_order_costs_one_read_per_entry_and_a_budget_is_kept)
     sk_node_close(&node);
 }
 
+/* Reads for the merge base of the two newest of a history, and for what is above entry
+ * `count` - 30. */
+static uint64_t base_and_path(uint32_t count)
+{
+    sk_node node;
+    struct dk *dk;
+    struct wf_dag_base *base;
+    struct wf_dag_walk *walk;
+    struct wf_facts cut = {0};
+    struct wf_fact low;
+    weft_id got;
+    uint32_t entries;
+    struct wf_dag *dag = open_long(&node, &dk, DK_DIAMONDS, count);
+    uint64_t before = dag->reads;
+    cr_assert_eq(wf_dag_cut(dag, &(weft_cut){&dk->ids[count - 2], 2}, &cut, NULL, NULL), WEFT_OK);
+    cr_assert_eq(wf_dag_base_create(dag, &cut, &base), WEFT_OK);
+    cr_assert_eq(wf_dag_base_step(base, &got), WEFT_OK);
+    cr_expect(weft_id_equal(&got, &dk->ids[count - 3]));
+    wf_dag_base_destroy(base);
+    cr_assert_eq(wf_dag_fact(dag, &dk->ids[count - 30], &low), WEFT_OK);
+    cr_assert_eq(wf_dag_path_take(dag, &low, &cut, &walk), WEFT_OK);
+    uint64_t reads = dag->reads - before + run(dag, walk, &entries);
+    cr_expect_eq(entries, 29);
+    wf_dag_unref(dag);
+    dk_destroy(dk);
+    sk_node_close(&node);
+    return reads;
+}
+
+Test(dag, a_merge_base_and_a_path_cost_what_is_above_the_base)
+{
+    uint64_t little = base_and_path(300), much = base_and_path(6000);
+    cr_expect_eq(little, much, "%lu and %lu reads", (unsigned long)little, (unsigned long)much);
+    cr_expect_lt(much, 300);
+}
+
+/* Reads for the tips of a cut ten entries back. */
+static uint64_t tips_ten_back(const char *name, uint32_t count)
+{
+    sk_node node;
+    struct dk *dk;
+    struct wf_dag *dag;
+    struct wf_dag_walk *walk;
+    uint32_t entries;
+    sk_node_open(&node, 3);
+    dk = dk_create(DK_WIDE, count, WEFT_HEIGHT_INCREMENTAL, 11, true, false, author);
+    commit(&node, dk, 0, count);
+    cr_assert_eq(wf_dag_open(node.store, &dk->ids[0], name, &dag), WEFT_OK);
+    uint64_t before = dag->reads;
+    const weft_cut cut = {&dk->ids[count - 18], 8};
+    cr_assert_eq(wf_dag_tips_at_create(dag, &cut, &walk), WEFT_OK);
+    uint64_t reads = dag->reads - before - dag->tips_count + run(dag, walk, &entries);
+    cr_expect_geq(entries, 1);
+    wf_dag_unref(dag);
+    dk_destroy(dk);
+    sk_node_close(&node);
+    return reads;
+}
+
+Test(dag, past_tips_of_a_tree_cost_what_the_cut_spans)
+{
+    cr_expect_leq(tips_ten_back(NULL, 6000), tips_ten_back(NULL, 600) + 20);
+}
+
+Test(dag, past_tips_of_a_store_cost_what_came_since_beside_its_tips)
+{
+    cr_expect_leq(tips_ten_back(DK_DOC, 6000), tips_ten_back(DK_DOC, 600) + 50);
+}
+
 /* -- What can go wrong ------------------------------------------------------------------------------- */
 
 /* One run of everything, in which an allocation may fail. */
@@ -484,6 +637,57 @@ static weft_err use(sk_node *node, const struct dk *dk, int way)
     wf_facts_fini(&upper);
     wf_dag_unref(dag);
     return err == WEFT_END ? WEFT_OK : err;
+}
+
+/* The same for paths (0, 1: above entry 3, kept or marked), merge bases and tips of a cut. */
+static weft_err use_more(sk_node *node, const struct dk *dk, int way)
+{
+    struct wf_dag *dag = NULL;
+    struct wf_dag_walk *walk = NULL;
+    struct wf_dag_base *base = NULL;
+    struct wf_facts cut = {0};
+    struct wf_fact fact, root;
+    weft_id id;
+    const weft_cut old = {&dk->ids[way == 4 ? 12 : 36], way == 5 ? 3 : 1};
+    weft_err err = wf_dag_open(node->store, &dk->ids[0], way == 3 || way == 4 ? DK_DOC : NULL,
+                               &dag);
+    if (err == WEFT_OK && way == 1) dag->bounds.found = 2;
+    if (err == WEFT_OK && way < 3)
+        err = wf_dag_cut(dag, &(weft_cut){dag->tips, dag->tips_count}, &cut, NULL, NULL);
+    if (err == WEFT_OK && way < 3) err = wf_dag_fact(dag, &dk->ids[3], &root);
+    if (err == WEFT_OK && way < 2) err = wf_dag_path_take(dag, &root, &cut, &walk);
+    if (err == WEFT_OK && way == 2) err = wf_dag_base_create(dag, &cut, &base);
+    if (err == WEFT_OK && base != NULL) err = wf_dag_base_step(base, &id);
+    if (err == WEFT_OK && way > 2) err = wf_dag_tips_at_create(dag, &old, &walk);
+    while (err == WEFT_OK && walk != NULL) err = walk->next(walk, &fact);
+    wf_dag_base_destroy(base);
+    wf_dag_walk_destroy(walk);
+    wf_facts_fini(&cut);
+    wf_dag_unref(dag);
+    return err == WEFT_END ? WEFT_OK : err;
+}
+
+Test(dag, paths_bases_and_past_tips_answer_no_memory_at_every_allocation)
+{
+    sk_node node;
+    sk_node_open(&node, 3);
+    struct dk *dk = dk_create(DK_BEHIND, 40, WEFT_HEIGHT_INCREMENTAL, 11, true, false, author);
+    commit(&node, dk, 0, dk->count);
+    for (int way = 0; way < 6; way++) {
+        uint64_t nth = 0;
+        weft_err err;
+        do {
+            (void)wf_alloc_fail_at(++nth, 1);
+            err = use_more(&node, dk, way);
+            (void)wf_alloc_fail_at(0, 0);
+            cr_assert(err == WEFT_OK || err == WEFT_NO_MEMORY, "way %d, %lu: %s", way,
+                      (unsigned long)nth, weft_errname(err));
+        } while (err != WEFT_OK && nth < 2000);
+        cr_expect(err == WEFT_OK && nth > 5, "way %d: %s after %lu", way, weft_errname(err),
+                  (unsigned long)nth);
+    }
+    dk_destroy(dk);
+    sk_node_close(&node);
 }
 
 Test(dag, answers_no_memory_at_every_allocation_and_frees_all)

@@ -232,6 +232,95 @@ Test(dag_api, a_question_goes_on_when_it_is_repeated_and_another_begins_anew)
     weft_dag_close(dag);
 }
 
+/* -- Bases, paths and past tips -------------------------------------------------------------------- */
+
+Test(dag_api, a_merge_base_is_passed_by_every_way)
+{
+    weft_dag *dag = open_dag(NULL);
+    weft_id sides[] = {dk->ids[2], dk->ids[1], dk->ids[2]}, got, foreign = kit_id(3);
+    weft_iter *it;
+    const weft_cut both = {sides, 3}, one = {sides, 1}, none = {NULL, 0}, lost = {&foreign, 1};
+    cr_assert_eq(weft_dag_merge_base(dag, &both, &got), WEFT_OK);
+    cr_expect(weft_id_equal(&got, &dk->ids[0]));
+    cr_assert_eq(weft_dag_merge_base(dag, &one, &got), WEFT_OK);
+    cr_expect(weft_id_equal(&got, &dk->ids[2]), "of one entry it is that entry");
+    cr_expect_eq(weft_dag_merge_base(dag, &none, &got), WEFT_INVALID);
+    cr_expect_eq(weft_dag_merge_base(dag, &lost, &got), WEFT_NOT_FOUND);
+    cr_expect(weft_id_equal(&got, &dk->ids[2]), "it changes only on success");
+    cr_expect_eq(weft_dag_path(dag, &foreign, &both, &it), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_dag_path(dag, &dk->ids[0], &lost, &it), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_dag_tips_at(dag, &lost, &it), WEFT_NOT_FOUND);
+    weft_dag_close(dag);
+}
+
+Test(dag_api, a_merge_base_goes_on_when_it_is_asked_for_again_and_another_begins_anew)
+{
+    weft_dag *dag = open_dag(NULL);
+    const weft_cut far = {(weft_id[]){dk->ids[30], dk->ids[0]}, 2}, near = {&dk->ids[28], 2};
+    weft_id got, far_base;
+    uint32_t calls = 1;
+    weft_dag_budget(dag, 1);
+    cr_expect_eq(weft_dag_merge_base(dag, &far, &got), WEFT_AGAIN);
+    weft_err err;
+    do err = weft_dag_merge_base(dag, &near, &got);
+    while (err == WEFT_AGAIN);
+    cr_expect_eq(err, WEFT_OK);
+    while ((err = weft_dag_merge_base(dag, &far, &far_base)) == WEFT_AGAIN) calls++;
+    cr_expect_eq(err, WEFT_OK);
+    cr_expect(weft_id_equal(&far_base, &dk->ids[0]));
+    cr_expect_not(weft_id_equal(&got, &far_base));
+    cr_expect_gt(calls, 5);
+    weft_dag_close(dag);
+}
+
+Test(dag_api, a_path_has_both_sides_of_a_diamond)
+{
+    weft_dag *dag = open_dag(NULL);
+    weft_iter *it;
+    const weft_cut top = {&dk->ids[3], 1}, none = {NULL, 0};
+    cr_assert_eq(weft_dag_path(dag, &dk->ids[0], &top, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), 3, "1, 2 and 3");
+    cr_assert_eq(weft_dag_path(dag, NULL, &top, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), 4, "from the empty base the root too");
+    cr_assert_eq(weft_dag_path(dag, &dk->ids[3], &top, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), 0);
+    cr_assert_eq(weft_dag_path(dag, &dk->ids[0], &none, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), 0);
+    weft_dag_close(dag);
+}
+
+/* Two writers who did not know of each other begin the store "two" on 1 and on 2. */
+Test(dag_api, a_store_that_begins_twice_has_the_empty_base)
+{
+    weft_id ids[2], got;
+    for (uint32_t i = 0; i < 2; i++) {
+        weft_store_part part = {.name = "two", .payload = "x", .payload_len = 1};
+        weft_entry_spec spec = {.tree = dk->ids[0],
+                                .parents = &dk->ids[1 + i],
+                                .parents_count = 1,
+                                .height = dk->heights[1 + i] + 1,
+                                .stores = &part,
+                                .stores_count = 1};
+        weft_buf *buf;
+        uint32_t applied = 0;
+        cr_assert_eq(weft_entry_build(&spec, author, &buf, &ids[i]), WEFT_OK);
+        cr_assert_eq(weft_add(node, &buf, 1, true, WEFT_NEVER, &applied), WEFT_OK);
+        cr_assert_eq(applied, 1);
+        weft_buf_unref(buf);
+    }
+    weft_dag *dag = open_dag("two");
+    weft_iter *it;
+    const weft_cut both = {ids, 2}, below = {&dk->ids[30], 1}, side = {&ids[1], 1};
+    cr_expect_eq(weft_dag_merge_base(dag, &both, &got), WEFT_NOT_FOUND);
+    cr_assert_eq(weft_dag_path(dag, NULL, &both, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), 2);
+    cr_assert_eq(weft_dag_tips_at(dag, &below, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), 0, "nobody had written it there");
+    cr_assert_eq(weft_dag_tips_at(dag, &side, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), 1);
+    weft_dag_close(dag);
+}
+
 Test(dag_api, roots_are_those_of_all_trees_by_id)
 {
     struct dk *others[3];
