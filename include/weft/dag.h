@@ -109,6 +109,16 @@ weft_err weft_iter_next(weft_iter *it, weft_position *out);
 weft_err weft_iter_entry(weft_iter *it, weft_buf **out);
 void weft_iter_close(weft_iter *it); /* NULL is fine */
 
+/* Commits `payload` to the named store above exactly these entries, whatever the newest tips
+ * are; its parents in the store are the store's tips as of them, or if an entry may not name
+ * so many, the highest. Durable when it returns OK. Where heights are incremental, the same
+ * payload above the same parents is the same entry, stored once. Any thread; `author` is
+ * borrowed. INVALID: no parents. NOT_FOUND: one is not here. TREE. LIMIT: more than
+ * WEFT_ENTRY_PARENTS_MAX of them. Otherwise it answers what weft_commit does. */
+weft_err weft_commit_at(weft_node *node, const weft_keypair *author, const weft_id *tree,
+                        const weft_cut *parents, const char *store, const void *payload, size_t len,
+                        weft_ns timeout, weft_id *out_id);
+
 /* The roots of all trees that have one here, by id. */
 weft_err weft_roots(weft_node *node, weft_iter **out);
 

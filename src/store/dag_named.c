@@ -132,7 +132,7 @@ static weft_err step_mark(struct named *n)
     if (err != WEFT_OK) return err;
     n->inside = wf_dag_mark_bits(n->mark);
     for (uint64_t word = 0; word <= n->dag->upto_seq / 64; word++)
-        inside += (uint64_t)__builtin_popcountll(n->inside->words[word]);
+        for (uint64_t bits = n->inside->words[word]; bits != 0; bits &= bits - 1) inside++;
     n->phase = inside < n->dag->upto_seq / 2 ? DESCENDING : TIPS;
     n->seq = n->dag->upto_seq;
     return WEFT_OK;

@@ -7,6 +7,7 @@
 
 #include <weft/dag.h>
 
+#include "alloc.h"
 #include "dag_kit.h"
 
 #define ENTRIES 31u
@@ -319,6 +320,155 @@ Test(dag_api, a_store_that_begins_twice_has_the_empty_base)
     cr_assert_eq(weft_dag_tips_at(dag, &side, &it), WEFT_OK);
     cr_expect_eq(count_and_close(it), 1);
     weft_dag_close(dag);
+}
+
+/* -- Commits at chosen parents --------------------------------------------------------------------- */
+
+/* Each time with another payload. */
+static weft_err commit_at(const weft_id *ids, uint32_t count, const char *store, weft_id *out)
+{
+    static uint32_t times;
+    const weft_cut cut = {ids, count};
+    times++;
+    return weft_commit_at(node, author, &dk->ids[0], &cut, store, &times, sizeof times, WEFT_NEVER,
+                          out);
+}
+
+/* The parents of an entry, in the tree or in a store, in order. */
+static uint32_t parents_of(const char *store, const weft_id *id, weft_id *out, uint32_t room)
+{
+    weft_dag *dag = open_dag(store);
+    weft_iter *it;
+    weft_position position;
+    uint32_t count = 0;
+    cr_assert_eq(weft_dag_parents(dag, id, &it), WEFT_OK);
+    while (weft_iter_next(it, &position) == WEFT_OK) {
+        cr_assert_lt(count, room);
+        out[count++] = position.id;
+    }
+    weft_iter_close(it);
+    weft_dag_close(dag);
+    return count;
+}
+
+Test(dag_api, a_commit_stands_on_the_parents_that_were_chosen)
+{
+    weft_id sides[] = {dk->ids[2], dk->ids[1], dk->ids[2]}, got[4], id;
+    weft_position position;
+    cr_assert_eq(commit_at(sides, 3, "new", &id), WEFT_OK);
+    cr_expect_eq(parents_of(NULL, &id, got, 4), 2);
+    cr_expect(weft_id_equal(&got[0], &dk->ids[1]) || weft_id_equal(&got[1], &dk->ids[1]));
+    cr_expect(weft_id_equal(&got[0], &dk->ids[2]) || weft_id_equal(&got[1], &dk->ids[2]));
+    cr_expect_eq(parents_of("new", &id, got, 4), 0, "the store begins with it");
+    weft_dag *dag = open_dag(NULL);
+    cr_assert_eq(weft_dag_place(dag, &id, &position), WEFT_OK);
+    cr_expect_eq(position.gen, position.height);
+    weft_dag_close(dag);
+}
+
+Test(dag_api, a_commit_follows_in_its_store_what_lies_below_its_parents_only)
+{
+    weft_id first, left, right, other, joined, got[4];
+    cr_assert_eq(commit_at(&dk->ids[3], 1, "new", &first), WEFT_OK);
+    cr_assert_eq(commit_at(&first, 1, "new", &left), WEFT_OK);
+    cr_assert_eq(commit_at(&first, 1, "new", &right), WEFT_OK);
+    cr_assert_eq(parents_of("new", &right, got, 4), 1);
+    cr_expect(weft_id_equal(&got[0], &first), "not the tip beside it");
+    cr_assert_eq(commit_at(&left, 1, "else", &other), WEFT_OK);
+    cr_assert_eq(commit_at((weft_id[]){other, right}, 2, "new", &joined), WEFT_OK);
+    cr_assert_eq(parents_of("new", &joined, got, 4), 2);
+    cr_expect(weft_id_equal(&got[0], &left) || weft_id_equal(&got[1], &left));
+    cr_expect(weft_id_equal(&got[0], &right) || weft_id_equal(&got[1], &right));
+}
+
+Test(dag_api, the_same_commit_at_the_same_parents_is_one_entry)
+{
+    const weft_cut cut = {&dk->ids[5], 1};
+    weft_id one, again;
+    cr_assert_eq(weft_commit_at(node, author, &dk->ids[0], &cut, "new", "x", 1, WEFT_NEVER, &one),
+                 WEFT_OK);
+    cr_assert_eq(weft_commit_at(node, author, &dk->ids[0], &cut, "new", "x", 1, WEFT_NEVER, &again),
+                 WEFT_OK);
+    cr_expect(weft_id_equal(&one, &again));
+    weft_dag *dag = open_dag("new");
+    weft_iter *it;
+    cr_assert_eq(weft_dag_all(dag, &it), WEFT_OK);
+    cr_expect_eq(count_and_close(it), 1);
+    weft_dag_close(dag);
+}
+
+Test(dag_api, a_commit_at_parents_by_timestamp_is_higher_than_they)
+{
+    uint32_t applied = 0;
+    struct dk *timed = dk_create(DK_WIDE, ENTRIES, WEFT_HEIGHT_TIMESTAMP, 77, true, false, author);
+    weft_dag *dag;
+    weft_position position;
+    weft_id id;
+    const weft_cut cut = {&timed->ids[9], 3};
+    cr_assert_eq(weft_tree_follow(node, &timed->ids[0], NULL, 0, WEFT_NEVER), WEFT_OK);
+    cr_assert_eq(weft_add(node, timed->bufs, ENTRIES, true, WEFT_NEVER, &applied), WEFT_OK);
+    cr_assert_eq(
+        weft_commit_at(node, author, &timed->ids[0], &cut, DK_DOC, "x", 1, WEFT_NEVER, &id),
+        WEFT_OK);
+    cr_assert_eq(weft_dag_open(node, &timed->ids[0], NULL, &dag), WEFT_OK);
+    cr_assert_eq(weft_dag_place(dag, &id, &position), WEFT_OK);
+    for (uint32_t i = 9; i < 12; i++) cr_expect_gt(position.height, timed->heights[i]);
+    weft_dag_close(dag);
+    dk_destroy(timed);
+}
+
+Test(dag_api, a_commit_at_parents_refuses_what_cannot_be_its_ground)
+{
+    struct dk *other = add_history(DK_CHAIN, 9);
+    weft_id nowhere = kit_id(7), id = nowhere, many[WEFT_ENTRY_PARENTS_MAX + 1];
+    const weft_cut root = {&dk->ids[0], 1};
+    cr_expect_eq(commit_at(dk->ids, 0, "new", &id), WEFT_INVALID);
+    cr_expect_eq(commit_at(NULL, 1, "new", &id), WEFT_INVALID);
+    cr_expect_eq(commit_at(dk->ids, 1, "_settings", &id), WEFT_INVALID);
+    cr_expect_eq(commit_at(dk->ids, 1, "", &id), WEFT_INVALID);
+    cr_expect_eq(commit_at((weft_id[]){dk->ids[1], nowhere}, 2, "new", &id), WEFT_NOT_FOUND);
+    cr_expect_eq(commit_at(&other->ids[1], 1, "new", &id), WEFT_TREE);
+    cr_expect_eq(weft_commit_at(node, author, &nowhere, &root, "new", "x", 1, WEFT_NEVER, &id),
+                 WEFT_TREE);
+    for (uint32_t i = 0; i <= WEFT_ENTRY_PARENTS_MAX; i++)
+        cr_assert_eq(commit_at(&dk->ids[0], 1, "many", &many[i]), WEFT_OK);
+    cr_expect_eq(commit_at(many, WEFT_ENTRY_PARENTS_MAX + 1, "new", &id), WEFT_LIMIT);
+    cr_expect(weft_id_equal(&id, &nowhere), "it changes only on success");
+    cr_expect_eq(commit_at(many, WEFT_ENTRY_PARENTS_MAX, "new", &id), WEFT_OK);
+    dk_destroy(other);
+}
+
+/* Too much payload, which is noticed last on this side: the store has no part in it. */
+Test(dag_api, a_commit_at_parents_answers_no_memory_at_each_of_its_allocations)
+{
+    static uint8_t payload[WEFT_ENTRY_BYTES_MAX];
+    const weft_cut cut = {&dk->ids[28], 3};
+    weft_id id;
+    weft_err err = WEFT_NO_MEMORY;
+    uint64_t nth = 0;
+    while (err == WEFT_NO_MEMORY && nth < 500) {
+        (void)wf_alloc_fail_at(++nth, 1);
+        err = weft_commit_at(node, author, &dk->ids[0], &cut, DK_DOC, payload, sizeof payload,
+                             WEFT_NEVER, &id);
+        (void)wf_alloc_fail_at(0, 0);
+    }
+    cr_expect_eq(err, WEFT_LIMIT, "%s after %lu", weft_errname(err), (unsigned long)nth);
+    cr_expect_gt(nth, 20);
+}
+
+Test(dag_api, more_tips_of_a_store_than_an_entry_may_name_leave_the_lowest)
+{
+    weft_id tips[WEFT_ENTRY_PARENTS_MAX + 1], low, high, id;
+    weft_id got[WEFT_ENTRY_PARENTS_MAX];
+    cr_assert_eq(commit_at(&dk->ids[0], 1, "many", &low), WEFT_OK);
+    for (uint32_t i = 0; i < WEFT_ENTRY_PARENTS_MAX; i++)
+        cr_assert_eq(commit_at(&dk->ids[30], 1, "many", &tips[i]), WEFT_OK);
+    cr_assert_eq(commit_at((weft_id[]){low, tips[0]}, 2, "else", &high), WEFT_OK);
+    tips[0] = high; /* low and tips[0] lie below it */
+    cr_assert_eq(commit_at(tips, WEFT_ENTRY_PARENTS_MAX, "many", &id), WEFT_OK);
+    cr_expect_eq(parents_of("many", &id, got, WEFT_ENTRY_PARENTS_MAX), WEFT_ENTRY_PARENTS_MAX);
+    for (uint32_t i = 0; i < WEFT_ENTRY_PARENTS_MAX; i++)
+        cr_expect_not(weft_id_equal(&got[i], &low));
 }
 
 Test(dag_api, roots_are_those_of_all_trees_by_id)
