@@ -22,6 +22,8 @@ for name; do
         ninja_make bench/bench-store-ingest
         "$build/bench/bench-store-ingest"
         "$build/bench/bench-store-ingest" --engine rocksdb --dir "$work/store"
+        ninja_make bench/bench-store-raw
+        "$build/bench/bench-store-raw" --dir "$work/raw"
         ;;
     push)
         ninja_make bench/bench-push
