@@ -115,12 +115,12 @@
 #define WEFT_OFFERS_NODE_MAX 1024u       /* and for all peers'                   */
 #define WEFT_PLAN_ARRIVALS_MAX 4096u     /* looked at to choose a plan          */
 #define WEFT_DIFF_ENTRIES_MAX (1u << 18) /* entries that one difference walk may find */
-#define WEFT_DAG_TIPS_MAX (1u << 20)      /* tips of a view of a tree             */
-#define WEFT_DAG_CUT_MAX (1u << 20)       /* entries named as a cut               */
-#define WEFT_DAG_WAITING_MAX (1u << 20)   /* edges that a walk has yet to follow  */
-#define WEFT_DAG_APART_MAX 65536u         /* entries outside a cut, found by a difference walk */
-#define WEFT_DAG_MARKS_BYTES (64u << 20)  /* one bit for each arrival             */
-#define WEFT_DAG_TURN_READS 1024u         /* before another way of asking has its turn */
+#define WEFT_DAG_TIPS_MAX (1u << 20)     /* tips of a view of a tree             */
+#define WEFT_DAG_CUT_MAX (1u << 20)      /* entries named as a cut               */
+#define WEFT_DAG_WAITING_MAX (1u << 20)  /* edges that a walk has yet to follow  */
+#define WEFT_DAG_APART_MAX 65536u        /* entries outside a cut, found by a difference walk */
+#define WEFT_DAG_MARKS_BYTES (64u << 20) /* one bit for each arrival             */
+#define WEFT_DAG_TURN_READS 1024u        /* before another way of asking has its turn */
 #define WEFT_PROBE_IDS_MIN 4096u         /* a shorter list of ids is sent at once   */
 #define WEFT_DIFFS_MAX 16u               /* such walks kept at the same time  */
 #define WEFT_JOB_FRAMES_MAX 4u           /* frames of one job waiting at the transport */

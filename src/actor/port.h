@@ -84,7 +84,7 @@ struct wf_port_ops {
 
 struct wf_port {
     const struct wf_port_ops *ops;
-    struct weft_sim *sim;     /* NULL on the machine                           */
+    struct weft_sim *sim;   /* NULL on the machine                           */
     struct wf_driver *own;  /* runs actors that have a thread of their own   */
     size_t stack_least;     /* a thread's stack, in bytes                    */
     uint32_t turn_messages; /* user messages per turn: fewer, finer schedule */

@@ -59,7 +59,7 @@ struct wf_super {
     weft_ns due;                    /* not started before; stopping: the current one's grace */
     struct wf_super_child *halting; /* who was told last, until it answers or is late    */
     weft_ns late_at;
-    bool failed;                    /* the intensity was exceeded: nothing is restarted  */
+    bool failed; /* the intensity was exceeded: nothing is restarted  */
     bool stopping, done;
     weft_stop_mode mode;
     struct wf_super_child *current; /* stopping: who is waited for */
