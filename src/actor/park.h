@@ -12,6 +12,7 @@
 
 #define WF_SPIN_NS 20000u /* about what waking a sleeper costs the two sides */
 #define WF_SPIN_CHECKS 8u /* looks at a word between looks at the clock      */
+#define WF_SPIN_YIELDS 8u /* turns given to other threads before a sleep     */
 
 /* Tells the processor that this thread only looks. */
 static inline void wf_relax(void)

@@ -125,3 +125,54 @@ Test(spin, ends_with_the_deadline)
     cr_assert_not(wf_spin(&parker, &word, clock_now + 1000));
     cr_assert_leq(clock_now - begin, 1000 + 4 * TICK);
 }
+
+static unsigned turns, comes_with_turn;
+
+static void count_turn(struct wf_port *of)
+{
+    (void)of;
+    if (++turns == comes_with_turn) word = 8;
+}
+
+static void open_with_turns(void)
+{
+    open_parker();
+    ops.yield = count_turn;
+    turns = comes_with_turn = 0;
+}
+
+TestSuite(turns, .init = open_with_turns);
+
+Test(turns, are_given_to_others_before_a_sleep_and_then_no_more)
+{
+    (void)miss();
+    cr_assert_eq(turns, WF_SPIN_YIELDS);
+}
+
+Test(turns, that_bring_mail_pay_as_a_spin_does)
+{
+    bool hit = false;
+    comes_with_turn = 3;
+    (void)look(WEFT_NEVER, &hit);
+    cr_assert(hit);
+    cr_assert_eq(turns, 3);
+    cr_assert_eq(parker.spins, 1);
+    comes_with_turn = 0;
+    cr_assert_geq(miss(), WF_SPIN_NS, "the next idle looks for the whole time");
+}
+
+Test(turns, are_not_given_while_looking_does_not_pay)
+{
+    while (miss() > 0) {}
+    turns = 0;
+    cr_assert_eq(miss(), 0);
+    cr_assert_eq(turns, 0);
+}
+
+Test(turns, are_not_given_when_a_timer_is_near)
+{
+    word = 0;
+    comes_at = WEFT_NEVER;
+    cr_assert_not(wf_spin(&parker, &word, clock_now + 1000));
+    cr_assert_eq(turns, 0);
+}
