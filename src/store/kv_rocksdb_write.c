@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * kv_rocksdb_write.c - batches become writes of RocksDB, and what a failure leaves.
+ * Called by: kv_rocksdb.c (its table); one thread. May touch: RocksDB.
+ * Never: writes after a failure, or where the disk is nearly full. */
+#include "kv_rocksdb_dir.h"
+#include "kv_rocksdb_state.h"
+#include "log.h"
+
+static void add_op(struct wf_rocks *r, const wf_batch_op *op)
+{
+    if (op->is_delete)
+        rocksdb_writebatch_delete_cf(r->batch, r->handles[op->cf], (const char *)op->key,
+                                     op->key_len);
+    else
+        rocksdb_writebatch_put_cf(r->batch, r->handles[op->cf], (const char *)op->key, op->key_len,
+                                  (const char *)op->value, op->value_len);
+}
+
+/* In this family a key is a hash. The others ascend by themselves. */
+static bool is_random(enum wf_cf cf) { return cf == WF_CF_META; }
+
+static void add_kept(struct wf_rocks *r)
+{
+    wf_op_order_sort(&r->order);
+    for (uint32_t i = 0; i < r->order.count; i++) add_op(r, &r->order.items[i].op);
+    r->order.count = 0;
+}
+
+static weft_err fill_op(void *arg, const wf_batch_op *op)
+{
+    struct wf_rocks *r = arg;
+    if (is_random(op->cf) && wf_op_order_keep(&r->order, op)) return WEFT_OK;
+    if (is_random(op->cf)) add_kept(r); /* no room: what is kept is older, so it goes first */
+    add_op(r, op);
+    return WEFT_OK;
+}
+
+/* After a failed write nobody knows what is on disk, so the first failure stays. */
+static weft_err stick(struct wf_rocks *r, weft_err err)
+{
+    wf_counter_set(&r->sticky, (uint64_t) - (int64_t)err);
+    return err;
+}
+
+weft_err wf_rocks_stuck(struct wf_rocks *r) { return (weft_err) - (int)wf_counter_get(&r->sticky); }
+
+weft_err wf_rocks_failed(wf_kv *kv) { return wf_rocks_stuck(wf_rocks_of(kv)); }
+
+/* Nothing was touched, so the next write is tried as if this one had not been. */
+weft_err wf_rocks_refuse_full(struct wf_rocks *r)
+{
+    bool said = r->full;
+    r->full = true;
+    if (said) return WEFT_NO_SPACE;
+    return wf_fail(WEFT_NO_SPACE, "store", "path=%s is nearly full: writes are refused", r->dir);
+}
+
+weft_err wf_rocks_write(wf_kv *kv, const wf_batch *batch, bool sync)
+{
+    struct wf_rocks *r = wf_rocks_of(kv);
+    weft_err err = wf_rocks_stuck(r);
+    if (err == WEFT_OK && r->read_only) err = WEFT_INVALID;
+    if (err == WEFT_OK) err = wf_batch_err(batch);
+    if (err != WEFT_OK) return err;
+    if (wf_store_dir_is_full(r->dir, r->floor_bytes)) return wf_rocks_refuse_full(r);
+    r->full = false;
+    rocksdb_writebatch_clear(r->batch);
+    wf_batch_each(batch, fill_op, r);
+    add_kept(r);
+    char *text = NULL;
+    rocksdb_write(r->db, sync ? r->synced : r->unsynced, r->batch, &text);
+    return text == NULL ? WEFT_OK : stick(r, wf_rocks_fail("write", text));
+}
+
+weft_err wf_rocks_sync(wf_kv *kv)
+{
+    struct wf_rocks *r = wf_rocks_of(kv);
+    weft_err err = wf_rocks_stuck(r);
+    if (err != WEFT_OK) return err;
+    char *text = NULL;
+    rocksdb_flush_wal(r->db, 1, &text);
+    return text == NULL ? WEFT_OK : stick(r, wf_rocks_fail("sync", text));
+}
