@@ -37,7 +37,7 @@ int wf_stamp_compare(const wf_stamp *a, const wf_stamp *b)
 
 static bool has_bytes(const wf_map_value *value)
 {
-    return value->type == WF_MAP_STR || value->type == WF_MAP_BIN;
+    return value->type == WEFT_MAP_STR || value->type == WEFT_MAP_BIN;
 }
 
 static void measure(struct size *size, const wf_map_record *r)
@@ -236,7 +236,7 @@ static weft_err read_record(wf_cursor *c, wf_map_record *out)
     if (err != WEFT_OK) return err;
     err = read_stamp(c, &out->at);
     if (err != WEFT_OK) return err;
-    if (!out->set && out->value.type != WF_MAP_NIL) return WEFT_SYNTAX;
+    if (!out->set && out->value.type != WEFT_MAP_NIL) return WEFT_SYNTAX;
     if (fields == SHORT_FIELDS) {
         out->was_set = out->set;
         if (out->set) out->set_at = out->at;

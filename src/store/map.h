@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * map.h - the last-writer-wins nested map: operations as bytes, and what they resolve to.
- * Called by: settings.c, policy.c, views. May touch: its arguments, the heap.
+ * Called by: settings.c, policy.c, view.c, api_map_edit.c. May touch: its arguments, the heap.
  * Never: a clock, a store, a hash table: equal histories give equal bytes in any order.
  *
  * A payload is a list of operations on paths. The map that a set of payloads, each
@@ -10,42 +10,13 @@
 #ifndef WF_MAP_H
 #define WF_MAP_H
 
-#include <weft/buf.h>
-#include <weft/id.h>
+#include <weft/map.h>
 
 /* -- Values and paths ------------------------------------------------------------- */
 
-enum wf_map_type {
-    WF_MAP_NIL,
-    WF_MAP_BOOL,
-    WF_MAP_UINT, /* zero and above */
-    WF_MAP_INT,  /* below zero     */
-    WF_MAP_FLOAT,
-    WF_MAP_STR,
-    WF_MAP_BIN
-};
-
-typedef struct wf_map_value {
-    enum wf_map_type type;
-    union {
-        bool truth;
-        uint64_t uint;
-        int64_t sint; /* below zero: other numbers are WF_MAP_UINT */
-        double real;  /* not NaN, of which there are many           */
-        struct {
-            const void *data; /* UTF-8 for a str */
-            size_t len;
-        } bytes;
-    } as;
-} wf_map_value;
-
-typedef struct wf_map_path {
-    uint32_t depth; /* 1 .. WEFT_MAP_PATH_MAX */
-    struct {
-        const char *text; /* UTF-8, not NUL-terminated */
-        uint32_t len;     /* 1 .. WEFT_MAP_COMPONENT_BYTES_MAX */
-    } part[WEFT_MAP_PATH_MAX];
-} wf_map_path;
+/* The public ones: types in their one form, paths of 1 to WEFT_MAP_PATH_MAX components. */
+typedef weft_map_value wf_map_value;
+typedef weft_map_path wf_map_path;
 
 /* Component by component, by bytes; a path comes before those below it. */
 int wf_map_path_compare(const wf_map_path *a, const wf_map_path *b);

@@ -50,15 +50,15 @@ bool wf_map_path_valid(const wf_map_path *path)
 bool wf_map_value_valid(const wf_map_value *value)
 {
     switch (value->type) {
-    case WF_MAP_NIL:
-    case WF_MAP_BOOL:
-    case WF_MAP_UINT: return true;
-    case WF_MAP_INT: return value->as.sint < 0;
-    case WF_MAP_FLOAT: return !isnan(value->as.real);
-    case WF_MAP_STR:
+    case WEFT_MAP_NIL:
+    case WEFT_MAP_BOOL:
+    case WEFT_MAP_UINT: return true;
+    case WEFT_MAP_INT: return value->as.sint < 0;
+    case WEFT_MAP_FLOAT: return !isnan(value->as.real);
+    case WEFT_MAP_STR:
         return value->as.bytes.len <= WEFT_ENTRY_BYTES_MAX &&
                wf_utf8_valid(value->as.bytes.data, value->as.bytes.len);
-    case WF_MAP_BIN: return value->as.bytes.len <= WEFT_ENTRY_BYTES_MAX;
+    case WEFT_MAP_BIN: return value->as.bytes.len <= WEFT_ENTRY_BYTES_MAX;
     }
     return false;
 }
@@ -74,16 +74,16 @@ void wf_map_path_pack(msgpack_packer *pk, const wf_map_path *path)
 void wf_map_value_pack(msgpack_packer *pk, const wf_map_value *value)
 {
     switch (value->type) {
-    case WF_MAP_NIL: msgpack_pack_nil(pk); break;
-    case WF_MAP_BOOL:
+    case WEFT_MAP_NIL: msgpack_pack_nil(pk); break;
+    case WEFT_MAP_BOOL:
         if (value->as.truth) msgpack_pack_true(pk);
         else msgpack_pack_false(pk);
         break;
-    case WF_MAP_UINT: msgpack_pack_uint64(pk, value->as.uint); break;
-    case WF_MAP_INT: msgpack_pack_int64(pk, value->as.sint); break;
-    case WF_MAP_FLOAT: msgpack_pack_double(pk, value->as.real); break;
-    case WF_MAP_STR: wf_pack_str(pk, value->as.bytes.data, value->as.bytes.len); break;
-    case WF_MAP_BIN: wf_pack_bin(pk, value->as.bytes.data, value->as.bytes.len); break;
+    case WEFT_MAP_UINT: msgpack_pack_uint64(pk, value->as.uint); break;
+    case WEFT_MAP_INT: msgpack_pack_int64(pk, value->as.sint); break;
+    case WEFT_MAP_FLOAT: msgpack_pack_double(pk, value->as.real); break;
+    case WEFT_MAP_STR: wf_pack_str(pk, value->as.bytes.data, value->as.bytes.len); break;
+    case WEFT_MAP_BIN: wf_pack_bin(pk, value->as.bytes.data, value->as.bytes.len); break;
     }
 }
 
@@ -109,35 +109,35 @@ weft_err wf_map_value_read(wf_cursor *c, wf_map_value *out)
     memset(out, 0, sizeof *out);
     switch (wf_cursor_peek(c)) {
     case WF_T_NIL:
-        out->type = WF_MAP_NIL;
+        out->type = WEFT_MAP_NIL;
         (void)wf_cursor_nil(c);
         break;
     case WF_T_BOOL:
-        out->type = WF_MAP_BOOL;
+        out->type = WEFT_MAP_BOOL;
         out->as.truth = wf_cursor_bool(c);
         break;
     case WF_T_UINT:
-        out->type = WF_MAP_UINT;
+        out->type = WEFT_MAP_UINT;
         out->as.uint = wf_cursor_uint(c, UINT64_MAX);
         break;
     case WF_T_INT:
-        out->type = WF_MAP_INT;
+        out->type = WEFT_MAP_INT;
         out->as.sint = wf_cursor_int(c);
         /* The signed codes can also hold numbers that have an unsigned, shorter form. */
         if (c->err == WEFT_OK && out->as.sint >= 0) return WEFT_NOT_CANONICAL;
         break;
     case WF_T_FLOAT:
-        out->type = WF_MAP_FLOAT;
+        out->type = WEFT_MAP_FLOAT;
         out->as.real = wf_cursor_float(c);
         if (c->err == WEFT_OK && isnan(out->as.real)) return WEFT_NOT_CANONICAL;
         break;
     case WF_T_STR:
-        out->type = WF_MAP_STR;
+        out->type = WEFT_MAP_STR;
         out->as.bytes.data = wf_cursor_str(c, 0, WEFT_ENTRY_BYTES_MAX, &len);
         out->as.bytes.len = len;
         break;
     case WF_T_BIN:
-        out->type = WF_MAP_BIN;
+        out->type = WEFT_MAP_BIN;
         out->as.bytes.data = wf_cursor_bin(c, 0, WEFT_ENTRY_BYTES_MAX, &len);
         out->as.bytes.len = len;
         break;
@@ -184,7 +184,7 @@ static weft_err read_op(wf_cursor *c, wf_map_op *out)
     out->set = kind == 1;
     err = wf_map_value_read(c, &out->value);
     if (err != WEFT_OK) return err;
-    return out->set || out->value.type == WF_MAP_NIL ? WEFT_OK : WEFT_BAD_ENTRY;
+    return out->set || out->value.type == WEFT_MAP_NIL ? WEFT_OK : WEFT_BAD_ENTRY;
 }
 
 weft_err wf_map_ops_each(const void *payload, size_t len,

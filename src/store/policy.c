@@ -147,7 +147,7 @@ static weft_err check_form(void *arg, const wf_map_op *op)
 {
     struct judging *j = arg;
     wf_settings_op found;
-    if (op->set && (op->value.type == WF_MAP_STR || op->value.type == WF_MAP_BIN) &&
+    if (op->set && (op->value.type == WEFT_MAP_STR || op->value.type == WEFT_MAP_BIN) &&
         op->value.as.bytes.len > WEFT_SETTINGS_VALUE_BYTES_MAX) {
         return WEFT_BAD_ENTRY;
     }

@@ -107,7 +107,7 @@ weft_err wf_settings_read(const wf_map_op *op, wf_settings_op *out)
     else if (part_is(path, 2, name_name) && !found.everyone) found.kind = WF_SETTINGS_NAME_OF_KEY;
     else return WEFT_BAD_ENTRY;
 
-    if (op->set && op->value.type != WF_MAP_STR) return WEFT_BAD_ENTRY;
+    if (op->set && op->value.type != WEFT_MAP_STR) return WEFT_BAD_ENTRY;
     if (op->set && found.kind == WF_SETTINGS_GRANT) {
         weft_err err = wf_grant_read(op->value.as.bytes.data, op->value.as.bytes.len, &found.grant);
         if (err != WEFT_OK) return WEFT_BAD_ENTRY;
@@ -133,7 +133,7 @@ void wf_settings_grant(const weft_key *key, const wf_grant *grant, struct wf_set
                           {text->key, (uint32_t)key_len},
                           {grant_name, sizeof grant_name - 1}}},
         .set = true,
-        .value = {.type = WF_MAP_STR, .as.bytes = {text->grant, grant_len}},
+        .value = {.type = WEFT_MAP_STR, .as.bytes = {text->grant, grant_len}},
     };
 }
 

@@ -24,7 +24,7 @@ static wf_map_path path_of(const char *text)
 
 static wf_map_op op_set(const char *path, uint64_t value)
 {
-    return (wf_map_op){path_of(path), true, {.type = WF_MAP_UINT, .as.uint = value}};
+    return (wf_map_op){path_of(path), true, {.type = WEFT_MAP_UINT, .as.uint = value}};
 }
 
 static wf_map_op op_delete(const char *path)
@@ -337,14 +337,14 @@ Test(map, every_kind_of_value_reads_back)
     uint8_t payload[512];
     size_t len;
     wf_map_op ops[8] = {
-        {path_of("a"), true, {.type = WF_MAP_NIL}},
-        {path_of("b"), true, {.type = WF_MAP_BOOL, .as.truth = true}},
-        {path_of("c"), true, {.type = WF_MAP_UINT, .as.uint = UINT64_MAX}},
-        {path_of("d"), true, {.type = WF_MAP_INT, .as.sint = INT64_MIN}},
-        {path_of("e"), true, {.type = WF_MAP_INT, .as.sint = -1}},
-        {path_of("f"), true, {.type = WF_MAP_FLOAT, .as.real = -0.5}},
-        {path_of("g"), true, {.type = WF_MAP_STR, .as.bytes = {"text", 4}}},
-        {path_of("h"), true, {.type = WF_MAP_BIN, .as.bytes = {"\0\1", 2}}},
+        {path_of("a"), true, {.type = WEFT_MAP_NIL}},
+        {path_of("b"), true, {.type = WEFT_MAP_BOOL, .as.truth = true}},
+        {path_of("c"), true, {.type = WEFT_MAP_UINT, .as.uint = UINT64_MAX}},
+        {path_of("d"), true, {.type = WEFT_MAP_INT, .as.sint = INT64_MIN}},
+        {path_of("e"), true, {.type = WEFT_MAP_INT, .as.sint = -1}},
+        {path_of("f"), true, {.type = WEFT_MAP_FLOAT, .as.real = -0.5}},
+        {path_of("g"), true, {.type = WEFT_MAP_STR, .as.bytes = {"text", 4}}},
+        {path_of("h"), true, {.type = WEFT_MAP_BIN, .as.bytes = {"\0\1", 2}}},
     };
     cr_assert_eq(wf_map_ops_encode(ops, 8, payload, sizeof payload, &len), WEFT_OK);
     wf_stamp at = {1, kit_id(1)};
@@ -354,14 +354,14 @@ Test(map, every_kind_of_value_reads_back)
         wf_map_value v;
         cr_assert_eq(wf_map_get(map, &ops[i].path, &v), WEFT_OK);
         cr_assert_eq(v.type, ops[i].value.type);
-        if (v.type == WF_MAP_STR || v.type == WF_MAP_BIN) {
+        if (v.type == WEFT_MAP_STR || v.type == WEFT_MAP_BIN) {
             cr_assert_eq(v.as.bytes.len, ops[i].value.as.bytes.len);
             cr_assert_eq(memcmp(v.as.bytes.data, ops[i].value.as.bytes.data, v.as.bytes.len), 0);
-        } else if (v.type == WF_MAP_FLOAT) {
+        } else if (v.type == WEFT_MAP_FLOAT) {
             cr_assert_eq(v.as.real, -0.5);
-        } else if (v.type == WF_MAP_BOOL) {
+        } else if (v.type == WEFT_MAP_BOOL) {
             cr_assert(v.as.truth);
-        } else if (v.type != WF_MAP_NIL) {
+        } else if (v.type != WEFT_MAP_NIL) {
             cr_assert_eq(v.as.uint, ops[i].value.as.uint);
         }
     }
@@ -452,11 +452,11 @@ Test(map, what_cannot_be_encoded_is_refused)
     cr_expect_eq(wf_map_ops_encode(descending, 2, out, sizeof out, &len), WEFT_INVALID);
     wf_map_op op = op_set("a", 1);
     cr_expect_eq(wf_map_ops_encode(&op, 1, out, 4, &len), WEFT_LIMIT);
-    op.value = (wf_map_value){.type = WF_MAP_INT, .as.sint = 1};
+    op.value = (wf_map_value){.type = WEFT_MAP_INT, .as.sint = 1};
     cr_expect_eq(wf_map_ops_encode(&op, 1, out, sizeof out, &len), WEFT_INVALID);
-    op.value = (wf_map_value){.type = WF_MAP_FLOAT, .as.real = strtod("nan", NULL)};
+    op.value = (wf_map_value){.type = WEFT_MAP_FLOAT, .as.real = strtod("nan", NULL)};
     cr_expect_eq(wf_map_ops_encode(&op, 1, out, sizeof out, &len), WEFT_INVALID);
-    op.value = (wf_map_value){.type = WF_MAP_STR, .as.bytes = {"\xff", 1}};
+    op.value = (wf_map_value){.type = WEFT_MAP_STR, .as.bytes = {"\xff", 1}};
     cr_expect_eq(wf_map_ops_encode(&op, 1, out, sizeof out, &len), WEFT_INVALID);
     op = op_set("a", 1);
     op.path.depth = 0;

@@ -54,7 +54,7 @@ static wf_map_op grant(int key, const char *text)
 {
     wf_map_op op = {.path = path_of("auth", key_name(key), "grant"), .set = text != NULL};
     if (text != NULL) {
-        op.value = (wf_map_value){.type = WF_MAP_STR, .as.bytes = {text, strlen(text)}};
+        op.value = (wf_map_value){.type = WEFT_MAP_STR, .as.bytes = {text, strlen(text)}};
     }
     return op;
 }
@@ -228,7 +228,7 @@ Test(policy, settings_need_admin)
     wf_policy *p = policy_with(ALICE, "write:0");
     wf_map_op name = {.path = path_of("title", NULL, NULL),
                       .set = true,
-                      .value = {.type = WF_MAP_UINT, .as.uint = 1}};
+                      .value = {.type = WEFT_MAP_UINT, .as.uint = 1}};
     cr_expect_eq(judge(p, ALICE, name), WEFT_FORBIDDEN);
     cr_expect_eq(judge(p, ALICE, grant(BOB, "read")), WEFT_FORBIDDEN);
     cr_expect_eq(judge(p, BOB, name), WEFT_FORBIDDEN);
@@ -300,7 +300,7 @@ Test(policy, settings_that_break_the_format_are_bad_whoever_writes_them)
     memset(long_text, 'x', sizeof long_text - 1);
     wf_map_op number = grant(BOB, "read"), deep = grant(BOB, "read"), other = grant(BOB, "read"),
               name = grant(EVERYONE, "us"), upper = grant(BOB, "read"), text = grant(BOB, "read");
-    number.value = (wf_map_value){.type = WF_MAP_UINT, .as.uint = 1};
+    number.value = (wf_map_value){.type = WEFT_MAP_UINT, .as.uint = 1};
     deep.path.depth = 4;
     deep.path.part[3] = deep.path.part[2];
     other.path.part[2].text = "right";
@@ -354,7 +354,7 @@ static wf_policy *fill(const wf_policy *p, const char *top, wf_map_op *first)
         snprintf(names[i], sizeof names[i], "%04u", i);
         ops[i] = (wf_map_op){.path = path_of(top, names[i], NULL),
                              .set = true,
-                             .value = {.type = WF_MAP_UINT, .as.uint = 1}};
+                             .value = {.type = WEFT_MAP_UINT, .as.uint = 1}};
     }
     cr_assert_eq(wf_map_ops_encode(ops, FILL, payload, sizeof payload, &len), WEFT_OK);
     cr_assert_eq(wf_policy_apply(p, payload, len, 7, &id, &full), WEFT_OK);

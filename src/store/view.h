@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * view.h - what a growing set of payloads resolves to, and where the payloads come from.
+ * Called by: api_map.c. May touch: the heap; view_source.c the store, reading.
+ * Never: depends on the order of payloads, shares a view between threads.
+ *
+ * The same rules as map.h, held so that one more payload costs what it says and not what
+ * is there: each path is a node of a tree of trees, and knows besides its newest operation
+ * when anything below it was last set. */
+#ifndef WF_VIEW_H
+#define WF_VIEW_H
+
+#include "dag_walk.h"
+#include "map.h"
+
+/* -- The view ---------------------------------------------------------------------------- */
+
+typedef struct wf_view wf_view;
+
+/* `seed` is chance that no author of payloads knows. NO_MEMORY. */
+weft_err wf_view_create(uint64_t seed, size_t bytes_max, wf_view **out);
+void wf_view_destroy(wf_view *view); /* NULL is fine */
+
+/* Takes in the payload of the entry at `at`, whole or not at all; again does no harm. Errors
+ * of wf_map_ops_each. LIMIT, NO_MEMORY: readers see no change. */
+weft_err wf_view_apply(wf_view *view, const void *payload, size_t len, const wf_stamp *at);
+
+uint64_t wf_view_paths(const wf_view *view);
+size_t wf_view_bytes(const wf_view *view);
+/* The leaf that readers see at `path`. NOT_FOUND. */
+weft_err wf_view_get(const wf_view *view, const wf_map_path *path, weft_map_item *out);
+
+/* The leaves at and below `prefix` and after `after`, ascending. Either may be NULL. */
+struct wf_view_node;
+struct wf_view_walk {
+    const struct wf_view_node *top, *at; /* at: the next to look at; NULL: none */
+};
+void wf_view_walk_begin(const wf_view *view, const wf_map_path *prefix, const wf_map_path *after,
+                        struct wf_view_walk *out);
+bool wf_view_walk_next(struct wf_view_walk *walk, weft_map_item *out); /* false: the end */
+
+/* -- Where its payloads come from -------------------------------------------------------------- */
+
+struct wf_view_source {
+    wf_store *store;
+    uint64_t t;
+    char name[WEFT_STORE_NAME_BYTES_MAX + 1];
+    size_t name_len;
+    uint64_t seq;    /* arrivals up to this one were looked up        */
+    uint64_t budget; /* arrivals that one call may look up; 0: all    */
+    bool fixed;      /* then only those marked here, up to `upto`     */
+    struct wf_dag_bits only;
+    uint64_t upto;
+    wf_place *holes; /* entries whose bodies could not be read */
+    uint32_t holes_count, holes_room;
+    weft_entry *entry; /* room for a decoded one */
+    uint64_t entries, skipped;
+};
+
+/* TREE, INVALID (name). *out is filled on OK; fini takes a zeroed one, too. */
+weft_err wf_view_source_init(wf_store *store, const weft_id *tree, const char *name,
+                             struct wf_view_source *out);
+/* From now on only what is at or below the cut. NOT_FOUND, TREE, LIMIT. */
+weft_err wf_view_source_fix(struct wf_view_source *source, const weft_id *tree,
+                            const weft_cut *cut);
+void wf_view_source_fini(struct wf_view_source *source);
+/* Looks up what has arrived since and takes in what writes the store; *read counts the bodies
+ * that were read, whatever the answer. AGAIN (budget); CORRUPT: there are holes; errors of
+ * wf_view_apply that are not the payload's. */
+weft_err wf_view_source_read(struct wf_view_source *source, wf_view *view, uint64_t *read);
+
+#endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_map.c - one map on several nodes: created by all of them, edited apart, merged.
+ * Called by: meson test. May touch: nodes in the simulator, and two over the loopback interface.
+ * Never: sleeps. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/map.h>
+
+#include "world.h"
+
+#define DOC "doc"
+#define CALL (30 * WEFT_SEC)
+
+/* -- What a map shows, as text -------------------------------------------------------------- */
+
+struct text {
+    char *bytes;
+    size_t len;
+};
+
+static weft_err add_item(void *arg, const weft_map_item *item)
+{
+    FILE *out = arg;
+    char id[WEFT_ID_TEXT_BYTES];
+    for (uint32_t i = 0; i < item->path.depth; i++)
+        fprintf(out, "/%.*s", (int)item->path.part[i].len, item->path.part[i].text);
+    weft_id_text(&item->entry, id);
+    fprintf(out, "=%llu %.12s\n", (unsigned long long)item->value.as.uint, id + 12);
+    return WEFT_OK;
+}
+
+static struct text text_of(const weft_map *map)
+{
+    struct text text = {NULL, 0};
+    FILE *out = open_memstream(&text.bytes, &text.len);
+    weft_map_info info;
+    weft_map_info_get(map, &info);
+    cr_assert_eq(weft_map_each(map, NULL, add_item, out), WEFT_OK);
+    fprintf(out, "%llu edits, %llu skipped\n", (unsigned long long)info.entries,
+            (unsigned long long)info.skipped);
+    fclose(out);
+    return text;
+}
+
+static weft_map *open_map(weft_node *node, const weft_id *tree)
+{
+    weft_map *map = NULL;
+    weft_err err = weft_map_open(node, tree, DOC, &map);
+    cr_assert_eq(err, WEFT_OK, "%s", weft_errname(err));
+    return map;
+}
+
+/* -- In the simulator ----------------------------------------------------------------------- */
+
+struct played {
+    struct world *w;
+    weft_map *maps[WORLD_NODES_MAX]; /* kept open and refreshed as their nodes live */
+    uint64_t acked;                  /* edits and payloads that are none            */
+};
+
+static weft_map_path any_path(struct world *w)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    const char *texts[4] = {NULL};
+    uint32_t depth = 1 + world_below(w, 3);
+    for (uint32_t i = 0; i < depth; i++) texts[i] = names[world_below(w, 3)];
+    return weft_map_path_of(texts);
+}
+
+/* Some operations on any paths; now and then bytes that are no edit. */
+static void edit_somewhere(struct played *p)
+{
+    struct world *w = p->w;
+    struct world_node *n = &w->nodes[world_below(w, w->count)];
+    weft_map_edit *edit = NULL;
+    if (n->node == NULL) return;
+    if (n->writer == NULL && weft_writer_open(n->node, &w->tree, w->author, &n->writer) != WEFT_OK)
+        return;
+    if (world_below(w, 12) == 0) {
+        p->acked += weft_commit(n->writer, DOC, "no edit", 7, CALL, NULL) == WEFT_OK;
+        return;
+    }
+    cr_assert_eq(weft_map_edit_create(&edit), WEFT_OK);
+    for (uint32_t i = 1 + world_below(w, 3); i > 0; i--) {
+        weft_map_path path = any_path(w);
+        weft_err err = world_below(w, 4) == 0
+                           ? weft_map_edit_delete(edit, &path)
+                           : weft_map_edit_set(edit, &path, weft_map_uint(world_below(w, 1000)));
+        cr_assert_eq(err, WEFT_OK);
+    }
+    p->acked += weft_map_commit(n->writer, DOC, edit, CALL, NULL) == WEFT_OK;
+    weft_map_edit_destroy(edit);
+}
+
+static void refresh_somewhere(struct played *p)
+{
+    uint32_t i = world_below(p->w, p->w->count);
+    weft_node *node = p->w->nodes[i].node;
+    if (node == NULL) return;
+    if (p->maps[i] == NULL) p->maps[i] = open_map(node, &p->w->tree);
+    cr_assert_eq(weft_map_refresh(p->maps[i], NULL), WEFT_OK);
+}
+
+static void kill(struct played *p, uint32_t i)
+{
+    weft_map_close(p->maps[i]);
+    p->maps[i] = NULL;
+    world_kill(p->w, i);
+}
+
+static void cut_all(struct world *w, bool cut)
+{
+    for (uint32_t a = 0; a < w->count; a++)
+        for (uint32_t b = a + 1; b < w->count; b++) world_cut(w, a, b, cut);
+}
+
+/* Every map that lived through it, and one that is opened now, show the same on all nodes. */
+static void expect_one_map(struct played *p)
+{
+    struct text first = {NULL, 0};
+    for (uint32_t i = 0; i < p->w->count; i++) {
+        weft_map *fresh = open_map(p->w->nodes[i].node, &p->w->tree);
+        weft_map *maps[2] = {p->maps[i], fresh};
+        for (int k = 0; k < 2; k++) {
+            if (maps[k] == NULL) continue;
+            cr_assert_eq(weft_map_refresh(maps[k], NULL), WEFT_OK);
+            struct text text = text_of(maps[k]);
+            if (first.bytes == NULL) first = text;
+            cr_assert_str_eq(text.bytes, first.bytes, "seed %lu, node %u", p->w->seed, i);
+            if (first.bytes != text.bytes) free(text.bytes);
+        }
+        weft_map_info info;
+        weft_map_info_get(fresh, &info);
+        cr_assert_geq(info.entries + info.skipped, p->acked, "seed %lu", p->w->seed);
+        weft_map_close(fresh);
+    }
+    free(first.bytes);
+}
+
+static void end(struct played *p)
+{
+    for (uint32_t i = 0; i < p->w->count; i++) weft_map_close(p->maps[i]);
+    world_destroy(p->w);
+}
+
+Test(map, nodes_that_create_one_map_apart_see_the_same_when_they_meet)
+{
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct played p = {.w = world_create(seed, seed % 2 == 0 ? WORLD_MESH : WORLD_CHAIN,
+                                             2 + (uint32_t)seed % 2, WORLD_PLAIN)};
+        cut_all(p.w, true);
+        for (int step = 0; step < 40; step++) {
+            edit_somewhere(&p);
+            refresh_somewhere(&p);
+        }
+        cut_all(p.w, false);
+        for (int step = 0; step < 10; step++) { /* while they meet */
+            world_run(p.w, 100 * WEFT_MS);
+            edit_somewhere(&p);
+            refresh_somewhere(&p);
+        }
+        cr_assert(world_converges(p.w, 1200 * WEFT_SEC), "seed %lu", seed);
+        expect_one_map(&p);
+        end(&p);
+    }
+}
+
+Test(map, kills_and_a_bad_network_change_nothing_about_it)
+{
+    static const wf_net_faults bad = {.delay_min = WEFT_MS,
+                                      .delay_max = 300 * WEFT_MS,
+                                      .reset_ppm = 2000,
+                                      .dial_fail_ppm = 100000,
+                                      .segment_max = 700};
+    for (uint64_t seed = 21; seed <= 26; seed++) {
+        struct played p = {.w = world_create(seed, WORLD_RING, 3, WORLD_PLAIN)};
+        world_faults(p.w, &bad);
+        for (int step = 0; step < 60; step++) {
+            uint32_t i = world_below(p.w, p.w->count);
+            edit_somewhere(&p);
+            refresh_somewhere(&p);
+            if (world_below(p.w, 8) == 0 && p.w->nodes[i].node != NULL) kill(&p, i);
+            else if (p.w->nodes[i].node == NULL) world_start(p.w, i);
+            world_run(p.w, world_below(p.w, 500) * WEFT_MS);
+        }
+        for (uint32_t i = 0; i < p.w->count; i++)
+            if (p.w->nodes[i].node == NULL) world_start(p.w, i);
+        world_faults(p.w, NULL);
+        cr_assert(world_converges(p.w, 2400 * WEFT_SEC), "seed %lu", seed);
+        expect_one_map(&p);
+        end(&p);
+    }
+}
+
+/* -- Over the loopback interface -------------------------------------------------------------- */
+
+struct real {
+    weft_node *node;
+    weft_writer *writer;
+    weft_key key;
+    char address[WEFT_ADDRESS_BYTES_MAX];
+    weft_map *map;
+};
+
+static void real_open(struct real *r)
+{
+    cr_assert_eq(weft_node_open(NULL, &r->node), WEFT_OK);
+    weft_node_key(r->node, &r->key);
+    cr_assert_eq(weft_add_transport(r->node, "tcp", "tcp:127.0.0.1:0", CALL), WEFT_OK);
+    cr_assert_eq(weft_start_server(r->node, "tcp", CALL), WEFT_OK);
+    cr_assert_eq(weft_server_address(r->node, "tcp", CALL, r->address), WEFT_OK);
+}
+
+static void real_set(struct real *r, const weft_map_path *path, uint64_t number)
+{
+    weft_map_edit *edit = NULL;
+    cr_assert_eq(weft_map_edit_create(&edit), WEFT_OK);
+    cr_assert_eq(weft_map_edit_set(edit, path, weft_map_uint(number)), WEFT_OK);
+    cr_assert_eq(weft_map_commit(r->writer, DOC, edit, CALL, NULL), WEFT_OK);
+    weft_map_edit_destroy(edit);
+}
+
+static void real_sync(struct real *a, struct real *b, const weft_id *tree)
+{
+    weft_key proven;
+    weft_result moved;
+    weft_err err = weft_connect(a->node, b->address, &b->key, CALL, &proven);
+    cr_assert_eq(err, WEFT_OK, "%s", weft_errname(err));
+    cr_assert_eq(weft_peer_relate(a->node, &b->key, tree, CALL), WEFT_OK);
+    err = weft_sync_tree(a->node, &b->key, tree, CALL, &moved);
+    cr_assert_eq(err, WEFT_OK, "%s", weft_errname(err));
+}
+
+static void real_expect_same(struct real *a, struct real *b, const char *want)
+{
+    cr_assert_eq(weft_map_refresh(a->map, NULL), WEFT_OK);
+    cr_assert_eq(weft_map_refresh(b->map, NULL), WEFT_OK);
+    struct text x = text_of(a->map), y = text_of(b->map);
+    cr_expect_str_eq(x.bytes, y.bytes);
+    cr_expect_eq(strncmp(x.bytes, want, strlen(want)), 0, "%s", x.bytes);
+    free(x.bytes);
+    free(y.bytes);
+}
+
+Test(map, two_real_nodes_that_create_one_map_apart_merge_it)
+{
+    struct real a = {0}, b = {0};
+    const weft_root_spec root = {.everyone = WEFT_RIGHT_WRITE, .everyone_priority = 10};
+    weft_keypair *ada = NULL, *bob = NULL;
+    weft_buf *first = NULL;
+    weft_id tree;
+    uint64_t read;
+    cr_assert_eq(weft_keypair_create(&ada), WEFT_OK);
+    cr_assert_eq(weft_keypair_create(&bob), WEFT_OK);
+    real_open(&a);
+    real_open(&b);
+    cr_assert_eq(weft_tree_create(a.node, ada, &root, CALL, &tree), WEFT_OK);
+    cr_assert_eq(weft_tree_follow(a.node, &tree, &b.key, 1, CALL), WEFT_OK);
+    cr_assert_eq(weft_tree_follow(b.node, &tree, &a.key, 1, CALL), WEFT_OK);
+    /* The root alone goes over by hand: nobody is connected yet. */
+    cr_assert_eq(weft_get(a.node, &tree, &first), WEFT_OK);
+    cr_assert_eq(weft_add(b.node, &first, 1, false, CALL, NULL), WEFT_OK);
+    cr_assert_eq(weft_writer_open(a.node, &tree, ada, &a.writer), WEFT_OK);
+    cr_assert_eq(weft_writer_open(b.node, &tree, bob, &b.writer), WEFT_OK);
+    a.map = open_map(a.node, &tree);
+    b.map = open_map(b.node, &tree);
+    real_set(&a, WEFT_MAP_PATH("here"), 1);
+    real_set(&a, WEFT_MAP_PATH("both"), 1);
+    real_set(&b, WEFT_MAP_PATH("there"), 2);
+    real_set(&b, WEFT_MAP_PATH("both"), 2);
+    cr_assert_eq(weft_map_refresh(b.map, &read), WEFT_OK);
+    cr_expect_eq(read, 2);
+
+    real_sync(&a, &b, &tree);
+    real_expect_same(&a, &b, "/both=");
+    real_set(&b, WEFT_MAP_PATH("both"), 3); /* made with both in sight */
+    real_sync(&a, &b, &tree);
+    real_expect_same(&a, &b, "/both=3 ");
+    cr_assert_eq(weft_map_refresh(a.map, &read), WEFT_OK);
+    cr_expect_eq(read, 0);
+
+    weft_buf_unref(first);
+    weft_map_close(a.map);
+    weft_map_close(b.map);
+    weft_writer_close(a.writer);
+    weft_writer_close(b.writer);
+    weft_node_close(a.node);
+    weft_node_close(b.node);
+    weft_keypair_destroy(ada);
+    weft_keypair_destroy(bob);
+}
