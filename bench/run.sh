@@ -5,10 +5,10 @@
 #     sh bench/run.sh BUILD_FOLDER [NAME...]
 # May touch: the build folder and a temporary directory. Never: the network beyond loopback.
 set -eu
-build=${1:?usage: run.sh BUILD_FOLDER [store|push|idle|sync|actors|savina|mailbox ...]}
+build=${1:?usage: run.sh BUILD_FOLDER [store|map|push|idle|sync|actors|savina|mailbox ...]}
 shift
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-[ $# -gt 0 ] || set -- store push idle sync actors savina # mailbox takes an hour
+[ $# -gt 0 ] || set -- store map push idle sync actors savina # mailbox takes an hour
 work=$(mktemp -d "${TMPDIR:-/tmp}/weft-bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -24,6 +24,11 @@ for name; do
         "$build/bench/bench-store-ingest" --engine rocksdb --dir "$work/store"
         ninja_make bench/bench-store-raw
         "$build/bench/bench-store-raw" --dir "$work/raw"
+        ;;
+    map)
+        ninja_make bench/bench-map
+        mkdir -p "$work/map"
+        "$build/bench/bench-map" --dir "$work/map"
         ;;
     push)
         ninja_make bench/bench-push
