@@ -498,7 +498,15 @@ Test(map_api, two_that_create_one_store_have_made_one_map)
     cr_assert_eq(weft_dag_open(node, &tree, DOC, &dag), WEFT_OK);
     cr_expect_eq(weft_dag_merge_base(dag, &(weft_cut){both, 2}, &base), WEFT_NOT_FOUND);
     weft_dag_close(dag);
-    commit_one(WEFT_MAP_PATH("last"), 3); /* it has seen both */
+    weft_id third = commit_one(WEFT_MAP_PATH("last"), 3); /* it has seen both */
+    weft_iter *parents = NULL;
+    weft_position position;
+    cr_assert_eq(weft_dag_open(node, &tree, DOC, &dag), WEFT_OK);
+    cr_assert_eq(weft_dag_parents(dag, &third, &parents), WEFT_OK);
+    for (int i = 0; i < 2; i++) cr_expect_eq(weft_iter_next(parents, &position), WEFT_OK);
+    cr_expect_eq(weft_iter_next(parents, &position), WEFT_END, "both are its parents in the store");
+    weft_iter_close(parents);
+    weft_dag_close(dag);
     cr_expect_eq(refresh(map), 1);
     cr_expect_str_eq(leaves(map, NULL), "/last=3 /mine=1 /yours=2 ");
     weft_map_close(map);
