@@ -9,6 +9,7 @@
 
 #include <weft/map.h>
 
+#include "alloc.h"
 #include "world.h"
 
 #define DOC "doc"
@@ -217,6 +218,64 @@ Test(map, disks_that_fail_and_come_back_leave_one_map)
         expect_one_map(&p);
         end(&p);
     }
+}
+
+/* -- Short memory: where no other thread could meet it ------------------------------------------ */
+
+Test(map, short_memory_costs_a_try_and_nothing_else)
+{
+    struct played p = {.w = world_create(51, WORLD_CHAIN, 2, WORLD_PLAIN)};
+    uint64_t nth = 1;
+    weft_err err = WEFT_NO_MEMORY;
+    for (int i = 0; i < 10; i++) edit_somewhere(&p);
+    cr_assert(world_converges(p.w, 600 * WEFT_SEC));
+    weft_map *whole = open_map(p.w->nodes[0].node, &p.w->tree);
+    cr_assert_eq(weft_map_refresh(whole, NULL), WEFT_OK);
+    struct text want = text_of(whole);
+    weft_map_close(whole);
+    for (; err == WEFT_NO_MEMORY && nth < 500; nth++) {
+        weft_map *map = NULL;
+        wf_alloc_fail_at(nth, 0);
+        err = weft_map_open(p.w->nodes[0].node, &p.w->tree, DOC, &map);
+        if (err == WEFT_OK) err = weft_map_refresh(map, NULL);
+        wf_alloc_fail_at(0, 0);
+        if (err != WEFT_OK) cr_assert_eq(err, WEFT_NO_MEMORY, "%s", weft_errname(err));
+        if (map != NULL) {
+            cr_assert_eq(weft_map_refresh(map, NULL), WEFT_OK);
+            struct text text = text_of(map);
+            cr_assert_str_eq(text.bytes, want.bytes, "after failure %d", (int)nth);
+            free(text.bytes);
+        }
+        weft_map_close(map);
+    }
+    cr_assert_eq(err, WEFT_OK);
+    cr_expect_gt(nth, 20, "each of ten entries is read into memory");
+    free(want.bytes);
+    end(&p);
+}
+
+Test(map, short_memory_leaves_an_edit_as_it_was)
+{
+    uint64_t nth = 1;
+    weft_err err = WEFT_NO_MEMORY;
+    for (; err == WEFT_NO_MEMORY && nth < 20; nth++) {
+        weft_map_edit *edit = NULL;
+        weft_buf *payload = NULL;
+        uint32_t done = 0;
+        wf_alloc_fail_at(nth, 1);
+        err = weft_map_edit_create(&edit);
+        if (err == WEFT_OK) err = weft_map_edit_set(edit, WEFT_MAP_PATH("a"), weft_map_text("x"));
+        done += err == WEFT_OK;
+        if (err == WEFT_OK) err = weft_map_edit_delete(edit, WEFT_MAP_PATH("b"));
+        done += err == WEFT_OK;
+        if (err == WEFT_OK) err = weft_map_edit_encode(edit, &payload);
+        wf_alloc_fail_at(0, 0);
+        if (edit != NULL) cr_expect_eq(weft_map_edit_count(edit), done, "%d", (int)nth);
+        weft_buf_unref(payload);
+        weft_map_edit_destroy(edit);
+    }
+    cr_assert_eq(err, WEFT_OK);
+    cr_expect_geq(nth, 7);
 }
 
 /* -- Over the loopback interface -------------------------------------------------------------- */

@@ -11,7 +11,6 @@
 #include <weft/log.h>
 #include <weft/map.h>
 
-#include "alloc.h"
 #include "entry_kit.h"
 #include "layout.h"
 #include "node_internal.h"
@@ -601,50 +600,6 @@ Test(map_api, a_damaged_body_is_left_out_until_it_is_healed)
     weft_map_close(map);
     weft_buf_unref(whole);
     weft_log_to(NULL, NULL, WEFT_LOG_WARN);
-}
-
-Test(map_api, short_memory_costs_a_try_and_nothing_else)
-{
-    uint64_t nth = 1;
-    weft_err err = WEFT_NO_MEMORY;
-    for (uint64_t i = 0; i < 5; i++) commit_one(WEFT_MAP_PATH("a", "b"), i);
-    commit_one(WEFT_MAP_PATH("c"), 5);
-    for (; err == WEFT_NO_MEMORY && nth < 200; nth++) {
-        weft_map *map = NULL;
-        wf_alloc_fail_at(nth, 0);
-        err = weft_map_open(node, &tree, DOC, &map);
-        if (err == WEFT_OK) err = weft_map_refresh(map, NULL);
-        wf_alloc_fail_at(0, 0);
-        if (err != WEFT_OK)
-            cr_assert_eq(err, WEFT_NO_MEMORY, "%d: %s", (int)nth, weft_errname(err));
-        if (map != NULL) {
-            (void)refresh(map);
-            cr_assert_str_eq(leaves(map, NULL), "/a/b=4 /c=5 ", "after failure %d", (int)nth);
-        }
-        weft_map_close(map);
-    }
-    cr_assert_eq(err, WEFT_OK);
-    cr_expect_gt(nth, 6);
-}
-
-Test(map_api, short_memory_leaves_an_edit_as_it_was)
-{
-    uint64_t nth = 1;
-    weft_err err = WEFT_NO_MEMORY;
-    for (; err == WEFT_NO_MEMORY && nth < 20; nth++) {
-        weft_map_edit *edit = NULL;
-        weft_buf *payload = NULL;
-        wf_alloc_fail_at(nth, 1);
-        err = weft_map_edit_create(&edit);
-        if (err == WEFT_OK) err = weft_map_edit_set(edit, WEFT_MAP_PATH("a"), weft_map_text("x"));
-        if (err == WEFT_OK) err = weft_map_edit_encode(edit, &payload);
-        wf_alloc_fail_at(0, 0);
-        if (edit != NULL && err != WEFT_OK) cr_expect_leq(weft_map_edit_count(edit), 1);
-        weft_buf_unref(payload);
-        weft_map_edit_destroy(edit);
-    }
-    cr_assert_eq(err, WEFT_OK);
-    cr_expect_geq(nth, 6);
 }
 
 /* -- From inside an actor --------------------------------------------------------------------------------- */
