@@ -125,6 +125,15 @@ static inline void kid_fini(weft_self *self, void *state, weft_err reason)
     journal(kid->family, "%s %s", kid->name, weft_errname(reason) + 5);
 }
 
+/* The family lives where the rig says: all in its group; or the boss on a thread of its own, and its
+ * kids there too or on threads of their own. */
+static inline void family_place(const struct family *family, weft_spec *spec, bool boss)
+{
+    const struct rig *rig = family->rig;
+    spec->place = boss && rig->place == WEFT_PLACE_PARENT ? WEFT_PLACE_THREAD : rig->place;
+    spec->group = rig->group;
+}
+
 /* The boss: spawns its kids in init, each time anew. */
 static inline weft_err boss_init(weft_self *self, void *state, void *arg)
 {
@@ -140,6 +149,7 @@ static inline weft_err boss_init(weft_self *self, void *state, void *arg)
         kid->spec.init = kid_init;
         kid->spec.handle = kid_handle;
         kid->spec.fini = kid_fini;
+        family_place(family, &kid->spec, false);
         weft_addr_put(kid->addr);
         kid->addr = NULL;
         weft_err err = weft_spawn_child(self, &kid->spec, &kid->addr);
@@ -173,6 +183,7 @@ static inline weft_spec family_spec(struct family *family)
     spec.init = boss_init;
     spec.handle = boss_handle;
     spec.fini = boss_fini;
+    family_place(family, &spec, true);
     return spec;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * rig.h - what the actor tests share: a runtime on threads or in the simulator, and
- * small actors whose handler and data a test supplies.
+ * rig.h - what the actor tests share: a runtime on threads or in the simulator, places for
+ * actors, and small actors whose handler and data a test supplies.
  * Called by: test/actor. Never: sleeps; waits only for an answer or an end. */
 #ifndef RIG_H
 #define RIG_H
@@ -9,10 +9,15 @@
 
 #include "sim.h"
 #include <weft/actor.h>
+#include <weft/group.h>
+#include <weft/supervise.h>
 
 struct rig {
     weft_rt *rt;
-    wf_sim *sim; /* NULL on threads */
+    wf_sim *sim;      /* NULL on threads                           */
+    weft_place place; /* of the actors that the rig spawns         */
+    weft_group *group;
+    weft_addr *host; /* the parent of those on its thread, or NULL */
 };
 
 static inline struct rig rig_open(bool simulated, uint64_t seed)
@@ -34,6 +39,7 @@ static inline weft_ns rig_soon(const struct rig *rig)
 
 static inline void rig_close(struct rig *rig)
 {
+    weft_addr_put(rig->host);
     cr_assert_eq(weft_rt_stop(rig->rt, rig_soon(rig)), WEFT_OK);
     weft_memory memory;
     weft_rt_memory(rig->rt, &memory);
@@ -59,6 +65,23 @@ static inline void rig_close(struct rig *rig)
     }                                            \
     static void suite##_##name(struct rig *rig)
 
+/* The same for each place where an actor may run. */
+#define PLACES(suite, name)                                                                       \
+    static void suite##_##name(struct rig *rig);                                                  \
+    static void suite##_##name##_at(bool simulated, weft_place place)                             \
+    {                                                                                             \
+        struct rig rig = rig_open_at(simulated, place);                                           \
+        suite##_##name(&rig);                                                                     \
+        rig_close(&rig);                                                                          \
+    }                                                                                             \
+    Test(suite, name##_on_threads) { suite##_##name##_at(false, WEFT_PLACE_THREAD); }             \
+    Test(suite, name##_in_a_group) { suite##_##name##_at(false, WEFT_PLACE_GROUP); }              \
+    Test(suite, name##_on_a_parents_thread) { suite##_##name##_at(false, WEFT_PLACE_PARENT); }    \
+    Test(suite, name##_in_the_simulator) { suite##_##name##_at(true, WEFT_PLACE_THREAD); }        \
+    Test(suite, name##_in_a_simulated_group) { suite##_##name##_at(true, WEFT_PLACE_GROUP); }     \
+    Test(suite, name##_with_a_simulated_parent) { suite##_##name##_at(true, WEFT_PLACE_PARENT); } \
+    static void suite##_##name(struct rig *rig)
+
 typedef weft_verdict (*rig_handle)(weft_self *self, void *data, weft_msg *msg);
 
 struct rig_actor {
@@ -80,6 +103,50 @@ static inline weft_verdict rig_actor_handle(weft_self *self, void *state, weft_m
     return actor->handle(self, actor->data, msg);
 }
 
+/* What a plain thread asks of the host: a child. It lies on the stack of who waits for it. */
+struct rig_birth {
+    weft_request req;
+    const weft_spec *spec;
+    weft_addr *addr;
+};
+
+static const weft_kind RIG_BIRTH = {9, "birth", sizeof(struct rig_birth), NULL};
+
+static inline weft_verdict rig_host_handle(weft_self *self, void *state, weft_msg *msg)
+{
+    (void)state;
+    if (msg->kind != &RIG_BIRTH) return WEFT_DONE;
+    struct rig_birth *birth = (struct rig_birth *)msg;
+    weft_reply(&birth->req, weft_spawn_child(self, birth->spec, &birth->addr));
+    return WEFT_KEPT;
+}
+
+static inline struct rig rig_open_at(bool simulated, weft_place place)
+{
+    struct rig rig = rig_open(simulated, 7);
+    weft_spec host = {.name = "host", .handle = rig_host_handle};
+    weft_group_spec group = {.name = "rig", .workers = 2};
+    rig.place = place;
+    if (place == WEFT_PLACE_PARENT) cr_assert_eq(weft_spawn(rig.rt, &host, &rig.host), WEFT_OK);
+    if (place == WEFT_PLACE_GROUP)
+        cr_assert_eq(weft_group_create(rig.rt, &group, &rig.group), WEFT_OK);
+    return rig;
+}
+
+/* Starts what a test specified, in the place of the rig. */
+static inline weft_err rig_start(struct rig *rig, weft_spec *spec, weft_addr **out)
+{
+    spec->place = rig->place;
+    spec->group = rig->group;
+    if (rig->host == NULL) return weft_spawn(rig->rt, spec, out);
+    struct rig_birth birth = {.spec = spec};
+    weft_request *back = NULL;
+    weft_msg_init(&birth.req.msg, &RIG_BIRTH);
+    weft_err err = weft_call(rig->host, &birth.req, WEFT_NEVER, &back, NULL);
+    if (err == WEFT_OK) *out = birth.addr;
+    return err;
+}
+
 /* An actor around the test's `data`; room 0 is the default capacity. */
 static inline weft_addr *rig_spawn_init(struct rig *rig, rig_handle handle,
                                         weft_err (*init)(weft_self *, void *), void *data,
@@ -93,7 +160,7 @@ static inline weft_addr *rig_spawn_init(struct rig *rig, rig_handle handle,
                       .handle = rig_actor_handle,
                       .mailbox = room};
     weft_addr *addr = NULL;
-    cr_assert_eq(weft_spawn(rig->rt, &spec, &addr), WEFT_OK);
+    cr_assert_eq(rig_start(rig, &spec, &addr), WEFT_OK);
     return addr;
 }
 

@@ -73,7 +73,7 @@ static void told(struct rig *rig, struct peers *p, int who, uint64_t what, int w
     if (what < FAIL) cr_assert_eq(rig_call(rig, p->addr[who], 0), WEFT_OK);
 }
 
-BOTH(link, a_failure_of_either_side_fails_the_other)
+PLACES(link, a_failure_of_either_side_fails_the_other)
 {
     for (int which = 0; which < 2; which++) {
         struct peers p;
@@ -87,7 +87,7 @@ BOTH(link, a_failure_of_either_side_fails_the_other)
     }
 }
 
-BOTH(link, goes_on_from_one_to_the_next)
+PLACES(link, goes_on_from_one_to_the_next)
 {
     struct peers p;
     open_peers(&p, rig, 4);
@@ -97,7 +97,7 @@ BOTH(link, goes_on_from_one_to_the_next)
     close_peers(&p);
 }
 
-BOTH(link, an_end_with_ok_is_not_felt)
+PLACES(link, an_end_with_ok_is_not_felt)
 {
     struct peers p;
     open_peers(&p, rig, 2);
@@ -108,7 +108,7 @@ BOTH(link, an_end_with_ok_is_not_felt)
     close_peers(&p);
 }
 
-BOTH(link, is_a_message_to_one_who_traps_it)
+PLACES(link, is_a_message_to_one_who_traps_it)
 {
     struct peers p;
     open_peers(&p, rig, 2);
@@ -122,7 +122,7 @@ BOTH(link, is_a_message_to_one_who_traps_it)
     close_peers(&p);
 }
 
-BOTH(link, of_two_at_once_is_felt_once)
+PLACES(link, of_two_at_once_is_felt_once)
 {
     struct peers p;
     open_peers(&p, rig, 2);
@@ -137,7 +137,7 @@ BOTH(link, of_two_at_once_is_felt_once)
     close_peers(&p);
 }
 
-BOTH(link, twice_is_once)
+PLACES(link, twice_is_once)
 {
     struct peers p;
     open_peers(&p, rig, 2);
@@ -152,7 +152,7 @@ BOTH(link, twice_is_once)
     close_peers(&p);
 }
 
-BOTH(link, ended_by_either_side_is_not_felt)
+PLACES(link, ended_by_either_side_is_not_felt)
 {
     for (int which = 0; which < 2; which++) {
         struct peers p;
@@ -173,7 +173,7 @@ BOTH(link, ended_by_either_side_is_not_felt)
     }
 }
 
-BOTH(link, to_one_that_has_ended_is_closed)
+PLACES(link, to_one_that_has_ended_is_closed)
 {
     struct peers p;
     open_peers(&p, rig, 2);
@@ -198,7 +198,7 @@ static weft_verdict link_partner(weft_self *self, struct kid *kid, weft_msg *msg
     return rig_echo(self, NULL, msg);
 }
 
-BOTH(link, fails_a_child_that_then_starts_again)
+PLACES(link, fails_a_child_that_then_starts_again)
 {
     struct family f;
     struct peers p;
@@ -221,7 +221,7 @@ BOTH(link, fails_a_child_that_then_starts_again)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(link, survives_a_restart)
+PLACES(link, survives_a_restart)
 {
     struct family f;
     struct peers p;

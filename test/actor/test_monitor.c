@@ -69,7 +69,7 @@ static void pair_close(struct pair *p)
     weft_addr_put(p->to);
 }
 
-BOTH(monitor, brings_the_reason_of_a_failure_once)
+PLACES(monitor, brings_the_reason_of_a_failure_once)
 {
     struct pair p;
     pair_open(&p, rig);
@@ -86,7 +86,7 @@ BOTH(monitor, brings_the_reason_of_a_failure_once)
     pair_close(&p);
 }
 
-BOTH(monitor, brings_the_reason_of_a_stop)
+PLACES(monitor, brings_the_reason_of_a_stop)
 {
     struct pair p;
     pair_open(&p, rig);
@@ -99,7 +99,7 @@ BOTH(monitor, brings_the_reason_of_a_stop)
     pair_close(&p);
 }
 
-BOTH(monitor, of_one_that_has_ended_speaks_at_once)
+PLACES(monitor, of_one_that_has_ended_speaks_at_once)
 {
     struct pair p;
     pair_open(&p, rig);
@@ -113,7 +113,7 @@ BOTH(monitor, of_one_that_has_ended_speaks_at_once)
     pair_close(&p);
 }
 
-BOTH(monitor, twice_speaks_twice)
+PLACES(monitor, twice_speaks_twice)
 {
     struct pair p;
     pair_open(&p, rig);
@@ -128,7 +128,7 @@ BOTH(monitor, twice_speaks_twice)
     pair_close(&p);
 }
 
-BOTH(monitor, that_was_ended_is_silent)
+PLACES(monitor, that_was_ended_is_silent)
 {
     struct pair p;
     pair_open(&p, rig);
@@ -156,7 +156,7 @@ static weft_verdict too_late(weft_self *self, void *data, weft_msg *msg)
     return watch(self, data, msg);
 }
 
-BOTH(monitor, that_was_ended_is_silent_even_if_its_message_is_queued)
+PLACES(monitor, that_was_ended_is_silent_even_if_its_message_is_queued)
 {
     struct pair p;
     pair_open(&p, rig);
@@ -171,7 +171,7 @@ BOTH(monitor, that_was_ended_is_silent_even_if_its_message_is_queued)
     pair_close(&p);
 }
 
-BOTH(monitor, of_a_watcher_that_ends_first_is_forgotten)
+PLACES(monitor, of_a_watcher_that_ends_first_is_forgotten)
 {
     struct pair p;
     pair_open(&p, rig);
@@ -186,7 +186,7 @@ BOTH(monitor, of_a_watcher_that_ends_first_is_forgotten)
     pair_close(&p);
 }
 
-BOTH(monitor, message_may_be_kept_and_its_address_is_valid)
+PLACES(monitor, message_may_be_kept_and_its_address_is_valid)
 {
     struct pair p;
     pair_open(&p, rig);
@@ -200,7 +200,7 @@ BOTH(monitor, message_may_be_kept_and_its_address_is_valid)
     weft_drop(p.watcher.kept);
 }
 
-BOTH(monitor, of_oneself_is_invalid)
+PLACES(monitor, of_oneself_is_invalid)
 {
     struct pair p;
     pair_open(&p, rig);

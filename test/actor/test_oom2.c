@@ -102,6 +102,9 @@ static void family(weft_self *self, struct life *life)
     step(life, err);
     if (err == WEFT_OK) step(life, weft_demonitor(self, tag));
     step(life, weft_monitor(self, child, NULL));
+    err = weft_link(self, child);
+    step(life, err);
+    if (err == WEFT_OK) step(life, weft_unlink(self, child));
     weft_msg *note = weft_new(&NOTE);
     if (note == NULL) step(life, WEFT_NO_MEMORY);
     else if (weft_send(child, note) != WEFT_OK) weft_drop(note);

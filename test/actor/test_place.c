@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <weft/group.h>
 #include <weft/log.h>
 
 #include "gate.h"
@@ -85,6 +86,26 @@ Test(place, a_thread_runs_where_its_spec_says)
     cr_assert_eq(place(&rig, &one, &spec), WEFT_OK);
     cr_expect_eq(CPU_COUNT(&one.cpus), 1);
     cr_expect(CPU_ISSET(last, &one.cpus));
+    rig_close(&rig);
+}
+
+Test(place, nobody_is_tied_to_a_processor_unasked)
+{
+    struct rig rig = rig_open(false, 0);
+    struct seen own = {0}, member = {0};
+    weft_spec spec = {0};
+    cpu_set_t here;
+    weft_group *group = NULL;
+    cr_assert_eq(pthread_getaffinity_np(pthread_self(), sizeof here, &here), 0);
+    cr_assert_eq(place(&rig, &own, &spec), WEFT_OK);
+    cr_expect(CPU_EQUAL(&own.cpus, &here));
+    cr_assert_eq(weft_group_create(rig.rt, &(weft_group_spec){.workers = 2}, &group), WEFT_OK);
+    spec.place = WEFT_PLACE_GROUP;
+    spec.group = group;
+    for (int i = 0; i < 2; i++) { /* one on each worker */
+        cr_assert_eq(place(&rig, &member, &spec), WEFT_OK);
+        cr_expect(CPU_EQUAL(&member.cpus, &here));
+    }
     rig_close(&rig);
 }
 

@@ -129,7 +129,7 @@ static weft_err set_past(weft_self *self, void *data)
     return weft_timer_set(self, &clock->timers[0], 0, 0, on_tick);
 }
 
-BOTH(timer, one_that_rearms_itself_for_the_past_does_not_starve_the_mailbox)
+PLACES(timer, one_that_rearms_itself_for_the_past_does_not_starve_the_mailbox)
 {
     struct clock clock = {0};
     weft_addr *addr = start(rig, &clock, set_past);
@@ -148,7 +148,7 @@ static weft_verdict feed_itself(weft_self *self, void *data, weft_msg *msg)
     return weft_send(weft_self_addr(self), msg) == WEFT_OK ? WEFT_KEPT : WEFT_FAIL;
 }
 
-BOTH(timer, a_mailbox_that_is_never_empty_does_not_starve_it)
+PLACES(timer, a_mailbox_that_is_never_empty_does_not_starve_it)
 {
     struct clock clock = {0};
     weft_addr *addr = rig_spawn_init(rig, feed_itself, set_one, &clock, 0);

@@ -152,6 +152,36 @@ Test(watchdog, the_sender_is_named)
     rig_close(&rig);
 }
 
+Test(watchdog, without_memory_it_does_not_start_and_what_it_cannot_keep_it_tells_later)
+{
+    struct told told;
+    struct gate gate;
+    struct rig rig = open_watched(&told, &gate);
+    weft_addr *addr = rig_spawn(&rig, gate_handle, &gate, 64);
+    cr_assert_eq(rig_call(&rig, addr, 1), WEFT_OK); /* its thread has a seat from here on */
+    weft_msg *msg = weft_new(&GATE);
+    cr_assert_not_null(msg);
+    cr_assert_eq(weft_watchdog_stop(rig.rt), WEFT_OK);
+    weft_err err = WEFT_NO_MEMORY;
+    for (uint64_t nth = 1; err == WEFT_NO_MEMORY; nth++) {
+        (void)wf_alloc_fail_at(nth, 1);
+        err = weft_watchdog_start(rig.rt, LIMIT, keep, &told);
+        cr_assert_lt(nth, 10);
+        if (nth == 1) cr_assert_eq(err, WEFT_NO_MEMORY);
+    }
+    cr_assert_eq(err, WEFT_OK);
+    cr_assert_eq(weft_send(addr, msg), WEFT_OK);
+    gate_wait(&gate.entered);
+    gate_let_pass(rig.rt, 4 * LIMIT); /* it looks, and has no memory for what it sees */
+    cr_assert_eq(sem_trywait(&told.come), -1);
+    (void)wf_alloc_fail_at(0, 0);
+    gate_wait(&told.come);
+    cr_assert_str_eq(told.actor, "rig");
+    sem_post(&gate.open);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
 static weft_err stay_in_init(weft_self *self, void *data)
 {
     (void)self;
