@@ -11,12 +11,14 @@
  *  3. An ask gets exactly one callback, on the asker's own thread: the reply, or
  *     TIMED_OUT, CANCELED, DROPPED, RESTARTING or CLOSED. A late reply is dropped and
  *     counted.
- *  4. weft_call, weft_send_wait, weft_join, weft_rt_stop (and _report) and
+ *  4. weft_call, weft_send_wait, weft_join, weft_rt_stop (and _report, _now) and
  *     weft_group_destroy wait: they are for plain threads. From inside an actor they
  *     return WEFT_DEADLK at once.
  *  5. A message whose kind has no `drop` belongs to whoever embedded it and comes
- *     back by reply. Do not ask with one and a finite deadline: the callee may
- *     still hold it when the deadline passes. Use weft_new.
+ *     back by reply. Do not ask or call with one and a finite deadline: the callee
+ *     may still hold it when the deadline passes. Use weft_new; or embed it in the
+ *     asker's own state, which is kept for as long. A debug build of weft names who
+ *     does it all the same, and aborts.
  *  6. System events (stop, timers, replies, room, the end of another) never fail, never
  *     allocate when they are delivered and never wait behind user messages.
  *  7. Order is first in, first out for each sender and receiver within a lane.
@@ -45,7 +47,8 @@ extern "C" {
 
 typedef struct weft_rt weft_rt;     /* a runtime: its clock, its actors          */
 typedef struct weft_self weft_self; /* an actor from inside: valid only in its own
-                                     * callbacks, on its own thread              */
+                                     * callbacks, on its own thread; a debug build of
+                                     * weft aborts when it is used elsewhere     */
 typedef struct weft_addr weft_addr; /* an actor from outside: counted, safe to use
                                      * from any thread also after the actor ended */
 typedef struct weft_msg weft_msg;
@@ -424,7 +427,8 @@ weft_err weft_fd_unwatch(weft_self *self, int fd);
 /* Creates a runtime bound to this machine. NO_MEMORY. */
 weft_err weft_rt_create(weft_rt **out);
 /* Stops all actors that still run (DRAIN, reverse order of spawning) and joins
- * them. TIMED_OUT names the stragglers in the log and may be called again. */
+ * them. TIMED_OUT names the stragglers in the log and may be called again.
+ * weft/supervise.h: with a report, and at once (weft_rt_stop_now). */
 weft_err weft_rt_stop(weft_rt *rt, weft_ns deadline);
 /* Frees a stopped runtime. NULL is fine. BUSY if actors still run. */
 weft_err weft_rt_destroy(weft_rt *rt);

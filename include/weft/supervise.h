@@ -120,6 +120,13 @@ typedef struct weft_straggler {
 weft_err weft_rt_stop_report(weft_rt *rt, weft_ns deadline, weft_straggler *list, size_t room,
                              size_t *count);
 
+/* The same in the same order, with WEFT_NOW from the start: nobody drains, what is queued becomes
+ * dead letters, and asks among it hear CLOSED. Also after a stop that TIMED_OUT. At `deadline` all
+ * that are left are told, those too that others held the line for; to wait for them call it again.
+ * `list` and `count` may be NULL. */
+weft_err weft_rt_stop_now(weft_rt *rt, weft_ns deadline, weft_straggler *list, size_t room,
+                          size_t *count);
+
 #ifdef __cplusplus
 }
 #endif

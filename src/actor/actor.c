@@ -197,12 +197,14 @@ void weft_self_random(weft_self *self, void *out, size_t len)
 
 weft_verdict weft_fail(weft_self *self, weft_err reason)
 {
+    if (wf_self_is_foreign(self, "weft_fail")) return WEFT_FAIL;
     self->fail_reason = reason;
     return WEFT_FAIL;
 }
 
 void weft_exit(weft_self *self, weft_err reason)
 {
+    if (wf_self_is_foreign(self, "weft_exit")) return;
     bool lives = self->phase == WF_PHASE_NEW || self->phase == WF_PHASE_RUNNING;
     if (lives && !self->failed) wf_actor_fail(self, reason);
 }

@@ -42,9 +42,10 @@ static void pending_remove(struct wf_ext *ext, weft_request *req)
 weft_err weft_ask(weft_self *self, weft_addr *to, weft_request *req, weft_ns deadline,
                   weft_on_reply fn, void *arg, uint64_t *token)
 {
-    if (fn == NULL) return WEFT_INVALID;
+    if (fn == NULL || wf_self_is_foreign(self, "weft_ask")) return WEFT_INVALID;
     if (wf_load(&req->msg.state, WF_RELAXED) != WF_REQ_IDLE)
         return wf_misuse_in_flight(to, &req->msg);
+    if (wf_may_dangle(self, req, deadline)) return WEFT_INVALID;
     if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
     struct wf_ext *ext = wf_ext(self);
     if (ext == NULL) return WEFT_NO_MEMORY;
@@ -110,6 +111,7 @@ static void give_up(weft_self *self, weft_request *req, weft_err why, bool silen
 
 weft_err weft_ask_cancel(weft_self *self, uint64_t token)
 {
+    if (wf_self_is_foreign(self, "weft_ask_cancel")) return WEFT_INVALID;
     weft_request *req = self->ext == NULL ? NULL : wf_asks_find(&self->ext->asks, token);
     if (req == NULL) return WEFT_NOT_FOUND;
     give_up(self, req, WEFT_CANCELED, false);

@@ -90,6 +90,7 @@ weft_err weft_call(weft_addr *to, weft_request *req, weft_ns deadline, weft_requ
     if (wf_self_current() != NULL) return WEFT_DEADLK;
     if (wf_load(&req->msg.state, WF_RELAXED) != WF_REQ_IDLE)
         return wf_misuse_in_flight(to, &req->msg);
+    if (wf_may_dangle(NULL, req, deadline)) return WEFT_INVALID;
     if (wf_mailbox_is_closed(to)) return WEFT_CLOSED; /* its port may be gone: a simulator's */
     weft_err err = box_open(to->port, &box);
     if (err != WEFT_OK) return err;

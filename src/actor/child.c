@@ -248,6 +248,7 @@ weft_err weft_spawn_child(weft_self *parent, const weft_spec *spec, weft_addr **
 {
     weft_addr *addr = NULL;
     weft_err err = WEFT_OK;
+    if (wf_self_is_foreign(parent, "weft_spawn_child")) return WEFT_INVALID;
     if (parent->phase != WF_PHASE_NEW && parent->phase != WF_PHASE_RUNNING) return WEFT_CLOSED;
     if (super_of(parent) == NULL) {
         err = supervisor_create(parent, &(weft_spec){.strategy = WEFT_ONE_FOR_ONE});

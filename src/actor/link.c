@@ -83,6 +83,7 @@ weft_err weft_link(weft_self *self, weft_addr *addr)
 {
     uint32_t links;
     if (addr == self->addr || addr->self == NULL) return WEFT_INVALID;
+    if (wf_self_is_foreign(self, "weft_link")) return WEFT_INVALID;
     if (self->phase != WF_PHASE_NEW && self->phase != WF_PHASE_RUNNING) return WEFT_CLOSED;
     if (find(self, addr, &links) != NULL) return WEFT_OK;
     if (links >= WEFT_MONITORS_MAX) return WEFT_LIMIT;
@@ -125,6 +126,7 @@ bool wf_link_over(weft_self *self, weft_down *half)
 weft_err weft_unlink(weft_self *self, weft_addr *addr)
 {
     uint32_t links;
+    if (wf_self_is_foreign(self, "weft_unlink")) return WEFT_INVALID;
     weft_down *half = find(self, addr, &links);
     if (half == NULL) return WEFT_NOT_FOUND;
     weft_addr *there = weft_addr_get(addr);
@@ -137,4 +139,7 @@ weft_err weft_unlink(weft_self *self, weft_addr *addr)
     return WEFT_OK;
 }
 
-void weft_trap_exits(weft_self *self, bool on) { self->trap = on; }
+void weft_trap_exits(weft_self *self, bool on)
+{
+    if (!wf_self_is_foreign(self, "weft_trap_exits")) self->trap = on;
+}

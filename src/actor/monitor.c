@@ -103,6 +103,7 @@ void wf_watchers_remove(weft_self *self, weft_down *down)
 weft_err weft_monitor(weft_self *self, weft_addr *addr, uint64_t *tag)
 {
     if (addr == self->addr || addr->self == NULL) return WEFT_INVALID;
+    if (wf_self_is_foreign(self, "weft_monitor")) return WEFT_INVALID;
     if (self->phase != WF_PHASE_NEW && self->phase != WF_PHASE_RUNNING) return WEFT_CLOSED;
     struct wf_ext *ext = wf_ext(self);
     if (ext == NULL || table_grow(ext) != WEFT_OK) return WEFT_NO_MEMORY;
@@ -137,6 +138,7 @@ static void call_off(weft_down *down)
 
 weft_err weft_demonitor(weft_self *self, uint64_t tag)
 {
+    if (wf_self_is_foreign(self, "weft_demonitor")) return WEFT_INVALID;
     weft_down *down = table_take(self->ext, tag);
     if (down == NULL) return WEFT_NOT_FOUND;
     call_off(down);

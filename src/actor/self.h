@@ -250,6 +250,29 @@ static inline bool wf_msg_given(const weft_msg *msg)
 void wf_misuse_given(const weft_msg *msg);
 extern bool wf_misuse_aborts; /* after the line in the log; debug builds begin with true */
 
+/* What costs a look at each call is looked for in debug builds only. */
+extern bool wf_misuse_checks;
+/* misuse.c: `call` was given an actor whose callback does not run on this thread: logged, and in
+ * debug builds the end. */
+void wf_misuse_foreign(const weft_self *self, const char *call);
+/* misuse.c: nobody can free the request, and it does not lie in the state of `asker` (NULL: a plain
+ * thread), which would stay: logged, and in debug builds the end. */
+bool wf_misuse_dangles(const weft_self *asker, const weft_request *req);
+
+static inline bool wf_self_is_foreign(const weft_self *self, const char *call)
+{
+    if (__builtin_expect(!wf_misuse_checks, 1) || self == wf_self_current()) return false;
+    wf_misuse_foreign(self, call);
+    return true;
+}
+
+/* Page one, rule 5: when `deadline` has passed the callee may hold the request still. */
+static inline bool wf_may_dangle(const weft_self *asker, const weft_request *req, weft_ns deadline)
+{
+    if (__builtin_expect(!wf_misuse_checks, 1) || deadline == WEFT_NEVER) return false;
+    return req->msg.kind->drop == NULL && wf_misuse_dangles(asker, req);
+}
+
 /* overflow.c */
 /* There is no credit for a claimed chain, linked from the newest to the oldest. OK: dropped;
  * FULL, CLOSED: it is still the sender's. */
@@ -327,7 +350,8 @@ void wf_rt_let_go(weft_rt *rt, const weft_addr *addr);
 void wf_rt_join(weft_rt *rt, weft_addr *addr);
 void wf_rt_reap(weft_rt *rt);
 void wf_rt_forget_all(weft_rt *rt); /* the simulator's kill */
-/* `addr` did not stop in time: a line in the log, and in the report of a stop that runs. */
+/* shutdown.c: `addr` did not stop in time: a line in the log, and in the report of a stop that
+ * runs. */
 void wf_rt_report(weft_rt *rt, weft_addr *addr, weft_ns waited);
 
 /* sim.c: the task will never run again. */

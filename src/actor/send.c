@@ -119,6 +119,7 @@ weft_err wf_send_system(weft_addr *to, weft_msg *msg)
  * sends it on: nothing is allocated and nothing can fail. */
 weft_err weft_notify_credit(weft_self *self, weft_addr *to, weft_msg *when_room)
 {
+    if (wf_self_is_foreign(self, "weft_notify_credit")) return WEFT_INVALID;
     if (!wf_msg_claim(to, when_room)) return WEFT_INVALID;
     when_room->ctx = weft_addr_get(self->addr);
     when_room->flags |= WF_MSG_SYSTEM | WF_MSG_CREDIT;

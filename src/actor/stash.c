@@ -39,7 +39,7 @@ uint32_t weft_stashed(const weft_self *self)
 
 uint32_t weft_unstash(weft_self *self, uint32_t max)
 {
-    if (self->ext == NULL) return 0;
+    if (wf_self_is_foreign(self, "weft_unstash") || self->ext == NULL) return 0;
     struct wf_lane user = {0}, system = {0};
     uint32_t n = 0, users = 0;
     for (weft_msg *msg; n < max && (msg = wf_lane_pop(&self->ext->stash)) != NULL; n++) {

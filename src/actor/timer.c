@@ -10,6 +10,7 @@ weft_err weft_timer_set_missed(weft_self *self, weft_timer *timer, weft_ns at, w
                                weft_missed missed, weft_on_timer fn)
 {
     if (fn == NULL || (unsigned)missed > WEFT_MISSED_BURST) return WEFT_INVALID;
+    if (wf_self_is_foreign(self, "weft_timer_set")) return WEFT_INVALID;
     if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
     if (timer->heap_at != 0 && timer->owner != self) return WEFT_INVALID;
     struct wf_ext *ext = wf_ext(self);
@@ -38,6 +39,7 @@ weft_err weft_timer_set(weft_self *self, weft_timer *timer, weft_ns at, weft_ns 
 
 weft_err weft_timer_stop(weft_self *self, weft_timer *timer)
 {
+    if (wf_self_is_foreign(self, "weft_timer_stop")) return WEFT_INVALID;
     if (timer->heap_at == 0) return WEFT_OK;
     if (timer->owner != self) return WEFT_INVALID;
     wf_heap_remove(&self->ext->timers, &timer->heap_at);

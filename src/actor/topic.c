@@ -222,6 +222,7 @@ static struct wf_subscription **find_own(weft_self *self, const weft_topic *topi
 weft_err weft_topic_subscribe(weft_self *self, weft_topic *topic, uint32_t bound)
 {
     if (bound == 0 || topic->roster != self->rt->roster) return WEFT_INVALID;
+    if (wf_self_is_foreign(self, "weft_topic_subscribe")) return WEFT_INVALID;
     if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
     if (wf_ext(self) == NULL) return WEFT_NO_MEMORY;
     struct wf_subscription *sub = *find_own(self, topic);
@@ -274,6 +275,7 @@ static void end_one(struct wf_subscription *sub)
 
 weft_err weft_topic_unsubscribe(weft_self *self, weft_topic *topic)
 {
+    if (wf_self_is_foreign(self, "weft_topic_unsubscribe")) return WEFT_INVALID;
     struct wf_subscription **at = self->ext == NULL ? NULL : find_own(self, topic);
     if (at == NULL || *at == NULL) return WEFT_NOT_FOUND;
     struct wf_subscription *sub = *at;

@@ -37,6 +37,7 @@ static weft_err make_room(struct wf_ext *ext, int fd)
 weft_err weft_fd_watch(weft_self *self, int fd, uint32_t events, weft_on_fd fn, void *arg)
 {
     if (fd < 0 || fn == NULL || (events & ~EVENTS_ALL) != 0) return WEFT_INVALID;
+    if (wf_self_is_foreign(self, "weft_fd_watch")) return WEFT_INVALID;
     if (self->phase == WF_PHASE_ENDING) return WEFT_CLOSED;
     if (fd >= FD_MAX) return WEFT_LIMIT;
     struct wf_ext *ext = wf_ext(self);
@@ -60,6 +61,7 @@ weft_err weft_fd_watch(weft_self *self, int fd, uint32_t events, weft_on_fd fn, 
 weft_err weft_fd_unwatch(weft_self *self, int fd)
 {
     struct wf_ext *ext = self->ext;
+    if (wf_self_is_foreign(self, "weft_fd_unwatch")) return WEFT_INVALID;
     if (ext == NULL || fd < 0 || fd >= ext->watch_room || ext->watches[fd].fn == NULL)
         return WEFT_NOT_FOUND;
     self->port->ops->poll_clear(self->port, self->addr->poll, fd);

@@ -11,8 +11,9 @@
 #include <weft/log.h>
 #include <weft/supervise.h>
 #include <weft/testing.h>
+#include <weft/topic.h>
 
-static char lines[2048];
+static char lines[8192];
 
 static void keep_lines(void *arg, weft_log_level level, const char *facility, const char *line)
 {
@@ -24,10 +25,15 @@ static void keep_lines(void *arg, weft_log_level level, const char *facility, co
 /* A rig in which a message in flight is an answer, also in a debug build. */
 static struct rig open_rig(void)
 {
-    wf_misuse_aborts = false;
+    wf_misuse_aborts = wf_misuse_checks = false;
     lines[0] = '\0';
     weft_log_to(keep_lines, NULL, WEFT_LOG_ERROR);
     return rig_open(true, 1);
+}
+
+static void on_alarm(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    (void)self, (void)state, (void)timer, (void)missed;
 }
 
 struct hand {
@@ -254,6 +260,202 @@ Test(misuse, a_debug_build_aborts, .signal = SIGABRT)
     (void)weft_send(addr, msg);
 }
 
+/* -- A request that nobody can free -- */
+
+static const weft_kind OWN = {4, "own", sizeof(weft_request), NULL};
+
+/* Asks with a request of its own: in its state, or at `elsewhere`. */
+struct owner_of_request {
+    weft_addr *to;
+    weft_request *elsewhere;
+    weft_ns deadline;
+    weft_err *err;
+    weft_request mine;
+};
+
+static weft_err ask_with_own(weft_self *self, void *state, void *arg)
+{
+    struct owner_of_request *o = state;
+    *o = *(struct owner_of_request *)arg;
+    weft_request *req = o->elsewhere == NULL ? &o->mine : o->elsewhere;
+    weft_msg_init(&req->msg, &OWN);
+    *o->err = weft_ask(self, o->to, req, o->deadline, on_answer, NULL, NULL);
+    return WEFT_OK;
+}
+
+static weft_verdict drop_all(weft_self *self, void *state, weft_msg *msg)
+{
+    (void)self, (void)state, (void)msg;
+    return WEFT_DONE;
+}
+
+/* What an ask answers with a request there, to one who drops it. */
+static weft_err asks_with(struct rig *rig, weft_request *elsewhere, weft_ns deadline)
+{
+    weft_addr *to = rig_spawn(rig, drop_all, NULL, 0), *addr = NULL;
+    weft_err err = WEFT_INTERNAL;
+    struct owner_of_request o = {
+        .to = to, .elsewhere = elsewhere, .deadline = deadline, .err = &err};
+    weft_spec spec = {.name = "owner",
+                      .arg = &o,
+                      .state_size = sizeof o,
+                      .init = ask_with_own,
+                      .handle = drop_all};
+    lines[0] = '\0';
+    cr_assert_eq(weft_spawn(rig->rt, &spec, &addr), WEFT_OK);
+    settle(rig);
+    weft_addr_put(addr);
+    weft_addr_put(to);
+    return err;
+}
+
+Test(misuse, an_ask_that_may_outlive_its_request_is_named)
+{
+    struct rig rig = open_rig();
+    weft_request req;
+    wf_misuse_checks = true;
+    cr_assert_eq(asks_with(&rig, &req, weft_rt_after(rig.rt, WEFT_SEC)), WEFT_INVALID);
+    cr_assert(strstr(lines, "own has no drop and is no part of the state of owner"), "%s", lines);
+    cr_assert_eq(asks_with(&rig, &req, WEFT_NEVER), WEFT_OK);
+    cr_assert_eq(asks_with(&rig, NULL, weft_rt_after(rig.rt, WEFT_SEC)), WEFT_OK, "in the state");
+    cr_assert_str_empty(lines);
+    rig_close(&rig);
+}
+
+Test(misuse, a_call_that_may_outlive_its_request_is_named)
+{
+    struct rig rig = open_rig();
+    weft_request req, *out = NULL;
+    bool taken = true;
+    weft_addr *to = rig_spawn(&rig, drop_all, NULL, 0);
+    weft_msg_init(&req.msg, &OWN);
+    wf_misuse_checks = true;
+    cr_assert_eq(weft_call(to, &req, rig_soon(&rig), &out, &taken), WEFT_INVALID);
+    cr_assert_not(taken);
+    cr_assert(strstr(lines, "the state of a plain thread"), "%s", lines);
+    cr_assert_eq(weft_call(to, &req, WEFT_NEVER, &out, &taken), WEFT_DROPPED);
+    weft_addr_put(to);
+    rig_close(&rig);
+}
+
+Test(misuse, a_debug_build_aborts_for_a_request_that_may_be_outlived, .signal = SIGABRT)
+{
+    struct rig rig = open_rig();
+    weft_request req;
+    wf_misuse_checks = wf_misuse_aborts = true;
+    (void)asks_with(&rig, &req, weft_rt_after(rig.rt, WEFT_SEC));
+}
+
+/* -- An actor used outside its callbacks -- */
+
+struct lent {
+    weft_self *self;
+    weft_timer timer;
+    weft_topic *topic;
+};
+
+static weft_err lend(weft_self *self, void *data)
+{
+    struct lent *lent = data;
+    lent->self = self;
+    return weft_timer_set(self, &lent->timer, weft_now(self) + 3600 * WEFT_SEC, 0, on_alarm);
+}
+
+static void on_ready(weft_self *self, void *state, int fd, uint32_t events, void *arg)
+{
+    (void)self, (void)state, (void)fd, (void)events, (void)arg;
+}
+
+/* All calls that change an actor; what each answers is told by its name. */
+static void use_all(struct lent *lent, weft_addr *other, weft_err (*expect)(const char *, weft_err))
+{
+    weft_self *self = lent->self;
+    struct query *query = query_new(0);
+    weft_msg *note = &note_new(0, 0)->msg;
+    weft_spec spec = {.handle = drop_all};
+#define USE(call) (void)expect(#call, call)
+    USE(weft_ask(self, other, &query->req, WEFT_NEVER, on_answer, NULL, NULL));
+    USE(weft_ask_cancel(self, 1));
+    USE(weft_notify_credit(self, other, note));
+    USE(weft_timer_set(self, &lent->timer, 1, 0, on_alarm));
+    USE(weft_timer_stop(self, &lent->timer));
+    USE(weft_fd_watch(self, 0, WEFT_FD_READ, on_ready, NULL));
+    USE(weft_fd_unwatch(self, 0));
+    USE(weft_spawn_child(self, &spec, NULL));
+    USE(weft_monitor(self, other, NULL));
+    USE(weft_demonitor(self, 1));
+    USE(weft_link(self, other));
+    USE(weft_unlink(self, other));
+    USE(weft_topic_subscribe(self, lent->topic, 1));
+    USE(weft_topic_unsubscribe(self, lent->topic));
+#undef USE
+    cr_assert_eq(weft_unstash(self, 1), 0);
+    weft_trap_exits(self, true);
+    weft_exit(self, WEFT_IO);
+    weft_drop(&query->req.msg);
+    weft_drop(note);
+}
+
+static unsigned refused;
+
+static weft_err is_refused(const char *call, weft_err err)
+{
+    cr_assert_eq(err, WEFT_INVALID, "%s: %s", call, weft_errname(err));
+    refused++;
+    return err;
+}
+
+struct borrower {
+    struct lent *lent;
+    weft_addr *other;
+};
+
+static weft_verdict borrow(weft_self *self, void *data, weft_msg *msg)
+{
+    struct borrower *borrower = data;
+    if (msg->kind != &NOTE) return rig_echo(self, NULL, msg);
+    use_all(borrower->lent, borrower->other, is_refused);
+    return WEFT_DONE;
+}
+
+Test(misuse, an_actor_used_outside_its_callbacks_is_named)
+{
+    struct rig rig = open_rig();
+    struct lent lent = {0};
+    cr_assert_eq(weft_topic_open_ref(rig.rt, "news", &lent.topic), WEFT_OK);
+    weft_addr *other = rig_spawn(&rig, drop_all, NULL, 0);
+    weft_addr *addr = rig_spawn_init(&rig, rig_echo, lend, &lent, 0);
+    struct borrower borrower = {&lent, other};
+    weft_addr *by = rig_spawn(&rig, borrow, &borrower, 0);
+    wf_misuse_checks = true;
+    use_all(&lent, other, is_refused);
+    cr_assert_eq(refused, 14);
+    cr_assert(strstr(lines, "weft_ask: rig is used outside its callbacks, by a plain thread"), "%s",
+              lines);
+    lines[0] = '\0';
+    cr_assert_eq(weft_send(by, &note_new(0, 0)->msg), WEFT_OK);
+    settle(&rig);
+    cr_assert_eq(refused, 28);
+    cr_assert(strstr(lines, "by rig"), "%s", lines);
+    wf_misuse_checks = false;
+    cr_assert_eq(rig_call(&rig, addr, 1), WEFT_OK, "and it lives on");
+    weft_topic_put(lent.topic);
+    weft_addr_put(by);
+    weft_addr_put(addr);
+    weft_addr_put(other);
+    rig_close(&rig);
+}
+
+Test(misuse, a_debug_build_aborts_for_an_actor_used_elsewhere, .signal = SIGABRT)
+{
+    struct rig rig = open_rig();
+    struct lent lent = {0};
+    weft_addr *addr = rig_spawn_init(&rig, rig_echo, lend, &lent, 0);
+    wf_misuse_checks = wf_misuse_aborts = true;
+    (void)weft_timer_stop(lent.self, &lent.timer);
+    weft_addr_put(addr);
+}
+
 /* -- A message that was given away -- */
 
 struct giver {
@@ -304,7 +506,7 @@ Test(misuse, the_second_of_two_answers_is_none) { gives_away(WEFT_KEPT, false, t
 
 struct inside {
     weft_addr *other;
-    weft_err join, join_other, call, wait, rt_stop, rt_report, group, stop[3];
+    weft_err join, join_other, call, wait, rt_stop, rt_report, rt_now, group, stop[3];
     weft_group *its_group;
     weft_sim *sim;
     bool stepped, run;
@@ -330,6 +532,7 @@ static weft_verdict misuse_all(weft_self *self, void *data, weft_msg *msg)
     size_t count = 99;
     in->rt_stop = weft_rt_stop(weft_self_rt(self), WEFT_NEVER);
     in->rt_report = weft_rt_stop_report(weft_self_rt(self), WEFT_NEVER, NULL, 0, &count);
+    in->rt_now = weft_rt_stop_now(weft_self_rt(self), WEFT_NEVER, NULL, 0, NULL);
     in->group = weft_group_destroy(in->its_group);
     in->stepped = weft_sim_step(in->sim);
     in->run = weft_sim_run_while_not(in->sim, is_never, NULL, WEFT_NEVER);
@@ -357,6 +560,7 @@ Test(misuse, an_actor_does_not_block_and_may_be_stopped_twice)
     cr_assert_eq(in.wait, WEFT_DEADLK);
     cr_assert_eq(in.rt_stop, WEFT_DEADLK);
     cr_assert_eq(in.rt_report, WEFT_DEADLK);
+    cr_assert_eq(in.rt_now, WEFT_DEADLK);
     cr_assert_eq(in.group, WEFT_DEADLK);
     cr_assert_not(in.stepped);
     cr_assert_not(in.run);

@@ -4,10 +4,11 @@
 #include "family.h"
 
 #include "alloc.h"
+#include "self.h"
 
 /* -- What is kept ---------------------------------------------------------------------- */
 
-BOTH(restart, keeps_the_address_and_the_mail_in_order)
+PLACES(restart, keeps_the_address_and_the_mail_in_order)
 {
     struct family f;
     family_init(&f, rig);
@@ -34,7 +35,7 @@ static weft_verdict stash_and_fail(weft_self *self, struct kid *kid, weft_msg *m
     return WEFT_DONE;
 }
 
-BOTH(restart, brings_back_what_was_stashed)
+PLACES(restart, brings_back_what_was_stashed)
 {
     struct family f;
     family_init(&f, rig);
@@ -49,7 +50,7 @@ BOTH(restart, brings_back_what_was_stashed)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(restart, is_counted)
+PLACES(restart, is_counted)
 {
     struct family f;
     family_init(&f, rig);
@@ -65,7 +66,7 @@ BOTH(restart, is_counted)
 
 /* -- Which ends are followed by a restart --------------------------------------------------- */
 
-BOTH(restart, never_of_a_temporary_child)
+PLACES(restart, never_of_a_temporary_child)
 {
     struct family f;
     family_init(&f, rig);
@@ -78,7 +79,7 @@ BOTH(restart, never_of_a_temporary_child)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(restart, of_a_transient_child_not_after_a_stop)
+PLACES(restart, of_a_transient_child_not_after_a_stop)
 {
     struct family f;
     family_init(&f, rig);
@@ -90,7 +91,7 @@ BOTH(restart, of_a_transient_child_not_after_a_stop)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(restart, of_a_permanent_child_after_its_own_stop)
+PLACES(restart, of_a_permanent_child_after_its_own_stop)
 {
     struct family f;
     family_init(&f, rig);
@@ -102,7 +103,7 @@ BOTH(restart, of_a_permanent_child_after_its_own_stop)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(restart, does_not_undo_a_stop_from_outside)
+PLACES(restart, does_not_undo_a_stop_from_outside)
 {
     struct family f;
     family_init(&f, rig);
@@ -114,7 +115,7 @@ BOTH(restart, does_not_undo_a_stop_from_outside)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(restart, that_is_still_to_come_is_ended_by_a_stop)
+PLACES(restart, that_is_still_to_come_is_ended_by_a_stop)
 {
     struct family f;
     family_init(&f, rig);
@@ -141,7 +142,7 @@ static weft_verdict fail_on_query(weft_self *self, struct kid *kid, weft_msg *ms
     return rig_echo(self, NULL, msg);
 }
 
-BOTH(restart, answers_the_request_in_hand_with_restarting)
+PLACES(restart, answers_the_request_in_hand_with_restarting)
 {
     struct family f;
     family_init(&f, rig);
@@ -167,7 +168,7 @@ static void on_dead(void *arg, weft_addr *to, weft_msg *msg, weft_err why)
     weft_drop(msg);
 }
 
-BOTH(restart, makes_the_tell_in_hand_a_dead_letter)
+PLACES(restart, makes_the_tell_in_hand_a_dead_letter)
 {
     struct family f;
     struct dead dead = {0};
@@ -200,7 +201,7 @@ static void drop_held(weft_self *self, struct kid *kid)
     held = NULL;
 }
 
-BOTH(restart, answers_what_fini_drops_with_restarting)
+PLACES(restart, answers_what_fini_drops_with_restarting)
 {
     struct family f;
     family_init(&f, rig);
@@ -212,7 +213,7 @@ BOTH(restart, answers_what_fini_drops_with_restarting)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(restart, a_true_end_drops_without_a_word_of_it)
+PLACES(restart, a_true_end_drops_without_a_word_of_it)
 {
     struct family f;
     family_init(&f, rig);
@@ -230,6 +231,7 @@ struct asker {
     weft_addr *to;
     unsigned canceled, ticks;
     weft_timer timer;
+    weft_err err;
 };
 
 static struct asker asker;
@@ -271,7 +273,7 @@ static weft_verdict keep(weft_self *self, void *data, weft_msg *msg)
     return WEFT_KEPT;
 }
 
-BOTH(restart, cancels_asks_and_timers)
+PLACES(restart, cancels_asks_and_timers)
 {
     struct family f;
     weft_msg *kept = NULL;
@@ -313,8 +315,13 @@ static weft_verdict keep_embedded(weft_self *self, void *data, weft_msg *msg)
 static weft_verdict embed_and_fail(weft_self *self, struct kid *kid, weft_msg *msg)
 {
     struct embedding *state = kid->state;
-    if (msg->kind != &NOTE || kid->lives > 1) return rig_echo(self, NULL, msg);
+    if (msg->kind != &NOTE) return rig_echo(self, NULL, msg);
     weft_msg_init(&state->req.msg, &EMBEDDED);
+    if (kid->lives > 1) { /* the state is no part of the actor's block any more */
+        asker.err = weft_ask(self, asker.to, &state->req, weft_now(self) + 3600 * WEFT_SEC,
+                             on_reply, NULL, NULL);
+        return WEFT_DONE;
+    }
     cr_assert_eq(weft_ask(self, asker.to, &state->req, WEFT_NEVER, on_reply, NULL, NULL), WEFT_OK);
     return weft_fail(self, WEFT_IO);
 }
@@ -339,10 +346,11 @@ static weft_err embedding_boss_init(weft_self *self, void *state, void *arg)
                             .init = embedding_init,
                             .handle = kid_handle,
                             .restart = WEFT_PERMANENT};
+    family_place(family, &kid->spec, false);
     return weft_spawn_child(self, &kid->spec, &kid->addr);
 }
 
-BOTH(restart, leaves_a_state_alone_while_a_callee_holds_a_part_of_it)
+PLACES(restart, leaves_a_state_alone_while_a_callee_holds_a_part_of_it)
 {
     struct family f;
     weft_request *kept = NULL;
@@ -370,6 +378,36 @@ BOTH(restart, leaves_a_state_alone_while_a_callee_holds_a_part_of_it)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
+Test(restart, the_state_of_a_later_life_may_be_asked_with_until_a_deadline)
+{
+    struct rig opened = rig_open(true, 7), *rig = &opened;
+    bool checked = wf_misuse_checks;
+    struct family f;
+    weft_request *kept = NULL;
+    asker = (struct asker){.to = rig_spawn(rig, keep_embedded, &kept, 0), .err = WEFT_INTERNAL};
+    family_init(&f, rig);
+    struct kid *kid = family_kid(&f, "a", WEFT_PERMANENT);
+    kid->handle = embed_and_fail;
+    weft_spec spec = family_spec(&f);
+    spec.init = embedding_boss_init;
+    cr_assert_eq(weft_spawn(rig->rt, &spec, &f.addr), WEFT_OK);
+    wf_misuse_checks = true;
+    tell(kid->addr, 1);
+    cr_assert_eq(rig_call(rig, kid->addr, 1), WEFT_OK);
+    tell(asker.to, 1);
+    tell(kid->addr, 1);
+    cr_assert_eq(rig_call(rig, kid->addr, 1), WEFT_OK);
+    cr_assert_eq(asker.err, WEFT_OK);
+    tell(asker.to, 1); /* an answer, so that nothing is kept */
+    cr_assert_eq(rig_call(rig, asker.to, 1), WEFT_OK);
+    cr_assert_eq(weft_stop(asker.to, WEFT_DRAIN), WEFT_OK);
+    cr_assert_eq(rig_join(rig, asker.to), WEFT_OK);
+    weft_addr_put(asker.to);
+    cr_assert_eq(family_end(&f), WEFT_OK);
+    wf_misuse_checks = checked;
+    rig_close(rig);
+}
+
 /* -- When ---------------------------------------------------------------------------------------- */
 
 Test(restart, waits_for_the_back_off_of_the_virtual_clock)
@@ -393,7 +431,7 @@ Test(restart, waits_for_the_back_off_of_the_virtual_clock)
     rig_close(&rig);
 }
 
-BOTH(restart, is_tried_again_while_init_fails)
+PLACES(restart, is_tried_again_while_init_fails)
 {
     struct family f;
     family_init(&f, rig);
@@ -425,7 +463,7 @@ static void wait_for_all(struct rig *rig, struct family *f)
     for (int i = 0; i < f->kids; i++) (void)rig_call(rig, f->kid[i].addr, 1);
 }
 
-BOTH(restart, one_for_one_is_of_one)
+PLACES(restart, one_for_one_is_of_one)
 {
     struct family f;
     four(&f, rig, WEFT_ONE_FOR_ONE);
@@ -436,7 +474,7 @@ BOTH(restart, one_for_one_is_of_one)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(restart, rest_for_one_is_of_those_spawned_after)
+PLACES(restart, rest_for_one_is_of_those_spawned_after)
 {
     struct family f;
     four(&f, rig, WEFT_REST_FOR_ONE);
@@ -448,7 +486,7 @@ BOTH(restart, rest_for_one_is_of_those_spawned_after)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(restart, one_for_all_is_of_all_but_the_temporary)
+PLACES(restart, one_for_all_is_of_all_but_the_temporary)
 {
     struct family f;
     four(&f, rig, WEFT_ONE_FOR_ALL);
@@ -482,7 +520,7 @@ Test(restart, of_a_halted_child_keeps_its_mail)
 
 /* -- Too many --------------------------------------------------------------------------------------- */
 
-BOTH(restart, beyond_the_intensity_fails_the_parent_with_limit)
+PLACES(restart, beyond_the_intensity_fails_the_parent_with_limit)
 {
     struct family f;
     family_init(&f, rig);
@@ -509,7 +547,7 @@ static weft_err top_init(weft_self *self, void *data)
     return weft_spawn_child(self, &spec, &family->addr);
 }
 
-BOTH(restart, of_a_parent_ends_its_children_first_and_spawns_them_anew)
+PLACES(restart, of_a_parent_ends_its_children_first_and_spawns_them_anew)
 {
     struct family f;
     family_init(&f, rig);
@@ -592,7 +630,7 @@ static void spawn_late(weft_self *self, struct kid *kid)
     late_err = weft_spawn_child(self, &spec, NULL);
 }
 
-BOTH(restart, an_ending_actor_has_no_new_children)
+PLACES(restart, an_ending_actor_has_no_new_children)
 {
     struct family f;
     family_init(&f, rig);

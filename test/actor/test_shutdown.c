@@ -14,7 +14,7 @@ static void three(struct family *f, struct rig *rig)
     for (int i = 0; i < 3; i++) (void)family_kid(f, names[i], WEFT_PERMANENT);
 }
 
-BOTH(shutdown, children_stop_before_their_parent_last_spawned_first)
+PLACES(shutdown, children_stop_before_their_parent_last_spawned_first)
 {
     struct family f;
     three(&f, rig);
@@ -25,7 +25,7 @@ BOTH(shutdown, children_stop_before_their_parent_last_spawned_first)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(shutdown, children_drain_what_was_queued)
+PLACES(shutdown, children_drain_what_was_queued)
 {
     struct family f;
     three(&f, rig);
@@ -37,7 +37,7 @@ BOTH(shutdown, children_drain_what_was_queued)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(shutdown, of_the_runtime_goes_through_the_trees)
+PLACES(shutdown, of_the_runtime_goes_through_the_trees)
 {
     struct family f;
     three(&f, rig);
@@ -47,7 +47,7 @@ BOTH(shutdown, of_the_runtime_goes_through_the_trees)
     cr_assert_eq(family_end(&f), WEFT_OK);
 }
 
-BOTH(shutdown, a_parent_that_fails_stops_its_children_first)
+PLACES(shutdown, a_parent_that_fails_stops_its_children_first)
 {
     struct family f;
     three(&f, rig);
@@ -58,6 +58,49 @@ BOTH(shutdown, a_parent_that_fails_stops_its_children_first)
     cr_assert_eq(family_end(&f), WEFT_IO);
 }
 
+/* -- At once -------------------------------------------------------------------------------- */
+
+struct letters {
+    wf_lock *lock;
+    unsigned count;
+};
+
+static void count_letter(void *arg, weft_addr *to, weft_msg *msg, weft_err why)
+{
+    struct letters *letters = arg;
+    (void)to;
+    cr_expect_eq(why, WEFT_CLOSED);
+    wf_lock_take(letters->lock);
+    letters->count++;
+    wf_lock_give(letters->lock);
+    weft_drop(msg);
+}
+
+enum { NOTES = 300 };
+
+/* What was handled and what was not are all there was. */
+PLACES(shutdown, now_keeps_the_order_and_handles_nothing_more)
+{
+    struct family f;
+    struct letters letters = {.lock = wf_lock_create()};
+    uint64_t handled = 0;
+    weft_rt_on_dead_letter(rig->rt, count_letter, &letters);
+    three(&f, rig);
+    family_start(&f);
+    for (int i = 0; i < 3; i++)
+        for (uint64_t n = 0; n < NOTES; n++) tell(f.kid[i].addr, n);
+    weft_straggler list[1];
+    size_t count = 99;
+    cr_assert_eq(weft_rt_stop_now(rig->rt, rig_soon(rig), list, 1, &count), WEFT_OK);
+    cr_assert_eq(count, 0);
+    JOURNAL_IS(&f, "c OK, b OK, a OK, boss OK");
+    for (int i = 0; i < 3; i++) handled += f.kid[i].handled;
+    cr_assert_eq(handled + letters.count, 3 * NOTES);
+    if (rig->sim != NULL) cr_assert_lt(handled, 3 * NOTES, "there was not the time for all");
+    cr_assert_eq(family_end(&f), WEFT_OK);
+    wf_lock_destroy(letters.lock);
+}
+
 /* -- A failed init -------------------------------------------------------------------------- */
 
 static weft_err init_after_children(weft_self *self, void *state, void *arg)
@@ -66,7 +109,7 @@ static weft_err init_after_children(weft_self *self, void *state, void *arg)
     return err == WEFT_OK ? WEFT_IO : err;
 }
 
-BOTH(shutdown, an_init_that_fails_takes_the_children_it_made_along)
+PLACES(shutdown, an_init_that_fails_takes_the_children_it_made_along)
 {
     struct family f;
     three(&f, rig);
@@ -299,6 +342,30 @@ Test(shutdown, the_report_at_the_deadline_leaves_out_who_was_never_told)
     cr_assert_eq(count, 1);
     cr_assert_str_eq(list[0].kind, NOTE.name);
     gate_open(&gate, NULL, WEFT_OK);
+    for (int i = 0; i < 3; i++) weft_addr_put(addr[i]);
+    rig_close(&rig);
+    gate_close();
+}
+
+/* Others held the line: with NOW they are told at the deadline all the same. */
+Test(shutdown, now_tells_all_by_the_deadline)
+{
+    struct rig rig = rig_open(false, 0);
+    weft_addr *addr[3];
+    size_t count = 99;
+    gate_make();
+    for (int i = 0; i < 3; i++) addr[i] = rig_spawn(&rig, stay_at_gate, NULL, 0);
+    cr_assert_eq(weft_send(addr[2], &note_new(0, 0)->msg), WEFT_OK);
+    gate_entered();
+    cr_assert_eq(weft_rt_stop(rig.rt, weft_rt_after(rig.rt, WEFT_MS)), WEFT_TIMED_OUT);
+    for (int i = 0; i < 2; i++) cr_assert_eq(rig_call(&rig, addr[i], 1), WEFT_OK);
+    cr_assert_eq(weft_rt_stop_now(rig.rt, weft_rt_after(rig.rt, WEFT_MS), NULL, 0, &count),
+                 WEFT_TIMED_OUT);
+    cr_assert_eq(count, 1);
+    for (int i = 0; i < 2; i++) cr_assert_eq(rig_join(&rig, addr[i]), WEFT_OK);
+    gate_open(&gate, NULL, WEFT_OK);
+    cr_assert_eq(weft_rt_stop_now(rig.rt, rig_soon(&rig), NULL, 0, &count), WEFT_OK);
+    cr_assert_eq(count, 0);
     for (int i = 0; i < 3; i++) weft_addr_put(addr[i]);
     rig_close(&rig);
     gate_close();
