@@ -15,16 +15,17 @@
 #include "map_codec.h"
 
 struct wf_view_node {
-    struct wf_view_node *left, *right; /* beside it, in the treap */
-    struct wf_view_node *above, *kids; /* paths                   */
-    struct wf_view_node *made_before;
-    uint64_t chance;
-    bool written, set, set_below; /* was anything done here; newest: a set; any below */
-    wf_stamp at;                  /* of the newest operation here                     */
-    wf_stamp below;               /* of the newest set of any path below              */
-    wf_map_value value;           /* its bytes are owned                              */
-    void *staged;                 /* bytes of the value that is being taken in        */
+    struct wf_view_node *above, *made_before;
+    wf_stamp at;        /* of the newest operation here               */
+    wf_stamp below;     /* of the newest set of any path below        */
+    wf_map_value value; /* its bytes are owned                        */
+    void *staged;       /* bytes of the value that is being taken in  */
+    bool written, set;  /* was anything done here; newest: a set      */
+    bool set_below;     /* was any path below ever set                */
+    /* What a search looks at lies together. */
     uint32_t len;
+    uint64_t chance;
+    struct wf_view_node *kids, *left, *right; /* below it; beside it, in the treap */
     char text[];
 };
 
