@@ -101,6 +101,7 @@ weft_err weft_dag_parents(weft_dag *dag, const weft_id *id, weft_iter **out)
 weft_err weft_dag_tips(weft_dag *dag, weft_iter **out)
 {
     weft_err err = may_ask(dag, out, out);
+    if (err == WEFT_OK) err = wf_dag_tips(dag->view);
     if (err != WEFT_OK) return err;
     struct wf_dag *view = dag->view;
     weft_id *ids = wf_malloc((view->tips_count + 1) * sizeof *ids);

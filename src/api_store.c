@@ -6,10 +6,39 @@
 
 #include "kv_rocksdb_copy.h"
 #include "node_internal.h"
+#include "stats.h"
 
 weft_err weft_store_checkpoint(weft_node *node, const char *dir)
 {
     if (node == NULL || dir == NULL || dir[0] == '\0') return WEFT_INVALID;
     if (wf_in_actor()) return WEFT_DEADLK;
     return wf_copy_checkpoint(wf_store_kv(node->table.wf_store), dir);
+}
+
+weft_err weft_store_stats_get(weft_node *node, weft_store_stats *out)
+{
+    if (node == NULL || out == NULL) return WEFT_INVALID;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    wf_store_stats_read(node->table.wf_store, out);
+    return WEFT_OK;
+}
+
+static bool may_write(const weft_node *node, char *out, size_t room)
+{
+    if (out != NULL && room > 0) out[0] = '\0';
+    return node != NULL && (out != NULL || room == 0) && !wf_in_actor();
+}
+
+size_t weft_store_prometheus(weft_node *node, char *out, size_t room)
+{
+    if (!may_write(node, out, room)) return 0;
+    weft_store_stats stats;
+    wf_store_stats_read(node->table.wf_store, &stats);
+    return wf_store_stats_text(&stats, out, room);
+}
+
+size_t weft_store_engine_text(weft_node *node, char *out, size_t room)
+{
+    if (!may_write(node, out, room)) return 0;
+    return wf_kv_text(wf_store_kv(node->table.wf_store), out, room);
 }

@@ -40,7 +40,8 @@ typedef struct weft_position {
  * and store parents together. Otherwise the entries that write this store, and the edges
  * are their parents in it; without a common first entry all begin on the empty base.
  * Everything else is as if it did not exist: NOT_FOUND. Closing takes NULL too; iterators
- * may outlive it. TREE: no such tree is here. LIMIT: more than WEFT_DAG_TIPS_MAX tips. */
+ * may outlive it. TREE: no such tree is here. LIMIT: a store with more than WEFT_DAG_TIPS_MAX
+ * tips. One read of a tree, however many tips it has. */
 weft_err weft_dag_open(weft_node *node, const weft_id *tree, const char *store, weft_dag **out);
 void weft_dag_close(weft_dag *dag);
 
@@ -56,8 +57,10 @@ weft_err weft_dag_place(weft_dag *dag, const weft_id *id, weft_position *out);
 /* Each of these opens an iterator: close it with weft_iter_close. NOT_FOUND, TREE (of an
  * entry that is named), LIMIT. */
 weft_err weft_dag_parents(weft_dag *dag, const weft_id *id, weft_iter **out); /* in order    */
-weft_err weft_dag_tips(weft_dag *dag, weft_iter **out); /* that nothing here follows, by id   */
-weft_err weft_dag_all(weft_dag *dag, weft_iter **out);  /* in order. Costs the same per entry */
+/* What nothing here follows, by id. Reads the tips, and what the tree has grown by since the
+ * view was opened. LIMIT: more than WEFT_DAG_TIPS_MAX. */
+weft_err weft_dag_tips(weft_dag *dag, weft_iter **out);
+weft_err weft_dag_all(weft_dag *dag, weft_iter **out); /* in order. Costs the same per entry */
 /* The cut and all its ancestors, in order. Reads what is not below it if that is at most
  * WEFT_DAG_APART_MAX entries, else what is; and the tree's index up to the cut's heights. */
 weft_err weft_dag_below(weft_dag *dag, const weft_cut *cut, weft_iter **out);

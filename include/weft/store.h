@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * weft/store.h - looking after a node's store: copies of it while it is in use.
+ * weft/store.h - looking after a node's store: copies of it while it is in use, and what it
+ * counts.
  *
  * Threads: any thread but an actor's. weft-fsck(1) does the same, and more, for a store that
  * no node has open. */
@@ -26,6 +27,52 @@ extern "C" {
  * left of a copy that did not end: remove `dir`.part); UNSUPPORTED: a store in memory;
  * NO_SPACE, IO, NO_MEMORY: nothing of it is left. */
 weft_err weft_store_checkpoint(weft_node *node, const char *dir);
+
+/* -- Statistics ---------------------------------------------------------------------------- */
+
+/* Counters run since the node was opened, the rest is of now. The figures are read one after
+ * the other while the store works, so they need not fit together to the last unit. */
+typedef struct weft_store_stats {
+    const char *engine; /* "rocksdb", "memory": static text                             */
+    /* What was done. */
+    uint64_t entries;         /* stored, by any way                                     */
+    uint64_t commits;         /* of them: committed or added here                       */
+    uint64_t known;           /* came again                                             */
+    uint64_t refused;         /* by the door                                            */
+    uint64_t batches, synced; /* writes to the engine; of them: waited for the disk     */
+    weft_ns write_ns;         /* in all writes                                          */
+    weft_ns sync_ns_mean;     /* of one synced write; 0: there was none                 */
+    double commits_per_batch; /* commits of one synced write in the mean                */
+    /* Trouble. */
+    uint64_t damaged; /* bodies in quarantine now                                       */
+    uint64_t healed;  /* that were, and are written anew                                */
+    uint64_t outages; /* times that writes were refused until the engine was opened again */
+    /* Waiting for parents. */
+    uint64_t pending, pending_bytes;
+    /* What readers hold of the engine: values are those in use at this moment. */
+    uint64_t iterators, snapshots, values;
+    /* Memory, in bytes. The first two are bounded together by store_memory_bytes, though the
+     * engine may pass it for a moment; the others by limits.h. */
+    uint64_t cache_bytes;    /* blocks, indexes and filters of tables                   */
+    uint64_t memtable_bytes; /* written and not in tables yet; of a store in memory: all */
+    uint64_t writer_bytes;   /* facts of recent entries, and the open batch             */
+    uint64_t reader_bytes;   /* where entries lie that were written or read lately      */
+    uint64_t tree_bytes;     /* the table of trees, and who may read them               */
+    uint64_t memory_bytes;   /* these five and pending_bytes                            */
+    uint64_t disk_bytes;     /* of the files of the store; 0: it is in memory           */
+} weft_store_stats;
+
+/* Reads counters and asks the engine; the store goes on meanwhile. While the engine is being
+ * opened again it waits for that. INVALID, DEADLK. */
+weft_err weft_store_stats_get(weft_node *node, weft_store_stats *out);
+
+/* Writes them in the text exposition format of Prometheus as weft_stats_prometheus
+ * (weft/stats.h) does: returns the bytes needed, what does not fit is cut. 0: INVALID, DEADLK. */
+size_t weft_store_prometheus(weft_node *node, char *out, size_t room);
+
+/* What the engine tells of itself, for people: of RocksDB its levels, compactions and stalls.
+ * Returns the bytes needed and cuts in the same way; 0: it tells nothing. */
+size_t weft_store_engine_text(weft_node *node, char *out, size_t room);
 
 #ifdef __cplusplus
 }

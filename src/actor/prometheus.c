@@ -53,13 +53,7 @@ static const struct metric {
 #undef AT
 };
 
-/* Text that goes on to be counted where there is no room for it. */
-struct text {
-    char *out;
-    size_t room, len;
-};
-
-static void put(struct text *text, const char *bytes, size_t n)
+static void put(struct wf_metrics *text, const char *bytes, size_t n)
 {
     if (text->len < text->room) {
         size_t left = text->room - text->len;
@@ -68,11 +62,14 @@ static void put(struct text *text, const char *bytes, size_t n)
     text->len += n;
 }
 
-static void put_text(struct text *text, const char *string) { put(text, string, strlen(string)); }
+static void put_text(struct wf_metrics *text, const char *string)
+{
+    put(text, string, strlen(string));
+}
 
 /* In a label's value '\', '"' and the line end are escaped. It is UTF-8: other bytes become
  * U+FFFD. */
-static void put_label(struct text *text, const char *value)
+static void put_label(struct wf_metrics *text, const char *value)
 {
     size_t left = strlen(value), n;
     for (; left > 0; value += n, left -= n) {
@@ -85,9 +82,37 @@ static void put_label(struct text *text, const char *value)
     }
 }
 
-static void put_value(struct text *text, const struct metric *metric, const weft_class_stats *of)
+static void put_head(struct wf_metrics *text, const char *name, const char *type, const char *help)
+{
+    put_text(text, "# HELP ");
+    put_text(text, name);
+    put_text(text, " ");
+    put_text(text, help);
+    put_text(text, "\n# TYPE ");
+    put_text(text, name);
+    put_text(text, " ");
+    put_text(text, type);
+    put_text(text, "\n");
+}
+
+static void put_count(struct wf_metrics *text, uint64_t value)
+{
+    char number[32];
+    (void)snprintf(number, sizeof number, " %" PRIu64 "\n", value);
+    put_text(text, number);
+}
+
+static void put_seconds(struct wf_metrics *text, uint64_t ns)
 {
     char number[48];
+    (void)snprintf(number, sizeof number, " %" PRIu64 ".%09" PRIu64 "\n", ns / UINT64_C(1000000000),
+                   ns % UINT64_C(1000000000));
+    put_text(text, number);
+}
+
+static void put_value(struct wf_metrics *text, const struct metric *metric,
+                      const weft_class_stats *of)
+{
     const char *field = (const char *)&of->sum + metric->at;
     uint64_t value = of->actors;
     uint32_t narrow;
@@ -97,25 +122,14 @@ static void put_value(struct text *text, const struct metric *metric, const weft
     } else if (metric->form != ACTORS) {
         memcpy(&value, field, sizeof value);
     }
-    if (metric->form == SECONDS)
-        (void)snprintf(number, sizeof number, " %" PRIu64 ".%09" PRIu64 "\n",
-                       value / UINT64_C(1000000000), value % UINT64_C(1000000000));
-    else (void)snprintf(number, sizeof number, " %" PRIu64 "\n", value);
-    put_text(text, number);
+    if (metric->form == SECONDS) put_seconds(text, value);
+    else put_count(text, value);
 }
 
-static void put_metric(struct text *text, const struct metric *metric,
+static void put_metric(struct wf_metrics *text, const struct metric *metric,
                        const weft_class_stats *classes, size_t count)
 {
-    put_text(text, "# HELP ");
-    put_text(text, metric->name);
-    put_text(text, " ");
-    put_text(text, metric->help);
-    put_text(text, "\n# TYPE ");
-    put_text(text, metric->name);
-    put_text(text, " ");
-    put_text(text, metric->type);
-    put_text(text, "\n");
+    put_head(text, metric->name, metric->type, metric->help);
     for (size_t i = 0; i < count; i++) {
         put_text(text, metric->name);
         put_text(text, "{class=\"");
@@ -125,36 +139,55 @@ static void put_metric(struct text *text, const struct metric *metric,
     }
 }
 
-static void put_sum(struct text *text, const char *name, const char *type, const char *help,
-                    uint64_t value)
+void wf_metrics_begin(struct wf_metrics *text, char *out, size_t room)
 {
-    char line[320];
-    (void)snprintf(line, sizeof line, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", name, help,
-                   name, type, name, value);
-    put_text(text, line);
+    *text = (struct wf_metrics){.out = room == 0 ? NULL : out, .room = room == 0 ? 0 : room - 1};
 }
 
-static void put_memory(struct text *text, const weft_memory *memory)
+void wf_metrics_sum(struct wf_metrics *text, const char *name, const char *type, const char *help,
+                    uint64_t value)
 {
-    put_sum(text, "weft_actors_memory_bytes", "gauge", "Memory of this runtime's actors.",
-            memory->actors);
-    put_sum(text, "weft_spawns_refused_total", "counter",
-            "Spawns refused by the bound of that memory.", memory->actors_refused);
-    put_sum(text, "weft_pools_memory_bytes", "gauge",
-            "Memory that the process's pools hold for messages and small actors.", memory->pools);
-    put_sum(text, "weft_pools_refused_total", "counter",
-            "Requests refused by the bound of the pools.", memory->pools_refused);
+    put_head(text, name, type, help);
+    put_text(text, name);
+    put_count(text, value);
+}
+
+void wf_metrics_seconds(struct wf_metrics *text, const char *name, const char *type,
+                        const char *help, uint64_t ns)
+{
+    put_head(text, name, type, help);
+    put_text(text, name);
+    put_seconds(text, ns);
+}
+
+size_t wf_metrics_end(struct wf_metrics *text)
+{
+    if (text->out != NULL) text->out[text->len < text->room ? text->len : text->room] = '\0';
+    return text->len;
+}
+
+static void put_memory(struct wf_metrics *text, const weft_memory *memory)
+{
+    wf_metrics_sum(text, "weft_actors_memory_bytes", "gauge", "Memory of this runtime's actors.",
+                   memory->actors);
+    wf_metrics_sum(text, "weft_spawns_refused_total", "counter",
+                   "Spawns refused by the bound of that memory.", memory->actors_refused);
+    wf_metrics_sum(text, "weft_pools_memory_bytes", "gauge",
+                   "Memory that the process's pools hold for messages and small actors.",
+                   memory->pools);
+    wf_metrics_sum(text, "weft_pools_refused_total", "counter",
+                   "Requests refused by the bound of the pools.", memory->pools_refused);
 }
 
 size_t wf_prometheus_text(const weft_class_stats *classes, size_t count, const weft_memory *memory,
                           char *out, size_t room)
 {
-    struct text text = {.out = out, .room = room == 0 ? 0 : room - 1};
+    struct wf_metrics text;
+    wf_metrics_begin(&text, out, room);
     for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
         put_metric(&text, &metrics[i], classes, count);
     put_memory(&text, memory);
-    if (room != 0) out[text.len < text.room ? text.len : text.room] = '\0';
-    return text.len;
+    return wf_metrics_end(&text);
 }
 
 size_t weft_stats_prometheus(weft_rt *rt, char *out, size_t room)

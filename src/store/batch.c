@@ -47,6 +47,8 @@ size_t wf_batch_bytes(const wf_batch *batch) { return batch->len; }
 
 size_t wf_batch_count(const wf_batch *batch) { return batch->count; }
 
+size_t wf_batch_room(const wf_batch *batch) { return batch->room; }
+
 weft_err wf_batch_err(const wf_batch *batch) { return batch->err; }
 
 static uint8_t *grow(wf_batch *batch, size_t more)

@@ -16,15 +16,18 @@ weft_err wf_briefs_init(struct wf_briefs *b, uint64_t secret)
     return WEFT_OK;
 }
 
-static void names_free(struct wf_brief *brief)
+static void names_free(struct wf_briefs *b, struct wf_brief *brief)
 {
-    if (brief->names_len > WF_BRIEF_NAMES_INLINE) wf_free(brief->names.away);
+    if (brief->names_len > WF_BRIEF_NAMES_INLINE) {
+        b->away_bytes -= brief->names_len;
+        wf_free(brief->names.away);
+    }
     brief->names_len = 0;
 }
 
 void wf_briefs_clear(struct wf_briefs *b)
 {
-    for (uint32_t i = 0; i < b->count; i++) names_free(&b->slots[i]);
+    for (uint32_t i = 0; i < b->count; i++) names_free(b, &b->slots[i]);
     if (b->heads != NULL) memset(b->heads, 0, b->room * sizeof *b->heads);
     b->count = 0;
     b->hand = 0;
@@ -109,7 +112,7 @@ static uint32_t evict(struct wf_briefs *b)
             continue;
         }
         link_out(b, slot);
-        names_free(brief);
+        names_free(b, brief);
         return slot;
     }
 }
@@ -136,11 +139,20 @@ weft_err wf_briefs_add(struct wf_briefs *b, const struct wf_brief *brief, const 
     at->used = true;
     at->batch = 0;
     at->fresh = WF_NOT_FRESH;
-    if (away != NULL) at->names.away = away;
-    else if (brief->names_len > 0) memcpy(at->names.here, names, brief->names_len);
+    if (away != NULL) {
+        at->names.away = away;
+        b->away_bytes += brief->names_len;
+    } else if (brief->names_len > 0) {
+        memcpy(at->names.here, names, brief->names_len);
+    }
     link_in(b, slot);
     *out = at;
     return WEFT_OK;
+}
+
+size_t wf_briefs_bytes(const struct wf_briefs *b)
+{
+    return b->room * (sizeof *b->slots + sizeof *b->heads) + b->away_bytes;
 }
 
 weft_err wf_briefs_find(struct wf_briefs *b, wf_kv *kv, const weft_id *id, struct wf_brief **out)

@@ -32,8 +32,9 @@ struct wf_briefs {
     struct wf_brief *slots;
     uint32_t *heads; /* 1 + slot */
     uint32_t room, count, hand, pinned;
-    uint32_t batch;  /* number of the open one */
-    uint64_t secret; /* ids are the peer's choice, their places are not */
+    uint32_t batch;    /* number of the open one */
+    uint64_t secret;   /* ids are the peer's choice, their places are not */
+    size_t away_bytes; /* of names that do not fit inline */
 };
 
 weft_err wf_briefs_init(struct wf_briefs *b, uint64_t secret); /* NO_MEMORY */
@@ -54,5 +55,6 @@ uint32_t wf_brief_fresh(const struct wf_briefs *b, const struct wf_brief *brief)
 /* Keeps it until the batch is over. */
 void wf_briefs_pin(struct wf_briefs *b, struct wf_brief *brief);
 void wf_briefs_next_batch(struct wf_briefs *b);
+size_t wf_briefs_bytes(const struct wf_briefs *b); /* of memory */
 
 #endif

@@ -71,54 +71,18 @@ void wf_facts_fini(struct wf_facts *facts)
 
 /* -- Opening -------------------------------------------------------------------------------- */
 
-static weft_err read_tips(struct wf_dag *dag, const wf_kv_snapshot *snap)
-{
-    uint8_t prefix[WF_KEY_TIP_BYTES_MAX];
-    size_t prefix_len = wf_key_tip(prefix, dag->t, dag->name, dag->name_len, NULL);
-    uint32_t room = 0;
-    wf_kv_iter *it;
-    weft_err err = wf_kv_iter_create(dag->store->kv, snap, WF_CF_TIP, prefix, prefix_len, &it);
-    if (err != WEFT_OK) return err;
-    for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && err == WEFT_OK; wf_kv_iter_next(it)) {
-        size_t len;
-        const uint8_t *key = wf_kv_iter_key(it, &len);
-        if (len != prefix_len + WEFT_ID_BYTES) continue;
-        if (dag->tips_count == room) {
-            room = room == 0 ? 16 : room * 2;
-            weft_id *tips = wf_realloc(dag->tips, room * sizeof *tips);
-            if (tips == NULL) {
-                err = WEFT_NO_MEMORY;
-                break;
-            }
-            dag->tips = tips;
-        }
-        if (dag->tips_count == WEFT_DAG_TIPS_MAX) err = WEFT_LIMIT;
-        else memcpy(dag->tips[dag->tips_count++].bytes, key + prefix_len, WEFT_ID_BYTES);
-    }
-    if (err == WEFT_OK) err = wf_kv_iter_err(it);
-    wf_kv_iter_destroy(it);
-    return err;
-}
-
-/* How many arrivals there are and the tips among them, both of the same moment. */
+/* How many arrivals there are; of a store also its tips, of the same moment: what is a tip in it
+ * only bodies say, so going back to them later would be dear. */
 static weft_err read_view(struct wf_dag *dag)
 {
-    uint8_t key[WF_KEY_TREE_BYTES];
-    wf_value value;
-    wf_tree_info counts = {0};
     wf_kv_snapshot *snap;
+    if (dag->name_len == 0) return wf_dag_read_counts(dag, NULL, &dag->upto_seq);
     weft_err err = wf_kv_snapshot_create(dag->store->kv, &snap);
     if (err != WEFT_OK) return err;
-    wf_key_tree(key, WF_TREE_COUNTS, dag->t);
-    err = wf_kv_get(dag->store->kv, snap, WF_CF_TREE, key, sizeof key, &value);
-    if (err == WEFT_NOT_FOUND) err = wf_fail(WEFT_CORRUPT, "store", "a tree has no counts");
-    else if (err == WEFT_OK) {
-        err = wf_counts_read(value.data, value.len, &counts);
-        wf_value_release(dag->store->kv, &value);
-    }
-    if (err == WEFT_OK) err = read_tips(dag, snap);
+    err = wf_dag_read_counts(dag, snap, &dag->upto_seq);
+    if (err == WEFT_OK) err = wf_dag_read_tips(dag, snap);
     wf_kv_snapshot_destroy(dag->store->kv, snap);
-    dag->upto_seq = counts.seq;
+    dag->tips_known = err == WEFT_OK;
     return err;
 }
 

@@ -11,6 +11,7 @@
 
 #include <weft/dag.h>
 
+#include "kv.h"
 #include "store.h"
 
 struct wf_fact {
@@ -37,8 +38,9 @@ struct wf_dag {
     weft_height strategy;
     char name[WEFT_STORE_NAME_BYTES_MAX + 1]; /* "": the whole tree */
     size_t name_len;
-    weft_id *tips; /* ascending */
-    uint32_t tips_count;
+    weft_id *tips; /* ascending; of a tree only after wf_dag_tips */
+    uint32_t tips_count, tips_room;
+    bool tips_known;
     struct {              /* from limits.h; tests choose smaller ones                      */
         uint32_t apart;   /* entries of a difference walk that finds what is below  */
         uint32_t found;   /* between two cuts, before everything is marked instead  */
@@ -53,8 +55,13 @@ struct wf_dag {
     struct wf_facts up; /* the parents that wf_dag_parents returned        */
 };
 
-/* `name` NULL or "": the whole tree. TREE, INVALID (name), LIMIT. */
+/* `name` NULL or "": the whole tree. TREE, INVALID (name), LIMIT (a store with too many tips). */
 weft_err wf_dag_open(wf_store *store, const weft_id *tree, const char *name, struct wf_dag **out);
+/* Fills tips[]. Of a tree that has grown since it reads what came, with its parents. LIMIT. */
+weft_err wf_dag_tips(struct wf_dag *dag);
+/* dag_tips.c for dag_view.c: the tips of now; the newest arrival. */
+weft_err wf_dag_read_tips(struct wf_dag *dag, const wf_kv_snapshot *snap);
+weft_err wf_dag_read_counts(struct wf_dag *dag, const wf_kv_snapshot *snap, uint64_t *seq);
 /* The same arrivals, whatever they write; without tips, and with reads of its own. */
 weft_err wf_dag_whole(const struct wf_dag *dag, struct wf_dag **out);
 struct wf_dag *wf_dag_ref(struct wf_dag *dag);

@@ -123,12 +123,16 @@ static void publish(wf_store *store)
         struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
         tree->pub = tree->now;
         if (!tree->readers_touched) continue;
+        wf_counter_add(&store->counters.readers,
+                       tree->staged_count - (uint64_t)tree->readers_count);
         wf_free(tree->readers);
         tree->readers = tree->staged;
         tree->readers_count = tree->staged_count;
         tree->staged = NULL;
     }
     wf_rwlock_give(store->lock);
+    for (uint32_t i = 0; i < store->fresh_count; i++) /* what is new is asked for soonest */
+        wf_places_note(&store->places, &store->fresh[i].id, store->fresh[i].t, store->fresh[i].seq);
     uint32_t healed = wf_damage_settle(store, true);
     if (healed == 0) return;
     wf_counter_add(&store->counters.healed, healed);
@@ -150,6 +154,30 @@ static void roll_back(wf_store *store)
     wf_policies_forget(&store->policies);
 }
 
+static uint64_t writer_bytes(const wf_store *store)
+{
+    return wf_briefs_bytes(&store->briefs) + wf_batch_room(store->batch) +
+           store->fresh_room * sizeof *store->fresh + store->arena_room +
+           store->touched_room * sizeof *store->touched;
+}
+
+static void count(wf_store *store, bool sync, uint64_t took_ns)
+{
+    static const wf_source here = {0};
+    uint64_t commits = 0;
+    for (uint32_t i = 0; i < store->fresh_count; i++)
+        commits += memcmp(&store->fresh[i].source, &here, sizeof here) == 0;
+    wf_counter_add(&store->counters.write_ns, took_ns);
+    wf_counter_add(&store->counters.batches, 1);
+    wf_counter_add(&store->counters.entries, store->fresh_count);
+    wf_counter_add(&store->counters.commits, commits);
+    wf_counter_set(&store->counters.writer_bytes, writer_bytes(store));
+    if (!sync) return;
+    wf_counter_add(&store->counters.synced, 1);
+    wf_counter_add(&store->counters.synced_commits, commits);
+    wf_counter_add(&store->counters.sync_ns, took_ns);
+}
+
 weft_err wf_writer_flush(wf_store *store, bool sync)
 {
     weft_err err = store->poison;
@@ -164,10 +192,7 @@ weft_err wf_writer_flush(wf_store *store, bool sync)
         roll_back(store);
         return err;
     }
-    wf_counter_add(&store->counters.write_ns, weft_rt_now(store->rt) - began);
-    wf_counter_add(&store->counters.batches, 1);
-    if (sync) wf_counter_add(&store->counters.synced, 1);
-    wf_counter_add(&store->counters.entries, store->fresh_count);
+    count(store, sync, weft_rt_now(store->rt) - began);
     publish(store);
     wf_policies_written(&store->policies);
     store->trees_before = store->trees.count;

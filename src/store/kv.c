@@ -98,7 +98,8 @@ weft_err wf_kv_snapshot_create(wf_kv *kv, wf_kv_snapshot **out)
 {
     enter(kv);
     weft_err err = kv->ops->snapshot_create(kv, out);
-    if (err != WEFT_OK) leave(kv);
+    if (err == WEFT_OK) wf_counter_add(&kv->snapshots, 1);
+    else leave(kv);
     return err;
 }
 
@@ -106,6 +107,7 @@ void wf_kv_snapshot_destroy(wf_kv *kv, wf_kv_snapshot *snap)
 {
     if (snap == NULL) return;
     kv->ops->snapshot_destroy(kv, snap);
+    wf_counter_sub(&kv->snapshots, 1);
     leave(kv);
 }
 
@@ -123,6 +125,32 @@ uint64_t wf_kv_memory(wf_kv *kv)
     uint64_t bytes = kv->ops->memory(kv);
     leave(kv);
     return bytes;
+}
+
+void wf_kv_stats_read(wf_kv *kv, wf_kv_stats *out)
+{
+    *out = (wf_kv_stats){0};
+    enter(kv);
+    if (kv->ops->stats != NULL) kv->ops->stats(kv, out);
+    else out->memtable_bytes = kv->ops->memory(kv);
+    leave(kv);
+    uint64_t users = wf_counter_get(&kv->users);
+    out->iterators = wf_counter_get(&kv->iterators);
+    out->snapshots = wf_counter_get(&kv->snapshots);
+    uint64_t others = out->iterators + out->snapshots;
+    out->values = users > others ? users - others : 0; /* they move meanwhile */
+}
+
+size_t wf_kv_text(wf_kv *kv, char *out, size_t room)
+{
+    if (kv->ops->text == NULL) {
+        if (room > 0) out[0] = '\0';
+        return 0;
+    }
+    enter(kv);
+    size_t len = kv->ops->text(kv, out, room);
+    leave(kv);
+    return len;
 }
 
 void wf_kv_close(wf_kv *kv)
@@ -143,6 +171,7 @@ weft_err wf_kv_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf,
         return err;
     }
     it->kv = kv;
+    wf_counter_add(&kv->iterators, 1);
     *out = it;
     return WEFT_OK;
 }
@@ -152,7 +181,9 @@ void wf_kv_iter_destroy(wf_kv_iter *it)
     if (it == NULL) return;
     wf_kv *kv = it->kv; /* NULL: the engine ended the iterator and counts it no more */
     it->ops->iter_destroy(it);
-    if (kv != NULL) leave(kv);
+    if (kv == NULL) return;
+    wf_counter_sub(&kv->iterators, 1);
+    leave(kv);
 }
 
 void wf_kv_iter_first(wf_kv_iter *it) { it->ops->iter_first(it); }

@@ -48,6 +48,7 @@ void wf_batch_destroy(wf_batch *batch); /* NULL is fine */
 void wf_batch_clear(wf_batch *batch);   /* keeps the memory */
 size_t wf_batch_bytes(const wf_batch *batch);
 size_t wf_batch_count(const wf_batch *batch);
+size_t wf_batch_room(const wf_batch *batch); /* bytes of memory that it keeps */
 /* A failed put leaves a sticky error, which wf_kv_write returns: NO_MEMORY. */
 void wf_batch_put(wf_batch *batch, enum wf_cf cf, const void *key, size_t key_len,
                   const void *value, size_t value_len);
@@ -92,9 +93,18 @@ weft_err wf_kv_snapshot_create(wf_kv *kv, wf_kv_snapshot **out);
 void wf_kv_snapshot_destroy(wf_kv *kv, wf_kv_snapshot *snap);
 /* A consistent copy in a directory that must not exist. UNSUPPORTED: memory. */
 weft_err wf_kv_checkpoint(wf_kv *kv, const char *dir);
-/* Approximate bytes of memory that the engine holds, and its own statistics text
- * (caller frees with wf_free; may be NULL). */
+/* Approximate bytes of memory that the engine holds. */
 uint64_t wf_kv_memory(wf_kv *kv);
+/* Of now; 0 where the engine cannot tell. Values include calls under way. */
+typedef struct wf_kv_stats {
+    uint64_t iterators, snapshots, values; /* that are out               */
+    uint64_t cache_bytes, memtable_bytes;  /* together: wf_kv_memory     */
+    uint64_t disk_bytes;                   /* of its files               */
+} wf_kv_stats;
+void wf_kv_stats_read(wf_kv *kv, wf_kv_stats *out);
+/* Its own statistics for people: writes at most `room` bytes, a final zero among them, and
+ * returns how long the whole is; 0: there are none. */
+size_t wf_kv_text(wf_kv *kv, char *out, size_t room);
 /* Flushes what is in memory to tables so that the next open is quick, and closes.
  * NULL is fine. */
 void wf_kv_close(wf_kv *kv);
@@ -142,14 +152,17 @@ struct wf_kv_ops {
     const uint8_t *(*iter_key)(const wf_kv_iter *, size_t *);
     const uint8_t *(*iter_value)(const wf_kv_iter *, size_t *);
     weft_err (*iter_err)(const wf_kv_iter *);
-    weft_err (*failed)(wf_kv *); /* NULL: never */
-    weft_err (*reopen)(wf_kv *); /* NULL: UNSUPPORTED */
+    weft_err (*failed)(wf_kv *);             /* NULL: never */
+    weft_err (*reopen)(wf_kv *);             /* NULL: UNSUPPORTED */
+    void (*stats)(wf_kv *, wf_kv_stats *);   /* fills the bytes; NULL: `memory` is memtables */
+    size_t (*text)(wf_kv *, char *, size_t); /* NULL: none */
 };
 struct wf_kv { /* the engine's own struct begins with this */
     const struct wf_kv_ops *ops;
-    wf_counter users;   /* values, iterators and snapshots that are out  */
-    wf_counter closing; /* 1: a reopen looks whether users is 0          */
-    wf_lock *gate;      /* NULL: the engine never reopens                */
+    wf_counter users;                /* values, iterators and snapshots that are out  */
+    wf_counter closing;              /* 1: a reopen looks whether users is 0          */
+    wf_counter iterators, snapshots; /* of the users                                */
+    wf_lock *gate;                   /* NULL: the engine never reopens                */
 };
 struct wf_kv_iter {
     const struct wf_kv_ops *ops;

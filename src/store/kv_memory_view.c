@@ -72,6 +72,7 @@ void wf_mem_views_end(struct wf_memory *m)
         v->alive = false;
         if (v->user == NULL || *v->user == NULL) continue;
         wf_counter_sub(&m->base.users, 1);
+        wf_counter_sub(&m->base.iterators, 1);
         *v->user = NULL;
     }
     m->oldest = NULL;

@@ -35,7 +35,7 @@ weft_err wf_rocks_fail(const char *what, char *text)
     return err;
 }
 
-/* -- Checkpoint, memory, close ---------------------------------------------------------- */
+/* -- Checkpoint, close ---------------------------------------------------------- */
 
 static weft_err rocks_checkpoint(wf_kv *kv, const char *dir)
 {
@@ -48,19 +48,6 @@ static weft_err rocks_checkpoint(wf_kv *kv, const char *dir)
     rocksdb_checkpoint_object_destroy(point);
     if (text != NULL) return wf_rocks_fail("checkpoint", text);
     return wf_store_dir_mark(dir);
-}
-
-static uint64_t rocks_memory(wf_kv *kv)
-{
-    struct wf_rocks *r = wf_rocks_of(kv);
-    uint64_t bytes = rocksdb_cache_get_usage(r->cache);
-    for (unsigned i = 0; r->db != NULL && i < WF_ROCKS_FAMILIES; i++) {
-        uint64_t memtables = 0;
-        rocksdb_property_int_cf(r->db, r->handles[i], "rocksdb.cur-size-all-mem-tables",
-                                &memtables);
-        bytes += memtables;
-    }
-    return bytes;
 }
 
 /* So that the next open has no log to replay. A disk that failed is left alone: the
@@ -123,7 +110,7 @@ static const struct wf_kv_ops rocks_ops = {
     .snapshot_create = wf_rocks_snapshot_create,
     .snapshot_destroy = wf_rocks_snapshot_destroy,
     .checkpoint = rocks_checkpoint,
-    .memory = rocks_memory,
+    .memory = wf_rocks_memory,
     .close = rocks_close,
     .iter_create = wf_rocks_iter_create,
     .iter_destroy = wf_rocks_iter_destroy,
@@ -139,6 +126,8 @@ static const struct wf_kv_ops rocks_ops = {
     .iter_err = wf_rocks_iter_err,
     .failed = wf_rocks_failed,
     .reopen = rocks_reopen,
+    .stats = wf_rocks_stats,
+    .text = wf_rocks_text,
 };
 
 /* -- Opening ------------------------------------------------------------------------------ */

@@ -125,19 +125,24 @@ bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes)
     return free_bytes < (floor_bytes < all / 4 ? floor_bytes : all / 4);
 }
 
-uint64_t wf_store_dir_log_bytes(const char *dir)
+static uint64_t bytes_of_files(const char *dir, const char *end)
 {
     uint64_t sum = 0;
     DIR *handle = opendir(dir);
     if (handle == NULL) return 0;
     for (struct dirent *item; (item = readdir(handle)) != NULL;) {
         struct stat info;
-        if (ends_with(item->d_name, ".log") && fstatat(dirfd(handle), item->d_name, &info, 0) == 0)
+        if (ends_with(item->d_name, end) && fstatat(dirfd(handle), item->d_name, &info, 0) == 0 &&
+            S_ISREG(info.st_mode))
             sum += (uint64_t)info.st_size;
     }
     closedir(handle);
     return sum;
 }
+
+uint64_t wf_store_dir_bytes(const char *dir) { return bytes_of_files(dir, ""); }
+
+uint64_t wf_store_dir_log_bytes(const char *dir) { return bytes_of_files(dir, ".log"); }
 
 /* Of a directory that is not there yet its parent's volume counts. */
 static int volume_of(const char *dir, struct statvfs *out)

@@ -27,7 +27,8 @@ bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes);
 /* Is there room to open the database for writing, which writes its logs again as tables?
  * One that runs out of room meanwhile ends the process. NO_SPACE; reads names only. */
 weft_err wf_store_dir_has_room(const char *dir);
-/* What the logs of the database take; 0 where nothing is. */
+/* What all files take, and what the logs of the database do; 0 where nothing is. */
+uint64_t wf_store_dir_bytes(const char *dir);
 uint64_t wf_store_dir_log_bytes(const char *dir);
 /* The process that holds the database's lock, 0 when it cannot be told. Not to be
  * called while this process itself holds it: closing the file would let go of it. */

@@ -51,6 +51,11 @@ weft_err wf_rocks_write(wf_kv *kv, const wf_batch *batch, bool sync);
 weft_err wf_rocks_sync(wf_kv *kv);
 weft_err wf_rocks_failed(wf_kv *kv);
 
+/* -- kv_rocksdb_stats.c: as in the table of kv.h -- */
+uint64_t wf_rocks_memory(wf_kv *kv);
+void wf_rocks_stats(wf_kv *kv, wf_kv_stats *out);
+size_t wf_rocks_text(wf_kv *kv, char *out, size_t room);
+
 /* -- kv_rocksdb_read.c: as in the table of kv.h -- */
 weft_err wf_rocks_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, const void *key,
                       size_t key_len, wf_value *out);

@@ -8,6 +8,7 @@
 #include "briefs.h"
 #include "layout.h"
 #include "lock.h"
+#include "places.h"
 #include "policies.h"
 #include "store_actor.h"
 
@@ -57,9 +58,12 @@ struct wf_store {
     struct wf_trees trees;
     struct {
         wf_counter batches, synced, entries, known, refused, pending_now, pending_bytes, write_ns;
-        wf_counter healed, outages;
+        wf_counter healed, outages, commits, synced_commits, sync_ns;
+        wf_counter writer_bytes; /* what the writer keeps in memory, as of its last batch */
+        wf_counter readers;      /* keys of all trees' readers                            */
     } counters;
     struct wf_damage *damage; /* any thread: damage.h */
+    struct wf_places places;  /* any thread: places.h */
     /* The writer alone. */
     wf_batch *batch; /* the open batch; empty: none is open */
     weft_err poison; /* why the open batch cannot be written any more */

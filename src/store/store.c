@@ -77,6 +77,7 @@ static void free_parts(wf_store *store)
     wf_batch_destroy(store->batch);
     wf_rwlock_destroy(store->lock);
     wf_damage_destroy(store->damage);
+    wf_places_fini(&store->places);
     wf_free(store->fresh);
     wf_free(store->arena);
     wf_free(store->touched);
@@ -95,6 +96,7 @@ static weft_err create_parts(wf_store *store)
     store->entry = wf_malloc(sizeof *store->entry);
     if (store->lock == NULL || store->entry == NULL) return WEFT_NO_MEMORY;
     weft_err err = wf_damage_create(&store->damage);
+    if (err == WEFT_OK) err = wf_places_init(&store->places);
     return err == WEFT_OK ? wf_batch_create(&store->batch) : err;
 }
 
@@ -146,5 +148,8 @@ void wf_store_counters_read(wf_store *store, struct wf_store_counters *out)
         .healed = wf_counter_get(&store->counters.healed),
         .damaged = wf_damage_count(store),
         .outages = wf_counter_get(&store->counters.outages),
+        .commits = wf_counter_get(&store->counters.commits),
+        .synced_commits = wf_counter_get(&store->counters.synced_commits),
+        .sync_ns = wf_counter_get(&store->counters.sync_ns),
     };
 }

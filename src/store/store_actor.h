@@ -150,6 +150,8 @@ struct wf_store_counters {
     uint64_t healed;  /* bodies that were damaged and are written anew */
     uint64_t damaged; /* bodies in quarantine now                      */
     uint64_t outages; /* how often writes were refused until the engine was open again */
+    uint64_t commits; /* of the entries: by nobody else                                */
+    uint64_t synced_commits, sync_ns; /* of the synced batches alone                   */
 };
 void wf_store_counters_read(wf_store *store, struct wf_store_counters *out);
 

@@ -174,6 +174,7 @@ static weft_err settle(wf_store *store, struct loaded *loaded)
     tree->pub = loaded->info;
     tree->told_seq = loaded->info.seq;
     tree->digest_seq = UINT64_MAX;
+    wf_counter_add(&store->counters.readers, loaded->readers_count - (uint64_t)tree->readers_count);
     wf_free(tree->readers);
     wf_free(tree->staged);
     tree->readers = loaded->readers;

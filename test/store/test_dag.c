@@ -266,6 +266,7 @@ static void ask_tips(struct asked *a)
         for (uint32_t p = 0; p < a->dk->doc[i].count && a->doc; p++)
             followed[a->dk->doc[i].at[p]] = true;
     for (uint32_t i = 0; i < a->upto; i++) tips += member(a, i) && !followed[i];
+    cr_assert_eq(wf_dag_tips(a->dag), WEFT_OK);
     cr_assert_eq(a->dag->tips_count, tips, "%s: %u tips of %u", a->what, a->dag->tips_count, tips);
     for (uint32_t i = 0; i < tips; i++) {
         uint32_t at = dk_find(a->dk, &a->dag->tips[i]);
@@ -621,6 +622,7 @@ static weft_err use(sk_node *node, const struct dk *dk, int way)
     struct wf_fact fact;
     bool reached;
     weft_err err = wf_dag_open(node->store, &dk->ids[0], way % 2 == 1 ? DK_DOC : NULL, &dag);
+    if (err == WEFT_OK) err = wf_dag_tips(dag);
     if (err == WEFT_OK && way >= 6) dag->bounds.found = dag->bounds.apart = 2;
     const weft_cut from = {way % 2 == 1 ? NULL : &dk->ids[3], way % 2 == 1 ? 0 : 1};
     if (err == WEFT_OK) err = wf_dag_cut(dag, &from, &lower, NULL, NULL);
@@ -651,6 +653,7 @@ static weft_err use_more(sk_node *node, const struct dk *dk, int way)
     const weft_cut old = {&dk->ids[way == 4 ? 12 : 36], way == 5 ? 3 : 1};
     weft_err err = wf_dag_open(node->store, &dk->ids[0], way == 3 || way == 4 ? DK_DOC : NULL,
                                &dag);
+    if (err == WEFT_OK && way < 3) err = wf_dag_tips(dag);
     if (err == WEFT_OK && way == 1) dag->bounds.found = 2;
     if (err == WEFT_OK && way < 3)
         err = wf_dag_cut(dag, &(weft_cut){dag->tips, dag->tips_count}, &cut, NULL, NULL);
