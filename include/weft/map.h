@@ -8,10 +8,11 @@
  * these came: take the edits in the order (gen, id), in which ancestors come first, and
  *     deleting a path takes away what stands there and below,
  *     setting one does the same, takes away the leaves above, and puts a leaf there.
- * So an edit that was made with another one in sight wins over it, and of two that did not
- * know of each other one wins, everywhere the same one, path by path. (With more than
- * WEFT_ENTRY_PARENTS_MAX tips an edit cannot name all that it saw, and may lose against those
- * that it had to leave out.) Deleted paths are remembered for ever.
+ * So an edit that was made with another one in sight wins over it; of two that did not know of
+ * each other the one with the longer history wins (gen: edges of the longest way down to the
+ * root), of two equal ones that with the greater id: on every node the same one, path by path.
+ * (With more than WEFT_ENTRY_PARENTS_MAX tips an edit cannot name all that it saw, and may lose
+ * against those that it had to leave out.) Deleted paths are remembered for ever.
  *
  * Every entry that writes the store counts, whoever wrote it: its author had Write when the
  * door let it in. One whose payload is no list of operations (malformed, too deep, a path
