@@ -304,8 +304,13 @@ static weft_err open_rt(weft_node *node, const weft_node_options *o)
 static weft_err open_kv(const weft_node_options *o, wf_kv **out)
 {
     if (o->dir == NULL) return wf_kv_memory_open(out);
-    wf_kv_rocksdb_options options = {.memory_bytes = o->store_memory_bytes, .create = true};
-    return wf_kv_rocksdb_open(o->dir, &options, out);
+    static const enum wf_engine engines[] = {[WEFT_ENGINE_AUTO] = WF_ENGINE_AUTO,
+                                             [WEFT_ENGINE_ROCKSDB] = WF_ENGINE_ROCKSDB,
+                                             [WEFT_ENGINE_LMDB] = WF_ENGINE_LMDB};
+    if ((size_t)o->engine >= sizeof engines / sizeof *engines) return WEFT_INVALID;
+    wf_kv_disk_options options = {
+        .engine = engines[o->engine], .memory_bytes = o->store_memory_bytes, .create = true};
+    return wf_kv_disk_open(o->dir, &options, out);
 }
 
 /* Frees what is left once all actors have ended. */

@@ -26,6 +26,12 @@ typedef struct weft_hub weft_hub; /* joins nodes of one process in memory */
 
 /* -- Opening and closing ------------------------------------------------------------- */
 
+typedef enum weft_engine {                   /* of a store on disk */
+                           WEFT_ENGINE_AUTO, /* the one it has; RocksDB for a new one */
+                           WEFT_ENGINE_ROCKSDB,
+                           WEFT_ENGINE_LMDB /* UNSUPPORTED in a build without LMDB */
+} weft_engine;
+
 typedef struct weft_node_options {
     const char *dir;             /* directory of the store and the key file; NULL: memory     */
     const char *key_file;        /* NULL: "<dir>/device.key"; created on first run; a store
@@ -43,10 +49,12 @@ typedef struct weft_node_options {
     weft_ns retry_tick;          /* 0: WEFT_RETRY_TICK_NS                                     */
     weft_ns connection_tick;     /* 0: WEFT_CONNECTION_TICK_NS                               */
     weft_ns settings_tick;       /* 0: WEFT_SETTINGS_TICK_NS                                  */
+    weft_engine engine;          /* of the store in `dir`; another one there: NOT_STORE       */
 } weft_node_options;
 
 /* Opens or creates a node. Nothing listens yet. NOT_STORE, LOCKED, VERSION, CORRUPT,
- * KEY_FILE, IO, NO_SPACE, NO_MEMORY, INVALID. `options` may be NULL: a memory node. */
+ * KEY_FILE, IO, NO_SPACE, NO_MEMORY, INVALID, UNSUPPORTED. `options` may be NULL: a memory
+ * node. */
 weft_err weft_node_open(const weft_node_options *options, weft_node **out);
 
 /* Stops everything: listeners and connections closed, acknowledged work on disk, all

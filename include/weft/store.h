@@ -33,7 +33,7 @@ weft_err weft_store_checkpoint(weft_node *node, const char *dir);
 /* Counters run since the node was opened, the rest is of now. The figures are read one after
  * the other while the store works, so they need not fit together to the last unit. */
 typedef struct weft_store_stats {
-    const char *engine; /* "rocksdb", "memory": static text                             */
+    const char *engine; /* "rocksdb", "lmdb", "memory": static text                     */
     /* What was done. */
     uint64_t entries;         /* stored, by any way                                     */
     uint64_t commits;         /* of them: committed or added here                       */
@@ -53,7 +53,8 @@ typedef struct weft_store_stats {
     uint64_t iterators, snapshots, values;
     /* Memory, in bytes. The first two are bounded together by store_memory_bytes, though the
      * engine may pass it for a moment; the others by limits.h. */
-    uint64_t cache_bytes;    /* blocks, indexes and filters of tables                   */
+    uint64_t cache_bytes;    /* blocks, indexes and filters of tables; of LMDB its pages, which are
+                              * the system's cache of files and not bounded             */
     uint64_t memtable_bytes; /* written and not in tables yet; of a store in memory: all */
     uint64_t writer_bytes;   /* facts of recent entries, and the open batch             */
     uint64_t reader_bytes;   /* where entries lie that were written or read lately      */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * kv.h - the key-value engine under the store: one of the three tables behind
- * which everything that blocks is kept. Engines: memory (with a crash model) and
- * RocksDB. test/store/test_kv.c is the conformance suite that each must pass.
+ * which everything that blocks is kept. Engines: memory (with a crash model), RocksDB and
+ * LMDB. test/store/test_kv.c is the conformance suite that each must pass.
  *
  * Threads: get, iterators, snapshots and checkpoint from any thread; write, reopen and
  * close from one thread at a time. Order of keys is by unsigned bytes. */
@@ -195,5 +195,30 @@ typedef struct wf_kv_rocksdb_options {
 /* NOT_STORE (exists and is something else, or !create and nothing there), LOCKED,
  * CORRUPT, IO, NO_SPACE. */
 weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *options, wf_kv **out);
+
+/* -- LMDB engine ------------------------------------------------------------------------------ */
+typedef struct wf_kv_lmdb_options {
+    uint64_t map_bytes; /* that the store may come to; 0: 256 GiB. Addresses, not room */
+    bool create, read_only;
+} wf_kv_lmdb_options;
+/* As RocksDB's. LOCKED also when it is only read while this process has it open. Keys are 1 to
+ * 511 bytes long. UNSUPPORTED: this build has no LMDB. */
+weft_err wf_kv_lmdb_open(const char *dir, const wf_kv_lmdb_options *options, wf_kv **out);
+bool wf_kv_lmdb_is_built(void);
+
+/* -- Whichever of both ------------------------------------------------------------------------- */
+enum wf_engine {
+    WF_ENGINE_AUTO, /* the one that is there; RocksDB where nothing is */
+    WF_ENGINE_ROCKSDB,
+    WF_ENGINE_LMDB
+};
+typedef struct wf_kv_disk_options {
+    enum wf_engine engine;
+    uint64_t memory_bytes; /* of RocksDB */
+    bool create, read_only;
+    bool salvage; /* of RocksDB: LMDB has nothing to skip */
+} wf_kv_disk_options;
+/* NOT_STORE: the directory has another engine than the one that was asked for. */
+weft_err wf_kv_disk_open(const char *dir, const wf_kv_disk_options *options, wf_kv **out);
 
 #endif

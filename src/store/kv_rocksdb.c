@@ -200,6 +200,8 @@ weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *option
     struct wf_store_dir found;
     weft_err err = wf_store_dir_look(dir, &found);
     if (err != WEFT_OK) return err;
+    if (found.engine == WF_ENGINE_LMDB)
+        return wf_fail(WEFT_NOT_STORE, "store", "path=%s is a store of LMDB", dir);
     if (!found.complete && !create)
         return wf_fail(WEFT_NOT_STORE, "store", "path=%s has no store", dir);
     if (found.complete && !options->salvage) err = wf_store_dir_check_logs(dir);

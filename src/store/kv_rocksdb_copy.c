@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kv_rocksdb_copy.c - copies of the directory of a RocksDB store, and how to open what is
+ * kv_rocksdb_copy.c - copies of the directory of a store, and how to open a RocksDB store that is
  * damaged. Called by: weft-fsck, api_store.c. May touch: copies, and the originals reading;
  * RocksDB's repair. Never: changes the original. */
 #include "kv_rocksdb_copy.h"
@@ -53,7 +53,8 @@ static bool is_table(const char *name) { return ends_with(name, ".sst"); }
 /* Keys of devices, locks and what others put there stay behind. */
 static bool is_of_database(const char *name)
 {
-    return is_table(name) || ends_with(name, ".log") || begins_with(name, "MANIFEST-") ||
+    return is_table(name) || strcmp(name, "data.mdb") == 0 || /* LMDB's only file */
+           ends_with(name, ".log") || begins_with(name, "MANIFEST-") ||
            begins_with(name, "OPTIONS-") || strcmp(name, "CURRENT") == 0 ||
            strcmp(name, "IDENTITY") == 0;
 }
@@ -202,9 +203,9 @@ weft_err wf_store_dir_rename(const char *from, const char *to)
 
 weft_err wf_copy_make(const char *dir)
 {
-    wf_kv_rocksdb_options options = {.memory_bytes = COPY_MEMORY_BYTES};
+    wf_kv_disk_options options = {.memory_bytes = COPY_MEMORY_BYTES};
     wf_kv *kv = NULL;
-    weft_err err = wf_kv_rocksdb_open(dir, &options, &kv);
+    weft_err err = wf_kv_disk_open(dir, &options, &kv);
     if (err == WEFT_OK) err = wf_copy_mark(kv);
     wf_kv_close(kv);
     return err;

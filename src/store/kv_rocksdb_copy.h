@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kv_rocksdb_copy.h - copies of the directory of a RocksDB store, and how to open what is
- * damaged. Called by: weft-fsck, api_store.c; any thread, one per directory.
+ * kv_rocksdb_copy.h - copies of the directory of a store, whichever engine it has, and how to
+ * open a RocksDB store that is damaged. Called by: weft-fsck, api_store.c; any thread, one per directory.
  * Never: changes the original. */
 #ifndef WF_KV_ROCKSDB_COPY_H
 #define WF_KV_ROCKSDB_COPY_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kv_rocksdb_dir.c - the directory that a RocksDB store lives in.
- * Called by: kv_rocksdb.c, kv_rocksdb_copy.c, weft-fsck. May touch: names in the directory,
+ * kv_rocksdb_dir.c - the directory that a store lives in, whichever engine it has.
+ * Called by: the engines on disk, kv_disk.c, weft-fsck. May touch: names in the directory,
  * its marker, the file system's figures. Never: opens, reads or changes the database. */
 #include "kv_rocksdb_dir.h"
 
@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -38,7 +39,9 @@ static bool ends_with(const char *text, const char *end)
 }
 
 struct seen {
-    bool anything, marker, current, data;
+    bool anything, marker;
+    bool current, data;   /* of RocksDB: its root file, tables or logs */
+    bool database, table; /* of LMDB: its one file, its table of readers */
 };
 
 static weft_err look_at_names(const char *dir, struct seen *seen)
@@ -57,6 +60,8 @@ static weft_err look_at_names(const char *dir, struct seen *seen)
         seen->anything = true;
         if (strcmp(name, MARKER) == 0) seen->marker = true;
         if (strcmp(name, "CURRENT") == 0) seen->current = true;
+        if (strcmp(name, "data.mdb") == 0) seen->database = true;
+        if (strcmp(name, "lock.mdb") == 0) seen->table = true;
         if (ends_with(name, ".sst") || ends_with(name, ".log")) seen->data = true;
     }
     closedir(handle);
@@ -74,11 +79,19 @@ weft_err wf_store_dir_look(const char *dir, struct wf_store_dir *out)
      * before the first log file was written is that what the user wants. */
     if (seen.data && !seen.current)
         return wf_fail(WEFT_CORRUPT, "store", "path=%s has lost its file CURRENT", dir);
-    *out = (struct wf_store_dir){.is_store = seen.marker, .complete = seen.current};
+    if (seen.table && !seen.database)
+        return wf_fail(WEFT_CORRUPT, "store", "path=%s has lost its file data.mdb", dir);
+    if (seen.current && seen.database)
+        return wf_fail(WEFT_NOT_STORE, "store", "path=%s has files of two engines", dir);
+    *out = (struct wf_store_dir){.is_store = seen.marker,
+                                 .complete = seen.current || seen.database,
+                                 .engine = seen.current    ? WF_ENGINE_ROCKSDB
+                                           : seen.database ? WF_ENGINE_LMDB
+                                                           : WF_ENGINE_AUTO};
     return WEFT_OK;
 }
 
-static weft_err sync_directory(const char *dir)
+weft_err wf_store_dir_sync(const char *dir)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return wf_fail(WEFT_IO, "store", "open path=%s: %s", dir, strerror(errno));
@@ -104,7 +117,7 @@ weft_err wf_store_dir_mark(const char *dir)
     close(fd);
     if (failed)
         return wf_fail(from_errno(number), "store", "write path=%s: %s", path, strerror(number));
-    return sync_directory(dir);
+    return wf_store_dir_sync(dir);
 }
 
 weft_err wf_store_dir_create(const char *dir)
@@ -171,6 +184,14 @@ weft_err wf_store_dir_has_room(const char *dir)
                    dir, (unsigned long long)(free_bytes >> 10), (unsigned long long)(need >> 10));
 }
 
+/* Such a lock does not know its process; who took it wrote its number into the file. */
+static int written_holder(int fd)
+{
+    char text[24] = "";
+    if (pread(fd, text, sizeof text - 1, 0) <= 0) return 0;
+    return (int)strtol(text, NULL, 10);
+}
+
 int wf_store_dir_holder(const char *dir)
 {
     char path[PATH_BYTES_MAX];
@@ -178,7 +199,9 @@ int wf_store_dir_holder(const char *dir)
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) return 0;
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    int failed = fcntl(fd, F_GETLK, &lock);
+    int failed = fcntl(fd, F_GETLK, &lock), holder = (int)lock.l_pid;
+    if (failed != 0 || lock.l_type == F_UNLCK) holder = 0;
+    else if (holder == -1) holder = written_holder(fd); /* a lock of an open file: LMDB's */
     close(fd);
-    return failed != 0 || lock.l_type == F_UNLCK ? 0 : (int)lock.l_pid;
+    return holder;
 }

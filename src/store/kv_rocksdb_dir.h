@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kv_rocksdb_dir.h - the directory that a RocksDB store lives in.
- * Called by: kv_rocksdb.c, kv_rocksdb_copy.c, weft-fsck.
+ * kv_rocksdb_dir.h - the directory that a store lives in, whichever engine it has.
+ * Called by: kv_rocksdb.c, kv_rocksdb_copy.c, kv_lmdb*.c, kv_disk.c, weft-fsck.
  * Never: opens, reads or changes the database. */
 #ifndef WF_KV_ROCKSDB_DIR_H
 #define WF_KV_ROCKSDB_DIR_H
@@ -8,19 +8,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <weft/err.h>
+#include "kv.h"
 
 /* What stands there before the engine looks at it. A store is known by its marker
  * file; nothing is changed in a directory that has other things in it. */
 struct wf_store_dir {
-    bool is_store; /* false: it may be made into one (missing or empty) */
-    bool complete; /* the database was created wholly once              */
+    bool is_store;         /* false: it may be made into one (missing or empty) */
+    bool complete;         /* the database was created wholly once              */
+    enum wf_engine engine; /* that made it; AUTO: not complete          */
 };
 /* NOT_STORE (something else is there), CORRUPT (a store without its root file), IO. */
 weft_err wf_store_dir_look(const char *dir, struct wf_store_dir *out);
 /* Makes the directory (not its parents) and its marker, durably. IO, NO_SPACE. */
 weft_err wf_store_dir_create(const char *dir);
 weft_err wf_store_dir_mark(const char *dir); /* the marker only */
+weft_err wf_store_dir_sync(const char *dir); /* its names */
 
 /* Is there less room than a write, its compaction and its log may need? */
 bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes);
@@ -30,8 +32,8 @@ weft_err wf_store_dir_has_room(const char *dir);
 /* What all files take, and what the logs of the database do; 0 where nothing is. */
 uint64_t wf_store_dir_bytes(const char *dir);
 uint64_t wf_store_dir_log_bytes(const char *dir);
-/* The process that holds the database's lock, 0 when it cannot be told. Not to be
- * called while this process itself holds it: closing the file would let go of it. */
+/* The process that holds the database's lock, 0 when it cannot be told. Not to be called
+ * while this process itself holds that of a RocksDB store: closing the file would let go of it. */
 int wf_store_dir_holder(const char *dir);
 
 #endif

@@ -25,6 +25,8 @@ ROOMS = [
     (r"(sys/socket|sys/un|netinet/\w+|netdb|arpa/inet|ifaddrs|net/if)\.h", ["src/transport/"], "sockets live in the transport"),
     (r"rocksdb/.*", ["src/store/kv_rocksdb_state.h", "src/store/kv_rocksdb_copy.c"], "RocksDB lives in its own rooms"),
     (r"kv_rocksdb_state\.h", ["src/store/kv_rocksdb"], "RocksDB lives in its own rooms"),
+    (r"lmdb\.h", ["src/store/kv_lmdb.h"], "LMDB lives in its own rooms"),
+    (r"kv_lmdb\.h", ["src/store/kv_lmdb"], "LMDB lives in its own rooms"),
     (r"sodium(/.*|\.h)", ["src/store/crypto.c", "src/transport/noise.c"], "libsodium lives in two files"),
     (r"msgpack.*", ["src/store/", "src/transport/", "src/sync/"], "the actor layer knows no msgpack"),
 ]

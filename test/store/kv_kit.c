@@ -11,7 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct kk_engine kk_memory = {"memory", false}, kk_rocksdb = {"rocksdb", true};
+#define MAP_BYTES (UINT64_C(4) << 30) /* of LMDB: sanitizers keep shadows of addresses */
+
+const struct kk_engine kk_memory = {"memory", false, WF_ENGINE_AUTO},
+                       kk_rocksdb = {"rocksdb", true, WF_ENGINE_ROCKSDB},
+                       kk_lmdb = {"lmdb", true, WF_ENGINE_LMDB};
+
+void kk_need(const struct kk_engine *engine)
+{
+    if (engine == &kk_lmdb && !wf_kv_lmdb_is_built()) cr_skip_test("this build has no LMDB");
+}
 
 void kk_dir_create(char out[64])
 {
@@ -30,12 +39,20 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
 
 void kk_dir_remove(const char *dir) { nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
 
+weft_err kk_try(const struct kk_engine *engine, const char *dir, bool create, bool read_only,
+                wf_kv **out)
+{
+    wf_kv_rocksdb_options rocksdb = {
+        .create = create, .read_only = read_only, .memory_bytes = 16 << 20};
+    wf_kv_lmdb_options lmdb = {.create = create, .read_only = read_only, .map_bytes = MAP_BYTES};
+    return engine == &kk_lmdb ? wf_kv_lmdb_open(dir, &lmdb, out)
+                              : wf_kv_rocksdb_open(dir, &rocksdb, out);
+}
+
 wf_kv *kk_open(const struct kk_engine *engine, const char *dir)
 {
     wf_kv *kv = NULL;
-    wf_kv_rocksdb_options options = {.create = true, .memory_bytes = 16 << 20};
-    weft_err err = engine->on_disk ? wf_kv_rocksdb_open(dir, &options, &kv)
-                                   : wf_kv_memory_open(&kv);
+    weft_err err = engine->on_disk ? kk_try(engine, dir, true, false, &kv) : wf_kv_memory_open(&kv);
     cr_assert_eq(err, WEFT_OK, "open %s: %s", engine->name, weft_errname(err));
     return kv;
 }

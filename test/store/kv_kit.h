@@ -9,14 +9,21 @@
 struct kk_engine {
     const char *name;
     bool on_disk;
+    enum wf_engine engine;
 };
-extern const struct kk_engine kk_memory, kk_rocksdb;
+extern const struct kk_engine kk_memory, kk_rocksdb, kk_lmdb;
+
+/* Skips the test if this build has no such engine. */
+void kk_need(const struct kk_engine *engine);
 
 /* A new directory for this test; removed by kk_dir_remove. */
 void kk_dir_create(char out[64]);
 void kk_dir_remove(const char *dir);
 /* Opens the engine; `dir` is ignored in memory. Ends the test on failure. */
 wf_kv *kk_open(const struct kk_engine *engine, const char *dir);
+/* The same of an engine on disk, with its answer. */
+weft_err kk_try(const struct kk_engine *engine, const char *dir, bool create, bool read_only,
+                wf_kv **out);
 
 /* Text keys and values, one operation a call. */
 void kk_put(wf_kv *kv, enum wf_cf cf, const char *key, const char *value, bool sync);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test_kv.c - what every engine must do: one suite, run over each of them.
  * Called by: meson test. May touch: engines through kv.h.
- * Never: what only one engine can do (test_kv_memory.c, test_kv_rocksdb.c). */
+ * Never: what only one engine can do (test_kv_memory.c, test_kv_rocksdb.c, test_kv_lmdb.c), or
+ * only those on disk (test_kv_disk.c). */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +17,7 @@
 static void run(const struct kk_engine *engine, void (*claim)(wf_kv *kv))
 {
     char dir[64];
+    kk_need(engine);
     kk_dir_create(dir);
     wf_kv *kv = kk_open(engine, dir);
     claim(kv);
@@ -23,11 +25,12 @@ static void run(const struct kk_engine *engine, void (*claim)(wf_kv *kv))
     kk_dir_remove(dir);
 }
 
-/* One claim, judged on both engines. */
+/* One claim, judged on all engines. */
 #define CLAIM(name)                                    \
     static void name(wf_kv *kv);                       \
     Test(kv_memory, name) { run(&kk_memory, name); }   \
     Test(kv_rocksdb, name) { run(&kk_rocksdb, name); } \
+    Test(kv_lmdb, name) { run(&kk_lmdb, name); }       \
     static void name(wf_kv *kv)
 
 CLAIM(a_put_is_read_back)

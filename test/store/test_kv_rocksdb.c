@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * test_kv_rocksdb.c - what only the engine on disk can do: open again, or refuse to.
+ * test_kv_rocksdb.c - what only RocksDB has: its log, its tables, its checksums.
  * Called by: meson test. May touch: directories of its own, their files' bytes.
- * Never: a directory that it did not make. */
+ * Never: a directory that it did not make; what LMDB can, too (test_kv_disk.c). */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <rocksdb/c.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,18 +55,6 @@ static void expect_refusal(bool create, weft_err want)
     weft_err err = open_it(create, false, &kv);
     cr_assert_eq(err, want, "%s", weft_errname(err));
     cr_assert_null(kv);
-}
-
-Test(kv_rocksdb_only, what_was_written_is_there_after_opening_again)
-{
-    wf_kv *kv = kk_open(&kk_rocksdb, dir);
-    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
-    kk_put(kv, WF_CF_POLICY, "b", "2", false);
-    wf_kv_close(kv);
-    cr_assert_eq(open_it(false, false, &kv), WEFT_OK);
-    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "a"), "1");
-    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_POLICY, "b"), "2");
-    wf_kv_close(kv);
 }
 
 Test(kv_rocksdb_only, the_largest_entry_can_be_flushed_and_read_with_a_small_cache)
@@ -159,15 +142,6 @@ static void flip_byte(const char *path, long offset)
     close(fd);
 }
 
-Test(kv_rocksdb_only, a_killed_process_loses_nothing_that_was_synced)
-{
-    in_a_process_that_dies(write_hundred);
-    wf_kv *kv = kk_open(&kk_rocksdb, dir);
-    cr_assert_str_neq(kk_get(kv, NULL, WF_CF_ENTRY, "000"), "(none)");
-    cr_assert_str_neq(kk_get(kv, NULL, WF_CF_ENTRY, "099"), "(none)");
-    wf_kv_close(kv);
-}
-
 Test(kv_rocksdb_only, a_flipped_byte_in_the_log_is_refused_as_corrupt)
 {
     in_a_process_that_dies(write_hundred);
@@ -215,40 +189,6 @@ Test(kv_rocksdb_only, a_flipped_byte_in_a_table_is_found_when_it_is_read)
     wf_kv_close(kv);
 }
 
-Test(kv_rocksdb_only, a_store_that_is_open_is_locked_within_the_process)
-{
-    wf_kv *kv = kk_open(&kk_rocksdb, dir);
-    expect_refusal(true, WEFT_LOCKED);
-    cr_assert_not_null(strstr(last_line, "in this process"), "%s", last_line);
-    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
-    wf_kv_close(kv);
-}
-
-Test(kv_rocksdb_only, a_store_that_another_process_has_names_its_holder)
-{
-    int ready[2], done[2];
-    cr_assert_eq(pipe(ready), 0);
-    cr_assert_eq(pipe(done), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        wf_kv *kv = NULL;
-        char byte = open_it(true, false, &kv) == WEFT_OK ? '1' : '0';
-        close(done[1]);
-        if (write(ready[1], &byte, 1) != 1) _exit(1);
-        if (read(done[0], &byte, 1) < 0) _exit(1); /* until the parent closes it */
-        _exit(0);
-    }
-    char byte = '?', want[32];
-    cr_assert_eq(read(ready[0], &byte, 1), 1);
-    cr_assert_eq(byte, '1');
-    expect_refusal(true, WEFT_LOCKED);
-    snprintf(want, sizeof want, "process %d", (int)child);
-    cr_assert_not_null(strstr(last_line, want), "%s", last_line);
-    close(done[1]);
-    close(done[0]);
-    waitpid(child, NULL, 0);
-}
-
 static unsigned count_names(void)
 {
     DIR *handle = opendir(dir);
@@ -256,18 +196,6 @@ static unsigned count_names(void)
     while (readdir(handle) != NULL) count++;
     closedir(handle);
     return count;
-}
-
-Test(kv_rocksdb_only, a_directory_with_other_things_is_left_as_it_is)
-{
-    cr_assert_eq(mkdir(dir, 0700), 0);
-    char path[128];
-    snprintf(path, sizeof path, "%s/letter.txt", dir);
-    FILE *file = fopen(path, "w");
-    fclose(file);
-    unsigned before = count_names();
-    expect_refusal(true, WEFT_NOT_STORE);
-    cr_assert_eq(count_names(), before);
 }
 
 Test(kv_rocksdb_only, a_database_of_somebody_else_is_left_as_it_is)
@@ -282,30 +210,6 @@ Test(kv_rocksdb_only, a_database_of_somebody_else_is_left_as_it_is)
     unsigned before = count_names();
     expect_refusal(true, WEFT_NOT_STORE);
     cr_assert_eq(count_names(), before);
-}
-
-Test(kv_rocksdb_only, nothing_is_made_where_nothing_is_unless_asked)
-{
-    expect_refusal(false, WEFT_NOT_STORE);
-    cr_assert_neq(access(dir, F_OK), 0);
-}
-
-Test(kv_rocksdb_only, an_empty_directory_becomes_a_store)
-{
-    cr_assert_eq(mkdir(dir, 0700), 0);
-    wf_kv *kv = kk_open(&kk_rocksdb, dir);
-    wf_kv_close(kv);
-}
-
-Test(kv_rocksdb_only, a_store_without_its_root_file_is_not_begun_anew)
-{
-    wf_kv *kv = kk_open(&kk_rocksdb, dir);
-    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
-    wf_kv_close(kv);
-    char path[128];
-    snprintf(path, sizeof path, "%s/CURRENT", dir);
-    cr_assert_eq(unlink(path), 0);
-    expect_refusal(true, WEFT_CORRUPT);
 }
 
 Test(kv_rocksdb_only, families_of_a_newer_version_are_refused)
@@ -331,221 +235,4 @@ Test(kv_rocksdb_only, families_of_a_newer_version_are_refused)
     rocksdb_list_column_families_destroy(names, count);
     rocksdb_options_destroy(options);
     expect_refusal(true, WEFT_VERSION);
-}
-
-Test(kv_rocksdb_only, a_store_opened_for_reading_takes_no_writes)
-{
-    wf_kv *kv = kk_open(&kk_rocksdb, dir);
-    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
-    wf_kv_close(kv);
-    cr_assert_eq(open_it(false, true, &kv), WEFT_OK);
-    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "a"), "1");
-    wf_batch *batch;
-    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-    wf_batch_put(batch, WF_CF_ENTRY, "b", 1, "1", 1);
-    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_INVALID);
-    wf_batch_destroy(batch);
-    wf_kv_close(kv);
-}
-
-Test(kv_rocksdb_only, a_checkpoint_opens_as_a_store_of_its_own)
-{
-    wf_kv *kv = kk_open(&kk_rocksdb, dir);
-    kk_put(kv, WF_CF_ENTRY, "a", "1", false);
-    char copy[80];
-    snprintf(copy, sizeof copy, "%s-copy", dir);
-    cr_assert_eq(wf_kv_checkpoint(kv, copy), WEFT_OK);
-    cr_assert_lt(wf_kv_checkpoint(kv, copy), 0, "it must not exist");
-    kk_put(kv, WF_CF_ENTRY, "a", "2", false);
-    wf_kv_close(kv);
-    kv = kk_open(&kk_rocksdb, copy);
-    cr_assert_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "a"), "1");
-    wf_kv_close(kv);
-    kk_dir_remove(copy);
-}
-
-/* A volume of its own needs a mount; where that is not allowed there is nothing to see. */
-static void small_volume(const char *size)
-{
-    cr_assert_eq(mkdir(dir, 0700), 0);
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("tmpfs", dir, "tmpfs", 0, size) != 0)
-        cr_skip_test("no mounts here");
-}
-
-/* Leaves `kib` of the volume free, by a file that the engine does not look at. */
-static void leave_room(int fd, uint64_t kib)
-{
-    struct statvfs info;
-    cr_assert_eq(fstatvfs(fd, &info), 0);
-    off_t held = lseek(fd, 0, SEEK_END);
-    off_t grow = (off_t)(info.f_bavail * info.f_frsize) - (off_t)(kib << 10);
-    if (grow < 0) cr_assert_eq(ftruncate(fd, held + grow), 0);
-    else cr_assert_eq(posix_fallocate(fd, held, grow), 0);
-}
-
-/* RocksDB that meets the end of the disk while it opens may end the process. */
-Test(kv_rocksdb_only, a_full_disk_refuses_to_open_and_never_aborts)
-{
-    char sub[80], path[96];
-    small_volume("size=64m");
-    snprintf(sub, sizeof sub, "%s/store", dir);
-    snprintf(path, sizeof path, "%s/ballast", dir);
-    int fd = open(path, O_RDWR | O_CREAT, 0600);
-    cr_assert_geq(fd, 0);
-    for (int old = 0; old < 2; old++) { /* a new store, then one with a log to be read again */
-        static uint8_t value[64 << 10];
-        wf_kv *kv = NULL;
-        for (uint64_t kib = 4; kib < 3000; kib += kib / 4 + 4) {
-            leave_room(fd, kib);
-            weft_err err = wf_kv_rocksdb_open(
-                sub, &(wf_kv_rocksdb_options){.create = true, .memory_bytes = 96 << 20}, &kv);
-            cr_assert_eq(err, WEFT_NO_SPACE, "%lu KiB: %s", (unsigned long)kib, weft_errname(err));
-            cr_assert_not_null(strstr(last_line, "of room"), "%s", last_line);
-            cr_assert_eq(access(sub, F_OK), old - 1, "a refusal changes nothing");
-        }
-        leave_room(fd, 40 << 10);
-        pid_t child = old ? -1 : fork();
-        if (child != 0) {
-            if (child > 0) cr_assert_eq(waitpid(child, NULL, 0), child);
-            continue;
-        }
-        kv = kk_open(&kk_rocksdb, sub);
-        for (char c = 'a'; c <= 'z'; c++) {
-            wf_batch *batch;
-            cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-            wf_batch_put(batch, WF_CF_ENTRY, &c, 1, value, sizeof value);
-            cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
-            wf_batch_destroy(batch);
-        }
-        _exit(0); /* as if killed */
-    }
-    wf_kv *kv = kk_open(&kk_rocksdb, sub);
-    wf_value found;
-    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, "z", 1, &found), WEFT_OK);
-    wf_value_release(kv, &found);
-    wf_kv_close(kv);
-    close(fd);
-    umount(dir);
-}
-
-Test(kv_rocksdb_only, a_nearly_full_disk_is_an_answer_and_takes_nothing_back)
-{
-    small_volume("size=24m");
-    wf_kv *kv = kk_open(&kk_rocksdb, dir);
-    wf_batch *batch;
-    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-    char path[96];
-    snprintf(path, sizeof path, "%s/ballast", dir);
-    int fd = open(path, O_RDWR | O_CREAT, 0600);
-    cr_assert_geq(fd, 0);
-    cr_assert_eq(posix_fallocate(fd, 0, 8 << 20), 0);
-    static uint8_t value[64 << 10];
-    weft_err err = WEFT_OK;
-    int acked = 0;
-    for (; acked < 1000 && err == WEFT_OK; acked++) {
-        char key[8];
-        snprintf(key, sizeof key, "%04d", acked);
-        memset(value, acked, sizeof value);
-        wf_batch_clear(batch);
-        wf_batch_put(batch, WF_CF_ENTRY, key, 4, value, sizeof value);
-        err = wf_kv_write(kv, batch, true);
-    }
-    acked--;
-    cr_assert_eq(err, WEFT_NO_SPACE, "%s", weft_errname(err));
-    cr_assert_not_null(strstr(last_line, "nearly full"), "before the disk says it: %s", last_line);
-    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_NO_SPACE);
-    cr_assert_eq(wf_kv_failed(kv), WEFT_OK, "nothing was touched");
-    cr_assert_gt(acked, 20);
-    cr_assert_eq(ftruncate(fd, 0), 0);
-    close(fd);
-    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK, "there is room again");
-    wf_kv_close(kv);
-    kv = kk_open(&kk_rocksdb, dir);
-    for (int i = 0; i < acked; i++) {
-        char key[8];
-        snprintf(key, sizeof key, "%04d", i);
-        wf_value found;
-        cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, key, 4, &found), WEFT_OK, "%d", i);
-        wf_value_release(kv, &found);
-    }
-    wf_kv_close(kv);
-    wf_batch_destroy(batch);
-    umount(dir);
-}
-
-static weft_err put_large(wf_kv *kv, char key, bool sync)
-{
-    static uint8_t value[64 << 10];
-    wf_batch *batch;
-    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-    memset(value, key, sizeof value);
-    wf_batch_put(batch, WF_CF_ENTRY, &key, 1, value, sizeof value);
-    weft_err err = wf_kv_write(kv, batch, sync);
-    wf_batch_destroy(batch);
-    return err;
-}
-
-static void expect_large(wf_kv *kv, char key)
-{
-    wf_value found;
-    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, &key, 1, &found), WEFT_OK, "%c", key);
-    cr_assert_eq(found.len, 64 << 10);
-    cr_assert_eq(found.data[found.len - 1], key);
-    wf_value_release(kv, &found);
-}
-
-/* A file that may not grow is a disk that fails, and one that works when it may again. */
-Test(kv_rocksdb_only, a_write_that_failed_is_cured_by_opening_again_in_place)
-{
-    struct rlimit before, small;
-    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
-    signal(SIGXFSZ, SIG_IGN);
-    wf_kv *kv = kk_open(&kk_rocksdb, dir);
-    char acked = 'a';
-    cr_assert_eq(put_large(kv, acked, true), WEFT_OK);
-    small = before;
-    small.rlim_cur = 300 << 10;
-    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
-    weft_err err = WEFT_OK;
-    for (; err == WEFT_OK && acked < 'z'; acked++) err = put_large(kv, (char)(acked + 1), true);
-    cr_assert_eq(err, WEFT_IO, "%s", weft_errname(err));
-    cr_assert_eq(wf_kv_failed(kv), WEFT_IO);
-    cr_assert_eq(put_large(kv, 'Z', true), WEFT_IO, "until it is opened again");
-    for (char key = 'a'; key < acked; key++) expect_large(kv, key);
-    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
-    cr_assert_eq(wf_kv_reopen(kv), WEFT_OK);
-    cr_assert_eq(wf_kv_failed(kv), WEFT_OK);
-    for (char key = 'a'; key < acked; key++) expect_large(kv, key);
-    cr_assert_eq(put_large(kv, 'Z', true), WEFT_OK);
-    wf_kv_close(kv);
-    kv = kk_open(&kk_rocksdb, dir);
-    expect_large(kv, 'Z');
-    wf_kv_close(kv);
-}
-
-Test(kv_rocksdb_only, an_engine_that_cannot_be_opened_again_says_so_until_it_can)
-{
-    char current[96], away[96];
-    snprintf(current, sizeof current, "%s/CURRENT", dir);
-    snprintf(away, sizeof away, "%s/AWAY", dir);
-    wf_kv *kv = kk_open(&kk_rocksdb, dir);
-    cr_assert_eq(put_large(kv, 'a', true), WEFT_OK);
-    cr_assert_eq(rename(current, away), 0);
-    cr_assert_eq(wf_kv_reopen(kv), WEFT_CORRUPT, "its root file is gone");
-    expect_large(kv, 'a'); /* so nothing was done */
-    int fd = open(current, O_WRONLY | O_CREAT, 0600);
-    cr_assert_eq(write(fd, "MANIFEST-999999\n", 16), 16);
-    close(fd);
-    weft_err err = wf_kv_reopen(kv);
-    cr_assert_lt(err, 0);
-    wf_value value;
-    wf_kv_iter *it;
-    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, "a", 1, &value), err, "it is closed now");
-    cr_assert_eq(wf_kv_iter_create(kv, NULL, WF_CF_ENTRY, NULL, 0, &it), err);
-    cr_assert_eq(rename(away, current), 0);
-    cr_assert_eq(wf_kv_reopen(kv), WEFT_OK);
-    expect_large(kv, 'a');
-    cr_assert_eq(put_large(kv, 'b', true), WEFT_OK);
-    wf_kv_close(kv);
 }

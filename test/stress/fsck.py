@@ -145,6 +145,60 @@ def copies(place):
     assert sorted(os.listdir(place)) == ["c", "n", "r"]
 
 
+def lmdb(place):
+    """The same words for a store of LMDB, as far as they make sense there."""
+    path = store(place + "/s", "lmdb")
+    expect_store(path, ENTRIES)
+    run("--checkpoint", place + "/c", path, code=0)
+    run("--restore", place + "/r", place + "/c", code=0)
+    run("--salvage", place + "/n", path, code=0)
+    for leaf in "crn":
+        expect_store(f"{place}/{leaf}", ENTRIES)
+        assert os.path.exists(f"{place}/{leaf}/data.mdb"), "the engine stays"
+    store(place + "/newer", "newer", "lmdb")
+    run(place + "/newer", code=8)
+
+
+def lmdb_locked(place):
+    holder = subprocess.Popen([make, place + "/s", str(ENTRIES), "hold", "lmdb"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"open\n"
+        for words in ((), ("--salvage", place + "/n"), ("--checkpoint", place + "/n"), ("--restore", place + "/n")):
+            done = run(*words, place + "/s", code=6)
+            assert str(holder.pid) in done.stderr, "the holder is named"
+        run("--live", place + "/s", code=0)
+        assert os.listdir(place) == ["s"]
+    finally:
+        holder.stdin.close()
+        holder.wait(timeout=60)
+
+
+def lmdb_damaged(place):
+    path = store(place + "/s", "lmdb")
+    data = path + "/data.mdb"
+    with open(data, "rb") as file:
+        whole = file.read()
+    body = bytes([200]) * 128  # the payload of entry 200, wherever pages have it
+    assert body in whole
+    with open(data, "wb") as file:
+        file.write(whole.replace(body, bytes([201]) + body[1:]))
+    before = tree_of(path)
+    done = run(path, code=7)
+    assert "bytes" in done.stdout, "the body does not hash to its id"
+    saved = run("--salvage", place + "/n", path, code=7)
+    kept = int(re.search(r"kept (\d+) entries in 1 trees", last_line(saved))[1])
+    assert 0 < kept < ENTRIES
+    expect_store(place + "/n", kept)
+    assert tree_of(path)["data.mdb"] == before["data.mdb"], "the old store is as it was"
+    with open(data, "r+b") as file:
+        file.write(bytes(8192))  # both roots
+    run(path, code=7)
+    done = run("--salvage", place + "/m", path, code=7)
+    assert "peers have what it held" in done.stderr, "no repair is pretended"
+    assert sorted(os.listdir(place)) == ["n", "s"]
+
+
 with tempfile.TemporaryDirectory(prefix="weft-fsck-test.") as folder:
     globals()[case](folder)
 print("ok")

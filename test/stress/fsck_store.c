@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fsck_store.c - makes a store of one tree for fsck.py.
- * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer]
+ * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer] [lmdb]
  * May touch: DIR. Never: leaves a key in it. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,12 +38,19 @@ static void make_newer(const char *dir)
     const uint8_t key = WF_TREE_FORMAT;
     wf_kv *kv = NULL;
     wf_batch *batch = NULL;
-    must(wf_kv_rocksdb_open(dir, NULL, &kv), "engine");
+    must(wf_kv_disk_open(dir, NULL, &kv), "engine");
     must(wf_batch_create(&batch), "batch");
     wf_batch_put(batch, WF_CF_TREE, &key, 1, "weft\0\0\0\x63", 8);
     must(wf_kv_write(kv, batch, true), "format");
     wf_batch_destroy(batch);
     wf_kv_close(kv);
+}
+
+static bool said(int argc, char **argv, const char *word)
+{
+    for (int i = 3; i < argc; i++)
+        if (strcmp(argv[i], word) == 0) return true;
+    return false;
 }
 
 int main(int argc, char **argv)
@@ -54,15 +61,16 @@ int main(int argc, char **argv)
     weft_node *node = NULL;
     must(weft_keypair_from_seed(seed, &pair), "pair");
     weft_node_options options = {.dir = argv[1], .device = pair, .unsynced = true};
+    if (said(argc, argv, "lmdb")) options.engine = WEFT_ENGINE_LMDB;
     must(weft_node_open(&options, &node), "node");
     fill(node, pair, atoi(argv[2]));
-    if (argc > 3 && strcmp(argv[3], "hold") == 0) {
+    if (said(argc, argv, "hold")) {
         puts("open");
         fflush(stdout);
         while (getchar() != EOF) {}
     }
     weft_node_close(node);
     weft_keypair_destroy(pair);
-    if (argc > 3 && strcmp(argv[3], "newer") == 0) make_newer(argv[1]);
+    if (said(argc, argv, "newer")) make_newer(argv[1]);
     return 0;
 }

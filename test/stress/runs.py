@@ -147,6 +147,22 @@ def kill9_without_live(folder):
     expect(result["kills"] == 2, "kills that the history was too short for come after it")
 
 
+def tcp_lmdb(folder):
+    result = small(folder, "--engine", "lmdb", "--live", "2", "--rate", "40", nodes=2, live=True)
+    expect(result["options"]["store"] == "lmdb", "the engine that was asked for")
+
+
+def kill9_lmdb(folder):
+    result = small(folder, "--engine", "lmdb", "--kill9", "4", "--live", "4", entries=4000, live=True)
+    expect(result["kills"] == 4 and sum(n["restarts"] for n in result["nodes"]) == 4, "each kill is followed by a restart")
+
+
+def no_lmdb(folder):
+    result, done = run(folder, "--dag", cut(folder, 10), "--engine", "lmdb", "--nodes", "2", want=1)
+    for text in (result["reason"], done.stderr):
+        expect("WEFT_UNSUPPORTED" in text, "what this build has not")
+
+
 def sabotage(folder):
     for options in (["--transport", "mem", "--store", "memory"], []):
         result, done = run(folder, "--dag", cut(folder, 200), "--sabotage", "lose", *options, want=5)

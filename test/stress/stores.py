@@ -86,6 +86,12 @@ def recover(folder):
     expect(load["notes"]["kills"] == 3 and load["notes"]["open max us"] > 0, "killed and started again")
 
 
+def lmdb(folder):
+    """The same on the second engine, kills too."""
+    for load in run(folder, "--workload", "store", "--engine", "lmdb", "--kills", "2"):
+        check_load(load, "lmdb")
+
+
 def sabotage(folder):
     """An acknowledged entry that is taken away is missed: a check that cannot fail proves nothing."""
     for options in (["--workload", "put,mixed", "--store", "memory"], ["--workload", "recover", "--kills", "1"]):

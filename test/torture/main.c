@@ -20,14 +20,20 @@ static const struct room {
     const char *name;
     void (*run)(tt_torture *t, const tt_work *work, tt_line *line);
     uint32_t seconds[LANES], rounds[LANES], extra[LANES];
+    enum wf_engine engine; /* AUTO: the one in memory */
 } rooms[] = {
-    {"kill9", tt_kill9, {5, 60, 400}, {40, 200, 1000}, {0}},
-    {"powercut", tt_powercut, {8, 45, 240}, {3, 20, 100}, {1, 4, 10}},
-    {"syscalls", tt_syscalls, {4, 25, 120}, {3, 3, 3}, {25, 5, 1}},
-    {"flip", tt_flip, {8, 60, 300}, {30, 200, 1000}, {0}},
-    {"full", tt_full, {3, 9, 60}, {1, 3, 20}, {0}},
-    {"alloc", tt_alloc, {8, 60, 150}, {1, 1, 1}, {3, 1, 1}},
-    {"ops", tt_ops, {5, 20, 60}, {1, 1, 1}, {3, 1, 1}},
+    {"kill9", tt_kill9, {5, 60, 400}, {40, 200, 1000}, {0}, WF_ENGINE_ROCKSDB},
+    {"powercut", tt_powercut, {8, 45, 240}, {3, 20, 100}, {1, 4, 10}, WF_ENGINE_ROCKSDB},
+    {"syscalls", tt_syscalls, {4, 25, 120}, {3, 3, 3}, {25, 5, 1}, WF_ENGINE_ROCKSDB},
+    {"flip", tt_flip, {8, 60, 300}, {30, 200, 1000}, {0}, WF_ENGINE_ROCKSDB},
+    {"full", tt_full, {3, 9, 60}, {1, 3, 20}, {0}, WF_ENGINE_ROCKSDB},
+    {"alloc", tt_alloc, {8, 60, 150}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
+    {"ops", tt_ops, {5, 20, 60}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
+    {"lmdb-kill9", tt_kill9, {2, 20, 240}, {10, 100, 1000}, {0}, WF_ENGINE_LMDB},
+    {"lmdb-powercut", tt_powercut, {2, 15, 240}, {1, 8, 100}, {1, 2, 10}, WF_ENGINE_LMDB},
+    {"lmdb-syscalls", tt_syscalls, {2, 10, 120}, {2, 3, 3}, {9, 2, 1}, WF_ENGINE_LMDB},
+    {"lmdb-flip", tt_flip, {2, 20, 240}, {10, 100, 1000}, {0}, WF_ENGINE_LMDB},
+    {"lmdb-full", tt_full, {1, 5, 60}, {1, 2, 20}, {0}, WF_ENGINE_LMDB},
 };
 #define ROOMS (sizeof rooms / sizeof *rooms)
 
@@ -35,15 +41,18 @@ static tt_torture me;
 
 static int usage(void)
 {
-    fputs(
-        "usage: weft-torture [--fast|--default|--full] [--only NAME,NAME...] [--seed N] [--list]\n",
-        stderr);
+    fputs("usage: weft-torture [--fast|--default|--full] [--engine rocksdb|lmdb]\n"
+          "                    [--only NAME,NAME...] [--seed N] [--list]\n",
+          stderr);
     return 2;
 }
 
-static bool is_chosen(const char *only, const char *name)
+static bool is_chosen(const struct room *room, const char *only, const char *engine)
 {
+    const char *name = room->name;
     size_t len = strlen(name);
+    if (engine != NULL && (strcmp(engine, "lmdb") == 0) != (room->engine == WF_ENGINE_LMDB))
+        return false;
     if (only == NULL) return true;
     for (const char *at = only; (at = strstr(at, name)) != NULL; at += len) {
         bool begins = at == only || at[-1] == ',', ends = at[len] == '\0' || at[len] == ',';
@@ -94,7 +103,10 @@ static enum tt_outcome run_room(const struct room *room, enum lane lane)
     me.random = me.seed;
     for (const char *c = room->name; *c != '\0'; c++) me.random = me.random * 31 + (uint8_t)*c;
     me.deadline = began + room->seconds[lane] * WEFT_SEC;
-    room->run(&me, &work, &line);
+    me.engine = room->engine;
+    if (me.engine == WF_ENGINE_LMDB && !wf_kv_lmdb_is_built())
+        tt_skip(&line, "this build has no LMDB");
+    else room->run(&me, &work, &line);
     double seconds = (double)(tt_now() - began) / 1e9;
     switch (line.outcome) {
     case TT_OK: printf("ok %s %s; %.1f s\n", room->name, line.text, seconds); break;
@@ -108,12 +120,12 @@ static enum tt_outcome run_room(const struct room *room, enum lane lane)
     return line.outcome;
 }
 
-static int run(enum lane lane, const char *only)
+static int run(enum lane lane, const char *only, const char *engine)
 {
     uint32_t count[3] = {0};
     prepare();
     for (size_t i = 0; i < ROOMS; i++)
-        if (is_chosen(only, rooms[i].name)) count[run_room(&rooms[i], lane)]++;
+        if (is_chosen(&rooms[i], only, engine)) count[run_room(&rooms[i], lane)]++;
     if (count[TT_BAD] == 0) tt_dir_remove(me.dir);
     if (count[TT_OK] + count[TT_BAD] == 0) count[TT_BAD] = 1; /* nothing ran */
     printf("%u passed, %u failed", count[TT_OK], count[TT_BAD]);
@@ -126,7 +138,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--victim") == 0) return tt_victim_main(argc, argv);
     enum lane lane = DEFAULT;
-    const char *only = NULL;
+    const char *only = NULL, *engine = NULL;
     me.seed = tt_now() ^ (uint64_t)getpid() << 32;
     signal(SIGPIPE, SIG_IGN);
     for (int i = 1; i < argc; i++) {
@@ -135,11 +147,14 @@ int main(int argc, char **argv)
             if (strcmp(argv[i], lane_names[l]) == 0) lane = l, taken = true;
         if (taken) continue;
         if (strcmp(argv[i], "--only") == 0 && more) only = argv[++i];
+        else if (strcmp(argv[i], "--engine") == 0 && more) engine = argv[++i];
         else if (strcmp(argv[i], "--seed") == 0 && more) me.seed = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--list") == 0) {
             for (size_t r = 0; r < ROOMS; r++) puts(rooms[r].name);
             return 0;
         } else return usage();
     }
-    return all_known(only) ? run(lane, only) : 2;
+    if (engine != NULL && strcmp(engine, "rocksdb") != 0 && strcmp(engine, "lmdb") != 0)
+        return usage();
+    return all_known(only) ? run(lane, only, engine) : 2;
 }

@@ -8,7 +8,8 @@
 
 #include "torture.h"
 
-#define CALLS "write,pwrite64,writev,fdatasync,fsync,rename,ftruncate,unlink,openat,mkdir,fallocate"
+#define CALLS \
+    "write,pwrite64,writev,pwritev,fdatasync,fsync,rename,ftruncate,unlink,openat,mkdir,fallocate"
 #define COMMITS 6u /* of one lane: open, root, commits, close */
 #define LIFE_NS (60 * WEFT_SEC)
 #define END_MAX 20000u

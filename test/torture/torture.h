@@ -98,9 +98,10 @@ int tt_victim_main(int argc, char **argv); /* of the process that tt_child_start
 
 typedef struct tt_torture {
     uint64_t seed, random;
-    uint64_t deadline; /* of the room that runs, by tt_now */
-    char dir[128];     /* of this run; kept if something failed */
-    const char *self;  /* this program */
+    uint64_t deadline;     /* of the room that runs, by tt_now */
+    char dir[128];         /* of this run; kept if something failed */
+    const char *self;      /* this program */
+    enum wf_engine engine; /* of the stores of the room that runs */
     tt_history history;
 } tt_torture;
 

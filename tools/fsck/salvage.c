@@ -12,6 +12,7 @@
 
 #include "fsck.h"
 #include "kv_rocksdb_copy.h"
+#include "kv_rocksdb_dir.h"
 
 #define PATH_BYTES_MAX 4096
 #define ORPHANS_SHOWN 10u
@@ -81,12 +82,24 @@ static bool may_be_store(const struct fsck *f, weft_err err)
            wf_store_dir_exists(path);
 }
 
+static enum wf_engine engine_of(const char *dir)
+{
+    struct wf_store_dir found;
+    return wf_store_dir_look(dir, &found) == WEFT_OK ? found.engine : WF_ENGINE_AUTO;
+}
+
 static weft_err open_old(const struct fsck *f, const char *copy, wf_kv **out, const char **how)
 {
-    wf_kv_rocksdb_options options = {.read_only = true, .salvage = true};
+    wf_kv_disk_options options = {.read_only = true, .salvage = true};
     *how = "as it is";
-    weft_err err = wf_kv_rocksdb_open(f->dir, &options, out);
+    weft_err err = wf_kv_disk_open(f->dir, &options, out);
     if (!may_be_store(f, err)) return err;
+    if (engine_of(f->dir) == WF_ENGINE_LMDB) {
+        fsck_say("%s is a store of LMDB: its one file is opened as it is, or not at all; peers "
+                 "have what it held",
+                 f->dir);
+        return err;
+    }
     err = wf_store_dir_copy(f->dir, copy);
     return err == WEFT_OK ? wf_kv_rocksdb_open_damaged(copy, out, how) : err;
 }
@@ -125,12 +138,12 @@ static void conclude(const struct fsck *f, const wf_salvage_report *r, const cha
 static weft_err salvage_into(const struct fsck *f, wf_kv *from, const char *part,
                              wf_salvage_report *report)
 {
-    wf_kv_rocksdb_options options = {.create = true};
+    wf_kv_disk_options options = {.engine = engine_of(f->dir), .create = true};
     wf_salvage_options how = {on_progress, (void *)f};
     weft_rt *rt = NULL;
     wf_kv *to = NULL;
     weft_err err = weft_rt_create(&rt);
-    if (err == WEFT_OK) err = wf_kv_rocksdb_open(part, &options, &to);
+    if (err == WEFT_OK) err = wf_kv_disk_open(part, &options, &to);
     if (err == WEFT_OK) err = wf_salvage(from, to, rt, &how, report);
     wf_kv_close(to);
     if (err == WEFT_OK) err = take_key(f, part);
@@ -169,10 +182,10 @@ int fsck_salvage(const struct fsck *f)
 int fsck_checkpoint(const struct fsck *f)
 {
     wf_kv *kv = NULL;
-    wf_kv_rocksdb_options options = {0}; /* holds the lock, so that nobody opens it meanwhile */
+    wf_kv_disk_options options = {0}; /* holds the lock, so that nobody opens it meanwhile */
     weft_err err = expect_none(f->checkpoint);
     if (err == WEFT_OK) err = fsck_is_free(f->dir);
-    if (err == WEFT_OK) err = wf_kv_rocksdb_open(f->dir, &options, &kv);
+    if (err == WEFT_OK) err = wf_kv_disk_open(f->dir, &options, &kv);
     if (err == WEFT_OK) err = wf_copy_checkpoint(kv, f->checkpoint);
     wf_kv_close(kv);
     return end(f, err);

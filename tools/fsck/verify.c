@@ -85,7 +85,7 @@ static int give_up(const struct fsck *f, weft_err err)
 
 int fsck_verify(const struct fsck *f)
 {
-    wf_kv_rocksdb_options options = {.read_only = true};
+    wf_kv_disk_options options = {.read_only = true};
     struct view view = {.f = f};
     struct wf_check_options check = {f->signatures, on_fault, on_progress, &view};
     wf_check_report report = {0};
@@ -95,7 +95,7 @@ int fsck_verify(const struct fsck *f)
     size_t trees = 0;
     weft_err err = f->live ? WEFT_OK : fsck_is_free(f->dir);
     if (err == WEFT_OK) err = weft_rt_create(&rt);
-    if (err == WEFT_OK) err = wf_kv_rocksdb_open(f->dir, &options, &kv);
+    if (err == WEFT_OK) err = wf_kv_disk_open(f->dir, &options, &kv);
     if (err == WEFT_OK) err = wf_store_open(kv, rt, &store);
     if (store != NULL) kv = NULL; /* the store's now */
     if (err == WEFT_OK) {

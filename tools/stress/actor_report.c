@@ -69,7 +69,7 @@ void load_table_head(const struct options *o, FILE *to)
     bool stores = (o->loads & OPTIONS_LOADS_STORE) != 0;
     fprintf(to, "weft-stress %s  seed %llu", weft_version(), (unsigned long long)o->seed);
     if ((o->loads & OPTIONS_LOADS_ACTORS) != 0) fprintf(to, "  actors %s", places[o->place]);
-    if (stores) fprintf(to, "  store %s", options_store_names[o->store]);
+    if (stores) fprintf(to, "  store %s", options_store_name(o));
     fprintf(to, ", %u s each\n", o->duration_seconds);
     fprintf(to, "  %-9s %-6s %14s %8s %8s %8s %8s %8s %8s  %s\n", "workload", "loop", "per second",
             "p50", "p90", "p99", "p99.9", "p99.99", "max", "verdict");
@@ -200,7 +200,7 @@ static void json_of_store(const struct work *w, json_t *out)
     static const char *const others[] = {"place", "actors", "mailbox", "overflow"};
     const char mix[2] = {w->options->mix, '\0'};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) json_object_del(out, others[i]);
-    json_object_set_new(out, "store", json_string(options_store_names[w->options->store]));
+    json_object_set_new(out, "store", json_string(options_store_name(w->options)));
     if (w->load == &load_mixed) json_object_set_new(out, "mix", json_string(mix));
 }
 

@@ -37,7 +37,8 @@ static int failed(struct cluster *c, const char *what)
 
 static void send_open(struct cluster *c, struct member *m)
 {
-    struct control_open open = {.seed = c->seed, .index = m->index, .memory = c->memory_store};
+    struct control_open open = {
+        .seed = c->seed, .index = m->index, .memory = c->memory_store, .engine = c->engine};
     snprintf(open.dir, sizeof open.dir, "%s", m->dir);
     if (m->address[0] != '\0') snprintf(open.listen, sizeof open.listen, "%s", m->address);
     else if (c->mem) snprintf(open.listen, sizeof open.listen, "mem:n%u:1", m->index);

@@ -68,7 +68,8 @@ struct cluster {
     int (*on_news)(void *arg);
     void (*on_ack)(void *arg, const struct control_op *op); /* of live commits; may be NULL */
     void *arg;
-    bool wrong_keys; /* sabotage: whoever dials expects another key */
+    weft_engine engine; /* of stores on disk; set it before cluster_start */
+    bool wrong_keys;    /* sabotage: whoever dials expects another key */
     char why[1000];
 };
 

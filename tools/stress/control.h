@@ -43,6 +43,7 @@ struct control_open {
     uint64_t seed;
     uint32_t index;
     bool memory; /* no directory              */
+    weft_engine engine;
     char dir[CONTROL_PATH_BYTES];
     char listen[WEFT_ADDRESS_BYTES_MAX];
 };

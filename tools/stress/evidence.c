@@ -33,9 +33,9 @@ char *evidence_store_path(const char *dir, uint32_t index)
 
 static weft_err kv_open(const char *dir, uint32_t index, bool read_only, wf_kv **out)
 {
-    wf_kv_rocksdb_options options = {.read_only = read_only};
+    wf_kv_disk_options options = {.read_only = read_only};
     char *path = evidence_store_path(dir, index);
-    weft_err err = wf_kv_rocksdb_open(path, &options, out);
+    weft_err err = wf_kv_disk_open(path, &options, out);
     free(path);
     return err;
 }

@@ -102,6 +102,7 @@ static bool open_node(struct node *node)
     weft_node_options options = {
         .dir = node->open.memory ? NULL : node->open.dir,
         .name = kit_program,
+        .engine = node->open.engine,
         .retry_tick = 200 * WEFT_MS,
         .connection_tick = WEFT_SEC, /* a killed peer is dialled again within a second */
     };

@@ -12,6 +12,7 @@
 
 const char *const options_transport_names[2] = {"tcp", "mem"};
 const char *const options_store_names[2] = {"rocksdb", "memory"};
+static const char *const engine_names[] = {"auto", "rocksdb", "lmdb"}; /* as weft_engine */
 const char *const options_load_names[OPTIONS_LOADS] = {
     "pingpong", "fanin", "fanout", "mesh",     "ring", "big",   "spawn",
     "bounded",  "timer", "crash",  "priority", "put",  "mixed", "recover"};
@@ -45,6 +46,7 @@ const char *const options_help =
     "  --topology T           chain, ring, star or mesh (default chain)\n"
     "  --transport T          tcp: a process for each node; mem: all in one (default tcp)\n"
     "  --store S              rocksdb or memory (default rocksdb)\n"
+    "  --engine E             of stores on disk: rocksdb, lmdb or auto (default auto)\n"
     "load\n"
     "  --live SECONDS         all nodes commit for so long (default 0)\n"
     "  --rate N               commits per second and node while live (default 50)\n"
@@ -76,7 +78,7 @@ const char *const options_help =
     "                         acknowledged: the checks must say so (exit 5)\n"
     "  --mix M                of mixed, as YCSB: a to f (default a)\n"
     "  --kills N              of recover (default 5)\n"
-    "  --store S              of put, mixed: rocksdb or memory (default rocksdb)\n"
+    "  --store S, --engine E  as above; recover has no --store memory\n"
     "  --list                 the workloads\n"
     "output\n"
     "  --json FILE|-          write the result as JSON, schema weft.stress/1 (- puts the table\n"
@@ -99,6 +101,7 @@ enum {
     OPT_TOPOLOGY,
     OPT_TRANSPORT,
     OPT_STORE,
+    OPT_ENGINE,
     OPT_LIVE,
     OPT_RATE,
     OPT_KILL9,
@@ -135,6 +138,7 @@ static const struct option table[] = {
     {"topology", required_argument, NULL, OPT_TOPOLOGY},
     {"transport", required_argument, NULL, OPT_TRANSPORT},
     {"store", required_argument, NULL, OPT_STORE},
+    {"engine", required_argument, NULL, OPT_ENGINE},
     {"live", required_argument, NULL, OPT_LIVE},
     {"rate", required_argument, NULL, OPT_RATE},
     {"kill9", required_argument, NULL, OPT_KILL9},
@@ -292,6 +296,10 @@ static bool take(int opt, const char *name, char *text, struct options *o, struc
         good = choice(name, text, options_store_names, 2, &which, why);
         o->store = (enum store)which;
         break;
+    case OPT_ENGINE:
+        good = choice(name, text, engine_names, 3, &which, why);
+        o->engine = (weft_engine)which;
+        break;
     case OPT_LIVE:
         good = number(name, text, 0, 86400, &n, why);
         o->live_seconds = (uint32_t)n;
@@ -346,7 +354,7 @@ static bool belongs(int opt, uint32_t loads)
     bool stores = (loads & OPTIONS_LOADS_STORE) != 0;
     if (opt >= OPT_WORKLOAD && opt < OPT_LIST) return loads != 0;
     if (loads == 0 || opt == OPT_SEED || opt == OPT_RATE) return true;
-    if (opt == OPT_STORE || opt == OPT_DIR) return stores;
+    if (opt == OPT_STORE || opt == OPT_ENGINE || opt == OPT_DIR) return stores;
     return opt >= OPT_SABOTAGE && opt != OPT_TIMEOUT;
 }
 
@@ -378,6 +386,12 @@ static const char *sense_of_stores(const struct options *o)
     return NULL;
 }
 
+const char *options_store_name(const struct options *o)
+{
+    bool lmdb = o->store == STORE_ROCKSDB && o->engine == WEFT_ENGINE_LMDB;
+    return lmdb ? engine_names[WEFT_ENGINE_LMDB] : options_store_names[o->store];
+}
+
 static bool sense(const struct options *o, const char *const given[], struct why *why)
 {
     const char *text = NULL;
@@ -396,6 +410,8 @@ static bool sense(const struct options *o, const char *const given[], struct why
         return false;
     }
     if (o->loads != 0) text = sense_of_stores(o);
+    if (text == NULL && o->store == STORE_MEMORY && o->engine != WEFT_ENGINE_AUTO)
+        text = "--engine is for stores on disk, not for --store memory";
     if (text != NULL) {
         snprintf(why->text, why->len, "%s", text);
         return false;
@@ -417,6 +433,8 @@ static bool sense(const struct options *o, const char *const given[], struct why
         text = "--kill9 needs --store rocksdb, because memory does not survive a kill";
     else if (o->sabotage == SPOIL_NEWER && o->store != STORE_ROCKSDB)
         text = "--sabotage newer needs --store rocksdb: what memory leaves has no version";
+    else if (o->sabotage == SPOIL_FLIP && o->engine == WEFT_ENGINE_LMDB)
+        text = "--sabotage flip is not for --engine lmdb, which has no checksums to find it by";
     else if ((o->dag != NULL && *o->dag == '\0') || (o->git != NULL && *o->git == '\0') ||
              (o->json != NULL && *o->json == '\0') || (o->dir != NULL && *o->dir == '\0'))
         text = "a path is empty";

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <weft/limits.h>
+#include <weft/node.h>
 
 #include "plan.h"
 #include "spoil.h"
@@ -16,6 +17,8 @@ enum transport { TRANSPORT_TCP, TRANSPORT_MEM };
 enum store { STORE_ROCKSDB, STORE_MEMORY };
 extern const char *const options_transport_names[2];
 extern const char *const options_store_names[2];
+struct options;
+const char *options_store_name(const struct options *o); /* lmdb, if that was asked for */
 
 #define OPTIONS_ACTORS_MAX 1024u
 #define OPTIONS_PRODUCERS_MAX 64u
@@ -84,6 +87,7 @@ struct options {
     enum topology topology;
     enum transport transport;
     enum store store;
+    weft_engine engine; /* of ROCKSDB, which stands for both on disk */
     uint32_t live_seconds;
     uint32_t rate; /* commits per second and node in the live phase; messages per second */
     bool rate_given;

@@ -125,7 +125,7 @@ void report_table(const struct run *r, FILE *to)
     char a[32], b[32], c[32];
     fprintf(to, "weft-stress %s  seed %llu  %u nodes  %s  %s  %s\n", weft_version(),
             (unsigned long long)o->seed, o->nodes, plan_topology_names[o->topology],
-            options_transport_names[o->transport], options_store_names[o->store]);
+            options_transport_names[o->transport], options_store_name(o));
     if (r->dag.count > 0)
         fprintf(to, "  history     %s: %s entries, %s authors, %.1f MB of payload\n",
                 o->dag != NULL ? o->dag : o->git, kit_commas(r->dag.count, a),
@@ -270,7 +270,7 @@ static json_t *json_options(const struct run *r)
     return json_pack(
         "{s:s?, s:s?, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:b, s:s}", "dag", o->dag, "git", o->git,
         "nodes", (int)o->nodes, "topology", plan_topology_names[o->topology], "transport",
-        options_transport_names[o->transport], "store", options_store_names[o->store], "live",
+        options_transport_names[o->transport], "store", options_store_name(o), "live",
         (int)o->live_seconds, "rate", (int)o->rate, "kill9", (int)o->kills, "sabotage_lose",
         (int)(o->sabotage == SPOIL_LOSE), "sabotage", spoil_names[o->sabotage]);
 }

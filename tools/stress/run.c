@@ -142,6 +142,7 @@ static int prepare(struct run *r)
     r->fired = kit_alloc(o->kills, sizeof *r->fired);
     r->cluster.on_news = on_news;
     r->cluster.arg = r;
+    r->cluster.engine = o->engine;
     r->cluster.wrong_keys = o->sabotage == SPOIL_STRANGER;
     int code = cluster_start(&r->cluster, &r->plan, r->dir, o->transport == TRANSPORT_MEM,
                              o->store == STORE_MEMORY, o->seed,

@@ -121,8 +121,8 @@ static void check_store(struct store_load *s)
     wf_kv *kv = NULL;
     wf_store *store = NULL;
     wf_check_report r = {0};
-    wf_kv_rocksdb_options options = {.create = false};
-    weft_err err = wf_kv_rocksdb_open(s->store_dir, &options, &kv);
+    wf_kv_disk_options options = {.create = false};
+    weft_err err = wf_kv_disk_open(s->store_dir, &options, &kv);
     if (err == WEFT_OK) err = wf_store_open(kv, s->w->rt, &store);
     if (err != WEFT_OK) wf_kv_close(kv);
     else err = wf_store_check(store, false, &r); /* the signatures are checked already */

@@ -60,7 +60,8 @@ bool store_open(struct store_load *s)
     bool good = ledger_open(&s->ledger, path) == 0 && mkdir(s->store_dir, 0700) == 0;
     if (!good) work_fail(w, EXIT_HARNESS, "%s: %s", s->dir, strerror(errno));
     free(path);
-    weft_node_options options = {.dir = memory ? NULL : s->store_dir, .name = kit_program};
+    weft_node_options options = {
+        .dir = memory ? NULL : s->store_dir, .name = kit_program, .engine = w->options->engine};
     weft_err err = good ? weft_node_open(&options, &s->node) : WEFT_OK;
     if (err != WEFT_OK) store_failed(w, "opening the node", err);
     return good && err == WEFT_OK && create_tree(s);

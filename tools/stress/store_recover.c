@@ -116,6 +116,7 @@ static void start_recover(struct work *w)
     plan_make(&r->plan, 1, TOPOLOGY_CHAIN, 0, 0, w->seed);
     r->cluster.arg = r;
     r->cluster.on_ack = on_ack;
+    r->cluster.engine = o->engine;
     if (!told(r,
               cluster_start(&r->cluster, &r->plan, r->load.dir, false, false, w->seed, give_up)) ||
         !told(r, cluster_follow(&r->cluster, NULL, 0)))
