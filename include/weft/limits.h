@@ -74,6 +74,7 @@
 #define WEFT_IDLE_TIMEOUT_NS (120 * WEFT_SEC)
 #define WEFT_CREDIT_TIMEOUT_NS (30 * WEFT_SEC)  /* a stream without credit closes */
 #define WEFT_SESSION_TIMEOUT_NS (30 * WEFT_SEC) /* a sync session without progress */
+#define WEFT_SETTLE_NS (10 * WEFT_SEC)          /* for what ended streams brought    */
 #define WEFT_DIAL_TIMEOUT_NS (10 * WEFT_SEC)    /* one address, names and handshake  */
 #define WEFT_PENDING_TTL_NS (60 * WEFT_SEC)     /* an entry without its parents   */
 #define WEFT_LAZY_SYNC_NS (100 * WEFT_MS)       /* unsynced commits are durable by */

@@ -114,6 +114,47 @@ static weft_err look(struct engine *e, struct esession *es, enum wf_look_op op, 
     return err;
 }
 
+/* What is told of the tree is looked up once all that earlier streams brought of it is
+ * applied: else the peer would send that again. */
+static weft_err first_look(struct engine *e, struct esession *es)
+{
+    return es->s.opener ? look(e, es, WF_LOOK_SUMMARY, on_summary, NULL)
+                        : look(e, es, WF_LOOK_PLAN, on_plan, NULL);
+}
+
+static void on_settled(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    (void)self;
+    struct engine *e = state;
+    struct esession *es = arg;
+    e->order++;
+    if (err == WEFT_OK && es->s.phase != WF_S_ENDED) err = first_look(e, es);
+    if (err != WEFT_OK) wf_es_stop(e, es, err, true, wf_wire_code_of(err));
+    weft_drop(req == NULL ? NULL : &req->msg);
+    wf_es_put(e, es);
+}
+
+static weft_err settle(struct engine *e, struct esession *es)
+{
+    struct wf_q_settle *req = wf_q_new(&wf_q_settle_kind);
+    if (req == NULL) return WEFT_NO_MEMORY;
+    req->peer = es->s.peer;
+    req->tree = es->s.tree;
+    return ask(e, es, e->table->queue, &req->req, on_settled);
+}
+
+static weft_err look_summary(struct engine *e, struct esession *es)
+{
+    /* Entries by themselves: nothing of the tree is told. */
+    if (es->s.flags & WF_OPEN_RAW) return look(e, es, WF_LOOK_SUMMARY, on_summary, NULL);
+    return settle(e, es);
+}
+
+static weft_err look_plan(struct engine *e, struct esession *es)
+{
+    return es->s.opener ? look(e, es, WF_LOOK_PLAN, on_plan, NULL) : settle(e, es);
+}
+
 /* -- Streams ------------------------------------------------------------------------- */
 
 static void tell_queue(struct engine *e, const struct esession *es, bool open)
@@ -138,9 +179,21 @@ static void tell_queue(struct engine *e, const struct esession *es, bool open)
     wf_e_send(e, e->table->queue, &msg->msg);
 }
 
+/* The queue waits for no end of a stream that transport has never taken. */
+static void tell_refused(struct engine *e, const struct esession *es)
+{
+    struct wf_q_stream *msg = wf_q_new(&wf_q_stream_kind);
+    if (msg == NULL) return;
+    msg->conn = es->key.conn;
+    msg->stream = es->s.stream;
+    msg->refused = true;
+    wf_e_send(e, e->table->queue, &msg->msg);
+}
+
 static void on_registered(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
+    if (err != WEFT_OK) tell_refused(state, arg);
     answer(state, arg, &(event){.kind = WF_E_REGISTERED, .err = err}, req);
 }
 
@@ -154,7 +207,9 @@ static weft_err do_register(struct engine *e, struct esession *es)
     req->stream = es->s.stream;
     req->open = true;
     req->cookie_id = es->s.tree;
-    return ask(e, es, e->table->transport, &req->req, on_registered);
+    weft_err err = ask(e, es, e->table->transport, &req->req, on_registered);
+    if (err != WEFT_OK) tell_refused(e, es);
+    return err;
 }
 
 /* -- Who the peer is, once it may leave a trace -------------------------------------- */
@@ -422,9 +477,9 @@ weft_err wf_effect_do(struct engine *e, struct esession *es, event *ev, effect *
 {
     struct wf_result result = {.stream = es->s.stream, .round = 1, .code = x->code};
     switch (x->kind) {
-    case WF_X_LOOK_SUMMARY: return look(e, es, WF_LOOK_SUMMARY, on_summary, NULL);
+    case WF_X_LOOK_SUMMARY: return look_summary(e, es);
     case WF_X_LOOK_ROOT: return look(e, es, WF_LOOK_SUMMARY, on_root, NULL);
-    case WF_X_LOOK_PLAN: return look(e, es, WF_LOOK_PLAN, on_plan, NULL);
+    case WF_X_LOOK_PLAN: return look_plan(e, es);
     case WF_X_LOOK_KNOWN: return look(e, es, WF_LOOK_KNOWN, on_known, NULL);
     case WF_X_LOOK_MATCH: return look(e, es, WF_LOOK_MATCH, on_match, msg);
     case WF_X_AUTHORISED: return do_authorised(e, es);

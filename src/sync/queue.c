@@ -43,6 +43,8 @@ const weft_kind wf_q_barrier_kind = {0x5405, "queue.barrier", sizeof(struct wf_q
 const weft_kind wf_q_raw_kind = {0x5406, "queue.raw", sizeof(struct wf_q_raw), drop_raw};
 const weft_kind wf_q_pairs_kind = {0x5407, "queue.pairs", sizeof(struct wf_q_pairs), drop_pairs};
 const weft_kind wf_q_note_kind = {0x5408, "queue.note", sizeof(struct wf_q_note), weft_free_msg};
+const weft_kind wf_q_settle_kind = {0x540a, "queue.settle", sizeof(struct wf_q_settle),
+                                    weft_free_msg};
 const weft_kind wf_q_retry_kind = {0x5409, "queue.retry", sizeof(struct wf_q_note), weft_free_msg};
 
 void *wf_q_new(const weft_kind *kind) { return weft_new(kind); }
@@ -144,6 +146,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     else if (kind == &wf_q_barrier_kind) return wf_push_on_barrier(q, (struct wf_q_barrier *)msg);
     else if (kind == &wf_q_raw_kind) return wf_raw_on_request(q, (struct wf_q_raw *)msg);
     else if (kind == &wf_q_pairs_kind) return wf_pair_on_list(q, (struct wf_q_pairs *)msg);
+    else if (kind == &wf_q_settle_kind) return wf_settle_on_request(q, (struct wf_q_settle *)msg);
     return WEFT_DONE;
 }
 

@@ -15,7 +15,8 @@
 weft_err wf_queue_spawn(weft_rt *rt, weft_addr **out);
 
 extern const weft_kind wf_q_live_kind, wf_q_ack_kind, wf_q_stream_kind, wf_q_applied_kind,
-    wf_q_barrier_kind, wf_q_raw_kind, wf_q_pairs_kind, wf_q_note_kind, wf_q_retry_kind;
+    wf_q_barrier_kind, wf_q_raw_kind, wf_q_pairs_kind, wf_q_note_kind, wf_q_retry_kind,
+    wf_q_settle_kind;
 
 /* sync -> queue: a session's stream begins (before any bulk on it) or ends. */
 struct wf_q_stream {
@@ -32,6 +33,14 @@ struct wf_q_stream {
     uint64_t peer_seq; /* second wf_q_stream: of ours, what the peer says it holds;
                              * replaces what was thought acknowledged                    */
     bool has_peer_seq;
+    bool refused; /* transport did not take the stream: nothing comes on it       */
+};
+/* sync asks queue: answered once all that ended streams of the pair brought is applied, or
+ * after WEFT_SETTLE_NS. Who tells a peer before that what is here asks for it again. */
+struct wf_q_settle {
+    weft_request req;
+    weft_key peer;
+    weft_id tree;
 };
 /* sync -> queue: from now on push what arrives after `from` (live mode). */
 struct wf_q_live {

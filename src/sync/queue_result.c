@@ -9,62 +9,18 @@
 #include "queue_state.h"
 #include "verify.h"
 
-/* -- Streams ------------------------------------------------------------------------- */
-
-struct q_stream *wf_q_stream_find(struct queue *q, uint64_t conn, uint32_t stream)
-{
-    struct stream_key key = {conn, stream};
-    return (struct q_stream *)wf_table_find(&q->streams, &key);
-}
-
-static void stream_drop(struct queue *q, struct q_stream *st)
-{
-    struct q_pair *p = st->pair;
-    wf_raw_end(q, st, WEFT_CLOSED);
-    wf_table_remove(&q->streams, &st->link);
-    if (st->spare != NULL) weft_drop(&st->spare->msg);
-    if (p != NULL) {
-        if (p->live && p->conn == st->key.conn && p->stream == st->key.stream) wf_push_end(q, p);
-        p->streams--;
-        if (p->tree != NULL && --p->tree->streams == 0) wf_recent_clear(q, p->tree);
-        wf_pair_put(q, p);
-    }
-    wf_free(st);
-}
-
-void wf_q_stream_drop_all(struct queue *q)
-{
-    while (q->streams.first != NULL) stream_drop(q, (struct q_stream *)q->streams.first);
-}
-
-static struct q_stream *stream_add(struct queue *q, const struct wf_q_stream *note)
-{
-    struct q_stream *st = wf_calloc(1, sizeof *st);
-    if (st == NULL) return NULL;
-    st->key = (struct stream_key){note->conn, note->stream};
-    st->pair = wf_pair_need(q, &note->peer, &note->tree);
-    st->spare = wf_q_new(&wf_q_applied_kind);
-    if (st->spare == NULL || wf_table_add(&q->streams, &st->link) != WEFT_OK) {
-        if (st->spare != NULL) weft_drop(&st->spare->msg);
-        wf_free(st);
-        return NULL;
-    }
-    if (st->pair != NULL) {
-        st->pair->refs++;
-        st->pair->streams++;
-        st->pair->tree->streams++;
-    }
-    return st;
-}
-
 void wf_q_stream_on_note(struct queue *q, const struct wf_q_stream *note)
 {
     struct q_stream *st = wf_q_stream_find(q, note->conn, note->stream);
-    if (!note->open) {
-        if (st != NULL) stream_drop(q, st);
+    if (note->refused) {
+        wf_q_stream_applied(q, note->conn, note->stream);
         return;
     }
-    if (st == NULL) st = stream_add(q, note);
+    if (!note->open) {
+        if (st != NULL) wf_q_stream_over(q, st);
+        return;
+    }
+    if (st == NULL) st = wf_q_stream_add(q, note);
     if (st == NULL) return; /* no ACK goes out: the session's deadline ends it */
     st->our_seq = note->our_seq;
     st->tips_told = note->tips_told;
@@ -176,6 +132,7 @@ weft_verdict wf_result_on_ingest(struct queue *q, struct wf_ingest *in)
     struct q_stream *st = wf_q_stream_find(q, in->conn, in->stream);
     if (note == NULL) return WEFT_DONE;
     if (note->type != 0) release(q, in->conn, in->stream, note->frame_bytes);
+    else wf_q_stream_applied(q, in->conn, in->stream);
     wf_counter_add(&c->entries_received, in->stored);
     /* What a verifier refused was counted there. */
     if (in->verdict == WEFT_OK && (in->err == WEFT_BAD_ENTRY || in->err == WEFT_FORBIDDEN))

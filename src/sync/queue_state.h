@@ -47,6 +47,7 @@ struct q_pair {
     struct q_pair *prev, *next; /* of the tree */
     uint32_t refs;              /* streams and asks that point here */
     uint32_t streams;
+    uint32_t tails;     /* streams that are over */
     bool related, gone; /* gone: taken out, lives for its refs */
     /* live push: */
     bool live;
@@ -82,6 +83,15 @@ struct q_stream {
     uint64_t n;        /* bulk frames applied */
     uint64_t mark_seq; /* of the newest mark written */
     uint64_t stored;   /* entries stored since it began */
+    bool over;         /* its session has ended, and what it brought is still on the way */
+    bool applied;      /* all that it brought is applied: nothing comes on it any more   */
+};
+/* Somebody who waits until nothing of a pair's ended streams is on the way. */
+struct q_settle {
+    struct q_settle *next;
+    struct wf_q_settle *req; /* ours until replied */
+    struct q_pair *pair;     /* counted */
+    weft_ns until;
 };
 /* Entries to be sent by themselves. */
 struct q_raw {
@@ -98,7 +108,8 @@ struct queue {
     struct wf_table pairs, trees, streams;
     size_t recent_bytes;
     uint8_t salt[16];
-    weft_timer tick;
+    weft_timer tick, settle;
+    struct q_settle *settles, **settles_end; /* all wait equally long: the first is due first */
 };
 
 /* queue_pair.c */
@@ -132,11 +143,19 @@ void wf_recent_clear(struct queue *q, struct q_tree *tree);
 /* queue_result.c */
 weft_verdict wf_result_on_ingest(struct queue *q, struct wf_ingest *in);
 void wf_result_on_ack(struct queue *q, const struct wf_q_ack *ack);
-struct q_stream *wf_q_stream_find(struct queue *q, uint64_t conn, uint32_t stream);
 void wf_q_stream_on_note(struct queue *q, const struct wf_q_stream *note);
-void wf_q_stream_drop_all(struct queue *q);
 /* Has sync end the session: something of it is lost. */
 void wf_q_stream_break(struct queue *q, struct q_stream *st, weft_err err);
+
+/* queue_stream.c */
+/* NULL: it is over, or there never was one. */
+struct q_stream *wf_q_stream_find(struct queue *q, uint64_t conn, uint32_t stream);
+struct q_stream *wf_q_stream_add(struct queue *q, const struct wf_q_stream *note); /* or NULL */
+void wf_q_stream_over(struct queue *q, struct q_stream *st); /* its session has ended */
+/* All that came on it is applied, or nothing ever comes. */
+void wf_q_stream_applied(struct queue *q, uint64_t conn, uint32_t stream);
+void wf_q_stream_drop_all(struct queue *q);
+weft_verdict wf_settle_on_request(struct queue *q, struct wf_q_settle *req);
 
 /* queue_raw.c */
 weft_verdict wf_raw_on_request(struct queue *q, struct wf_q_raw *req);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kv_faulty.c - an engine whose reads fail on request, around another engine.
+ * kv_faulty.c - an engine whose reads fail and whose writes wait on request, around another.
  * Called by: tests of what reads the store. May touch: its own engine and iterators.
  * Never: more than one thread at a time while a failure is awaited. */
 #include "kv_faulty.h"
@@ -14,6 +14,8 @@ struct faulty {
     uint64_t left; /* reads until the failure; 0: none is awaited */
     weft_err err;
     bool met;
+    void (*on_write)(void *arg);
+    void *on_write_arg;
 };
 
 struct faulty_iter {
@@ -53,7 +55,9 @@ static void faulty_release(wf_kv *kv, wf_value *value)
 
 static weft_err faulty_write(wf_kv *kv, const wf_batch *batch, bool sync)
 {
-    return wf_kv_write(faulty_of(kv)->inner, batch, sync);
+    struct faulty *f = faulty_of(kv);
+    if (f->on_write != NULL) f->on_write(f->on_write_arg);
+    return wf_kv_write(f->inner, batch, sync);
 }
 
 static weft_err faulty_sync(wf_kv *kv) { return wf_kv_sync(faulty_of(kv)->inner); }
@@ -64,7 +68,8 @@ static weft_err faulty_reopen(wf_kv *kv) { return wf_kv_reopen(faulty_of(kv)->in
 
 static weft_err faulty_snapshot_create(wf_kv *kv, wf_kv_snapshot **out)
 {
-    return wf_kv_snapshot_create(faulty_of(kv)->inner, out);
+    weft_err err = read_err(faulty_of(kv));
+    return err != WEFT_OK ? err : wf_kv_snapshot_create(faulty_of(kv)->inner, out);
 }
 
 static void faulty_snapshot_destroy(wf_kv *kv, wf_kv_snapshot *snap)
@@ -74,7 +79,8 @@ static void faulty_snapshot_destroy(wf_kv *kv, wf_kv_snapshot *snap)
 
 static weft_err faulty_checkpoint(wf_kv *kv, const char *dir)
 {
-    return wf_kv_checkpoint(faulty_of(kv)->inner, dir);
+    weft_err err = read_err(faulty_of(kv));
+    return err != WEFT_OK ? err : wf_kv_checkpoint(faulty_of(kv)->inner, dir);
 }
 
 static uint64_t faulty_memory(wf_kv *kv) { return wf_kv_memory(faulty_of(kv)->inner); }
@@ -218,3 +224,10 @@ void kv_faulty_fail_at(wf_kv *kv, uint64_t nth, weft_err err)
 }
 
 bool kv_faulty_met(const wf_kv *kv) { return ((const struct faulty *)kv)->met; }
+
+void kv_faulty_on_write(wf_kv *kv, void (*fn)(void *arg), void *arg)
+{
+    struct faulty *f = faulty_of(kv);
+    f->on_write = fn;
+    f->on_write_arg = arg;
+}
