@@ -50,6 +50,18 @@ weft_err wf_store_meta_brief(wf_store *store, const weft_id *id, wf_meta_brief *
     return WEFT_OK;
 }
 
+weft_err wf_store_writes(wf_store *store, const weft_id *id, const char *name, size_t name_len,
+                         bool *out)
+{
+    wf_value value;
+    struct wf_meta_record meta;
+    weft_err err = meta_get(store, id, &value, &meta);
+    if (err != WEFT_OK) return err;
+    *out = wf_names_have(meta.names, meta.names_len, name, name_len);
+    wf_value_release(store->kv, &value);
+    return WEFT_OK;
+}
+
 weft_err wf_store_parents(wf_store *store, const weft_id *id, wf_meta_brief *out,
                           weft_err (*fn)(void *arg, const weft_id *parent), void *arg)
 {

@@ -119,8 +119,11 @@ static void put_tips(wf_store *store)
 static void publish(wf_store *store)
 {
     wf_rwlock_write(store->lock);
+    store->published++;
     for (uint32_t i = 0; i < store->touched_count; i++) {
         struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
+        if (tree->published <= store->durable) tree->durable_seq = tree->pub.seq;
+        tree->published = store->published;
         tree->pub = tree->now;
         if (!tree->readers_touched) continue;
         wf_counter_add(&store->counters.readers,

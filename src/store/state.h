@@ -17,11 +17,12 @@ struct wf_tree {
     wf_tree_info pub;  /* as last published; pub.t is 0 before the first time */
     weft_key *readers; /* ascending */
     uint32_t readers_count;
-    uint64_t digest_seq; /* of the cached root digest; UINT64_MAX: none */
+    uint64_t published;   /* the number of the batch that it grew by last */
+    uint64_t durable_seq; /* pub.seq before that batch, which may still be lost */
+    uint64_t digest_seq;  /* of the cached root digest; UINT64_MAX: none */
     uint8_t digest[32];
     /* The writer alone; now.tree and now.t never change and may be read by anyone. */
     wf_tree_info now;     /* with what the open batch holds */
-    uint64_t told_seq;    /* the last arrival that doorbells may speak of */
     bool touched;         /* the open batch has to write its counts */
     bool record_touched;  /* and its record */
     bool readers_touched; /* and `staged` takes the place of `readers` */
@@ -56,6 +57,7 @@ struct wf_store {
     weft_rt *rt;
     wf_rwlock *lock; /* guards trees (the table and the parts named above) */
     struct wf_trees trees;
+    uint64_t published, durable; /* batches, under the lock: the last, and the last synced */
     struct {
         wf_counter batches, synced, entries, known, refused, pending_now, pending_bytes, write_ns;
         wf_counter healed, outages, commits, synced_commits, sync_ns;
@@ -95,6 +97,8 @@ weft_err wf_trees_load(wf_store *store);
 /* The writer, after wf_kv_reopen and with no batch open: takes what the engine has for the
  * state. CORRUPT: something that was published is gone. IO, NO_MEMORY: to be tried again. */
 weft_err wf_store_reload(wf_store *store);
+/* The writer: all that was published is durable now. */
+void wf_store_settle(wf_store *store);
 void wf_trees_fini(struct wf_trees *trees);
 
 #endif

@@ -38,6 +38,9 @@ typedef struct wf_tree_info {
     weft_height strategy;
 } wf_tree_info;
 weft_err wf_store_tree(wf_store *store, const weft_id *tree, wf_tree_info *out); /* NOT_FOUND */
+/* The last arrival of tree `t` that a power cut cannot take; below `seq` of the above while
+ * what was written is not synced yet. 0: none. */
+uint64_t wf_store_durable(wf_store *store, uint64_t t);
 weft_err wf_store_tree_by_number(wf_store *store, uint64_t t, wf_tree_info *out);
 /* All trees in the order of their local numbers; `*count` in: room, out: filled;
  * LIMIT when there are more. */
@@ -72,6 +75,9 @@ typedef struct wf_meta_brief {
 weft_err wf_store_meta(wf_store *store, const weft_id *id,
                        wf_meta *out); /* large: not on a stack */
 weft_err wf_store_meta_brief(wf_store *store, const weft_id *id, wf_meta_brief *out);
+/* Does the entry write the named store? NOT_FOUND. */
+weft_err wf_store_writes(wf_store *store, const weft_id *id, const char *name, size_t name_len,
+                         bool *out);
 /* Calls fn for each parent (tree and store parents together, ascending). */
 weft_err wf_store_parents(wf_store *store, const weft_id *id, wf_meta_brief *meta,
                           weft_err (*fn)(void *arg, const weft_id *parent), void *arg);

@@ -91,6 +91,7 @@ static void was_written(struct wf_desk *desk, bool wrote, bool sync)
     wf_bells_gather(&desk->bells, desk->store);
     if (sync || !desk->sync) {
         desk->lazy = false;
+        wf_store_settle(desk->store);
         weft_timer_stop(desk->self, &desk->lazy_timer);
     } else if (wrote && !desk->lazy) {
         desk->lazy = true;

@@ -172,7 +172,6 @@ static weft_err settle(wf_store *store, struct loaded *loaded)
     if (err != WEFT_OK) return err;
     tree->now = loaded->info;
     tree->pub = loaded->info;
-    tree->told_seq = loaded->info.seq;
     tree->digest_seq = UINT64_MAX;
     wf_counter_add(&store->counters.readers, loaded->readers_count - (uint64_t)tree->readers_count);
     wf_free(tree->readers);
@@ -231,7 +230,15 @@ weft_err wf_store_reload(wf_store *store)
     weft_err err = wf_policies_init(&store->policies, store->kv);
     if (err == WEFT_OK) err = wf_trees_load(store);
     if (err == WEFT_OK) store->trees_before = store->trees.count;
+    if (err == WEFT_OK) wf_store_settle(store); /* an engine that opens makes its log durable */
     return err;
+}
+
+void wf_store_settle(wf_store *store)
+{
+    wf_rwlock_write(store->lock);
+    store->durable = store->published;
+    wf_rwlock_give(store->lock);
 }
 
 /* -- Reading ------------------------------------------------------------------------- */
@@ -254,6 +261,16 @@ weft_err wf_store_tree_by_number(wf_store *store, uint64_t t, wf_tree_info *out)
     if (known) *out = tree->pub;
     wf_rwlock_give(store->lock);
     return known ? WEFT_OK : WEFT_NOT_FOUND;
+}
+
+uint64_t wf_store_durable(wf_store *store, uint64_t t)
+{
+    wf_rwlock_read(store->lock);
+    const struct wf_tree *tree = wf_trees_at(&store->trees, t);
+    bool all = tree != NULL && tree->published <= store->durable;
+    uint64_t seq = tree == NULL ? 0 : all ? tree->pub.seq : tree->durable_seq;
+    wf_rwlock_give(store->lock);
+    return seq;
 }
 
 weft_err wf_store_trees(wf_store *store, wf_tree_info *out, size_t *count)

@@ -7,11 +7,13 @@
 
 #include <weft/node.h>
 
+#include "feed.h"
 #include "nodes.h"
 
 weft_err wf_notify_spawn(weft_rt *rt, weft_addr **out);
 
-extern const weft_kind wf_notify_event_kind, wf_notify_sub_kind, wf_notify_ask_kind;
+extern const weft_kind wf_notify_event_kind, wf_notify_sub_kind, wf_notify_ask_kind,
+    wf_notify_feed_kind;
 
 /* sync -> notify */
 struct wf_notify_event {
@@ -34,6 +36,18 @@ struct wf_notify_ask {
     weft_request *request;
     weft_ns deadline;
     void (*done)(void *arg, weft_err err, weft_request *request);
+    void *arg;
+};
+
+/* api_feed.c asks notify about a change feed. WAIT is answered when there is something durable
+ * behind arrival `at`. */
+enum wf_feed_what { WF_FEED_OPEN, WF_FEED_START, WF_FEED_WAIT, WF_FEED_CLOSE };
+struct wf_notify_feed {
+    weft_request req;
+    enum wf_feed_what what;
+    weft_feed *feed;
+    uint64_t at;
+    weft_on_feed fn;
     void *arg;
 };
 

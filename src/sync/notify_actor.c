@@ -10,6 +10,7 @@
 #include "block.h"
 #include "log.h"
 #include "notify.h"
+#include "notify_feed.h"
 #include "store_actor.h"
 
 struct subscriber {
@@ -23,6 +24,7 @@ struct notify { /* only the handlers below touch this */
     struct subscriber subscribers[WEFT_SUBSCRIBERS_MAX];
     uint32_t count;
     uint64_t last_handle;
+    struct wf_feeds feeds;
     bool bell_sent; /* the doorbell is at the store */
     bool heard;     /* a bell has said how the store is doing, which was: */
     weft_err store_err;
@@ -48,6 +50,8 @@ const weft_kind wf_notify_event_kind = {0x311, "notify.event", sizeof(struct wf_
                                         weft_free_msg};
 const weft_kind wf_notify_sub_kind = {0x312, "notify.sub", sizeof(struct wf_notify_sub),
                                       weft_free_msg};
+const weft_kind wf_notify_feed_kind = {0x314, "notify.feed", sizeof(struct wf_notify_feed),
+                                       weft_free_msg};
 const weft_kind wf_notify_ask_kind = {0x313, "notify.ask", sizeof(struct wf_notify_ask), drop_ask};
 
 /* -- Completions ------------------------------------------------------------------- */
@@ -156,13 +160,15 @@ static void tell_store(struct notify *n, const struct wf_stored *bell)
     publish(n, &event);
 }
 
-static weft_verdict on_bell(struct notify *n, struct wf_stored *bell)
+static weft_verdict on_bell(weft_self *self, struct notify *n, struct wf_stored *bell)
 {
     tell_store(n, bell);
     tell_entries(n, bell);
     if (bell->more_trees) tell_all_trees(n);
+    wf_feeds_rung(self, &n->feeds);
     wf_stored_clear(bell);
-    if (n->count != 0 && wf_send_system(n->table->store, &bell->msg) == WEFT_OK) return WEFT_KEPT;
+    bool heard = n->count != 0 || n->feeds.count != 0;
+    if (heard && wf_send_system(n->table->store, &bell->msg) == WEFT_OK) return WEFT_KEPT;
     n->bell_sent = false;
     return WEFT_DONE;
 }
@@ -201,6 +207,14 @@ static weft_err take_off(struct notify *n, uint64_t handle)
     return WEFT_NOT_FOUND;
 }
 
+static weft_verdict on_feed(weft_self *self, struct notify *n, struct wf_notify_feed *msg)
+{
+    weft_err err = n->bell_sent || msg->what == WF_FEED_CLOSE ? WEFT_OK : hang_bell(self, n);
+    if (err == WEFT_OK) wf_feeds_take(self, &n->feeds, msg);
+    else weft_reply(&msg->req, err);
+    return WEFT_KEPT;
+}
+
 /* -- The actor -------------------------------------------------------------------------- */
 
 static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
@@ -211,7 +225,8 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
         return WEFT_DONE;
     }
     if (msg->kind == &wf_notify_ask_kind) return on_ask(self, (struct wf_notify_ask *)msg);
-    if (msg->kind == &wf_stored_kind) return on_bell(n, (struct wf_stored *)msg);
+    if (msg->kind == &wf_stored_kind) return on_bell(self, n, (struct wf_stored *)msg);
+    if (msg->kind == &wf_notify_feed_kind) return on_feed(self, n, (struct wf_notify_feed *)msg);
     if (msg->kind == &wf_notify_event_kind) {
         publish(n, &((const struct wf_notify_event *)msg)->event);
     } else if (msg->kind == &wf_notify_sub_kind) {
@@ -222,8 +237,16 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     return WEFT_DONE;
 }
 
+static void fini(weft_self *self, void *state, weft_err reason)
+{
+    (void)self;
+    (void)reason;
+    wf_feeds_end(&((struct notify *)state)->feeds);
+}
+
 weft_err wf_notify_spawn(weft_rt *rt, weft_addr **out)
 {
-    weft_spec spec = {.name = "notify", .state_size = sizeof(struct notify), .handle = handle};
+    weft_spec spec = {
+        .name = "notify", .state_size = sizeof(struct notify), .handle = handle, .fini = fini};
     return weft_spawn(rt, &spec, out);
 }

@@ -507,6 +507,28 @@ Test(store_actor, a_bell_does_not_ring_before_the_disk_has_it)
     weft_drop(&bell->msg);
 }
 
+static void commit_unsynced(uint32_t from, uint32_t count)
+{
+    struct wf_commit *commit = commit_of(from, count);
+    commit->unsynced = true;
+    weft_request *back = NULL;
+    cr_assert_eq(weft_call(node.addr, &commit->req, WEFT_NEVER, &back, NULL), WEFT_OK);
+    weft_drop(&back->msg);
+}
+
+Test(store_actor, it_is_known_how_far_a_tree_is_durable)
+{
+    cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 5, true, NULL), WEFT_OK);
+    cr_assert_eq(wf_store_durable(node.store, 1), 5);
+    commit_unsynced(5, 3);
+    cr_expect_eq(wf_store_durable(node.store, 1), 5);
+    commit_unsynced(8, 2);
+    cr_expect_eq(wf_store_durable(node.store, 1), 5, "not the first of two either");
+    wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 2 * WEFT_LAZY_SYNC_NS);
+    cr_expect_eq(wf_store_durable(node.store, 1), 10);
+    cr_expect_eq(wf_store_durable(node.store, 99), 0, "no such tree");
+}
+
 Test(store_actor, a_known_entry_rings_no_bell)
 {
     cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 5, true, NULL), WEFT_OK);
