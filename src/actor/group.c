@@ -111,6 +111,7 @@ static weft_err start_worker(weft_group *group, const weft_group_spec *spec, uin
     w->group = group;
     w->index = index;
     wf_parker_init(&w->parker, port, spec->spin_max_ns);
+    w->parker.call = &w->sweep;
     return port->ops->thread_start(port, &how, worker_main, w, &w->thread);
 }
 

@@ -96,11 +96,20 @@ bool wf_spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline)
     return false;
 }
 
+/* After the park, whose acquire pairs with [CALL]. */
+static bool is_called(const struct wf_parker *parker)
+{
+    return parker->call != NULL && wf_load(parker->call, WF_RELAXED) != 0;
+}
+
 void wf_sleep(struct wf_parker *parker, uintptr_t *word, weft_ns deadline)
 {
     if (!wf_word_park(word, WF_BOX_PARK_FUTEX)) return;
-    count(&parker->parks);
-    parker->port->ops->wait(parker->port, futex_of(word), (uint32_t)WF_BOX_PARK_FUTEX, deadline);
+    if (!is_called(parker)) {
+        count(&parker->parks);
+        parker->port->ops->wait(parker->port, futex_of(word), (uint32_t)WF_BOX_PARK_FUTEX,
+                                deadline);
+    }
     /* Losing means that somebody is waking us: its push is in the word. */
     (void)wf_word_unpark(word, WF_BOX_PARK_FUTEX);
 }
@@ -118,6 +127,7 @@ unsigned wf_park_fd(struct wf_parker *parker, uintptr_t *word, struct wf_poll *p
     wf_pool_flush();
     if (!wf_word_park(word, WF_BOX_PARK_FD)) return port->ops->poll_wait(port, poll, out, max, 0);
     count(&parker->parks);
+    if (is_called(parker)) deadline = 0;
     unsigned ready = port->ops->poll_wait(port, poll, out, max, deadline);
     (void)wf_word_unpark(word, WF_BOX_PARK_FD);
     return ready;

@@ -31,6 +31,9 @@ struct wf_parker {
     uint32_t spin_skipped; /* idles since the last spin             */
     uint32_t spin_probe_every;
     uint64_t parks, spins; /* written by its thread, read anywhere  */
+    /* What else may call the thread, or NULL: looked at once the word is parked. Who sets it
+     * passes the word by with a read-modify-write afterwards, so one of the two sees the other. */
+    const uint32_t *call;
 };
 
 /* `spin_max_ns` as in weft_spec. */

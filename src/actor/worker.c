@@ -12,6 +12,7 @@
 #define DELAY_NS 50000u   /* waiting in the queue so long is worth waking another worker */
 #define HAND_OVER_MAX 64u /* tasks at once */
 #define POLL_MAX 64u
+#define SWEEP_LEAST 16u /* fewer nodes of ended actors stay until their time */
 
 static _Thread_local struct wf_worker *current;
 static _Thread_local unsigned inits; /* within one another, on this thread */
@@ -178,7 +179,7 @@ static void arm(struct wf_worker *w, weft_addr *task, weft_ns at)
     } else {
         node->task = weft_addr_get(task);
         wf_store(&node->worker, w, WF_RELAXED);
-        w->armed++;
+        wf_store(&w->armed, w->armed + 1, WF_RELAXED);
     }
     node->at = at;
     wf_wake_push(&w->timers, node);
@@ -189,7 +190,7 @@ static weft_addr *disarm(struct wf_worker *w, struct wf_wake *node)
 {
     weft_addr *task = node->task;
     wf_wake_remove(&w->timers, node);
-    w->armed--;
+    wf_store(&w->armed, w->armed - 1, WF_RELAXED);
     /* [NODE] release: we are done with the node, whoever runs the task may use it. */
     wf_store(&node->worker, NULL, WF_RELEASE);
     return task;
@@ -212,8 +213,10 @@ static void fire(struct wf_worker *w, weft_ns now)
 static void sweep(struct wf_worker *w)
 {
     uint32_t dead = wf_load(&w->dead, WF_RELAXED);
-    if (dead < 16 || dead < w->armed / 2) return;
+    bool enough = dead >= SWEEP_LEAST && dead >= w->armed / 2;
+    if (!enough && wf_load(&w->sweep, WF_RELAXED) == 0) return;
     wf_store(&w->dead, 0, WF_RELAXED);
+    wf_store(&w->sweep, 0, WF_RELAXED);
     struct wf_wake *keep = NULL, *node;
     while ((node = w->timers) != NULL) {
         if (wf_mailbox_is_closed(node->task)) {
@@ -230,6 +233,23 @@ static void sweep(struct wf_worker *w)
     }
 }
 
+/* A node of ours stays in the heap of `there`. If its thread sleeps, it is woken only once there is
+ * enough to let go that it pays. */
+static void leave_node(struct wf_worker *there)
+{
+    struct wf_port *port = there->port;
+    uint32_t dead = wf_add(&there->dead, 1, WF_RELAXED) + 1;
+    if (dead < SWEEP_LEAST || dead < wf_load(&there->armed, WF_RELAXED) / 2) return;
+    wf_store(&there->sweep, 1, WF_RELAXED);
+    /* [CALL] release: pairs with the park. Either that comes later and then sees our word in
+     * `sweep`, or it was before, and then we see its tag. */
+    uintptr_t seen = wf_add(&there->inbox, 0, WF_ACQ_REL);
+    if (seen == WF_BOX_PARK_FUTEX && wf_word_unpark(&there->inbox, seen))
+        wf_park_wake(port, &there->inbox);
+    else if (seen == WF_BOX_PARK_FD && wf_word_unpark(&there->inbox, seen))
+        port->ops->poll_wake(port, there->poll);
+}
+
 void wf_worker_forget(weft_addr *task)
 {
     struct wf_ext *ext = task->self->ext;
@@ -237,7 +257,7 @@ void wf_worker_forget(weft_addr *task)
         struct wf_worker *there = wf_load(&ext->wakes[i].worker, WF_ACQUIRE);
         if (there == NULL) continue;
         if (there == current) weft_addr_put(disarm(there, &ext->wakes[i]));
-        else (void)wf_add(&there->dead, 1, WF_RELAXED);
+        else leave_node(there);
     }
     /* It ends where it watched. A descriptor that was closed while watched, and has a duplicate,
      * keeps the inner poll ready: its key must not come out after the task is gone. */

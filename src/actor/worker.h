@@ -17,8 +17,9 @@
 struct wf_worker {
     uintptr_t inbox; /* tagged word: tasks made ready by other threads */
     char pad_inbox[WF_CACHE_LINE - sizeof(uintptr_t)];
-    uint32_t dead; /* nodes here whose actors have ended; others add, a hint */
-    char pad_dead[WF_CACHE_LINE - sizeof(uint32_t)];
+    uint32_t dead;  /* nodes here whose actors have ended; others add, a hint */
+    uint32_t sweep; /* 1: so many that they are to be let go; others set it   */
+    char pad_dead[WF_CACHE_LINE - 2 * sizeof(uint32_t)];
 
     /* The worker's thread. */
     weft_addr *slot;         /* runs next: made ready by the task that ran last */
@@ -33,7 +34,7 @@ struct wf_worker {
     weft_addr *mark;     /* queued at `mark_at` and has not run since       */
     weft_ns mark_at;
     struct wf_wake *timers;
-    uint32_t armed; /* nodes in it */
+    uint32_t armed; /* nodes in it: others read it, relaxed */
     uint32_t watched;
     struct wf_poll *poll; /* tasks' polls are nested in it, from the first on */
     struct wf_parker parker;

@@ -533,6 +533,79 @@ static weft_err watch_init(weft_self *self, void *data)
     return weft_fd_watch(self, reader->fd, WEFT_FD_READ, on_readable, reader);
 }
 
+/* -- What ended actors leave behind -- */
+
+enum {
+    FAR = 96,
+    LEFT = 20
+}; /* fewer than 16 of each worker may stay, and one that is just ending */
+
+struct far {
+    weft_timer timers[FAR];
+    weft_addr *addrs[FAR];
+    unsigned spawned;
+};
+
+static void on_far(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    (void)self, (void)state, (void)timer, (void)missed;
+}
+
+static weft_err set_far(weft_self *self, void *data)
+{
+    struct far *far = data;
+    return weft_timer_set(self, &far->timers[far->spawned], weft_now(self) + 3600 * WEFT_SEC, 0,
+                          on_far);
+}
+
+/* They run here, beside the one who stops them, and end here. */
+static weft_verdict stop_far(weft_self *self, void *data, weft_msg *msg)
+{
+    struct far *far = data;
+    if (msg->kind != &NOTE) return rig_echo(self, NULL, msg);
+    for (unsigned i = 0; i < FAR; i++) (void)weft_stop(far->addrs[i], WEFT_DRAIN);
+    return WEFT_DONE;
+}
+
+static uint32_t deadlines_of(weft_group *group, unsigned worker)
+{
+    return wf_load(&group->workers[worker].armed, WF_RELAXED);
+}
+
+static bool has_many_left(weft_group *group)
+{
+    return deadlines_of(group, 0) > LEFT || deadlines_of(group, 1) > LEFT;
+}
+
+/* No timer of the actors is due for an hour, and nobody sends: the worker whose heap they have
+ * left sleeps, and is woken to let them go. */
+Test(group, the_far_timers_of_ended_actors_do_not_wait_for_mail)
+{
+    struct rig rig = rig_open(false, 0);
+    static struct far far;
+    weft_group *group = group_open(&rig, 2);
+    for (; far.spawned < FAR; far.spawned++)
+        far.addrs[far.spawned] = group_spawn_init(&rig, group, rig_echo, set_far, &far);
+    weft_addr *stopper = group_spawn(&rig, group, stop_far, &far);
+    for (unsigned i = 0; i < FAR; i++) cr_assert_eq(rig_call(&rig, far.addrs[i], 1), WEFT_OK);
+    cr_assert_eq(rig_call(&rig, stopper, 1), WEFT_OK);
+    while (deadlines_of(group, 0) + deadlines_of(group, 1) < FAR ||
+           wf_load(&group->idle, WF_RELAXED) != 3)
+        sched_yield();
+    wf_store(&group->idle, 0, WF_RELAXED); /* so that nobody is woken to share the work */
+    cr_assert_eq(weft_send(stopper, &note_new(0, 0)->msg), WEFT_OK);
+    for (unsigned i = 0; i < FAR; i++) {
+        cr_assert_eq(rig_join(&rig, far.addrs[i]), WEFT_OK);
+        weft_addr_put(far.addrs[i]);
+    }
+    weft_ns until = rig_soon(&rig);
+    while (has_many_left(group) && weft_rt_now(rig.rt) < until) sched_yield();
+    cr_assert_leq(deadlines_of(group, 0), LEFT);
+    cr_assert_leq(deadlines_of(group, 1), LEFT);
+    weft_addr_put(stopper);
+    rig_close(&rig);
+}
+
 Test(group, members_hear_of_their_descriptors)
 {
     enum { COUNT = 20 };
