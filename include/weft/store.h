@@ -58,7 +58,7 @@ typedef struct weft_store_stats {
     uint64_t memtable_bytes; /* written and not in tables yet; of a store in memory: all */
     uint64_t writer_bytes;   /* facts of recent entries, and the open batch             */
     uint64_t reader_bytes;   /* where entries lie that were written or read lately      */
-    uint64_t tree_bytes;     /* the table of trees, and who may read them               */
+    uint64_t tree_bytes;     /* the table of trees, their readers, tips asked for lately */
     uint64_t memory_bytes;   /* these five and pending_bytes                            */
     uint64_t disk_bytes;     /* of the files of the store; 0: it is in memory           */
 } weft_store_stats;

@@ -47,6 +47,23 @@ weft_err wf_dag_read_tips(struct wf_dag *dag, const wf_kv_snapshot *snap)
     return err;
 }
 
+weft_err wf_dag_kept_tips(struct wf_dag *dag, uint64_t *seq)
+{
+    wf_tree_info info;
+    weft_id *tips;
+    uint32_t count;
+    weft_err err = wf_store_kept_tips(dag->store, dag->t, dag->name, dag->name_len, &tips, &count,
+                                      &info);
+    if (err != WEFT_OK) return err;
+    wf_free(dag->tips);
+    dag->tips = tips;
+    dag->tips_count = count;
+    dag->tips_room = count;
+    dag->tips_known = true;
+    *seq = info.seq;
+    return WEFT_OK;
+}
+
 weft_err wf_dag_read_counts(struct wf_dag *dag, const wf_kv_snapshot *snap, uint64_t *seq)
 {
     uint8_t key[WF_KEY_TREE_BYTES];
@@ -131,16 +148,24 @@ static weft_err go_back(struct wf_dag *dag, uint64_t seq)
     return err;
 }
 
-weft_err wf_dag_tips(struct wf_dag *dag)
+static weft_err read_now(struct wf_dag *dag, uint64_t *seq)
 {
     wf_kv_snapshot *snap;
-    uint64_t seq = 0;
-    if (dag->tips_known) return WEFT_OK;
     weft_err err = wf_kv_snapshot_create(dag->store->kv, &snap);
     if (err != WEFT_OK) return err;
-    err = wf_dag_read_counts(dag, snap, &seq);
+    err = wf_dag_read_counts(dag, snap, seq);
     if (err == WEFT_OK) err = wf_dag_read_tips(dag, snap);
     wf_kv_snapshot_destroy(dag->store->kv, snap);
+    return err;
+}
+
+weft_err wf_dag_tips(struct wf_dag *dag)
+{
+    uint64_t seq = 0;
+    if (dag->tips_known) return WEFT_OK;
+    weft_err err = wf_dag_kept_tips(dag, &seq);
+    if (err == WEFT_NOT_FOUND) err = read_now(dag, &seq);
+    dag->tips_known = false; /* those of now are */
     if (err == WEFT_OK && seq > dag->upto_seq) err = go_back(dag, seq);
     dag->tips_known = err == WEFT_OK;
     return err;

@@ -77,7 +77,9 @@ static weft_err read_view(struct wf_dag *dag)
 {
     wf_kv_snapshot *snap;
     if (dag->name_len == 0) return wf_dag_read_counts(dag, NULL, &dag->upto_seq);
-    weft_err err = wf_kv_snapshot_create(dag->store->kv, &snap);
+    weft_err err = wf_dag_kept_tips(dag, &dag->upto_seq);
+    if (err != WEFT_NOT_FOUND) return err;
+    err = wf_kv_snapshot_create(dag->store->kv, &snap);
     if (err != WEFT_OK) return err;
     err = wf_dag_read_counts(dag, snap, &dag->upto_seq);
     if (err == WEFT_OK) err = wf_dag_read_tips(dag, snap);

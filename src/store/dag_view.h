@@ -61,6 +61,8 @@ weft_err wf_dag_open(wf_store *store, const weft_id *tree, const char *name, str
 weft_err wf_dag_tips(struct wf_dag *dag);
 /* dag_tips.c for dag_view.c: the tips of now; the newest arrival. */
 weft_err wf_dag_read_tips(struct wf_dag *dag, const wf_kv_snapshot *snap);
+/* Both at once, and what was to be known is. NOT_FOUND: they are not kept in memory. */
+weft_err wf_dag_kept_tips(struct wf_dag *dag, uint64_t *seq);
 weft_err wf_dag_read_counts(struct wf_dag *dag, const wf_kv_snapshot *snap, uint64_t *seq);
 /* The same arrivals, whatever they write; without tips, and with reads of its own. */
 weft_err wf_dag_whole(const struct wf_dag *dag, struct wf_dag **out);

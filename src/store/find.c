@@ -193,28 +193,115 @@ weft_err wf_store_find_short(wf_store *store, uint64_t t, const uint8_t id8[8], 
 
 /* -- Tips -------------------------------------------------------------------------------- */
 
+/* The counts of a tree as they stand in one snapshot. */
+static weft_err counts_at(wf_store *store, const wf_kv_snapshot *snap, wf_tree_info *info)
+{
+    uint8_t key[WF_KEY_TREE_BYTES];
+    wf_key_tree(key, WF_TREE_COUNTS, info->t);
+    wf_value value;
+    weft_err err = wf_kv_get(store->kv, snap, WF_CF_TREE, key, sizeof key, &value);
+    if (err != WEFT_OK) return err;
+    err = wf_counts_read(value.data, value.len, info);
+    wf_value_release(store->kv, &value);
+    return err;
+}
+
+struct tips { /* asked for */
+    uint64_t t;
+    uint8_t prefix[WF_KEY_TIP_BYTES_MAX];
+    size_t prefix_len, room, count;
+    weft_id *out;
+    bool complete;
+};
+
+static bool tips_kept(wf_store *store, struct tips *ask, uint64_t *version)
+{
+    wf_rwlock_read(store->lock);
+    const struct wf_tip_set *set = wf_tips_find(&store->tips, ask->prefix, ask->prefix_len);
+    *version = store->tips.version;
+    if (set != NULL) {
+        ask->complete = set->count <= ask->room;
+        ask->count = ask->complete ? set->count : ask->room;
+        if (ask->count > 0) memcpy(ask->out, set->ids, ask->count * sizeof *ask->out);
+    }
+    wf_rwlock_give(store->lock);
+    return set != NULL;
+}
+
+static weft_err tips_read(wf_store *store, const wf_kv_snapshot *snap, struct tips *ask)
+{
+    wf_kv_iter *it;
+    weft_err err = wf_kv_iter_create(store->kv, snap, WF_CF_TIP, ask->prefix, ask->prefix_len, &it);
+    if (err != WEFT_OK) return err;
+    ask->count = 0;
+    for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && ask->count < ask->room;
+         wf_kv_iter_next(it)) {
+        size_t len;
+        const uint8_t *key = wf_kv_iter_key(it, &len);
+        if (len != ask->prefix_len + WEFT_ID_BYTES) continue;
+        memcpy(ask->out[ask->count++].bytes, key + ask->prefix_len, WEFT_ID_BYTES);
+    }
+    ask->complete = !wf_kv_iter_valid(it);
+    err = wf_kv_iter_err(it);
+    wf_kv_iter_destroy(it);
+    return err;
+}
+
+/* Only if what was read is what is published: a batch may be written and not published yet. */
+static void tips_keep(wf_store *store, const struct tips *ask, uint64_t seq, uint64_t version)
+{
+    wf_rwlock_write(store->lock);
+    const struct wf_tree *tree = wf_trees_at(&store->trees, ask->t);
+    if (tree != NULL && tree->pub.t != 0 && tree->pub.seq == seq)
+        wf_tips_keep(&store->tips, version, ask->prefix, ask->prefix_len, ask->out, ask->count);
+    wf_rwlock_give(store->lock);
+}
+
 static weft_err tips_of(wf_store *store, uint64_t t, const char *name, size_t name_len,
                         weft_id *out, size_t room, size_t *count, bool *complete)
 {
+    struct tips ask = {.t = t, .out = out, .room = room};
+    wf_tree_info info = {.t = t};
+    uint64_t version;
+    ask.prefix_len = wf_key_tip(ask.prefix, t, name, name_len, NULL);
+    if (!tips_kept(store, &ask, &version)) {
+        wf_kv_snapshot *snap;
+        weft_err err = wf_kv_snapshot_create(store->kv, &snap);
+        if (err != WEFT_OK) return err;
+        err = tips_read(store, snap, &ask);
+        weft_err known = err == WEFT_OK && ask.complete && ask.count <= WF_TIPS_SET_MAX
+                             ? counts_at(store, snap, &info)
+                             : WEFT_NOT_FOUND;
+        wf_kv_snapshot_destroy(store->kv, snap);
+        if (err != WEFT_OK) return err;
+        if (known == WEFT_OK) tips_keep(store, &ask, info.seq, version);
+    }
+    *count = ask.count;
+    *complete = ask.complete;
+    return WEFT_OK;
+}
+
+weft_err wf_store_kept_tips(wf_store *store, uint64_t t, const char *name, size_t name_len,
+                            weft_id **out, uint32_t *count, wf_tree_info *info)
+{
     uint8_t prefix[WF_KEY_TIP_BYTES_MAX];
     size_t prefix_len = wf_key_tip(prefix, t, name, name_len, NULL);
-    wf_kv_iter *it;
-    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_TIP, prefix, prefix_len, &it);
-    if (err != WEFT_OK) return err;
-    size_t found = 0;
-    for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && found < room; wf_kv_iter_next(it)) {
-        size_t len;
-        const uint8_t *key = wf_kv_iter_key(it, &len);
-        if (len != prefix_len + WEFT_ID_BYTES) continue;
-        memcpy(out[found++].bytes, key + prefix_len, WEFT_ID_BYTES);
+    weft_err err = WEFT_NOT_FOUND;
+    wf_rwlock_read(store->lock);
+    const struct wf_tree *tree = wf_trees_at(&store->trees, t);
+    const struct wf_tip_set *set = wf_tips_find(&store->tips, prefix, prefix_len);
+    if (tree != NULL && tree->pub.t != 0 && set != NULL) {
+        weft_id *ids = wf_malloc((set->count + UINT64_C(1)) * sizeof *ids);
+        if (ids != NULL && set->count > 0) memcpy(ids, set->ids, set->count * sizeof *ids);
+        err = ids == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+        if (ids != NULL) {
+            *out = ids;
+            *count = set->count;
+            *info = tree->pub;
+        }
     }
-    bool more = wf_kv_iter_valid(it);
-    err = wf_kv_iter_err(it);
-    wf_kv_iter_destroy(it);
-    if (err != WEFT_OK) return err;
-    *count = found;
-    *complete = !more;
-    return WEFT_OK;
+    wf_rwlock_give(store->lock);
+    return err;
 }
 
 weft_err wf_store_tips(wf_store *store, uint64_t t, weft_id *out, size_t room, size_t *count,
@@ -229,19 +316,6 @@ weft_err wf_store_named_tips(wf_store *store, uint64_t t, const char *name, weft
     size_t len = strlen(name);
     if (len == 0 || len > WEFT_STORE_NAME_BYTES_MAX) return WEFT_INVALID;
     return tips_of(store, t, name, len, out, room, count, complete);
-}
-
-/* The counts of a tree as they stand in one snapshot. */
-static weft_err counts_at(wf_store *store, const wf_kv_snapshot *snap, wf_tree_info *info)
-{
-    uint8_t key[WF_KEY_TREE_BYTES];
-    wf_key_tree(key, WF_TREE_COUNTS, info->t);
-    wf_value value;
-    weft_err err = wf_kv_get(store->kv, snap, WF_CF_TREE, key, sizeof key, &value);
-    if (err != WEFT_OK) return err;
-    err = wf_counts_read(value.data, value.len, info);
-    wf_value_release(store->kv, &value);
-    return err;
 }
 
 static weft_err digest_at(wf_store *store, const wf_kv_snapshot *snap, uint64_t t, uint8_t out[32])
@@ -279,19 +353,37 @@ static bool digest_cached(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_
     return hit;
 }
 
-weft_err wf_store_root_digest(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_info *info)
+static weft_err digest_kept(wf_store *store, uint64_t t, uint8_t digest[32], wf_tree_info *info)
 {
-    if (digest_cached(store, t, out, info)) return WEFT_OK;
-    wf_tree_info here;
-    weft_err err = wf_store_tree_by_number(store, t, &here);
+    weft_id *tips;
+    uint32_t count;
+    weft_err err = wf_store_kept_tips(store, t, NULL, 0, &tips, &count, info);
+    if (err != WEFT_OK) return err;
+    wf_blake2b_256(tips, count * sizeof *tips, digest);
+    wf_free(tips);
+    return WEFT_OK;
+}
+
+static weft_err digest_read(wf_store *store, uint64_t t, uint8_t digest[32], wf_tree_info *info)
+{
+    weft_err err = wf_store_tree_by_number(store, t, info);
     if (err != WEFT_OK) return err;
     wf_kv_snapshot *snap;
     err = wf_kv_snapshot_create(store->kv, &snap);
     if (err != WEFT_OK) return err;
-    uint8_t digest[32];
-    err = counts_at(store, snap, &here);
+    err = counts_at(store, snap, info);
     if (err == WEFT_OK) err = digest_at(store, snap, t, digest);
     wf_kv_snapshot_destroy(store->kv, snap);
+    return err;
+}
+
+weft_err wf_store_root_digest(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_info *info)
+{
+    if (digest_cached(store, t, out, info)) return WEFT_OK;
+    wf_tree_info here;
+    uint8_t digest[32];
+    weft_err err = digest_kept(store, t, digest, &here);
+    if (err == WEFT_NOT_FOUND) err = digest_read(store, t, digest, &here);
     if (err != WEFT_OK) return err;
     wf_rwlock_write(store->lock);
     struct wf_tree *tree = wf_trees_at(&store->trees, t);

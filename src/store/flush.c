@@ -133,6 +133,7 @@ static void publish(wf_store *store)
         tree->readers_count = tree->staged_count;
         tree->staged = NULL;
     }
+    wf_tips_publish(&store->tips, store->batch);
     wf_rwlock_give(store->lock);
     for (uint32_t i = 0; i < store->fresh_count; i++) /* what is new is asked for soonest */
         wf_places_note(&store->places, &store->fresh[i].id, store->fresh[i].t, store->fresh[i].seq);

@@ -11,6 +11,7 @@
 #include "places.h"
 #include "policies.h"
 #include "store_actor.h"
+#include "tips.h"
 
 struct wf_tree {
     /* Any thread, under store->lock. */
@@ -58,6 +59,7 @@ struct wf_store {
     wf_rwlock *lock; /* guards trees (the table and the parts named above) */
     struct wf_trees trees;
     uint64_t published, durable; /* batches, under the lock: the last, and the last synced */
+    struct wf_tips tips;         /* under the lock: tips.h */
     struct {
         wf_counter batches, synced, entries, known, refused, pending_now, pending_bytes, write_ns;
         wf_counter healed, outages, commits, synced_commits, sync_ns;
@@ -100,5 +102,10 @@ weft_err wf_store_reload(wf_store *store);
 /* The writer: all that was published is durable now. */
 void wf_store_settle(wf_store *store);
 void wf_trees_fini(struct wf_trees *trees);
+
+/* find.c. The tips of a tree, or of a store in it, as they are published, with the tree's facts
+ * of that moment; *out is the caller's to free. NOT_FOUND: they are not kept in memory. */
+weft_err wf_store_kept_tips(wf_store *store, uint64_t t, const char *name, size_t name_len,
+                            weft_id **out, uint32_t *count, wf_tree_info *info);
 
 #endif

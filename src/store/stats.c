@@ -12,7 +12,8 @@ static uint64_t tree_bytes(wf_store *store)
     wf_rwlock_read(store->lock);
     uint64_t bytes = store->trees.count * sizeof(struct wf_tree) +
                      store->trees.room * sizeof *store->trees.list +
-                     store->trees.index_room * sizeof *store->trees.index;
+                     store->trees.index_room * sizeof *store->trees.index +
+                     wf_tips_bytes(&store->tips);
     wf_rwlock_give(store->lock);
     return bytes + wf_counter_get(&store->counters.readers) * sizeof(weft_key);
 }

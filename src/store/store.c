@@ -71,6 +71,7 @@ static void free_parts(wf_store *store)
 {
     if (store->desk != NULL) store->desk_free(store->desk);
     wf_trees_fini(&store->trees);
+    wf_tips_clear(&store->tips);
     wf_briefs_fini(&store->briefs);
     wf_policies_fini(&store->policies);
     for (uint32_t i = 0; i < store->fresh_count; i++) weft_buf_unref(store->fresh[i].holder);
@@ -92,6 +93,7 @@ static weft_err create_parts(wf_store *store)
     uint64_t secret;
     wf_random(store->rt, &secret, sizeof secret);
     wf_briefs_init(&store->briefs, secret);
+    wf_tips_init(&store->tips, secret);
     store->lock = wf_rwlock_create();
     store->entry = wf_malloc(sizeof *store->entry);
     if (store->lock == NULL || store->entry == NULL) return WEFT_NO_MEMORY;

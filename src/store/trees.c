@@ -225,6 +225,9 @@ weft_err wf_trees_load(wf_store *store)
 weft_err wf_store_reload(wf_store *store)
 {
     WF_ASSERT(store->touched_count == 0 && store->fresh_count == 0); /* no batch is open */
+    wf_rwlock_write(store->lock);
+    wf_tips_clear(&store->tips);
+    wf_rwlock_give(store->lock);
     wf_briefs_clear(&store->briefs);
     wf_policies_fini(&store->policies);
     weft_err err = wf_policies_init(&store->policies, store->kv);
