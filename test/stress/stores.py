@@ -59,6 +59,7 @@ def put(folder):
     expect(load["producers"] == 4 and load["payload"] == 100 and load["loop"] == "closed", "as asked")
     expect(load["verification"]["sent"] >= load["ops"], "every measured commit was verified")
     expect(0 < load["notes"]["batches"], "the writes are counted")
+    expect(0 < load["notes"]["store_memory_bytes"], "and the memory that the store accounts for")
 
 
 def open_loop(folder):

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <weft/store.h>
+
 #include "cluster.h"
 #include "evidence.h"
 #include "proc.h"
@@ -209,9 +211,12 @@ uint64_t store_pending(const struct work *w)
 
 void store_note_batches(struct store_load *s)
 {
-    weft_node_stats stats;
-    if (s->node == NULL || weft_node_stats_get(s->node, &stats) != WEFT_OK) return;
+    weft_store_stats stats;
+    if (s->node == NULL || weft_store_stats_get(s->node, &stats) != WEFT_OK) return;
     work_note(s->w, "batches", stats.batches);
+    work_note(s->w, "sync_ns_mean", stats.sync_ns_mean);
+    work_note(s->w, "store_memory_bytes", stats.memory_bytes);
+    work_note(s->w, "store_disk_bytes", stats.disk_bytes);
 }
 
 void store_end(struct work *w)

@@ -68,7 +68,8 @@ void store_start(struct store_load *s);
 /* After `start` returned, once: joins the threads. */
 void store_join(struct store_load *s);
 uint64_t store_pending(const struct work *w);
-/* Notes how many writes the commits shared; while the node is open. */
+/* Notes how many writes the commits shared, and the store's memory and disk; while the node is
+ * open. */
 void store_note_batches(struct store_load *s);
 void store_failed(struct work *w, const char *what, weft_err err);
 /* The directory goes after a pass and stays after a failure; frees all but `s`. */
