@@ -259,6 +259,7 @@ static weft_err make_add_mem(weft_node *node, const char *name, weft_hub *hub, c
                              const char *listen, struct wf_cmd **out)
 {
     if (node == NULL || hub == NULL || host == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED; /* the hub has a lock too */
     wf_net *net = NULL;
     weft_err err = wf_net_mem_create(hub->hub, node->rt, host, &net);
     return err != WEFT_OK ? err : make_add(node, name, net, "mem:", listen, out);

@@ -13,6 +13,7 @@
 #include "node_internal.h"
 
 struct weft_dag {
+    uint64_t born; /* wf_fork_count() then */
     struct wf_dag *view;
     /* A question that used up its budget, and what was asked. */
     struct wf_dag_reach *reach;
@@ -24,9 +25,11 @@ struct weft_dag {
 weft_err weft_dag_open(weft_node *node, const weft_id *tree, const char *store, weft_dag **out)
 {
     if (node == NULL || tree == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     weft_dag *dag = wf_calloc(1, sizeof *dag);
     if (dag == NULL) return WEFT_NO_MEMORY;
+    dag->born = wf_fork_count();
     weft_err err = store != NULL && store[0] == 0 ? WEFT_INVALID : WEFT_OK;
     if (err == WEFT_OK) err = wf_dag_open(node->table.wf_store, tree, store, &dag->view);
     if (err != WEFT_OK) {
@@ -66,6 +69,7 @@ void weft_dag_budget(weft_dag *dag, uint64_t reads)
 static weft_err may_ask(const weft_dag *dag, const void *a, const void *b)
 {
     if (dag == NULL || a == NULL || b == NULL) return WEFT_INVALID;
+    if (dag->born != wf_fork_count()) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     wf_dag_begin(dag->view);
     return WEFT_OK;
@@ -320,6 +324,7 @@ static weft_err list_roots(wf_store *store, weft_id **out, uint32_t *out_count)
 weft_err weft_roots(weft_node *node, weft_iter **out)
 {
     if (node == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     weft_id *ids = NULL;
     uint32_t count = 0;

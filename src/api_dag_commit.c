@@ -76,6 +76,7 @@ weft_err weft_commit_at(weft_node *node, const weft_keypair *author, const weft_
         return WEFT_INVALID;
     if (parents->ids == NULL || parents->count == 0) return WEFT_INVALID;
     if (store[0] == 0 || store[0] == '_') return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     struct ground g = {0};
     struct wf_commit *commit = NULL;

@@ -17,6 +17,7 @@ static weft_err subscribe(weft_node *node, struct wf_notify_sub **sub)
 weft_err weft_subscribe(weft_node *node, weft_on_event fn, void *arg, uint64_t *out_handle)
 {
     if (node == NULL || fn == NULL || out_handle == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     struct wf_notify_sub *sub = (struct wf_notify_sub *)weft_new(&wf_notify_sub_kind);
     if (sub == NULL) return WEFT_NO_MEMORY;
@@ -32,6 +33,7 @@ weft_err weft_subscribe(weft_node *node, weft_on_event fn, void *arg, uint64_t *
 weft_err weft_unsubscribe(weft_node *node, uint64_t handle)
 {
     if (node == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     struct wf_notify_sub *sub = (struct wf_notify_sub *)weft_new(&wf_notify_sub_kind);
     if (sub == NULL) return WEFT_NO_MEMORY;
@@ -44,6 +46,7 @@ weft_err weft_unsubscribe(weft_node *node, uint64_t handle)
 weft_err weft_node_stats_get(weft_node *node, weft_node_stats *out)
 {
     if (node == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     const struct wf_node_counters *c = &node->counters;
     struct wf_store_counters store;

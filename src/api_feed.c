@@ -35,6 +35,7 @@ weft_err weft_feed_open(weft_node *node, const weft_id *tree, const weft_feed_op
 {
     static const weft_feed_options all;
     if (node == NULL || tree == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     weft_feed *feed = NULL;
     weft_err err = wf_feed_create(node->table.wf_store, tree, options == NULL ? &all : options,
@@ -50,6 +51,7 @@ weft_err weft_feed_open(weft_node *node, const weft_id *tree, const weft_feed_op
 weft_err weft_feed_next(weft_feed *feed, weft_ns timeout, weft_feed_event *out)
 {
     if (feed == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(feed->node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     if (feed->fn != NULL) return WEFT_BUSY;
     weft_node *node = feed->node;
@@ -72,6 +74,7 @@ weft_err weft_feed_next(weft_feed *feed, weft_ns timeout, weft_feed_event *out)
 weft_err weft_feed_start(weft_feed *feed, weft_on_feed fn, void *arg)
 {
     if (feed == NULL || fn == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(feed->node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     struct wf_notify_feed *msg = message(feed, WF_FEED_START);
     if (msg == NULL) return WEFT_NO_MEMORY;
@@ -82,7 +85,7 @@ weft_err weft_feed_start(weft_feed *feed, weft_on_feed fn, void *arg)
 
 weft_err weft_feed_close(weft_feed *feed)
 {
-    if (feed == NULL) return WEFT_OK;
+    if (feed == NULL || !wf_node_is_ours(feed->node)) return WEFT_OK; /* it is the parent's */
     if (on_notify(feed->node)) {
         wf_feeds_part(feed->home, feed);
         return WEFT_OK;

@@ -11,6 +11,7 @@
 #include "view.h"
 
 struct weft_map {
+    uint64_t born; /* wf_fork_count() then */
     wf_view *view;
     struct wf_view_source source;
 };
@@ -18,9 +19,11 @@ struct weft_map {
 weft_err weft_map_open(weft_node *node, const weft_id *tree, const char *store, weft_map **out)
 {
     if (node == NULL || tree == NULL || store == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     weft_map *map = wf_calloc(1, sizeof *map);
     if (map == NULL) return WEFT_NO_MEMORY;
+    map->born = wf_fork_count();
     uint64_t seed;
     wf_random(node->rt, &seed, sizeof seed);
     weft_err err = wf_view_create(seed, WEFT_MAP_VIEW_BYTES, &map->view);
@@ -55,6 +58,7 @@ weft_err weft_map_refresh(weft_map *map, uint64_t *entries_read)
     uint64_t read = 0;
     if (entries_read != NULL) *entries_read = 0;
     if (map == NULL) return WEFT_INVALID;
+    if (map->born != wf_fork_count()) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     weft_err err = wf_view_source_read(&map->source, map->view, &read);
     if (entries_read != NULL) *entries_read = read;

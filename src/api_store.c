@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * api_store.c - public calls that look after the store of a node.
  * Called by: users (weft/store.h). May touch: the engine, through calls that any thread may
- * make. Never: entries, indexes. */
+ * make, messages to the store. Never: entries, indexes. */
 #include <weft/store.h>
 
 #include "kv_rocksdb_copy.h"
@@ -11,6 +11,7 @@
 weft_err weft_store_checkpoint(weft_node *node, const char *dir)
 {
     if (node == NULL || dir == NULL || dir[0] == '\0') return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     return wf_copy_checkpoint(wf_store_kv(node->table.wf_store), dir);
 }
@@ -18,6 +19,7 @@ weft_err weft_store_checkpoint(weft_node *node, const char *dir)
 weft_err weft_store_stats_get(weft_node *node, weft_store_stats *out)
 {
     if (node == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     wf_store_stats_read(node->table.wf_store, out);
     return WEFT_OK;
@@ -26,7 +28,7 @@ weft_err weft_store_stats_get(weft_node *node, weft_store_stats *out)
 static bool may_write(const weft_node *node, char *out, size_t room)
 {
     if (out != NULL && room > 0) out[0] = '\0';
-    return node != NULL && (out != NULL || room == 0) && !wf_in_actor();
+    return node != NULL && (out != NULL || room == 0) && wf_node_is_ours(node) && !wf_in_actor();
 }
 
 size_t weft_store_prometheus(weft_node *node, char *out, size_t room)
@@ -41,4 +43,14 @@ size_t weft_store_engine_text(weft_node *node, char *out, size_t room)
 {
     if (!may_write(node, out, room)) return 0;
     return wf_kv_text(wf_store_kv(node->table.wf_store), out, room);
+}
+
+weft_err weft_store_sync(weft_node *node, weft_ns timeout)
+{
+    if (node == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    struct wf_commit *nothing = wf_commit_create(0); /* answered when what is before it is */
+    if (nothing == NULL) return WEFT_NO_MEMORY;
+    return wf_node_call(node, node->table.store, &nothing->req, timeout, NULL);
 }

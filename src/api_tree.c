@@ -23,6 +23,7 @@ weft_err weft_tree_create(weft_node *node, const weft_keypair *author, const wef
                           weft_ns timeout, weft_id *out_tree)
 {
     if (node == NULL || author == NULL || spec == NULL || out_tree == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     weft_root_spec root = *spec;
     static const uint8_t zero[16];
@@ -50,6 +51,7 @@ static weft_err follow(weft_node *node, const weft_id *tree, bool follows, const
                        uint32_t count, weft_ns timeout)
 {
     if (node == NULL || tree == NULL || (readers == NULL && count != 0)) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     if (count > WEFT_READERS_PER_TREE_MAX) return WEFT_LIMIT;
     struct wf_follow *msg = wf_follow_create(tree, readers, count);
@@ -72,6 +74,7 @@ weft_err weft_tree_unfollow(weft_node *node, const weft_id *tree, weft_ns timeou
 weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info *out)
 {
     if (node == NULL || tree == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     wf_tree_info info;
     weft_err err = wf_store_tree(node->table.wf_store, tree, &info);
@@ -92,6 +95,7 @@ weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info
 weft_err weft_tree_list(weft_node *node, weft_id *out, size_t *count)
 {
     if (node == NULL || count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     size_t room = *count;
     wf_tree_info *infos = wf_calloc(room + 1, sizeof *infos);
@@ -108,6 +112,7 @@ weft_err weft_tree_list(weft_node *node, weft_id *out, size_t *count)
 weft_err weft_tree_tips(weft_node *node, const weft_id *tree, weft_id *out, size_t *count)
 {
     if (node == NULL || tree == NULL || out == NULL || count == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     wf_tree_info info;
     bool complete = false;
@@ -133,6 +138,7 @@ weft_err weft_tree_walk(weft_node *node, const weft_id *tree,
                         weft_err (*fn)(void *arg, const weft_entry *entry), void *arg)
 {
     if (node == NULL || tree == NULL || fn == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     wf_tree_info info;
     weft_err err = wf_store_tree(node->table.wf_store, tree, &info);
@@ -156,6 +162,7 @@ weft_err weft_tree_walk(weft_node *node, const weft_id *tree,
 weft_err weft_get(weft_node *node, const weft_id *id, weft_buf **out)
 {
     if (node == NULL || id == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     return wf_store_get(node->table.wf_store, id, out);
 }
@@ -164,6 +171,7 @@ weft_err weft_add(weft_node *node, weft_buf *const *entries, uint32_t count, boo
                   weft_ns timeout, uint32_t *applied)
 {
     if (node == NULL || (entries == NULL && count != 0)) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     if (applied != NULL) *applied = 0;
     if (count == 0) return WEFT_OK;

@@ -2,6 +2,7 @@
  * api_writer.c - writers: build, sign and commit on the caller's own core.
  * Called by: users (weft/node.h), each writer by one thread. May touch: reads of the
  * store, messages to it. Never: shares a writer between threads. */
+#include <assert.h>
 #include <string.h>
 
 #include "alloc.h"
@@ -20,6 +21,7 @@ struct weft_writer {
     weft_id tree;
     uint64_t t;
     weft_height strategy;
+    weft_durability durability;
     weft_keypair *author; /* a private copy */
     weft_key key;
     bool has_last; /* our own newest entry, acknowledged or not */
@@ -38,6 +40,7 @@ weft_err weft_writer_open(weft_node *node, const weft_id *tree, const weft_keypa
                           weft_writer **out)
 {
     if (node == NULL || tree == NULL || author == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     wf_tree_info info;
     weft_err err = wf_store_tree(node->table.wf_store, tree, &info);
     if (err == WEFT_NOT_FOUND || (err == WEFT_OK && !info.has_root)) return WEFT_TREE;
@@ -73,6 +76,17 @@ void weft_writer_close(weft_writer *w)
     fate_drop(w->fate);
     wf_free(w->tips);
     wf_free(w);
+}
+
+static_assert((int)WEFT_SYNCED == WF_SYNCED && (int)WEFT_WRITTEN == WF_WRITTEN &&
+                  (int)WEFT_MEMORY == WF_MEMORY,
+              "the store knows them by number");
+
+weft_err weft_writer_durability(weft_writer *w, weft_durability durability)
+{
+    if (w == NULL || (unsigned)durability > WEFT_MEMORY) return WEFT_INVALID;
+    w->durability = durability;
+    return WEFT_OK;
 }
 
 /* Puts our own last entry among `tips` unless it is there. */
@@ -197,6 +211,7 @@ static weft_err prepare(weft_writer *w, const char *store, const void *payload, 
                         struct wf_commit **out, uint64_t *height)
 {
     if (w == NULL || store == NULL || (payload == NULL && len != 0)) return WEFT_INVALID;
+    if (!wf_node_is_ours(w->node)) return WEFT_FORKED;
     size_t name = strlen(store);
     if (name == 0 || name > WEFT_STORE_NAME_BYTES_MAX || store[0] == '_') return WEFT_INVALID;
     if (wf_counter_get(&w->fate->failed) != 0) {
@@ -206,6 +221,7 @@ static weft_err prepare(weft_writer *w, const char *store, const void *payload, 
     }
     struct wf_commit *commit = wf_commit_create(1);
     if (commit == NULL) return WEFT_NO_MEMORY;
+    commit->durability = (uint8_t)w->durability;
     weft_err err = build(w, store, payload, len, &commit->entries[0], &commit->ids[0], height);
     if (err != WEFT_OK) {
         weft_drop(&commit->req.msg);
@@ -224,10 +240,9 @@ static void remember(weft_writer *w, const char *store, const weft_id *id, uint6
     memcpy(w->last_store, store, strlen(store));
 }
 
-weft_err weft_commit(weft_writer *w, const char *store, const void *payload, size_t len,
-                     weft_ns timeout, weft_id *out_id)
+static weft_err commit_once(weft_writer *w, const char *store, const void *payload, size_t len,
+                            weft_ns timeout, weft_id *out_id)
 {
-    if (wf_in_actor()) return WEFT_DEADLK;
     struct wf_commit *commit = NULL;
     uint64_t height = 0;
     weft_err err = prepare(w, store, payload, len, &commit, &height);
@@ -240,6 +255,17 @@ weft_err weft_commit(weft_writer *w, const char *store, const void *payload, siz
     } else {
         w->has_last = false; /* what became of it is unknown: start from the tips again */
     }
+    return err;
+}
+
+weft_err weft_commit(weft_writer *w, const char *store, const void *payload, size_t len,
+                     weft_ns timeout, weft_id *out_id)
+{
+    if (wf_in_actor()) return WEFT_DEADLK;
+    bool had_last = w != NULL && w->has_last;
+    weft_err err = commit_once(w, store, payload, len, timeout, out_id);
+    /* Our last entry was lost with its batch, which a level below WEFT_SYNCED allows. */
+    if (err == WEFT_PENDING && had_last) err = commit_once(w, store, payload, len, timeout, out_id);
     return err;
 }
 

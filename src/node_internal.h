@@ -8,6 +8,7 @@
 #include <weft/node.h>
 
 #include "block.h"
+#include "fork.h"
 #include "net.h"
 #include "nodes.h"
 #include "peers.h"
@@ -20,6 +21,7 @@ struct weft_hub {
 struct weft_node {
     struct wf_node_table table; /* the actors see this one */
     struct wf_node_counters counters;
+    uint64_t born; /* wf_fork_count() then: in a child of the process nothing of it is there */
     weft_rt *rt;
     bool own_rt;
     weft_addr *resolver;
@@ -29,6 +31,9 @@ struct weft_node {
     uint32_t stage;      /* of shutdown: actors below it have ended */
     wf_lock *shutting;   /* one shutdown at a time */
 };
+
+/* False in a child process: each call that takes a lock or waits answers FORKED then. */
+static inline bool wf_node_is_ours(const weft_node *node) { return node->born == wf_fork_count(); }
 
 /* As weft_node_open on an engine that is open already (taken on OK). Tests keep memory
  * engines across simulated crashes with it. */

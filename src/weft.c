@@ -234,7 +234,7 @@ static weft_err spawn_transport(weft_node *node, const weft_node_options *o)
 static weft_err spawn_all(weft_node *node, const weft_node_options *o)
 {
     struct wf_node_table *t = &node->table;
-    struct wf_store_actor_options store = {t->wf_store, !o->unsynced};
+    struct wf_store_actor_options store = {.store = t->wf_store, .sync = !o->unsynced};
     weft_err err = wf_store_actor_spawn(node->rt, &store, &t->store);
     if (err == WEFT_OK) err = wf_notify_spawn(node->rt, &t->notify);
     if (err == WEFT_OK) err = wf_peers_spawn(node->rt, &t->peers);
@@ -301,9 +301,21 @@ static weft_err open_rt(weft_node *node, const weft_node_options *o)
     return err;
 }
 
+/* The engine on disk has threads for the whole process, and a child has none of them. */
+static bool engine_was_left_behind(void)
+{
+    static wf_counter first; /* 1 + the forks before the first opening */
+    uint64_t here = wf_fork_count() + 1;
+    if (wf_counter_get(&first) == 0) wf_counter_set(&first, here);
+    return wf_counter_get(&first) != here;
+}
+
 static weft_err open_kv(const weft_node_options *o, wf_kv **out)
 {
     if (o->dir == NULL) return wf_kv_memory_open(out);
+    if (engine_was_left_behind())
+        return wf_fail(WEFT_FORKED, "weft", "path=%s: the engine's threads are the parent's",
+                       o->dir);
     static const enum wf_engine engines[] = {[WEFT_ENGINE_AUTO] = WF_ENGINE_AUTO,
                                              [WEFT_ENGINE_ROCKSDB] = WF_ENGINE_ROCKSDB,
                                              [WEFT_ENGINE_LMDB] = WF_ENGINE_LMDB};
@@ -338,6 +350,7 @@ weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node 
     weft_node *node = wf_calloc(1, sizeof *node);
     if (node == NULL) return WEFT_NO_MEMORY;
     err = WEFT_NO_MEMORY;
+    node->born = wf_fork_count();
     node->table.counters = &node->counters;
     set_timers(&node->table.timers, o);
     node->shutting = wf_lock_create();
@@ -404,6 +417,7 @@ static weft_err end_stage(weft_node *node, uint32_t stage, weft_ns deadline)
 weft_err weft_shutdown(weft_node *node, weft_ns timeout)
 {
     if (node == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     weft_ns deadline = weft_rt_after(node->rt, timeout);
     weft_err err = WEFT_OK;
@@ -419,7 +433,7 @@ weft_err weft_shutdown(weft_node *node, weft_ns timeout)
 
 void weft_node_close(weft_node *node)
 {
-    if (node == NULL) return;
+    if (node == NULL || !wf_node_is_ours(node)) return; /* a child leaves its parent's alone */
     weft_err err = weft_shutdown(node, WEFT_NEVER);
     WF_ASSERT(err == WEFT_OK); /* only a call from inside an actor can fail */
     if (node->own_rt) (void)weft_rt_stop(node->rt, WEFT_NEVER);
@@ -441,6 +455,11 @@ weft_err wf_node_call(weft_node *node, weft_addr *to, weft_request *req, weft_ns
 {
     weft_request *answer = NULL;
     bool taken = false;
+    if (out != NULL) *out = NULL;
+    if (!wf_node_is_ours(node)) {
+        weft_drop(&req->msg);
+        return WEFT_FORKED;
+    }
     weft_err err = weft_call(to, req, weft_rt_after(node->rt, timeout), &answer, &taken);
     if (answer == NULL && !taken) weft_drop(&req->msg);
     if (out != NULL) *out = answer;
@@ -451,10 +470,11 @@ weft_err wf_node_call(weft_node *node, weft_addr *to, weft_request *req, weft_ns
 weft_err wf_node_ask(weft_node *node, weft_addr *to, weft_request *req, weft_ns timeout,
                      void (*done)(void *arg, weft_err err, weft_request *request), void *arg)
 {
-    struct wf_notify_ask *ask = (struct wf_notify_ask *)weft_new(&wf_notify_ask_kind);
+    bool ours = wf_node_is_ours(node);
+    struct wf_notify_ask *ask = ours ? (struct wf_notify_ask *)weft_new(&wf_notify_ask_kind) : NULL;
     if (ask == NULL) {
         weft_drop(&req->msg);
-        return WEFT_NO_MEMORY;
+        return ours ? WEFT_NO_MEMORY : WEFT_FORKED;
     }
     ask->to = weft_addr_get(to);
     ask->request = req;

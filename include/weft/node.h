@@ -4,7 +4,8 @@
  * Threads: every call may be made from any thread unless it says otherwise; none
  * from inside weft's callbacks except where it says so. Blocking calls take a
  * timeout in nanoseconds (WEFT_NEVER: none) and answer TIMED_OUT when it passes;
- * what was begun goes on then. From inside an actor blocking calls answer DEADLK.
+ * what was begun goes on then. From inside an actor blocking calls answer DEADLK. In a child
+ * process (fork) each call answers FORKED, and closing does nothing.
  *
  * Every command has an asynchronous twin with the suffix _async: it returns at once
  * (FULL, CLOSED, NO_MEMORY: not begun) and calls `done` exactly once on the node's
@@ -114,13 +115,28 @@ typedef struct weft_writer weft_writer;
 weft_err weft_writer_open(weft_node *node, const weft_id *tree, const weft_keypair *author,
                           weft_writer **out);
 void weft_writer_close(weft_writer *writer); /* NULL is fine */
-/* Commits `payload` to the named store; durable when it returns OK. *out_id may be
- * NULL. FORBIDDEN, LIMIT, FULL (many writers), TIMED_OUT. NO_SPACE: the disk is nearly full.
+/* What OK from a commit promises. What comes later is never weaker: each entry is written soon
+ * and durable within WEFT_LAZY_SYNC_NS, unless the store fails. Peers hear of it when it is. */
+typedef enum weft_durability {
+    WEFT_SYNCED,  /* it survives a power cut                                              */
+    WEFT_WRITTEN, /* it survives the end of the process, kill -9 too; a power cut takes
+                   * back at most what was written in the last WEFT_LAZY_SYNC_NS         */
+    WEFT_MEMORY   /* it is a good entry and its parents are here, no more: the end of the
+                   * process takes back the last batch, and if that cannot be written
+                   * nobody is told but by WEFT_EV_STORE and the log. Reads find it once
+                   * it is written                                                       */
+} weft_durability;
+/* For the commits of `writer` from now on; WEFT_SYNCED at first. INVALID. */
+weft_err weft_writer_durability(weft_writer *writer, weft_durability durability);
+
+/* Commits `payload` to the named store; with OK it is as durable as the writer's level says.
+ * *out_id may be NULL. FORBIDDEN, LIMIT, FULL (many writers), TIMED_OUT. NO_SPACE: the disk is nearly full.
  * IO: the disk failed, and whether the entry is stored is known only after WEFT_EV_STORE says
  * that writes are taken again: then it may turn up, as an entry like any other. */
 weft_err weft_commit(weft_writer *writer, const char *store, const void *payload, size_t len,
                      weft_ns timeout, weft_id *out_id);
-/* Begins a commit and returns; `done` runs on the notify thread once it is durable.
+/* Begins a commit and returns; `done` runs on the notify thread once it is as durable as the
+ * writer's level says. PENDING: an entry that it stands on was lost with a batch.
  * At most WEFT_MAILBOX_DEFAULT are under way per node: FULL. */
 typedef void (*weft_on_commit)(void *arg, weft_err err, const weft_id *id);
 weft_err weft_commit_async(weft_writer *writer, const char *store, const void *payload, size_t len,

@@ -75,6 +75,13 @@ size_t weft_store_prometheus(weft_node *node, char *out, size_t room);
  * Returns the bytes needed and cuts in the same way; 0: it tells nothing. */
 size_t weft_store_engine_text(weft_node *node, char *out, size_t room);
 
+/* -- Durability ---------------------------------------------------------------------------- */
+
+/* Waits until all that was acknowledged here before is durable, whatever the level of its
+ * commits was (weft_writer_durability). IO: then nobody knows how much of it is. TIMED_OUT,
+ * FULL, NO_MEMORY, INVALID, DEADLK. */
+weft_err weft_store_sync(weft_node *node, weft_ns timeout);
+
 #ifdef __cplusplus
 }
 #endif

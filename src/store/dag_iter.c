@@ -7,8 +7,10 @@
 #include "alloc.h"
 #include "block.h"
 #include "dag_walk.h"
+#include "fork.h"
 
 struct weft_iter {
+    uint64_t born; /* wf_fork_count() then */
     struct wf_dag_walk *walk;
     struct wf_dag *dag; /* counted; NULL: it is about all trees */
     wf_store *store;
@@ -24,6 +26,7 @@ weft_err wf_dag_iter_create(struct wf_dag *dag, struct wf_dag_walk *walk, weft_i
         wf_dag_walk_destroy(walk);
         return WEFT_NO_MEMORY;
     }
+    it->born = wf_fork_count();
     it->walk = walk;
     it->dag = wf_dag_ref(dag);
     it->store = dag->store;
@@ -34,6 +37,7 @@ weft_err wf_dag_iter_create(struct wf_dag *dag, struct wf_dag_walk *walk, weft_i
 weft_err weft_iter_next(weft_iter *it, weft_position *out)
 {
     if (it == NULL || out == NULL) return WEFT_INVALID;
+    if (it->born != wf_fork_count()) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     if (it->err != WEFT_OK) return it->err;
     struct wf_fact fact;
@@ -52,6 +56,7 @@ weft_err weft_iter_next(weft_iter *it, weft_position *out)
 weft_err weft_iter_entry(weft_iter *it, weft_buf **out)
 {
     if (it == NULL || out == NULL || !it->has_last) return WEFT_INVALID;
+    if (it->born != wf_fork_count()) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     if (it->dag == NULL) return wf_store_get(it->store, &it->last.id, out);
     wf_place place = {it->last.gen, it->last.seq, it->last.id};
@@ -108,6 +113,7 @@ weft_err wf_dag_ids_iter_take(struct wf_dag *dag, wf_store *store, weft_id *ids,
         return WEFT_NO_MEMORY;
     }
     *n = (struct named){{next, destroy}, dag, store, ids, count, 0};
+    it->born = wf_fork_count();
     it->walk = &n->walk;
     it->dag = dag == NULL ? NULL : wf_dag_ref(dag);
     it->store = store;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * desk.h - the state of the store actor, shared by the rooms that serve its messages:
- * store_actor.c (the loop and the group commit), ingest.c (frames from peers), recover.c
- * (after a failed write).
+ * store_actor.c (the loop), group_commit.c (when the batch is written, and the answers),
+ * ingest.c (frames from peers), recover.c (after a failed write).
  * Never: seen by anybody else; one thread. */
 #ifndef WF_DESK_H
 #define WF_DESK_H
@@ -11,9 +11,15 @@
 #include "pending.h"
 #include "writer.h"
 
-struct wf_answer { /* a message whose work is in the open batch, or needed none */
+struct wf_answer { /* a message whose work is in a batch, or needed none */
     weft_msg *msg;
     weft_err err;
+    bool sync; /* true: only what is durable may be said to be OK */
+};
+
+struct wf_answers {
+    struct wf_answer *list;
+    uint32_t count, room;
 };
 
 enum wf_desk_phase {
@@ -29,10 +35,18 @@ struct wf_desk {
     struct wf_pending pool;
     struct wf_order order;
     struct wf_bells bells;
-    struct wf_answer *answers;
-    uint32_t answers_count, answers_room;
-    bool must_sync; /* somebody in the batch was promised durability          */
-    bool lazy;      /* something is written and not durable                   */
+    struct wf_answers answers; /* of the open batch                         */
+    struct wf_answers owed;    /* of the batch that the disk is waited for  */
+    struct wf_answers told;    /* empty; kept for its memory                */
+    weft_addr *syncer;         /* the child that waits; NULL: not made yet  */
+    weft_request *sync_req;    /* NULL: it is with the child, or not made   */
+    bool syncing;              /* the child waits for what `owed` is about  */
+    weft_ns sync_began;        /* when the last write began                 */
+    uint64_t sync_commits;     /* that it had                               */
+    weft_ns sync_ns;           /* what a synced write takes, about          */
+    uint32_t herd;             /* as in the options                         */
+    bool must_sync;            /* somebody in the batch was promised durability */
+    bool lazy;                 /* something is written and not durable      */
     enum wf_desk_phase phase;
     weft_err failed; /* not TAKING: all that comes gets this answer            */
     uint64_t lost;   /* batches that failed so far, and why the last one did   */
@@ -47,7 +61,7 @@ struct wf_desk {
     uint32_t tries;     /* in a row that found something still out             */
 };
 
-/* Room for one more answer. */
+/* group_commit.c. Room for one more answer. */
 bool wf_desk_reserve(struct wf_desk *desk);
 /* `msg` is answered when the open batch is durable (`sync`) or written. Takes it. */
 void wf_desk_answer_take(struct wf_desk *desk, weft_msg *msg, weft_err err, bool sync);
@@ -56,6 +70,15 @@ void wf_desk_answer_take(struct wf_desk *desk, weft_msg *msg, weft_err err, bool
 void wf_desk_flush(struct wf_desk *desk);
 /* Asks for a flush behind what is in the mailbox now; in phase ENDING for the end. */
 void wf_desk_ask_flush(struct wf_desk *desk);
+extern const weft_kind wf_flush_kind;
+/* The flush that was asked for is due. */
+void wf_desk_flush_due(struct wf_desk *desk);
+/* Is there a batch to write, or an answer to give? */
+bool wf_desk_has_work(const struct wf_desk *desk);
+/* Drops what was not answered, and frees. */
+void wf_desk_group_fini(struct wf_desk *desk);
+
+/* store_actor.c */
 /* Tries again what waited for entries that were just stored. */
 void wf_desk_wake(struct wf_desk *desk, const weft_id *stored);
 void wf_desk_arm_sweep(struct wf_desk *desk);

@@ -92,7 +92,13 @@ weft_err wf_kv_write(wf_kv *kv, const wf_batch *batch, bool sync)
     return kv->ops->write(kv, batch, sync);
 }
 
-weft_err wf_kv_sync(wf_kv *kv) { return kv->ops->sync(kv); }
+weft_err wf_kv_sync(wf_kv *kv)
+{
+    enter(kv); /* beside a write it may be on another thread: a reopen may not come in between */
+    weft_err err = kv->ops->sync(kv);
+    leave(kv);
+    return err;
+}
 
 weft_err wf_kv_snapshot_create(wf_kv *kv, wf_kv_snapshot **out)
 {

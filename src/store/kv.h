@@ -3,7 +3,7 @@
  * which everything that blocks is kept. Engines: memory (with a crash model), RocksDB and
  * LMDB. test/store/test_kv.c is the conformance suite that each must pass.
  *
- * Threads: get, iterators, snapshots and checkpoint from any thread; write, reopen and
+ * Threads: get, iterators, snapshots, sync and checkpoint from any thread; write, reopen and
  * close from one thread at a time. Order of keys is by unsigned bytes. */
 #ifndef WF_KV_H
 #define WF_KV_H
@@ -87,7 +87,7 @@ weft_err wf_kv_failed(wf_kv *kv);
  * room to open, nothing was done. UNSUPPORTED: the engine never reopens. IO, CORRUPT,
  * LOCKED...: it is closed now, reads answer that; call again. */
 weft_err wf_kv_reopen(wf_kv *kv);
-/* Makes everything written before durable. */
+/* Makes everything durable that was written before it began; writes go on meanwhile. */
 weft_err wf_kv_sync(wf_kv *kv);
 weft_err wf_kv_snapshot_create(wf_kv *kv, wf_kv_snapshot **out);
 void wf_kv_snapshot_destroy(wf_kv *kv, wf_kv_snapshot *snap);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * store_actor.c - the store's thread: the only writer of the database.
- * Batches what its mailbox holds into one synced write and answers after that.
+ * Hands what its mailbox holds to the open batch, which group_commit.c writes.
  * Called by: weft.c (spawn), the scheduler (handlers). May touch: wf_store.
  * Never: sockets, sessions, the machine's clock. */
 #include "store_actor.h"
@@ -9,135 +9,6 @@
 #include "block.h"
 #include "desk.h"
 #include "log.h"
-
-static const weft_kind flush_kind = {
-    .id = 0x0500, .name = "store.flush", .size = sizeof(weft_msg), .drop = weft_free_msg};
-
-/* -- Answers -------------------------------------------------------------------------------- */
-
-bool wf_desk_reserve(struct wf_desk *desk)
-{
-    if (desk->answers_count < desk->answers_room) return true;
-    uint32_t room = desk->answers_room == 0 ? 64 : desk->answers_room * 2;
-    struct wf_answer *answers = wf_realloc(desk->answers, room * sizeof *answers);
-    if (answers == NULL) return false;
-    desk->answers = answers;
-    desk->answers_room = room;
-    return true;
-}
-
-void wf_desk_answer_take(struct wf_desk *desk, weft_msg *msg, weft_err err, bool sync)
-{
-    WF_ASSERT(desk->answers_count < desk->answers_room);
-    desk->answers[desk->answers_count++] = (struct wf_answer){msg, err};
-    if (sync) desk->must_sync = true;
-}
-
-static void give_answer(struct wf_answer *answer)
-{
-    if (answer->msg->kind == &wf_ingest_kind) {
-        struct wf_ingest *frame = (struct wf_ingest *)answer->msg;
-        frame->err = answer->err;
-        wf_desk_result_take(frame);
-    } else {
-        weft_reply((weft_request *)answer->msg, answer->err);
-    }
-}
-
-static void give_answers(struct wf_desk *desk, weft_err failure)
-{
-    /* Replies run no code of ours, so nothing is added meanwhile. */
-    for (uint32_t i = 0; i < desk->answers_count; i++) {
-        struct wf_answer *answer = &desk->answers[i];
-        if (failure != WEFT_OK) {
-            answer->err = failure;
-            if (answer->msg->kind == &wf_commit_kind)
-                ((struct wf_commit *)answer->msg)->applied = 0;
-        }
-        give_answer(answer);
-    }
-    desk->answers_count = 0;
-}
-
-/* -- Group commit ------------------------------------------------------------------------------ */
-
-static void on_lazy(weft_self *self, void *state, weft_timer *timer, uint32_t missed);
-
-void wf_desk_ask_flush(struct wf_desk *desk)
-{
-    if (desk->flush == NULL) return;
-    /* FULL: then more messages are queued, and each of them tries again. */
-    if (weft_send(weft_self_addr(desk->self), desk->flush) == WEFT_OK) desk->flush = NULL;
-}
-
-/* Nothing to write, but what was written before may have been promised. */
-static weft_err flush_engine(struct wf_desk *desk, bool sync)
-{
-    weft_err err = WEFT_OK;
-    if (wf_writer_is_open(desk->store)) err = wf_writer_flush(desk->store, sync);
-    else if (sync && desk->lazy) err = wf_kv_sync(desk->store->kv);
-    return err;
-}
-
-static void arm_lazy(struct wf_desk *desk)
-{
-    weft_timer_set(desk->self, &desk->lazy_timer, weft_now(desk->self) + WEFT_LAZY_SYNC_NS, 0,
-                   on_lazy);
-}
-
-static void was_written(struct wf_desk *desk, bool wrote, bool sync)
-{
-    if (wrote) desk->wait = 0;
-    wf_bells_gather(&desk->bells, desk->store);
-    if (sync || !desk->sync) {
-        desk->lazy = false;
-        wf_store_settle(desk->store);
-        weft_timer_stop(desk->self, &desk->lazy_timer);
-    } else if (wrote && !desk->lazy) {
-        desk->lazy = true;
-        arm_lazy(desk);
-    }
-}
-
-static void was_lost(struct wf_desk *desk, weft_err err)
-{
-    desk->lost++;
-    desk->lost_err = err;
-    wf_desk_break_streams(desk);
-    if (desk->lazy && desk->lazy_timer.heap_at == 0) arm_lazy(desk); /* it is still owed */
-}
-
-void wf_desk_flush(struct wf_desk *desk)
-{
-    desk->flush_due = desk->phase == WF_DESK_ENDING;
-    wf_store *store = desk->store;
-    bool sync = desk->must_sync && desk->sync;
-    bool wrote = wf_writer_is_open(store);
-    weft_err err = desk->failed == WEFT_OK ? flush_engine(desk, sync) : desk->failed;
-    if (err == WEFT_OK) was_written(desk, wrote, sync);
-    else if (desk->failed == WEFT_OK) was_lost(desk, err);
-    /* Where the engine was not touched only this batch is lost: memory was short, the disk is
-     * nearly full, what was read for it is damaged. */
-    weft_err engine = err == WEFT_OK || desk->failed != WEFT_OK ? WEFT_OK : wf_kv_failed(store->kv);
-    if (engine != WEFT_OK) desk->failed = engine; /* before an answer makes anybody ask again */
-    give_answers(desk, err);
-    desk->must_sync = false;
-    wf_writer_clear(store);
-    if (engine != WEFT_OK) wf_desk_stop(desk, engine);
-    else if (err == WEFT_OK) wf_bells_ring(&desk->bells, store, !desk->lazy);
-    wf_counter_set(&store->counters.pending_now, desk->pool.count);
-    wf_counter_set(&store->counters.pending_bytes, desk->pool.bytes);
-}
-
-static void on_lazy(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
-{
-    struct wf_desk *desk = *(struct wf_desk **)state;
-    (void)timer;
-    (void)missed;
-    desk->self = self;
-    desk->must_sync = true;
-    wf_desk_flush(desk);
-}
 
 /* -- Pending entries ------------------------------------------------------------------------------ */
 
@@ -214,7 +85,7 @@ static void on_sweep(weft_self *self, void *state, weft_timer *timer, uint32_t m
     wf_counter_set(&desk->store->counters.pending_now, desk->pool.count);
     wf_counter_set(&desk->store->counters.pending_bytes, desk->pool.bytes);
     wf_desk_arm_sweep(desk);
-    if (desk->answers_count > 0) wf_desk_ask_flush(desk);
+    if (desk->answers.count > 0) wf_desk_ask_flush(desk);
 }
 
 /* Only while something can grow too old: an idle store does not wake. */
@@ -260,7 +131,7 @@ static weft_err apply_commit(struct wf_desk *desk, struct wf_commit *commit)
 static weft_verdict on_request(struct wf_desk *desk, weft_msg *msg)
 {
     weft_err err = desk->failed;
-    bool sync = true;
+    uint8_t durability = WF_SYNCED;
     if (err == WEFT_OK && !wf_desk_reserve(desk)) err = WEFT_NO_MEMORY;
     if (err != WEFT_OK) {
         weft_reply((weft_request *)msg, err);
@@ -268,7 +139,7 @@ static weft_verdict on_request(struct wf_desk *desk, weft_msg *msg)
     }
     if (msg->kind == &wf_commit_kind) {
         struct wf_commit *commit = (struct wf_commit *)msg;
-        sync = !commit->unsynced;
+        durability = commit->durability;
         err = apply_commit(desk, commit);
     } else if (msg->kind == &wf_follow_kind) {
         err = wf_writer_follow(desk->store, (struct wf_follow *)msg);
@@ -276,7 +147,8 @@ static weft_verdict on_request(struct wf_desk *desk, weft_msg *msg)
         err = wf_writer_record(desk->store, (struct wf_record_put *)msg);
     }
     /* A flush in between gave all answers up to here, so there is room for this one. */
-    wf_desk_answer_take(desk, msg, err, sync);
+    if (durability == WF_MEMORY) weft_reply((weft_request *)msg, err);
+    else wf_desk_answer_take(desk, msg, err, durability == WF_SYNCED);
     return WEFT_KEPT;
 }
 
@@ -302,17 +174,16 @@ static weft_verdict store_handle(weft_self *self, void *state, weft_msg *msg)
 {
     struct wf_desk *desk = *(struct wf_desk **)state;
     desk->self = self;
-    if (msg->kind == &flush_kind) {
+    if (msg->kind == &wf_flush_kind) {
         desk->flush = msg;
-        wf_desk_flush(desk);
+        wf_desk_flush_due(desk);
         if (desk->phase != WF_DESK_ENDING) return WEFT_KEPT;
         desk->flush = NULL; /* the runtime drops it */
         return weft_fail(self, desk->failed);
     }
     weft_verdict verdict = on_message(desk, msg);
     if (wf_writer_is_full(desk->store)) wf_desk_flush(desk);
-    if (desk->answers_count > 0 || desk->flush_due || wf_writer_is_open(desk->store))
-        wf_desk_ask_flush(desk);
+    if (desk->flush_due || (!desk->syncing && wf_desk_has_work(desk))) wf_desk_ask_flush(desk);
     return verdict;
 }
 
@@ -321,13 +192,10 @@ static weft_verdict store_handle(weft_self *self, void *state, weft_msg *msg)
 /* Of an actor that was killed: frees what it held, answers nobody. */
 static void desk_free(struct wf_desk *desk)
 {
-    for (uint32_t i = 0; i < desk->answers_count; i++)
-        desk->answers[i].msg->kind->drop(desk->answers[i].msg);
-    if (desk->flush != NULL) weft_drop(desk->flush);
+    wf_desk_group_fini(desk);
     wf_order_fini(&desk->order);
     wf_pending_fini(&desk->pool);
     wf_bells_fini(&desk->bells);
-    wf_free(desk->answers);
     wf_free(desk->woken);
     desk->store->desk = NULL;
     wf_free(desk);
@@ -340,7 +208,7 @@ static weft_err store_init(weft_self *self, void *state, void *arg)
     struct wf_desk *desk = wf_calloc(1, sizeof *desk);
     if (desk == NULL) return WEFT_NO_MEMORY;
     desk->self = self;
-    desk->flush = weft_new(&flush_kind);
+    desk->flush = weft_new(&wf_flush_kind);
     if (desk->flush == NULL || wf_desk_prepare(desk) != WEFT_OK) {
         if (desk->flush != NULL) weft_drop(desk->flush);
         wf_free(desk);
@@ -348,6 +216,7 @@ static weft_err store_init(weft_self *self, void *state, void *arg)
     }
     desk->store = options->store;
     desk->sync = options->sync;
+    desk->herd = options->herd;
     uint64_t secret;
     weft_self_random(self, &secret, sizeof secret);
     wf_pending_init(&desk->pool, secret, item_dropped, desk);

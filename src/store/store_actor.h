@@ -11,6 +11,8 @@
 struct wf_store_actor_options {
     wf_store *store; /* borrowed; outlives the actor */
     bool sync;       /* false only for benchmarks: acknowledged = written */
+    uint32_t herd;   /* so many waiters have the next batch gathered while the disk is waited
+                      * for; 0: as many as make it pay, for this disk    */
 };
 /* One at a time for a store: LOCKED. NO_MEMORY. */
 weft_err wf_store_actor_spawn(weft_rt *rt, const struct wf_store_actor_options *options,
@@ -66,6 +68,11 @@ struct wf_ingest { /* from wf_ingest_create; dropped with weft_drop */
 struct wf_ingest *wf_ingest_create(uint32_t count);
 
 /* -- anyone -> store: entries made here ----------------------------------------- */
+enum wf_durability {             /* the numbers are those of weft_durability */
+                     WF_SYNCED,  /* answered when it is durable                          */
+                     WF_WRITTEN, /* when it is written; durable within WEFT_LAZY_SYNC_NS */
+                     WF_MEMORY   /* when it has passed the door; written with its batch  */
+};
 extern const weft_kind wf_commit_kind;
 struct wf_commit { /* asked; answered after the synced batch */
     weft_request req;
@@ -74,7 +81,7 @@ struct wf_commit { /* asked; answered after the synced batch */
                           * missing), IO, NO_SPACE. Entries before it are kept.   */
     uint32_t applied;   /* out */
     bool create_trees;  /* roots may create their tree (followed, no readers)     */
-    bool unsynced;      /* answer once written; durable with the next synced batch */
+    uint8_t durability; /* enum wf_durability: what has to be before it is answered */
     uint64_t seq;       /* out: arrival number of the last one                    */
     weft_buf **entries; /* counted references; freed with the message             */
     weft_id *ids;       /* as built or checked by the caller; freed too           */

@@ -31,6 +31,7 @@ EXCEPTIONS = {
         r"pthread_\w+ sched_\w+ __sched_\w+ sig(fill|empty|add|del)set sysconf syscall clock_gettime getrandom "
         r"epoll_\w+ eventfd read write close __poll_chk poll ppoll strerror",
         "binds actor/port.h to the machine: threads, clock, chance, waiting"),
+    "src/actor/fork.c": ("pthread_atfork __register_atfork pthread_once __dso_handle", "counts the forks"),
     "src/actor/signals.c": ("sigaction sigemptyset raise write", "looks at a fatal signal before it takes its course"),
     "src/actor/alloc.c": ("malloc calloc realloc posix_memalign free", "is the one way to memory"),
     "src/actor/log.c": ("stderr fprintf __fprintf_chk", "its default sink is standard error"),

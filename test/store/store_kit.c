@@ -222,7 +222,8 @@ static void start(sk_node *node)
     cr_assert_eq(wf_sim_rt_create(node->sim, &node->rt), WEFT_OK);
     weft_err err = wf_store_open(node->kv, node->rt, &node->store);
     cr_assert_eq(err, WEFT_OK, "open: %s", weft_errname(err));
-    struct wf_store_actor_options options = {.store = node->store, .sync = true};
+    struct wf_store_actor_options options = {
+        .store = node->store, .sync = true, .herd = node->herd};
     cr_assert_eq(wf_store_actor_spawn(node->rt, &options, &node->addr), WEFT_OK);
     weft_spec spec = {.name = "sink",
                       .arg = node,
@@ -232,9 +233,12 @@ static void start(sk_node *node)
     cr_assert_eq(weft_spawn(node->rt, &spec, &node->sink_addr), WEFT_OK);
 }
 
-void sk_node_open(sk_node *node, uint64_t seed)
+void sk_node_open(sk_node *node, uint64_t seed) { sk_node_open_herd(node, seed, 0); }
+
+void sk_node_open_herd(sk_node *node, uint64_t seed, uint32_t herd)
 {
     memset(node, 0, sizeof *node);
+    node->herd = herd;
     cr_assert_eq(wf_crypto_init(), WEFT_OK);
     cr_assert_eq(wf_sim_create(seed, &node->sim), WEFT_OK);
     cr_assert_eq(wf_kv_memory_open(&node->kv), WEFT_OK);

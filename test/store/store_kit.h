@@ -72,8 +72,10 @@ typedef struct sk_node {
     weft_addr *addr; /* of the store actor */
     weft_addr *sink_addr;
     sk_sink sink;
+    uint32_t herd; /* of the store actor's options */
 } sk_node;
 void sk_node_open(sk_node *node, uint64_t seed);
+void sk_node_open_herd(sk_node *node, uint64_t seed, uint32_t herd);
 void sk_node_close(sk_node *node);
 /* kill -9: what was not synced is lost but for `keep` batches; then it starts again. */
 void sk_node_crash(sk_node *node, size_t keep);

@@ -211,7 +211,7 @@ Test(recover, a_store_that_is_damaged_when_it_is_opened_again_ends)
 static weft_err commit_unsynced(uint32_t from, uint32_t count)
 {
     struct wf_commit *commit = wf_commit_create(count);
-    commit->unsynced = true;
+    commit->durability = WF_WRITTEN;
     for (uint32_t i = 0; i < count; i++) {
         commit->entries[i] = weft_buf_ref(dag->bufs[from + i]);
         commit->ids[i] = dag->ids[from + i];

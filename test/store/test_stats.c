@@ -105,7 +105,8 @@ Test(stats, a_write_that_waits_for_nobody_is_no_synced_one)
     weft_request *back = NULL;
     lazy->entries[0] = weft_buf_ref(dag->bufs[0]);
     lazy->ids[0] = dag->ids[0];
-    lazy->create_trees = lazy->unsynced = true;
+    lazy->create_trees = true;
+    lazy->durability = WF_WRITTEN;
     weft_store_stats before = now();
     cr_assert_eq(weft_call(node.addr, &lazy->req, WEFT_NEVER, &back, NULL), WEFT_OK);
     weft_drop(&back->msg);

@@ -168,7 +168,7 @@ Test(store, what_was_acknowledged_survives_a_crash_at_any_point)
             /* The node dies somewhere on the way of a commit. */
             struct wf_commit *commit = wf_commit_create(count);
             commit->create_trees = true;
-            commit->unsynced = kit_below(&r, 2) == 0;
+            commit->durability = (uint8_t)kit_below(&r, 3);
             for (uint32_t i = 0; i < count; i++) {
                 commit->entries[i] = weft_buf_ref(dag->bufs[acked + i]);
                 commit->ids[i] = dag->ids[acked + i];

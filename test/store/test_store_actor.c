@@ -111,7 +111,7 @@ Test(store_actor, a_root_makes_its_tree_only_when_it_is_asked_to)
 Test(store_actor, an_unsynced_commit_is_durable_soon_after)
 {
     struct wf_commit *commit = commit_of(0, 3);
-    commit->unsynced = true;
+    commit->durability = WF_WRITTEN;
     weft_request *back = NULL;
     cr_assert_eq(weft_call(node.addr, &commit->req, WEFT_NEVER, &back, NULL), WEFT_OK);
     weft_drop(&back->msg);
@@ -495,7 +495,7 @@ Test(store_actor, a_bell_does_not_ring_before_the_disk_has_it)
 {
     subscribe();
     struct wf_commit *commit = commit_of(0, 3);
-    commit->unsynced = true;
+    commit->durability = WF_WRITTEN;
     weft_request *back = NULL;
     cr_assert_eq(weft_call(node.addr, &commit->req, WEFT_NEVER, &back, NULL), WEFT_OK);
     weft_drop(&back->msg);
@@ -510,7 +510,7 @@ Test(store_actor, a_bell_does_not_ring_before_the_disk_has_it)
 static void commit_unsynced(uint32_t from, uint32_t count)
 {
     struct wf_commit *commit = commit_of(from, count);
-    commit->unsynced = true;
+    commit->durability = WF_WRITTEN;
     weft_request *back = NULL;
     cr_assert_eq(weft_call(node.addr, &commit->req, WEFT_NEVER, &back, NULL), WEFT_OK);
     weft_drop(&back->msg);
@@ -624,7 +624,7 @@ Test(store_actor, a_failed_write_answers_everybody_in_the_batch)
 Test(store_actor, a_stop_writes_what_it_has_taken)
 {
     struct wf_commit *commit = commit_of(0, 10);
-    commit->unsynced = true;
+    commit->durability = WF_WRITTEN;
     cr_assert_eq(weft_send(node.addr, &commit->req.msg), WEFT_OK);
     cr_assert_eq(weft_stop(node.addr, WEFT_DRAIN), WEFT_OK);
     cr_assert_eq(weft_join(node.addr, WEFT_NEVER, NULL), WEFT_OK);

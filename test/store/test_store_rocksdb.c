@@ -23,12 +23,13 @@ static char dir[64];
 static weft_rt *rt;
 static wf_store *store;
 static weft_addr *addr;
+static uint32_t herd; /* of the store actor's options */
 
 static void open_store(void)
 {
     cr_assert_eq(weft_rt_create(&rt), WEFT_OK);
     cr_assert_eq(wf_store_open(kk_open(under, dir), rt, &store), WEFT_OK);
-    struct wf_store_actor_options options = {.store = store, .sync = true};
+    struct wf_store_actor_options options = {.store = store, .sync = true, .herd = herd};
     cr_assert_eq(wf_store_actor_spawn(rt, &options, &addr), WEFT_OK);
 }
 
@@ -178,6 +179,48 @@ CLAIM(a_digest_and_its_counts_are_of_one_moment)
     for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
     cr_assert_eq(wf_counter_get(&reading.wrong), 0);
     cr_assert_gt(wf_counter_get(&reading.rounds), 0);
+    close_store();
+    sk_dag_destroy(dag);
+}
+
+/* -- Many writers ---------------------------------------------------------------------------- */
+
+#define LANES 6u
+
+struct lane {
+    const sk_dag *dag;
+    uint32_t me;
+    wf_counter failed;
+};
+
+static void *commit_lane(void *arg)
+{
+    struct lane *l = arg;
+    for (uint32_t i = 1 + l->me; i < l->dag->count; i += LANES)
+        if (commit(l->dag, i, 1) != WEFT_OK) wf_counter_add(&l->failed, 1);
+    return NULL;
+}
+
+CLAIM(commits_of_many_threads_are_taken_while_the_disk_is_waited_for)
+{
+    sk_dag *dag = sk_dag_create(SK_STAR, 1 + 30 * LANES, author, 6);
+    struct wf_store_counters counters;
+    struct lane lanes[LANES];
+    pthread_t threads[LANES];
+    herd = 2;
+    open_store();
+    cr_assert_eq(commit(dag, 0, 1), WEFT_OK);
+    for (uint32_t i = 0; i < LANES; i++) {
+        lanes[i] = (struct lane){.dag = dag, .me = i};
+        cr_assert_eq(pthread_create(&threads[i], NULL, commit_lane, &lanes[i]), 0);
+    }
+    for (uint32_t i = 0; i < LANES; i++) pthread_join(threads[i], NULL);
+    for (uint32_t i = 0; i < LANES; i++) cr_assert_eq(wf_counter_get(&lanes[i].failed), 0);
+    wf_store_counters_read(store, &counters);
+    cr_assert_eq(counters.entries, dag->count);
+    cr_assert_eq(counters.synced, counters.batches, "each was waited for");
+    sk_expect_dag(store, dag, NULL);
+    sk_expect_clean(store);
     close_store();
     sk_dag_destroy(dag);
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <weft/store.h>
+
 #include "alloc.h"
 #include "layout.h"
 #include "records.h"
@@ -62,6 +64,50 @@ static weft_err answered(struct world *w, struct answer *a, weft_err begun)
     cr_assert_eq(a->calls, 1);
     a->calls = 0;
     return a->err;
+}
+
+/* -- Durability --------------------------------------------------------------------------- */
+
+static weft_err put(struct world *w)
+{
+    return weft_commit(w->nodes[0].writer, "log", "x", 1, CALL, NULL);
+}
+
+Test(api, a_writer_says_how_durable_its_commits_are)
+{
+    struct world *w = world_create(1, WORLD_CHAIN, 1, WORLD_PLAIN);
+    cr_assert_eq(world_commit(w, 0), WEFT_OK); /* opens the writer */
+    weft_writer *writer = w->nodes[0].writer;
+    wf_kv *kv = w->nodes[0].kv;
+    cr_expect_eq(weft_writer_durability(writer, (weft_durability)7), WEFT_INVALID);
+    cr_expect_eq(put(w), WEFT_OK);
+    cr_expect_eq(wf_kv_memory_unsynced(kv), 0, "synced is what nobody asked for");
+    cr_expect_eq(weft_writer_durability(writer, WEFT_WRITTEN), WEFT_OK);
+    cr_expect_eq(put(w), WEFT_OK);
+    cr_expect_gt(wf_kv_memory_unsynced(kv), 0);
+    cr_expect_eq(weft_store_sync(node(w, 0), CALL), WEFT_OK);
+    cr_expect_eq(wf_kv_memory_unsynced(kv), 0);
+    cr_expect_eq(weft_writer_durability(writer, WEFT_SYNCED), WEFT_OK);
+    cr_expect_eq(put(w), WEFT_OK);
+    cr_expect_eq(wf_kv_memory_unsynced(kv), 0);
+    world_destroy(w);
+}
+
+Test(api, a_writer_whose_last_commit_was_lost_begins_again_from_the_tips)
+{
+    struct world *w = world_create(1, WORLD_CHAIN, 1, WORLD_PLAIN);
+    cr_assert_eq(world_commit(w, 0), WEFT_OK); /* opens the writer */
+    cr_expect_eq(put(w), WEFT_OK);
+    uint64_t entries = world_info(w, 0).entries;
+    cr_expect_eq(weft_writer_durability(w->nodes[0].writer, WEFT_MEMORY), WEFT_OK);
+    wf_kv_memory_fail_at(w->nodes[0].kv, 1, WEFT_NO_SPACE, false);
+    cr_expect_eq(put(w), WEFT_OK, "nobody knows yet");
+    world_run(w, WEFT_SEC);
+    cr_expect_eq(world_info(w, 0).entries, entries, "this is what the level does not promise");
+    cr_expect_eq(weft_writer_durability(w->nodes[0].writer, WEFT_SYNCED), WEFT_OK);
+    cr_expect_eq(put(w), WEFT_OK);
+    cr_expect_eq(world_info(w, 0).entries, entries + 1);
+    world_destroy(w);
 }
 
 /* -- Asynchronous forms ------------------------------------------------------------------ */

@@ -81,10 +81,14 @@ static void await_idle(const struct disk *d)
 enum end { CUT, ENDED, WRONG }; /* ENDED: cut, with nothing left to commit */
 
 /* Lives on the mounted disk until its power is cut; the image is then what the disk had. */
-static enum end live_and_cut(struct disk *d, tt_ledger *ledger, bool lazy, uint64_t *acked,
-                             uint32_t *lost, char *why)
+static enum end live_and_cut(struct disk *d, tt_ledger *ledger, enum wf_durability level,
+                             uint64_t *acked, uint32_t *lost, char *why)
 {
-    tt_plan plan = {.dir = d->store, .lazy = lazy, .lanes = TT_LANES, .commits = TT_COMMITS_MAX};
+    tt_plan plan = {.dir = d->store,
+                    .level = level,
+                    .herd = tt_below(d->t, 2) * 2,
+                    .lanes = TT_LANES,
+                    .commits = TT_COMMITS_MAX};
     tt_child c;
     plan.leave = TT_DROP; /* what reaches its end is cut as well: nothing was closed */
     plan.whole = true;
@@ -119,8 +123,8 @@ static bool judge(struct disk *d, tt_ledger *ledger, char *why)
 }
 
 /* A new disk, cut `cuts` times. False: `why`. */
-static bool one_disk(struct disk *d, uint32_t cuts, bool lazy, uint32_t *done, uint64_t *acked,
-                     char *why)
+static bool one_disk(struct disk *d, uint32_t cuts, enum wf_durability level, uint32_t *done,
+                     uint64_t *acked, char *why)
 {
     tt_ledger ledger = {0};
     uint32_t lost = 0;
@@ -128,7 +132,7 @@ static bool one_disk(struct disk *d, uint32_t cuts, bool lazy, uint32_t *done, u
     if (!make_image(d)) return snprintf(why, 200, "no file system could be made"), false;
     for (uint32_t i = 0; end == CUT && i < cuts; i++) {
         if (!mount_image(d)) return snprintf(why, 200, "the disk cannot be mounted"), false;
-        end = live_and_cut(d, &ledger, lazy, acked, &lost, why);
+        end = live_and_cut(d, &ledger, level, acked, &lost, why);
         if (end == WRONG || !judge(d, &ledger, why)) return false;
         (*done)++;
     }
@@ -167,19 +171,19 @@ void tt_powercut(tt_torture *t, const tt_work *work, tt_line *line)
     /* One must lose, or a cut proves nothing. A kernel may have written back in time, though. */
     for (; controls < work->extra || (lost == 0 && controls < work->extra + CONTROLS_MORE);
          controls++) {
-        lost += !one_disk(&d, 1, true, &ignored, &unsynced, why);
+        lost += !one_disk(&d, 1, WF_WRITTEN, &ignored, &unsynced, why);
         unmount(&d);
     }
     why[0] = '\0';
     while (tt_go_on(t, cuts, work->rounds, work->least)) {
         uint32_t now = work->rounds - cuts < CUTS_PER_STORE ? work->rounds - cuts : CUTS_PER_STORE;
-        if (!one_disk(&d, now, false, &cuts, &acked, why)) break;
+        if (!one_disk(&d, now, WF_SYNCED, &cuts, &acked, why)) break;
     }
     unmount(&d);
     if (why[0] != '\0') tt_bad(line, "after %u cuts: %s", cuts, why);
-    else if (lost == 0) tt_bad(line, "%u controls without sync lost nothing", controls);
+    else if (lost == 0) tt_bad(line, "%u controls that were only written lost nothing", controls);
     else
         tt_ok(line,
-              "%u cuts, %llu commits acknowledged, 0 lost, 0 torn; without sync %u of %u lost",
+              "%u cuts, %llu commits acknowledged, 0 lost, 0 torn; only written, %u of %u lost",
               cuts, (unsigned long long)acked, lost, controls);
 }

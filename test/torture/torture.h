@@ -85,7 +85,8 @@ enum tt_leave { TT_CLOSE, TT_DROP };
 typedef struct tt_plan { /* what a victim does: opens, judges, commits, leaves */
     const char *dir;
     bool whole;       /* the judge looks at everything                                */
-    bool lazy;        /* acknowledged = written: for the control that must lose       */
+    uint32_t level;   /* enum wf_durability of its commits                            */
+    uint32_t herd;    /* of the store actor's options                                 */
     uint32_t lanes;   /* that commit beside each other; 0: it only looks              */
     uint32_t commits; /* at most so many of each lane                                 */
     enum tt_leave leave;

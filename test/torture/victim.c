@@ -36,7 +36,7 @@ static struct {
  * loses too little to be seen. So there the system's own call does nothing. */
 int fdatasync(int fd)
 {
-    bool nothing = me.plan.lazy && me.engine == WF_ENGINE_LMDB;
+    bool nothing = me.plan.level == WF_WRITTEN && me.engine == WF_ENGINE_LMDB;
     return nothing ? 0 : (int)syscall(SYS_fdatasync, fd);
 }
 
@@ -51,6 +51,7 @@ static weft_err commit_one(uint32_t lane, uint32_t commit)
 {
     struct wf_commit *msg = tt_history_commit(&me.history, lane, commit);
     if (msg == NULL) return WEFT_NO_MEMORY;
+    msg->durability = (uint8_t)me.plan.level;
     tell(&(tt_note){.what = TT_INTENT, .lane = lane, .commit = commit});
     weft_request *back = NULL;
     bool taken = false;
@@ -169,7 +170,7 @@ static int live(void)
     }
     if (judge() != WEFT_OK) return EXIT_BAD_VERDICT;
     if (me.plan.lanes == 0 && me.plan.leave == TT_DROP) return EXIT_GOOD;
-    struct wf_store_actor_options actor = {.store = me.store, .sync = !me.plan.lazy};
+    struct wf_store_actor_options actor = {.store = me.store, .sync = true, .herd = me.plan.herd};
     if (wf_store_actor_spawn(me.rt, &actor, &me.addr) != WEFT_OK) return EXIT_REFUSED;
     find_next();
     commit_all();
@@ -182,19 +183,20 @@ static int live(void)
     return EXIT_GOOD;
 }
 
-/* --victim DIR HISTORY LEDGER whole lazy lanes commits leave refill engine */
+/* --victim DIR HISTORY LEDGER whole level lanes commits leave refill engine herd */
 int tt_victim_main(int argc, char **argv)
 {
-    if (argc != 12) return 2;
+    if (argc != 13) return 2;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody outlives the torture */
     me.plan.dir = argv[2];
     me.plan.whole = atoi(argv[5]) != 0;
-    me.plan.lazy = atoi(argv[6]) != 0;
+    me.plan.level = (uint32_t)atoi(argv[6]);
     me.plan.lanes = (uint32_t)atoi(argv[7]);
     me.plan.commits = (uint32_t)atoi(argv[8]);
     me.plan.leave = atoi(argv[9]) != 0 ? TT_DROP : TT_CLOSE;
     me.plan.refill = atoi(argv[10]) != 0;
     me.engine = (enum wf_engine)atoi(argv[11]);
+    me.plan.herd = (uint32_t)atoi(argv[12]);
     tt_history_load(&me.history, argv[3]);
     load_ledger(argv[4]);
     if (wf_crypto_init() != WEFT_OK || weft_rt_create(&me.rt) != WEFT_OK) return 2;

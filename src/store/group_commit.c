@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * group_commit.c - the group commit: when the open batch is written, who waits for the disk,
+ * and who is answered then.
+ * Called by: the store actor's rooms (one thread). May touch: the batch, the engine (writes),
+ * a child that waits for the disk. Never: answers OK before it is true. */
+#include "alloc.h"
+#include "block.h"
+#include "desk.h"
+#include "log.h"
+
+#include <weft/supervise.h>
+
+/* Waiting for the disk on another thread costs two hand-overs between threads, and saves the
+ * work that is done meanwhile: to answer those who waited, and to take in the next commits. */
+#define HANDOVERS_NS 60000u
+#define WORK_NS 5000u /* of one waiter, about */
+
+const weft_kind wf_flush_kind = {
+    .id = 0x0500, .name = "store.flush", .size = sizeof(weft_msg), .drop = weft_free_msg};
+
+/* -- Answers -------------------------------------------------------------------------------- */
+
+bool wf_desk_reserve(struct wf_desk *desk)
+{
+    struct wf_answers *answers = &desk->answers;
+    if (answers->count < answers->room) return true;
+    uint32_t room = answers->room == 0 ? 64 : answers->room * 2;
+    struct wf_answer *list = wf_realloc(answers->list, room * sizeof *list);
+    if (list == NULL) return false;
+    answers->list = list;
+    answers->room = room;
+    return true;
+}
+
+void wf_desk_answer_take(struct wf_desk *desk, weft_msg *msg, weft_err err, bool sync)
+{
+    WF_ASSERT(desk->answers.count < desk->answers.room);
+    desk->answers.list[desk->answers.count++] = (struct wf_answer){msg, err, sync};
+    if (sync) desk->must_sync = true;
+}
+
+static void give_answer(struct wf_answer *answer, weft_err failure)
+{
+    if (failure != WEFT_OK) {
+        answer->err = failure;
+        if (answer->msg->kind == &wf_commit_kind) ((struct wf_commit *)answer->msg)->applied = 0;
+    }
+    if (answer->msg->kind == &wf_ingest_kind) {
+        struct wf_ingest *frame = (struct wf_ingest *)answer->msg;
+        frame->err = answer->err;
+        wf_desk_result_take(frame);
+    } else {
+        weft_reply((weft_request *)answer->msg, answer->err);
+    }
+}
+
+/* Replies run no code of ours, so nothing is added meanwhile. */
+static void give_answers(struct wf_answers *answers, weft_err failure)
+{
+    for (uint32_t i = 0; i < answers->count; i++) give_answer(&answers->list[i], failure);
+    answers->count = 0;
+}
+
+static void swap(struct wf_answers *a, struct wf_answers *b)
+{
+    struct wf_answers keep = *a;
+    *a = *b;
+    *b = keep;
+}
+
+/* Those who need not wait for the disk are answered now, the others are owed an answer. */
+static void owe_answers(struct wf_desk *desk)
+{
+    struct wf_answers *owed = &desk->owed;
+    uint32_t kept = 0;
+    WF_ASSERT(owed->count == 0);
+    swap(&desk->answers, owed);
+    for (uint32_t i = 0; i < owed->count; i++) {
+        if (owed->list[i].sync) owed->list[kept++] = owed->list[i];
+        else give_answer(&owed->list[i], WEFT_OK);
+    }
+    owed->count = kept;
+}
+
+static void drop_answers(struct wf_answers *answers)
+{
+    for (uint32_t i = 0; i < answers->count; i++)
+        answers->list[i].msg->kind->drop(answers->list[i].msg);
+    wf_free(answers->list);
+}
+
+void wf_desk_group_fini(struct wf_desk *desk)
+{
+    drop_answers(&desk->answers);
+    drop_answers(&desk->owed);
+    wf_free(desk->told.list);
+    if (desk->flush != NULL) weft_drop(desk->flush);
+    if (desk->sync_req != NULL) weft_drop(&desk->sync_req->msg);
+    weft_addr_put(desk->syncer);
+}
+
+/* -- The child that waits for the disk -------------------------------------------------------- */
+
+struct sync_ask {
+    weft_request req;
+    wf_kv *kv;
+};
+static const weft_kind sync_kind = {
+    .id = 0x0507, .name = "store.sync", .size = sizeof(struct sync_ask), .drop = weft_free_msg};
+
+static weft_verdict sync_handle(weft_self *self, void *state, weft_msg *msg)
+{
+    struct sync_ask *ask = (struct sync_ask *)msg;
+    (void)self;
+    (void)state;
+    weft_reply(&ask->req, wf_kv_sync(ask->kv));
+    return WEFT_KEPT;
+}
+
+/* It is made when it is needed first: most stores never have that many waiters. */
+static bool syncer_is_here(struct wf_desk *desk)
+{
+    if (desk->syncer != NULL) return desk->sync_req != NULL;
+    static const weft_spec spec = {.name = "store.sync", .handle = sync_handle, .mailbox = 2};
+    struct sync_ask *ask = (struct sync_ask *)weft_new(&sync_kind);
+    if (ask == NULL) return false;
+    if (weft_spawn_child(desk->self, &spec, &desk->syncer) != WEFT_OK) {
+        weft_drop(&ask->req.msg);
+        return false;
+    }
+    ask->kv = desk->store->kv;
+    desk->sync_req = &ask->req;
+    return true;
+}
+
+static void on_synced(weft_self *self, void *state, weft_err err, weft_request *req, void *arg);
+
+static bool begin_sync(struct wf_desk *desk)
+{
+    weft_request *req = desk->sync_req;
+    if (weft_ask(desk->self, desk->syncer, req, WEFT_NEVER, on_synced, NULL, NULL) != WEFT_OK)
+        return false;
+    desk->sync_req = NULL;
+    desk->syncing = true;
+    return true;
+}
+
+/* -- Writing ------------------------------------------------------------------------------------ */
+
+static void on_lazy(weft_self *self, void *state, weft_timer *timer, uint32_t missed);
+
+bool wf_desk_has_work(const struct wf_desk *desk)
+{
+    return desk->answers.count > 0 || wf_writer_is_open(desk->store);
+}
+
+void wf_desk_ask_flush(struct wf_desk *desk)
+{
+    if (desk->flush == NULL) return;
+    /* FULL: then more messages are queued, and each of them tries again. */
+    if (weft_send(weft_self_addr(desk->self), desk->flush) == WEFT_OK) desk->flush = NULL;
+}
+
+/* Of a write from its beginning until the disk had it. */
+static void note_sync(struct wf_desk *desk, weft_ns took)
+{
+    desk->sync_ns = desk->sync_ns == 0 ? took : desk->sync_ns - desk->sync_ns / 8 + took / 8;
+}
+
+/* Nothing to write, but what was written before may have been promised. */
+static weft_err flush_engine(struct wf_desk *desk, bool sync)
+{
+    weft_err err = WEFT_OK;
+    if (wf_writer_is_open(desk->store)) err = wf_writer_flush(desk->store, sync);
+    else if (sync && desk->lazy) err = wf_kv_sync(desk->store->kv);
+    else return WEFT_OK;
+    if (sync) note_sync(desk, weft_rt_now(desk->store->rt) - desk->sync_began);
+    return err;
+}
+
+static void arm_lazy(struct wf_desk *desk)
+{
+    weft_timer_set(desk->self, &desk->lazy_timer, weft_now(desk->self) + WEFT_LAZY_SYNC_NS, 0,
+                   on_lazy);
+}
+
+static void is_durable(struct wf_desk *desk)
+{
+    desk->lazy = false;
+    wf_store_settle(desk->store);
+    weft_timer_stop(desk->self, &desk->lazy_timer);
+}
+
+static void was_written(struct wf_desk *desk, bool wrote, bool sync)
+{
+    if (wrote) desk->wait = 0;
+    wf_bells_gather(&desk->bells, desk->store);
+    if (sync || !desk->sync) {
+        is_durable(desk);
+    } else if (wrote && !desk->lazy) {
+        desk->lazy = true;
+        arm_lazy(desk);
+    }
+}
+
+static void was_lost(struct wf_desk *desk, weft_err err)
+{
+    desk->lost++;
+    desk->lost_err = err;
+    wf_desk_break_streams(desk);
+    if (desk->lazy && desk->lazy_timer.heap_at == 0) arm_lazy(desk); /* it is still owed */
+}
+
+/* -- The next batch gathers while the disk is waited for ------------------------------------------- */
+
+/* Is it worth it? In the simulator nothing takes time, so only who asks for it has it. */
+static bool is_herd(const struct wf_desk *desk)
+{
+    uint32_t waiters = desk->answers.count;
+    if (desk->herd != 0) return waiters >= desk->herd;
+    return desk->sync_ns > 2 * HANDOVERS_NS && waiters > HANDOVERS_NS / WORK_NS;
+}
+
+static bool may_overlap(struct wf_desk *desk)
+{
+    return desk->must_sync && desk->sync && !desk->syncing && desk->failed == WEFT_OK &&
+           wf_writer_is_open(desk->store) && is_herd(desk) && syncer_is_here(desk);
+}
+
+/* Has the child make durable what was written; where that cannot be, waits for the disk here. */
+static weft_err sync_beside(struct wf_desk *desk, bool *beside)
+{
+    *beside = begin_sync(desk);
+    if (*beside) {
+        weft_timer_stop(desk->self, &desk->lazy_timer);
+        return WEFT_OK;
+    }
+    weft_err err = wf_kv_sync(desk->store->kv);
+    if (err == WEFT_OK) is_durable(desk);
+    return err;
+}
+
+/* Whoever comes later is not answered first: what the child waits for is waited for here. */
+static void settle(struct wf_desk *desk)
+{
+    if (desk->owed.count == 0) return;
+    weft_err err = desk->failed == WEFT_OK ? wf_kv_sync(desk->store->kv) : desk->failed;
+    if (err == WEFT_OK) is_durable(desk);
+    else if (desk->failed == WEFT_OK) was_lost(desk, err);
+    give_answers(&desk->owed, err);
+}
+
+/* `beside`: this thread does not wait for the disk. */
+static void flush(struct wf_desk *desk, bool beside)
+{
+    desk->flush_due = desk->phase == WF_DESK_ENDING;
+    settle(desk);
+    wf_store *store = desk->store;
+    bool sync = desk->must_sync && desk->sync && !beside;
+    bool wrote = wf_writer_is_open(store);
+    uint64_t commits = wf_counter_get(&store->counters.commits);
+    desk->sync_began = weft_rt_now(store->rt);
+    weft_err err = desk->failed == WEFT_OK ? flush_engine(desk, sync) : desk->failed;
+    desk->sync_commits = wf_counter_get(&store->counters.commits) - commits;
+    if (err == WEFT_OK) was_written(desk, wrote, sync);
+    if (err == WEFT_OK && beside) err = sync_beside(desk, &beside);
+    if (err != WEFT_OK && desk->failed == WEFT_OK) was_lost(desk, err);
+    /* Where the engine was not touched only this batch is lost: memory was short, the disk is
+     * nearly full, what was read for it is damaged. */
+    weft_err engine = err == WEFT_OK || desk->failed != WEFT_OK ? WEFT_OK : wf_kv_failed(store->kv);
+    if (engine != WEFT_OK) desk->failed = engine; /* before an answer makes anybody ask again */
+    if (err == WEFT_OK && beside) owe_answers(desk);
+    else give_answers(&desk->answers, err);
+    desk->must_sync = false;
+    wf_writer_clear(store);
+    if (engine != WEFT_OK) wf_desk_stop(desk, engine);
+    else if (err == WEFT_OK) wf_bells_ring(&desk->bells, store, !desk->lazy);
+    wf_counter_set(&store->counters.pending_now, desk->pool.count);
+    wf_counter_set(&store->counters.pending_bytes, desk->pool.bytes);
+}
+
+void wf_desk_flush(struct wf_desk *desk) { flush(desk, false); }
+
+void wf_desk_flush_due(struct wf_desk *desk)
+{
+    if (desk->syncing && desk->phase == WF_DESK_TAKING) return; /* on_synced will */
+    flush(desk, may_overlap(desk));
+}
+
+static void on_lazy(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct wf_desk *desk = *(struct wf_desk **)state;
+    (void)timer;
+    (void)missed;
+    desk->self = self;
+    desk->must_sync = true;
+    wf_desk_flush(desk);
+}
+
+/* As flush.c counts a write that waits for the disk itself. */
+static void count_sync(struct wf_desk *desk)
+{
+    wf_store *store = desk->store;
+    weft_ns took = weft_rt_now(store->rt) - desk->sync_began;
+    note_sync(desk, took);
+    wf_counter_add(&store->counters.synced, 1);
+    wf_counter_add(&store->counters.synced_commits, desk->sync_commits);
+    wf_counter_add(&store->counters.sync_ns, took);
+}
+
+/* Nobody knows what the disk has of the batch; and the open one cannot be written either. */
+static void sync_failed(struct wf_desk *desk, weft_err err)
+{
+    was_lost(desk, err);
+    weft_err engine = wf_kv_failed(desk->store->kv);
+    if (engine == WEFT_OK) return; /* it is tried again soon */
+    give_answers(&desk->told, err);
+    if (wf_desk_has_work(desk)) flush(desk, false);
+    wf_desk_stop(desk, engine);
+}
+
+static void on_synced(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    struct wf_desk *desk = *(struct wf_desk **)state;
+    (void)arg;
+    desk->self = self;
+    desk->syncing = false;
+    if (req == NULL) return; /* this actor ends, and so it flushes once more */
+    desk->sync_req = req;
+    if (desk->owed.count > 0) { /* else that was settled meanwhile */
+        swap(&desk->owed, &desk->told);
+        if (err == WEFT_OK) {
+            count_sync(desk);
+            is_durable(desk);
+            wf_bells_ring(&desk->bells, desk->store, true);
+        } else {
+            sync_failed(desk, err);
+        }
+        /* The disk first: the answers are given while it works. */
+        if (err == WEFT_OK && may_overlap(desk)) flush(desk, true);
+        give_answers(&desk->told, err);
+    }
+    if (!desk->syncing && wf_desk_has_work(desk)) wf_desk_ask_flush(desk);
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_fork.c - a process that has a node forks: the child is refused by each call, harms
+ * nothing, and the parent goes on.
+ * Called by: the test runner. May touch: directories and children of its own.
+ * Never: the simulator, which has no threads to lose. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <weft/dag.h>
+#include <weft/map.h>
+#include <weft/store.h>
+
+#include "fork.h"
+#include "kv_kit.h"
+#include "node_internal.h"
+
+#define CALL (20 * WEFT_SEC)
+
+static char dir[64];
+static weft_node *node;
+static weft_keypair *author;
+static weft_id tree, last;
+static weft_key self;
+static weft_writer *writer;
+static weft_dag *dag;
+static weft_iter *iter;
+static weft_hub *hub;
+
+static void commit_some(uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        cr_assert_eq(weft_commit(writer, "log", &i, sizeof i, CALL, &last), WEFT_OK);
+}
+
+static void setup(void)
+{
+    weft_root_spec spec = {.height = WEFT_HEIGHT_INCREMENTAL};
+    kk_dir_create(dir);
+    weft_node_options options = {.dir = dir, .verifiers = 1};
+    cr_assert_eq(weft_node_open(&options, &node), WEFT_OK);
+    weft_node_key(node, &self);
+    cr_assert_eq(weft_keypair_create(&author), WEFT_OK);
+    cr_assert_eq(weft_tree_create(node, author, &spec, CALL, &tree), WEFT_OK);
+    cr_assert_eq(weft_writer_open(node, &tree, author, &writer), WEFT_OK);
+    commit_some(5);
+    cr_assert_eq(weft_dag_open(node, &tree, NULL, &dag), WEFT_OK);
+    cr_assert_eq(weft_dag_all(dag, &iter), WEFT_OK);
+    cr_assert_eq(weft_hub_create(&hub), WEFT_OK);
+}
+
+static void teardown(void)
+{
+    weft_iter_close(iter);
+    weft_dag_close(dag);
+    weft_writer_close(writer);
+    weft_node_close(node);
+    weft_hub_destroy(hub);
+    weft_keypair_destroy(author);
+    kk_dir_remove(dir);
+}
+
+TestSuite(fork, .init = setup, .fini = teardown);
+
+/* -- What the child says -------------------------------------------------------------------- */
+
+#define ROOM 4096
+static char said[ROOM];
+
+static void expect(weft_err err, const char *call)
+{
+    size_t at = strlen(said);
+    if (err != WEFT_FORKED)
+        snprintf(said + at, ROOM - at, "%s answers %s\n", call, weft_errname(err));
+}
+#define FORKED(call) expect(call, #call)
+
+/* Runs `work` in a child, which leaves without a word to anybody. */
+static void in_a_child(void (*work)(void))
+{
+    int words[2];
+    cr_assert_eq(pipe(words), 0);
+    pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        said[0] = '\0';
+        work();
+        size_t len = strlen(said);
+        _exit(write(words[1], said, len) == (ssize_t)len ? 0 : 1);
+    }
+    close(words[1]);
+    char heard[ROOM];
+    size_t len = 0;
+    for (ssize_t got; (got = read(words[0], heard + len, ROOM - 1 - len)) > 0;) len += (size_t)got;
+    heard[len] = '\0';
+    close(words[0]);
+    int status = -1;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0, "the child did not end by itself");
+    cr_assert_eq(len, 0, "%s", heard);
+}
+
+static void on_commit(void *arg, weft_err err, const weft_id *id)
+{
+    (void)arg;
+    (void)err;
+    (void)id;
+}
+
+static void on_event(void *arg, const weft_event *event)
+{
+    (void)arg;
+    (void)event;
+}
+
+static weft_err on_entry(void *arg, const weft_entry *entry)
+{
+    (void)arg;
+    (void)entry;
+    return WEFT_OK;
+}
+
+static void call_trees(void)
+{
+    weft_root_spec spec = {.height = WEFT_HEIGHT_INCREMENTAL};
+    weft_id id;
+    weft_tree_info info;
+    weft_buf *buf = NULL;
+    uint64_t handle;
+    size_t count = 1;
+    weft_writer *other = NULL;
+    weft_store_stats stats;
+    weft_map *map = NULL;
+    FORKED(weft_tree_create(node, author, &spec, CALL, &id));
+    FORKED(weft_tree_follow(node, &tree, NULL, 0, CALL));
+    FORKED(weft_tree_unfollow(node, &tree, CALL));
+    FORKED(weft_tree_info_get(node, &tree, &info));
+    FORKED(weft_tree_list(node, &id, &count));
+    FORKED(weft_tree_tips(node, &tree, &id, &count));
+    FORKED(weft_tree_walk(node, &tree, on_entry, NULL));
+    FORKED(weft_get(node, &last, &buf));
+    FORKED(weft_add(node, &buf, 1, true, CALL, NULL));
+    FORKED(weft_writer_open(node, &tree, author, &other));
+    FORKED(weft_commit(writer, "log", "x", 1, CALL, NULL));
+    FORKED(weft_commit_async(writer, "log", "x", 1, on_commit, NULL, NULL));
+    FORKED(weft_subscribe(node, on_event, NULL, &handle));
+    FORKED(weft_unsubscribe(node, 1));
+    FORKED(weft_store_checkpoint(node, "there"));
+    FORKED(weft_store_sync(node, CALL));
+    FORKED(weft_store_stats_get(node, &stats));
+    FORKED(weft_map_open(node, &tree, "log", &map));
+    FORKED(weft_shutdown(node, CALL));
+}
+
+static void call_dag(void)
+{
+    weft_cut cut = {&last, 1};
+    weft_position position;
+    weft_iter *other = NULL;
+    weft_dag *view = NULL;
+    weft_reach reach;
+    weft_buf *buf = NULL;
+    weft_id id;
+    FORKED(weft_dag_open(node, &tree, NULL, &view));
+    FORKED(weft_dag_place(dag, &last, &position));
+    FORKED(weft_dag_parents(dag, &last, &other));
+    FORKED(weft_dag_tips(dag, &other));
+    FORKED(weft_dag_all(dag, &other));
+    FORKED(weft_dag_below(dag, &cut, &other));
+    FORKED(weft_dag_between(dag, &cut, &cut, &other));
+    FORKED(weft_dag_path(dag, NULL, &cut, &other));
+    FORKED(weft_dag_tips_at(dag, &cut, &other));
+    FORKED(weft_dag_merge_base(dag, &cut, &id));
+    FORKED(weft_dag_reaches(dag, &cut, &cut, &reach, NULL, NULL));
+    FORKED(weft_iter_next(iter, &position));
+    FORKED(weft_roots(node, &other));
+    FORKED(weft_commit_at(node, author, &tree, &cut, "log", "x", 1, CALL, NULL));
+    (void)buf;
+}
+
+static void on_result(void *arg, weft_err err, const weft_result *result)
+{
+    (void)arg;
+    (void)err;
+    (void)result;
+}
+
+static void call_peers(void)
+{
+    weft_peer_info info;
+    weft_id id;
+    weft_key key = self;
+    size_t count = 1;
+    key.bytes[0] ^= 1;
+    FORKED(weft_peer_register(node, &key, "n", CALL));
+    FORKED(weft_peer_remove(node, &key, CALL));
+    FORKED(weft_peer_set_status(node, &key, WEFT_PEER_INACTIVE, CALL));
+    FORKED(weft_peer_add_address(node, &key, "tcp:127.0.0.1:1", CALL));
+    FORKED(weft_peer_remove_address(node, &key, "tcp:127.0.0.1:1", CALL));
+    FORKED(weft_peer_get(node, &key, CALL, &info));
+    FORKED(weft_peer_list(node, CALL, &key, &count));
+    FORKED(weft_peer_relate(node, &key, &tree, CALL));
+    FORKED(weft_peer_unrelate(node, &key, &tree, CALL));
+    FORKED(weft_peer_trees(node, &key, CALL, &id, &count));
+    FORKED(weft_tree_peers(node, &tree, CALL, &key, &count));
+    FORKED(weft_peer_register_async(node, &key, "n", on_result, NULL));
+}
+
+static void call_commands(void)
+{
+    weft_node_stats stats;
+    weft_result result;
+    weft_server server;
+    weft_buf *buf = NULL;
+    weft_key key = self;
+    weft_id id;
+    char address[WEFT_ADDRESS_BYTES_MAX];
+    size_t count = 1;
+    key.bytes[0] ^= 1;
+    FORKED(weft_sync_with_peer(node, &key, CALL, &result));
+    FORKED(weft_sync_with_peer_async(node, &key, CALL, on_result, NULL));
+    FORKED(weft_sync_tree(node, &key, &tree, CALL, &result));
+    FORKED(weft_add_transport(node, "t", "tcp:127.0.0.1:0", CALL));
+    FORKED(weft_add_transport_mem(node, "m", hub, "a", "mem:a:1", CALL));
+    FORKED(weft_start_server(node, NULL, CALL));
+    FORKED(weft_stop_server(node, NULL, CALL));
+    FORKED(weft_server_address(node, "t", CALL, address));
+    FORKED(weft_server_addresses(node, CALL, &server, &count));
+    FORKED(weft_connect(node, "tcp:127.0.0.1:1", NULL, CALL, &key));
+    FORKED(weft_send_request(node, "tcp:127.0.0.1:1", "x", 1, CALL, &buf));
+    FORKED(weft_flush(node, CALL, &result));
+    FORKED(weft_flush_async(node, CALL, on_result, NULL));
+    FORKED(weft_peer_offers(node, &key, CALL, &id, &count));
+    FORKED(weft_node_stats_get(node, &stats));
+}
+
+static void call_all(void)
+{
+    call_trees();
+    call_dag();
+    call_peers();
+    call_commands();
+}
+
+static void close_all(void)
+{
+    weft_iter_close(iter);
+    weft_dag_close(dag);
+    weft_writer_close(writer);
+    weft_node_close(node);
+    weft_node_close(node); /* nothing was freed */
+    FORKED(weft_node_stats_get(node, &(weft_node_stats){0}));
+}
+
+static void open_anew(void)
+{
+    char path[96];
+    weft_node *other = NULL;
+    snprintf(path, sizeof path, "%s/other", dir);
+    FORKED(weft_node_open(&(weft_node_options){.dir = path}, &other));
+    FORKED(weft_node_open(&(weft_node_options){.dir = dir}, &other));
+}
+
+/* -- Claims --------------------------------------------------------------------------------------- */
+
+/* The parent commits beside its child and after it, and its store is whole. */
+static void expect_parent_well(void)
+{
+    commit_some(20);
+    weft_tree_info info;
+    cr_assert_eq(weft_tree_info_get(node, &tree, &info), WEFT_OK);
+    cr_assert_eq(info.entries, 26);
+    weft_position position;
+    cr_assert_eq(weft_iter_next(iter, &position), WEFT_OK);
+    weft_iter_close(iter);
+    weft_dag_close(dag);
+    weft_writer_close(writer);
+    weft_node_close(node);
+    iter = NULL;
+    dag = NULL;
+    writer = NULL;
+    node = NULL;
+    weft_rt *rt;
+    wf_store *store;
+    wf_check_report r;
+    cr_assert_eq(weft_rt_create(&rt), WEFT_OK);
+    cr_assert_eq(wf_store_open(kk_open(&kk_rocksdb, dir), rt, &store), WEFT_OK);
+    cr_assert_eq(wf_store_check(store, true, &r), WEFT_OK);
+    cr_assert_eq(r.entries, 26);
+    cr_assert_eq(r.bad_bytes + r.bad_ids + r.bad_signatures + r.missing_parents + r.bad_tips +
+                     r.bad_indexes,
+                 0);
+    wf_store_close(store);
+    cr_assert_eq(weft_rt_destroy(rt), WEFT_OK);
+}
+
+Test(fork, each_call_in_a_child_is_refused_and_the_parent_goes_on)
+{
+    in_a_child(call_all);
+    expect_parent_well();
+}
+
+Test(fork, what_a_child_closes_stays_open_in_the_parent)
+{
+    in_a_child(close_all);
+    expect_parent_well();
+}
+
+Test(fork, a_child_opens_no_store_on_disk_whose_engine_it_has_no_threads_of)
+{
+    in_a_child(open_anew);
+    expect_parent_well();
+}
+
+static void count_one(void)
+{
+    if (wf_fork_count() == 0) snprintf(said, sizeof said, "not counted");
+}
+
+Test(fork, a_fork_is_counted_in_the_child_alone)
+{
+    uint64_t before = wf_fork_count();
+    in_a_child(count_one);
+    cr_assert_eq(wf_fork_count(), before);
+}
