@@ -56,10 +56,12 @@ weft_err weft_feed_next(weft_feed *feed, weft_ns timeout, weft_feed_event *out)
     if (feed->fn != NULL) return WEFT_BUSY;
     weft_node *node = feed->node;
     weft_ns deadline = weft_rt_after(node->rt, timeout);
+    bool closed = false; /* notify has ended: what the store wrote before that is looked for once */
     for (;;) {
         weft_err err = wf_feed_step(feed, out);
         if (err == WEFT_AGAIN) continue;
         if (err != WEFT_END) return err;
+        if (closed) return WEFT_CLOSED;
         weft_ns now = weft_rt_now(node->rt);
         weft_ns left = deadline == WEFT_NEVER ? WEFT_NEVER : deadline > now ? deadline - now : 0;
         if (left == 0) return wf_counter_get(&node->stopping) != 0 ? WEFT_CLOSED : WEFT_TIMED_OUT;
@@ -67,7 +69,8 @@ weft_err weft_feed_next(weft_feed *feed, weft_ns timeout, weft_feed_event *out)
         if (msg == NULL) return WEFT_NO_MEMORY;
         msg->at = feed->at;
         err = ask(node, msg, left);
-        if (err != WEFT_OK) return err;
+        closed = err == WEFT_CLOSED;
+        if (err != WEFT_OK && !closed) return err;
     }
 }
 
@@ -92,7 +95,8 @@ weft_err weft_feed_close(weft_feed *feed)
     }
     if (wf_in_actor()) return WEFT_DEADLK;
     weft_err err = ask(feed->node, message(feed, WF_FEED_CLOSE), WEFT_NEVER);
-    if (err == WEFT_NO_MEMORY) return err;
-    wf_feed_destroy(feed); /* CLOSED: notify has ended, and with it what it called */
+    /* CLOSED: notify has ended, and with it what it called. NOT_FOUND: it never knew it. */
+    if (err != WEFT_OK && err != WEFT_CLOSED && err != WEFT_NOT_FOUND) return err;
+    wf_feed_destroy(feed);
     return WEFT_OK;
 }

@@ -52,13 +52,13 @@ typedef struct weft_feed_event {
 /* Opens a feed of a tree that is here. `options` may be NULL. NOT_FOUND: no such tree, or the
  * cursor's history is not that of this store (it was salvaged, restored, or another's): begin
  * again from the start. INVALID: a cursor of another tree, a name that no store may have.
- * LIMIT: WEFT_FEEDS_MAX are open. CLOSED: the node stops. NO_MEMORY, IO. */
+ * LIMIT: WEFT_FEEDS_MAX are open. CLOSED: the node stops. FULL, NO_MEMORY, IO. */
 weft_err weft_feed_open(weft_node *node, const weft_id *tree, const weft_feed_options *options,
                         weft_feed **out);
 
 /* The next event; waits for one at most `timeout` ns (0: looks, WEFT_NEVER: no limit). OK,
- * TIMED_OUT, CLOSED (the node stops and all before was given), IO, NO_MEMORY: nothing is
- * skipped, call again. BUSY: weft_feed_start was called. */
+ * TIMED_OUT, CLOSED (the node stops and all before was given), FULL, IO, NO_MEMORY: nothing
+ * is skipped, call again. BUSY: weft_feed_start was called. */
 weft_err weft_feed_next(weft_feed *feed, weft_ns timeout, weft_feed_event *out);
 
 /* Where the feed stands: behind the last event that weft_feed_next returned, or that the
@@ -74,8 +74,8 @@ typedef void (*weft_on_feed)(void *arg, weft_feed *feed, const weft_feed_event *
 weft_err weft_feed_start(weft_feed *feed, weft_on_feed fn, void *arg);
 
 /* Ends it. After it returns `fn` does not run any more; inside a callback of the node: not
- * after the one that runs. DEADLK (in another actor), NO_MEMORY: it is still open. NULL is
- * fine. */
+ * after the one that runs. DEADLK (in another actor), NO_MEMORY, FULL (callbacks hold up
+ * WEFT_MAILBOX_DEFAULT calls of the node): it is still open. NULL is fine. */
 weft_err weft_feed_close(weft_feed *feed);
 
 #ifdef __cplusplus

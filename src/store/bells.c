@@ -101,6 +101,19 @@ static bool reserve(struct wf_subscriber *s, uint32_t trees)
     return true;
 }
 
+static uint64_t durable_of(const wf_store *store, const struct wf_tree *tree)
+{
+    return tree->published <= store->durable ? tree->pub.seq : tree->durable_seq;
+}
+
+static void grow(struct wf_subscriber *s, const wf_store *store, uint32_t t)
+{
+    struct wf_bell_tree *tree = &s->trees[t - 1];
+    if (tree->grew || store->trees.list[t - 1]->pub.seq <= tree->told) return;
+    tree->grew = true;
+    s->grown[s->grown_count++] = t;
+}
+
 static struct wf_subscriber *subscribe(struct wf_bells *bells, const wf_store *store,
                                        weft_addr *addr)
 {
@@ -114,8 +127,10 @@ static struct wf_subscriber *subscribe(struct wf_bells *bells, const wf_store *s
     }
     s->addr = weft_addr_get(addr);
     s->told_outages = bells->outages;
-    for (uint32_t i = 0; i < store->trees.count; i++)
-        s->trees[i].told = store->trees.list[i]->pub.seq;
+    for (uint32_t i = 0; i < store->trees.count; i++) {
+        s->trees[i].told = durable_of(store, store->trees.list[i]);
+        grow(s, store, i + 1); /* by what the disk is still to have */
+    }
     *link = s;
     return s;
 }
@@ -131,6 +146,7 @@ void wf_bells_take(struct wf_bells *bells, const wf_store *store, struct wf_stor
     }
     if (s->bell != NULL) weft_drop(&s->bell->msg); /* it began anew: the old one is void */
     s->bell = bell;
+    s->at_once = bell->at_once;
 }
 
 /* -- Gathering and ringing ------------------------------------------------------------------ */
@@ -146,11 +162,7 @@ void wf_bells_gather(struct wf_bells *bells, const wf_store *store)
         if (!reserve(s, store->trees.count)) s->lost = true;
         for (uint32_t i = 0; i < store->touched_count; i++) {
             uint32_t t = store->touched[i];
-            if (t > s->trees_room) continue;
-            struct wf_bell_tree *tree = &s->trees[t - 1];
-            if (tree->grew || store->trees.list[t - 1]->pub.seq <= tree->told) continue;
-            tree->grew = true;
-            s->grown[s->grown_count++] = t;
+            if (t <= s->trees_room) grow(s, store, t);
         }
     }
 }
@@ -209,10 +221,11 @@ void wf_bells_ring(struct wf_bells *bells, const wf_store *store, bool durable)
         struct wf_subscriber *s = *link;
         bool grown = durable && (s->grown_count > 0 || s->lost);
         bool state = s->told_err != bells->store_err || s->told_outages != bells->outages;
-        if (s->bell != NULL && (grown || state)) {
+        if (s->bell != NULL && (grown || state || s->at_once)) {
             fill_state(bells, s);
             if (grown) fill_trees(bells, store, s);
             struct wf_stored *bell = s->bell;
+            bell->at_once = s->at_once = false;
             if (wf_send_system(s->addr, &bell->msg) != WEFT_OK) { /* it has ended */
                 *link = s->next;
                 subscriber_free(s);
@@ -229,11 +242,7 @@ void wf_bells_reset(struct wf_bells *bells, const wf_store *store)
     while (bells->count > 0) forget_oldest(bells);
     for (struct wf_subscriber *s = bells->subscribers; s != NULL; s = s->next) {
         if (!reserve(s, store->trees.count)) s->lost = true;
-        for (uint32_t i = 0; i < store->trees.count && i < s->trees_room; i++) {
-            struct wf_bell_tree *tree = &s->trees[i];
-            if (tree->grew || store->trees.list[i]->pub.seq <= tree->told) continue;
-            tree->grew = true;
-            s->grown[s->grown_count++] = i + 1;
-        }
+        for (uint32_t i = 0; i < store->trees.count && i < s->trees_room; i++)
+            grow(s, store, i + 1);
     }
 }

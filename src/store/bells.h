@@ -20,6 +20,7 @@ struct wf_subscriber {
     uint32_t *grown; /* local numbers of trees that grew, in that order */
     uint32_t trees_room, grown_count;
     bool lost;         /* memory was short: it has to look at all trees */
+    bool at_once;      /* its bell is to ring, with news or without     */
     weft_err told_err; /* what it heard of the store's writing, and     */
     uint64_t told_outages;
 };

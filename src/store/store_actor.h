@@ -118,7 +118,9 @@ struct wf_record_put *wf_record_create(uint32_t value_len);
 /* A subscriber sends its one doorbell to the store (wf_stored_create, weft_send or
  * wf_send_system). The store keeps it until a tree grew, fills it after the durable
  * batch and sends it back through the system lane; the subscriber hands it back the
- * same way after reading. What happens meanwhile is gathered in the next ring. */
+ * same way after reading. What happens meanwhile is gathered in the next ring. A first
+ * bell tells nothing of what was durable when the store took it: who has looked by itself before
+ * that sets `at_once`, and looks again when the bell comes back. */
 extern const weft_kind wf_stored_kind;
 struct wf_stored_entry {
     weft_id tree;
@@ -142,6 +144,7 @@ struct wf_stored {
     weft_err store_err;    /* why writes are refused now; OK: they are taken    */
     uint64_t outages;      /* how often they were refused so far                */
     bool more_trees;       /* more trees grew than fit: look at all of them */
+    bool at_once;          /* to the store: ring when you take it, also without news */
     uint32_t trees_count;
     struct wf_stored_tree trees[WEFT_DOORBELL_TREES];
     uint32_t entries_count;

@@ -177,6 +177,7 @@ static weft_err hang_bell(weft_self *self, struct notify *n)
 {
     struct wf_stored *bell = wf_stored_create(weft_self_addr(self));
     if (bell == NULL) return WEFT_NO_MEMORY;
+    bell->at_once = true; /* a feed may look before the store takes it, and wait then */
     weft_err err = wf_send_system(n->table->store, &bell->msg);
     if (err != WEFT_OK) weft_drop(&bell->msg);
     n->bell_sent = err == WEFT_OK;

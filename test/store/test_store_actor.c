@@ -516,6 +516,30 @@ static void commit_unsynced(uint32_t from, uint32_t count)
     weft_drop(&back->msg);
 }
 
+Test(store_actor, a_first_bell_tells_of_what_the_disk_has_only_after_it_came)
+{
+    cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 5, true, NULL), WEFT_OK);
+    commit_unsynced(5, 3);
+    subscribe();
+    struct wf_stored *bell = rung();
+    cr_assert_eq(bell->trees_count, 1);
+    cr_expect_eq(bell->trees[0].from_seq, 5);
+    cr_expect_eq(bell->trees[0].to_seq, 8);
+    weft_drop(&bell->msg);
+}
+
+Test(store_actor, a_bell_that_asks_for_it_rings_once_without_news)
+{
+    cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 5, true, NULL), WEFT_OK);
+    struct wf_stored *bell = wf_stored_create(node.sink_addr);
+    bell->at_once = true;
+    cr_assert_eq(wf_send_system(node.addr, &bell->msg), WEFT_OK);
+    bell = rung();
+    cr_expect_eq(bell->trees_count, 0);
+    give_back(bell);
+    cr_expect_eq(node.sink.bells_count, 0);
+}
+
 Test(store_actor, it_is_known_how_far_a_tree_is_durable)
 {
     cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 5, true, NULL), WEFT_OK);

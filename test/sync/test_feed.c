@@ -311,6 +311,33 @@ Test(feed, may_be_closed_by_its_own_function)
     world_destroy(w); /* the sanitizers see that nothing is left */
 }
 
+static void on_removed(void *arg, weft_err err, const weft_result *result)
+{
+    (void)err;
+    (void)result;
+    --*(uint32_t *)arg;
+}
+
+Test(feed, stays_open_when_nobody_could_be_told_that_it_is_closed)
+{
+    struct world *w = two_nodes(19);
+    weft_feed *feed = open_feed(w, 0, NULL);
+    struct heard heard = {0};
+    const weft_key stranger = {{7}};
+    uint32_t under_way = 0;
+    cr_assert_eq(weft_feed_start(feed, on_feed, &heard), WEFT_OK);
+    while (weft_peer_remove_async(node(w, 0), &stranger, on_removed, &under_way) == WEFT_OK)
+        under_way++;
+    cr_expect_eq(weft_feed_close(feed), WEFT_FULL);
+    world_run(w, WEFT_SEC);
+    cr_expect_eq(under_way, 0);
+    (void)commit(w, 0);
+    world_run(w, WEFT_SEC);
+    cr_expect_eq(heard.count, 1);
+    cr_expect_eq(weft_feed_close(feed), WEFT_OK);
+    world_destroy(w);
+}
+
 /* -- Trouble --------------------------------------------------------------------------------------------- */
 
 static void spoil(struct world *w, uint32_t at, const weft_id *id)
