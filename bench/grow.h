@@ -48,7 +48,7 @@ enum grow_question {
     ASK_PATH,      /* from the tenth ancestor to the newest                         */
     ASK_TIPS_AT,   /* as they were at the entry ten arrivals back                   */
     ASK_REACH,     /* is the tenth ancestor below the newest                        */
-    ASK_REACH_FAR, /* is the entry that arrived half-way                            */
+    ASK_REACH_FAR, /* is the entry that arrived 1,000 before it                          */
     ASK_DIGEST,    /* of the root, after a commit                                   */
     ASK_COMMIT,    /* durable, by a writer                                          */
     ASK_QUESTIONS

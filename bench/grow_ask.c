@@ -12,6 +12,7 @@
 #define SAMPLES 100u
 #define SPEND 0.7 /* seconds */
 #define BACK 10u
+#define FAR 1000u
 #define TIPS 256u
 
 const char *const grow_questions[ASK_QUESTIONS] = {"open",  "get",       "tips",   "view",
@@ -142,7 +143,11 @@ static double ask_reach(struct asker *a)
     return reach(a, &target);
 }
 
-static double ask_reach_far(struct asker *a) { return reach(a, &a->ids[a->count / 2 + a->sample]); }
+static double ask_reach_far(struct asker *a)
+{
+    uint32_t from = newest(a);
+    return reach(a, &a->ids[from > FAR ? from - FAR : 0]);
+}
 
 static double ask_commit(struct asker *a)
 {

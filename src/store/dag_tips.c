@@ -164,7 +164,9 @@ weft_err wf_dag_tips(struct wf_dag *dag)
     uint64_t seq = 0;
     if (dag->tips_known) return WEFT_OK;
     weft_err err = wf_dag_kept_tips(dag, &seq);
-    if (err == WEFT_NOT_FOUND) err = read_now(dag, &seq);
+    /* The view may be of a batch that is written and not published yet. */
+    bool behind = err == WEFT_OK && seq < dag->upto_seq;
+    if (err == WEFT_NOT_FOUND || behind) err = read_now(dag, &seq);
     dag->tips_known = false; /* those of now are */
     if (err == WEFT_OK && seq > dag->upto_seq) err = go_back(dag, seq);
     dag->tips_known = err == WEFT_OK;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "dag_view.h"
 #include "kv_faulty.h"
 #include "layout.h"
 #include "state.h"
@@ -161,24 +162,48 @@ Test(tips, a_failed_batch_leaves_no_trace_in_them)
     sk_dag_destroy(dag);
 }
 
-Test(tips, what_is_written_and_not_published_is_not_kept)
+/* As the engine has it while the writer is about to publish: one more arrival, one more tip. */
+static void write_ahead(void)
 {
-    sk_dag *dag = sk_dag_create(SK_WIDE, ENTRIES, author, 5);
-    uint8_t key[WF_KEY_TREE_BYTES], counts[WF_COUNTS_BYTES];
+    uint8_t key[WF_KEY_TREE_BYTES], counts[WF_COUNTS_BYTES], tip[WF_KEY_TIP_BYTES_MAX],
+        gen[8] = {0};
+    const weft_id id = {{0xff, 0xff}};
     wf_tree_info info;
     wf_batch *batch;
-    cr_assert_eq(commit(dag, 0, ENTRIES), WEFT_OK);
     cr_assert_eq(wf_store_tree_by_number(node.store, 1, &info), WEFT_OK);
-    info.seq++; /* as the engine has it while the writer is about to publish */
+    info.seq++;
     wf_key_tree(key, WF_TREE_COUNTS, 1);
     wf_counts_write(&info, counts);
     cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
     wf_batch_put(batch, WF_CF_TREE, key, sizeof key, counts, sizeof counts);
+    wf_batch_put(batch, WF_CF_TIP, tip, wf_key_tip(tip, 1, NULL, 0, &id), gen, sizeof gen);
     cr_assert_eq(wf_kv_write(node.kv, batch, true), WEFT_OK);
     wf_batch_destroy(batch);
+}
+
+Test(tips, what_is_written_and_not_published_is_not_kept)
+{
+    sk_dag *dag = sk_dag_create(SK_WIDE, ENTRIES, author, 5);
+    cr_assert_eq(commit(dag, 0, ENTRIES), WEFT_OK);
+    write_ahead();
     forget();
     (void)ask(NULL, ENTRIES);
     cr_expect_not(kept(NULL));
+    sk_dag_destroy(dag);
+}
+
+Test(tips, a_view_of_what_is_not_published_has_its_own_tips)
+{
+    sk_dag *dag = sk_dag_create(SK_WIDE, ENTRIES, author, 5);
+    struct wf_dag *view;
+    cr_assert_eq(commit(dag, 0, ENTRIES), WEFT_OK);
+    struct asked published = ask(NULL, ENTRIES);
+    write_ahead();
+    cr_assert(kept(NULL));
+    cr_assert_eq(wf_dag_open(node.store, &dag->tree, NULL, &view), WEFT_OK);
+    cr_assert_eq(wf_dag_tips(view), WEFT_OK);
+    cr_expect_eq(view->tips_count, published.count + 1);
+    wf_dag_unref(view);
     sk_dag_destroy(dag);
 }
 
