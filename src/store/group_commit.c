@@ -339,6 +339,8 @@ static void on_synced(weft_self *self, void *state, weft_err err, weft_request *
         /* The disk first: the answers are given while it works. */
         if (err == WEFT_OK && may_overlap(desk)) flush(desk, true);
         give_answers(&desk->told, err);
+    } else if (desk->lazy && desk->lazy_timer.heap_at == 0) {
+        arm_lazy(desk); /* nobody waited for it, so it is still owed */
     }
     if (!desk->syncing && wf_desk_has_work(desk)) wf_desk_ask_flush(desk);
 }

@@ -340,6 +340,24 @@ Test(group_commit, all_levels_are_durable_soon)
     }
 }
 
+/* An entry that waited for its parent is synced with it, though nobody waits for that. */
+Test(group_commit, what_was_synced_for_nobody_is_known_to_be_durable)
+{
+    cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 3, true, NULL), WEFT_OK);
+    struct wf_ingest *orphan = sk_frame(&node, 3, 1, &dag->tree, dag->bufs + 4, dag->ids + 4, 1);
+    orphan->raw = true;
+    cr_assert_eq(sk_ingest(&node, orphan)->pending, 1);
+    ask(3, 3, WF_WRITTEN);
+    sk_node_settle(&node);
+    cr_assert_eq(count_here(), 6);
+    wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 2 * WEFT_LAZY_SYNC_NS);
+    cr_expect_eq(wf_store_durable(node.store, 1), 6);
+    ask(6, 1, WF_WRITTEN);
+    sk_node_settle(&node);
+    wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 2 * WEFT_LAZY_SYNC_NS);
+    cr_expect_eq(wf_kv_memory_unsynced(node.kv), 0);
+}
+
 Test(group_commit, memory_is_no_way_around_the_door)
 {
     cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 1, true, NULL), WEFT_OK);
