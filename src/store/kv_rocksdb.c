@@ -8,6 +8,7 @@
 #include "alloc.h"
 #include "kv_rocksdb_dir.h"
 #include "kv_rocksdb_logs.h"
+#include "kv_rocksdb_room.h"
 #include "kv_rocksdb_state.h"
 #include "log.h"
 
@@ -175,20 +176,22 @@ static weft_err can_reopen(struct wf_rocks *r)
     if (!found.complete) /* the engine would begin a new store there */
         return wf_fail(WEFT_NOT_STORE, "store", "path=%s has no store any more", r->dir);
     if (r->read_only) return WEFT_OK;
-    if (wf_store_dir_is_full(r->dir, r->floor_bytes)) return wf_rocks_refuse_full(r);
-    return wf_store_dir_has_room(r->dir);
+    return wf_store_dir_is_full(r->dir, r->floor_bytes) ? wf_rocks_refuse_full(r) : WEFT_OK;
 }
 
 static weft_err rocks_reopen(wf_kv *kv)
 {
     struct wf_rocks *r = wf_rocks_of(kv);
+    int room = -1;
     weft_err err = can_reopen(r);
+    if (err == WEFT_OK && !r->read_only) err = wf_room_take(r->dir, &room);
     if (err != WEFT_OK) return err;
     if (r->db != NULL) db_close(r);
     /* Not before: while it is open it writes its logs. */
     r->closed_err = r->salvage ? WEFT_OK : wf_store_dir_check_logs(r->dir);
     if (r->closed_err == WEFT_OK) r->closed_err = open_database(r);
     if (r->closed_err == WEFT_OK) wf_counter_set(&r->sticky, 0);
+    wf_room_give(room);
     return r->closed_err;
 }
 
@@ -205,10 +208,9 @@ weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *option
     if (!found.complete && !create)
         return wf_fail(WEFT_NOT_STORE, "store", "path=%s has no store", dir);
     if (found.complete && !options->salvage) err = wf_store_dir_check_logs(dir);
-    if (err == WEFT_OK && !options->read_only) err = wf_store_dir_has_room(dir);
-    if (err == WEFT_OK && !found.is_store) err = wf_store_dir_create(dir);
     if (err != WEFT_OK) return err;
 
+    int room = -1;
     struct wf_rocks *r = wf_calloc(1, sizeof *r);
     if (r == NULL) return WEFT_NO_MEMORY;
     r->base.ops = &rocks_ops;
@@ -219,7 +221,10 @@ weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *option
     err = r->dir == NULL || r->base.gate == NULL
               ? WEFT_NO_MEMORY
               : wf_rocks_prepare(r, options->memory_bytes, !r->read_only);
+    if (err == WEFT_OK && !r->read_only) err = wf_room_take(dir, &room);
+    if (err == WEFT_OK && !found.is_store) err = wf_store_dir_create(dir);
     if (err == WEFT_OK) err = open_database(r);
+    wf_room_give(room);
     if (err == WEFT_OK) {
         *out = &r->base;
         r = NULL;

@@ -438,3 +438,94 @@ CLAIM(an_engine_that_cannot_be_opened_again_says_so_until_it_can)
     cr_assert_eq(put_large(kv, 'b', true), WEFT_OK);
     wf_kv_close(kv);
 }
+
+/* -- Several stores on one volume ------------------------------------------------------ */
+
+/* Writes values of 64 KiB. False: one was not taken. */
+static bool write_values(wf_kv *kv, int count)
+{
+    static uint8_t value[64 << 10];
+    weft_err err = WEFT_OK;
+    for (int i = 0; err == WEFT_OK && i < count; i++) {
+        wf_batch *batch = NULL;
+        memset(value, i, sizeof value);
+        err = wf_batch_create(&batch);
+        if (err == WEFT_OK) wf_batch_put(batch, WF_CF_ENTRY, &i, sizeof i, value, sizeof value);
+        if (err == WEFT_OK) err = wf_kv_write(kv, batch, true);
+        wf_batch_destroy(batch);
+    }
+    return err == WEFT_OK;
+}
+
+/* A store that was left as if by a kill: what it has is in its log. */
+static void leave_log(const char *at, int count)
+{
+    int status = 1;
+    pid_t child = fork();
+    if (child == 0) {
+        wf_kv *kv = NULL;
+        wf_kv_rocksdb_options options = {.create = true, .memory_bytes = 96 << 20};
+        bool good = wf_kv_rocksdb_open(at, &options, &kv) == WEFT_OK && write_values(kv, count);
+        _exit(good ? 0 : 1);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0, "the store could not be made: %s", at);
+}
+
+/* In a process of its own, once the pipe is closed; its status is how the opening went. */
+static pid_t open_at_once(const char *at, const int start[2])
+{
+    char byte;
+    pid_t child = fork();
+    if (child != 0) return child;
+    close(start[1]);
+    if (read(start[0], &byte, 1) != 0) _exit(9);
+    wf_kv *kv = NULL;
+    weft_err err = wf_kv_rocksdb_open(at, &(wf_kv_rocksdb_options){.memory_bytes = 96 << 20}, &kv);
+    _exit(err == WEFT_OK ? 0 : err == WEFT_NO_SPACE ? 1 : 2);
+}
+
+/* There is room for one of them: both see it, and one has it. */
+Test(disk_rocksdb, stores_that_open_at_the_same_moment_do_not_share_their_room)
+{
+    enum { STORES = 6, ROUNDS = 4, VALUES = 100 };
+    char at[STORES][80], path[96];
+    int opened = 0;
+    small_volume("size=288m"); /* each log lays 18 MiB of it aside */
+    snprintf(path, sizeof path, "%s/ballast", dir);
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    cr_assert_geq(fd, 0);
+    for (int i = 0; i < STORES; i++) snprintf(at[i], sizeof at[i], "%s/store%d", dir, i);
+    for (int round = 0; round < ROUNDS; round++) {
+        pid_t children[STORES];
+        int start[2], status;
+        cr_assert_eq(ftruncate(fd, 0), 0);
+        for (int i = 0; i < STORES; i++) {
+            kk_dir_remove(at[i]);
+            leave_log(at[i], VALUES);
+        }
+        leave_room(fd, (12u + (unsigned)round) << 10); /* each needs 11 MiB */
+        cr_assert_eq(pipe(start), 0);
+        for (int i = 0; i < STORES; i++) children[i] = open_at_once(at[i], start);
+        close(start[0]);
+        close(start[1]);
+        for (int i = 0; i < STORES; i++) {
+            cr_assert_eq(waitpid(children[i], &status, 0), children[i]);
+            cr_assert(WIFEXITED(status), "round %d: signal %d", round, WTERMSIG(status));
+            cr_assert_leq(WEXITSTATUS(status), 1, "round %d: neither opened nor NO_SPACE", round);
+            opened += WEXITSTATUS(status) == 0;
+        }
+    }
+    cr_expect_geq(opened, ROUNDS, "one of each round finds room");
+    for (int i = 0; i < STORES; i++) { /* whatever happened, all is there */
+        cr_assert_eq(ftruncate(fd, 0), 0);
+        wf_kv *kv = kk_open(&kk_rocksdb, at[i]);
+        wf_value found;
+        int last = VALUES - 1;
+        cr_expect_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, &last, sizeof last, &found), WEFT_OK);
+        wf_value_release(kv, &found);
+        wf_kv_close(kv);
+    }
+    close(fd);
+    umount(dir);
+}
