@@ -18,6 +18,7 @@
 struct sweep {
     tt_torture *t;
     tt_line *line;
+    bool keeps;                   /* the lives of a store that is there already */
     uint32_t lives, met, refused; /* so far */
     bool bad;
 };
@@ -36,21 +37,21 @@ static void ignore_line(void *arg, weft_log_level level, const char *facility, c
 }
 
 /* In the child: lives with the faults first, first + step, ... */
-static void live_some(const tt_history *h, tt_fault fault, uint32_t step, uint64_t last, int to)
+static void live_some(const struct sweep *s, tt_fault fault, uint32_t step, uint64_t last, int to)
 {
     struct report report = {0};
     tt_life life;
     weft_log_to(ignore_line, NULL, WEFT_LOG_OFF); /* refusals are what is asked for */
     alarm(CHILD_SECONDS);
     for (uint32_t i = 0; i < LIVES_PER_CHILD && !report.past; i++, fault.nth += step) {
-        bool good = tt_script_live(h, &fault, &life);
+        bool good = tt_script_live(&s->t->history, &fault, s->keeps, &life);
         report.lives++;
         report.met += life.met || fault.kind == TT_WRITES;
         report.refused += life.refused > 0;
         if (!good)
-            snprintf(report.why, sizeof report.why, "%s %llu%s: %s", kind_names[fault.kind],
-                     (unsigned long long)fault.nth, fault.persistent ? " and all after it" : "",
-                     life.why);
+            snprintf(report.why, sizeof report.why, "%s%s %llu%s: %s", s->keeps ? "keeping, " : "",
+                     kind_names[fault.kind], (unsigned long long)fault.nth,
+                     fault.persistent ? " and all after it" : "", life.why);
         report.past = !good || fault.nth + step > last || (fault.kind == TT_READS && !life.met);
     }
     if (write(to, &report, sizeof report) != (ssize_t)sizeof report) _exit(1);
@@ -66,7 +67,7 @@ static bool one_child(struct sweep *s, const tt_fault *fault, uint32_t step, uin
     if (pipe(pipes) != 0) tt_die("pipe");
     pid_t pid = fork();
     if (pid < 0) tt_die("fork");
-    if (pid == 0) live_some(&s->t->history, *fault, step, last, pipes[1]);
+    if (pid == 0) live_some(s, *fault, step, last, pipes[1]);
     close(pipes[1]);
     bool told = read(pipes[0], &report, sizeof report) == (ssize_t)sizeof report;
     close(pipes[0]);
@@ -100,21 +101,34 @@ static uint64_t count_sites(struct sweep *s, enum tt_kind kind)
     tt_fault none = {.kind = kind};
     tt_life life;
     weft_log_to(ignore_line, NULL, WEFT_LOG_OFF);
-    bool good = tt_script_live(&s->t->history, &none, &life) &&
-                tt_script_live(&s->t->history, &none, &life); /* the first fills pools */
-    if (good && life.refused == 0 && life.acked > 50) return life.sites;
+    bool good = tt_script_live(&s->t->history, &none, s->keeps, &life) &&
+                tt_script_live(&s->t->history, &none, s->keeps, &life); /* the first fills pools */
+    if (good && life.refused == 0 && life.acked > 10) return life.sites;
     tt_bad(s->line, "without any fault: %u refused, %u acknowledged; %s", life.refused, life.acked,
            life.why);
     s->bad = true;
     return 0;
 }
 
+/* Both kinds of lives, with one site failing and with all after it. How many sites. */
+static uint64_t sweep_both(struct sweep *s, enum tt_kind kind, uint32_t step)
+{
+    uint64_t all = 0;
+    for (int keeps = 0; keeps < 2 && !s->bad; keeps++) {
+        s->keeps = keeps;
+        uint64_t last = count_sites(s, kind);
+        all += last;
+        if (kind == TT_READS) last = UINT64_MAX;
+        if (!s->bad) sweep(s, kind, false, step, last);
+        if (!s->bad) sweep(s, kind, true, step, last);
+    }
+    return all;
+}
+
 void tt_alloc(tt_torture *t, const tt_work *work, tt_line *line)
 {
     struct sweep s = {.t = t, .line = line};
-    uint64_t sites = count_sites(&s, TT_ALLOC);
-    if (!s.bad) sweep(&s, TT_ALLOC, false, work->extra, sites);
-    if (!s.bad) sweep(&s, TT_ALLOC, true, work->extra, sites);
+    uint64_t sites = sweep_both(&s, TT_ALLOC, work->extra);
     if (s.bad) return;
     if (s.met == 0 || s.refused < s.met / 2)
         tt_bad(line, "only %u of %u were noticed", s.refused, s.met);
@@ -126,12 +140,9 @@ void tt_alloc(tt_torture *t, const tt_work *work, tt_line *line)
 void tt_ops(tt_torture *t, const tt_work *work, tt_line *line)
 {
     struct sweep s = {.t = t, .line = line};
-    uint64_t writes = count_sites(&s, TT_WRITES);
-    if (!s.bad) sweep(&s, TT_WRITES, false, 1, writes);
-    if (!s.bad) sweep(&s, TT_WRITES, true, 1, writes);
+    (void)sweep_both(&s, TT_WRITES, 1);
     uint32_t of_writes = s.met;
-    if (!s.bad) sweep(&s, TT_READS, false, work->extra, UINT64_MAX);
-    if (!s.bad) sweep(&s, TT_READS, true, work->extra, UINT64_MAX);
+    if (!s.bad) (void)sweep_both(&s, TT_READS, work->extra);
     if (s.bad) return;
     if (s.refused < s.met / 2) tt_bad(line, "only %u of %u were noticed", s.refused, s.met);
     else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * child.c - a victim seen from outside: started, listened to, stopped, killed by its pid.
+ * child.c - a victim seen from outside: started, listened to, stopped, killed by its pid;
+ * and the healer, which is given stores.
  * Called by: the rooms. May touch: its own children, the ledger of a store.
  * Never: a store; waits without an end. */
 #include <errno.h>
@@ -176,4 +177,62 @@ bool tt_look(tt_torture *t, const char *dir, tt_ledger *ledger, bool whole, char
     else if (WIFSIGNALED(c.status)) snprintf(why, 200, "ended by signal %d", WTERMSIG(c.status));
     else snprintf(why, 200, "%s", text);
     return good;
+}
+
+/* -- The healer ------------------------------------------------------------------------------------ */
+
+static void healer_start(tt_torture *t, tt_healer *h, uint32_t commits)
+{
+    char history[160], number[16];
+    int notes[2], go[2];
+    tt_path(history, sizeof history, t->dir, "history");
+    snprintf(number, sizeof number, "%u", commits);
+    const char *argv[] = {t->self, "--healer", history, number, NULL};
+    if (pipe2(notes, O_CLOEXEC) != 0 || pipe2(go, O_CLOEXEC) != 0) tt_die("pipe");
+    *h = (tt_healer){.to = go[1], .from = notes[0]};
+    spawn(t, argv, notes[1], go[0], &h->pid);
+    close(notes[1]);
+    close(go[0]);
+}
+
+/* Closes its input, which ends it; `kill_it`: it is not waited for. How it ended. */
+static int healer_reap(tt_healer *h, bool kill_it)
+{
+    int status = 0;
+    if (kill_it) kill(h->pid, SIGKILL);
+    close(h->to);
+    close(h->from);
+    while (waitpid(h->pid, &status, 0) < 0 && errno == EINTR) {}
+    *h = (tt_healer){0};
+    return status;
+}
+
+bool tt_heal(tt_torture *t, tt_healer *h, uint32_t commits, const char *dir, tt_healed *out,
+             char *why)
+{
+    tt_heal_order order = {0};
+    if (h->pid == 0) healer_start(t, h, commits);
+    snprintf(order.dir, sizeof order.dir, "%s", dir);
+    snprintf(order.work, sizeof order.work, "%s", t->dir);
+    struct pollfd fd = {.fd = h->from, .events = POLLIN};
+    bool asked = write(h->to, &order, sizeof order) == (ssize_t)sizeof order;
+    int ready = asked ? poll(&fd, 1, (int)(LAST_WAIT_NS / WEFT_MS)) : 1;
+    if (ready == 1 && read(h->from, out, sizeof *out) == (ssize_t)sizeof *out) {
+        if (out->how == TT_NOT_HEALED)
+            snprintf(why, 200, "not healed: %s", out->why[0] != '\0' ? out->why : "no reason");
+        return out->how != TT_NOT_HEALED;
+    }
+    int status = healer_reap(h, ready == 0);
+    if (ready == 0) snprintf(why, 200, "its healing hung");
+    else if (WIFSIGNALED(status))
+        snprintf(why, 200, "its healing ended by signal %d", WTERMSIG(status));
+    else snprintf(why, 200, "its healing ended by itself, status %d", WEXITSTATUS(status));
+    return false;
+}
+
+bool tt_healer_end(tt_healer *h)
+{
+    if (h->pid == 0) return true;
+    int status = healer_reap(h, false);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

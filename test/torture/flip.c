@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * flip.c - one bit of one file of a store is turned: the store is refused, or its check finds
- * it, or nothing is missing; never is something gone without a word.
+ * it, or nothing is missing; never is something gone without a word. Then it is healed.
  * Called by: main.c. May touch: copies of stores that it made. Never: the same copy twice. */
 #include <dirent.h>
 #include <errno.h>
@@ -27,12 +27,16 @@ struct flip {
     tt_ledger ledger;
     char closed[160], killed[160], copy[160]; /* two stores, and the one that is damaged */
     uint32_t count[KINDS][WRONG];
+    uint32_t healed[TT_HEAL_HOWS], in_place; /* before a salvage */
+    uint32_t every, noticed;                 /* one of so many is healed */
+    tt_healer healer;
 };
 
 static bool make_store(struct flip *f, const char *dir, enum tt_leave leave)
 {
     tt_plan plan = {.dir = dir, .lanes = TT_LANES, .commits = COMMITS, .leave = leave};
     tt_child c;
+    tt_dir_remove(dir); /* another engine's */
     memset(&f->ledger, 0, sizeof f->ledger);
     tt_child_start(f->t, &plan, &f->ledger, NULL, &c);
     return tt_child_wait(&c, LIFE_NS) && c.failed == 0 && c.acked == TT_LANES * COMMITS + 1;
@@ -105,6 +109,51 @@ static enum outcome look(struct flip *f, enum kind kind, char *why)
     return tt_verdict_text(v, why, 200), WRONG;
 }
 
+/* One flip of a kind, and what becomes of it. False: `why`. */
+static bool flip_one(struct flip *f, enum kind kind, char path[512], long *offset, long *size,
+                     char *why)
+{
+    tt_healed healed;
+    tt_dir_copy(kind == LOG ? f->killed : f->closed, f->copy);
+    unsigned bit = tt_below(f->t, 8);
+    if (!choose_byte(f, kind, path, offset, size))
+        return snprintf(why, 200, "there is no such file"), false;
+    turn_bit(path, *offset, bit);
+    enum outcome outcome = look(f, kind, why);
+    if (outcome == WRONG) return false;
+    f->count[kind][outcome]++;
+    if (outcome == HARMLESS || kind == DATABASE) return true;
+    if (f->noticed++ % f->every != 0) return true;
+    if (!tt_heal(f->t, &f->healer, COMMITS, f->copy, &healed, why)) return false;
+    f->healed[healed.how]++;
+    f->in_place += healed.in_place;
+    return true;
+}
+
+/* Stores to be damaged, and the control: a copy without damage is good. */
+static bool prepare(struct flip *f, tt_line *line)
+{
+    char why[200] = "";
+    tt_path(f->closed, sizeof f->closed, f->t->dir, "closed");
+    tt_path(f->killed, sizeof f->killed, f->t->dir, "killed");
+    tt_path(f->copy, sizeof f->copy, f->t->dir, "flipped");
+    if (!make_store(f, f->closed, TT_CLOSE) || !make_store(f, f->killed, TT_DROP)) {
+        tt_bad(line, "the stores to be damaged could not be made");
+        return false;
+    }
+    tt_dir_copy(f->closed, f->copy);
+    if (look(f, TABLES, why) == HARMLESS) return true;
+    tt_bad(line, "a copy without damage is not whole; %s", why);
+    return false;
+}
+
+static uint32_t sum(const struct flip *f, enum outcome outcome)
+{
+    uint32_t all = 0;
+    for (unsigned k = 0; k < KINDS; k++) all += f->count[k][outcome];
+    return all;
+}
+
 void tt_flip(tt_torture *t, const tt_work *work, tt_line *line)
 {
     static struct flip f;
@@ -114,39 +163,17 @@ void tt_flip(tt_torture *t, const tt_work *work, tt_line *line)
     enum kind kind = TABLES;
     memset(&f, 0, sizeof f);
     f.t = t;
-    tt_path(f.closed, sizeof f.closed, t->dir, "closed");
-    tt_path(f.killed, sizeof f.killed, t->dir, "killed");
-    tt_path(f.copy, sizeof f.copy, t->dir, "flipped");
-    if (!make_store(&f, f.closed, TT_CLOSE) || !make_store(&f, f.killed, TT_DROP)) {
-        tt_bad(line, "the stores to be damaged could not be made");
-        return;
-    }
-    /* The control: a copy without damage is good. */
-    tt_dir_copy(f.closed, f.copy);
-    if (look(&f, TABLES, why) != HARMLESS) {
-        tt_bad(line, "a copy without damage is not whole; %s", why);
-        return;
-    }
+    f.every = work->extra == 0 ? 1 : work->extra;
+    if (!prepare(&f, line)) return;
     while (why[0] == '\0' && tt_go_on(t, done, work->rounds, work->least)) {
         kind = t->engine == WF_ENGINE_LMDB ? DATABASE : (enum kind)(done % KINDS_OF_ROCKSDB);
-        tt_dir_copy(kind == LOG ? f.killed : f.closed, f.copy);
-        unsigned bit = tt_below(t, 8);
-        if (!choose_byte(&f, kind, path, &offset, &size)) {
-            snprintf(why, sizeof why, "there is no such file");
-            break;
-        }
-        turn_bit(path, offset, bit);
-        enum outcome outcome = look(&f, kind, why);
-        if (outcome == WRONG) break;
-        f.count[kind][outcome]++;
+        if (!flip_one(&f, kind, path, &offset, &size, why)) break;
         done++;
     }
-    uint32_t refused = 0, found = 0, harmless = 0, crashed = f.count[DATABASE][CRASHED];
-    for (unsigned k = 0; k < KINDS; k++) {
-        refused += f.count[k][REFUSED];
-        found += f.count[k][FOUND];
-        harmless += f.count[k][HARMLESS];
-    }
+    if (!tt_healer_end(&f.healer) && why[0] == '\0')
+        snprintf(why, sizeof why, "the process that heals did not end well");
+    uint32_t refused = sum(&f, REFUSED), found = sum(&f, FOUND), healed = 0;
+    for (int how = TT_HEALED_IN_PLACE; how < TT_HEAL_HOWS; how++) healed += f.healed[how];
     if (why[0] != '\0')
         tt_bad(line, "after %u flips: %s; %s, byte %ld of %ld of %s", done, why, kind_names[kind],
                offset, size, path);
@@ -154,12 +181,14 @@ void tt_flip(tt_torture *t, const tt_work *work, tt_line *line)
         tt_ok(line,
               "%u flips (detected only; LMDB has no checksums): %u refused, %u found by the check, "
               "%u ended the process that read them, %u harmless, 0 silent",
-              done, refused, found, crashed, harmless);
+              done, refused, found, f.count[DATABASE][CRASHED], sum(&f, HARMLESS));
     else if (refused + found == 0) tt_bad(line, "of %u flips none was noticed", done);
     else
         tt_ok(line,
-              "%u flips (detected only): %u refused, %u found by the check, %u harmless, %u as a "
-              "torn "
-              "tail of the log, 0 silent",
-              done, refused, found, harmless, f.count[LOG][TAIL]);
+              "%u flips: %u refused, %u found by the check, %u as a torn tail of the log, %u "
+              "harmless, 0 silent; %u of %u healed whole: %u in place and %u by salvage and sync "
+              "with a live peer (%u could all be read in place before), %u wholly by sync",
+              done, refused, found, f.count[LOG][TAIL], sum(&f, HARMLESS), healed, f.noticed,
+              f.healed[TT_HEALED_IN_PLACE], f.healed[TT_HEALED_BY_SALVAGE], f.in_place,
+              f.healed[TT_HEALED_ANEW]);
 }

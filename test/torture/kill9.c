@@ -68,6 +68,7 @@ void tt_kill9(tt_torture *t, const tt_work *work, tt_line *line)
     uint64_t acked = 0;
     enum end end = KILLED;
     tt_path(dir, sizeof dir, t->dir, "kill9");
+    tt_dir_remove(dir); /* another engine's */
     while (end != WRONG && tt_go_on(t, kills, work->rounds, work->least)) {
         if (end == ENDED || here == STORE_KILLS_MAX || used_up(t, &ledger)) {
             if (!tt_look(t, dir, &ledger, true, why)) break;

@@ -25,7 +25,7 @@ static const struct room {
     {"kill9", tt_kill9, {5, 60, 400}, {40, 200, 1000}, {0}, WF_ENGINE_ROCKSDB},
     {"powercut", tt_powercut, {8, 45, 240}, {3, 20, 100}, {1, 4, 10}, WF_ENGINE_ROCKSDB},
     {"syscalls", tt_syscalls, {4, 25, 120}, {3, 3, 3}, {25, 5, 1}, WF_ENGINE_ROCKSDB},
-    {"flip", tt_flip, {8, 60, 300}, {30, 200, 1000}, {0}, WF_ENGINE_ROCKSDB},
+    {"flip", tt_flip, {8, 90, 900}, {30, 200, 1000}, {5, 1, 1}, WF_ENGINE_ROCKSDB},
     {"full", tt_full, {3, 9, 60}, {1, 3, 20}, {0}, WF_ENGINE_ROCKSDB},
     {"alloc", tt_alloc, {8, 60, 150}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
     {"ops", tt_ops, {5, 20, 60}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
@@ -137,6 +137,7 @@ static int run(enum lane lane, const char *only, const char *engine)
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--victim") == 0) return tt_victim_main(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "--healer") == 0) return tt_healer_main(argc, argv);
     enum lane lane = DEFAULT;
     const char *only = NULL, *engine = NULL;
     me.seed = tt_now() ^ (uint64_t)getpid() << 32;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * script.c - one life of a store in the simulator, with one fault in it: every answer must be
+ * script.c - lives of a store in the simulator, with one fault in each: every answer must be
  * one of those that the fault explains, and what is left must be what was promised.
  * Called by: alloc.c, ops.c, in a child. May touch: the store layer.
  * Never: the machine's disk, clock or threads: the n-th site is the same in every run. */
@@ -11,6 +11,7 @@
 #include "alloc.h"
 #include "block.h"
 #include "kv_faulty.h"
+#include "salvage.h"
 #include "sim.h"
 #include "torture.h"
 
@@ -18,6 +19,7 @@
 #define LAZY_COMMITS 4u
 #define FRAMES 6u /* of one commit's entries each, the later ones first */
 #define CALL_NS (60 * WEFT_SEC)
+#define KEPT_COMMITS 6u              /* of a store that is there already */
 #define COME_BACK_NS (60 * WEFT_SEC) /* longer than any wait of the store between two tries */
 
 struct life {
@@ -30,6 +32,9 @@ struct life {
     wf_kv *memory, *kv; /* kv: memory, or what makes its reads fail */
     wf_store *store;
     weft_addr *addr, *sink;
+    bool outage;           /* the disk fails for a while, whatever else does */
+    bool keeps;            /* a store that is there already is kept          */
+    uint8_t old_epoch[16]; /* of its tree, before it was copied              */
 };
 
 /* -- Answers ---------------------------------------------------------------------------------- */
@@ -42,7 +47,7 @@ static bool is_explained(const struct life *l, weft_err err)
     case WEFT_OK:
     case WEFT_END: return true;
     case WEFT_NO_MEMORY: return l->fault->kind == TT_ALLOC;
-    case WEFT_IO: return l->fault->kind == TT_READS || l->fault->kind == TT_WRITES;
+    case WEFT_IO: return l->outage || l->fault->kind == TT_READS || l->fault->kind == TT_WRITES;
     case WEFT_CLOSED:
     case WEFT_DROPPED:
     case WEFT_CANCELED:
@@ -294,10 +299,66 @@ static void read_all(struct life *l)
     walk(l, info.t);
 }
 
+/* -- Keeping ---------------------------------------------------------------------------------------- */
+
 static void fail(struct life *l, const char *what, weft_err err)
 {
     if (l->out->why[0] == '\0')
         snprintf(l->out->why, sizeof l->out->why, "%s: %s", what, weft_errname(err));
+}
+
+static void look_over(struct life *l)
+{
+    wf_check_report r;
+    next_step(l);
+    weft_err err = answer(l, "a check", wf_store_check(l->store, false, &r));
+    if (err == WEFT_OK && l->fault->kind == TT_ALLOC && wf_check_faults(&r) > 0)
+        fail(l, "a check finds what is not there", WEFT_OK);
+}
+
+/* What is read is in the new store, or is told to be missing. */
+static void salvage(struct life *l)
+{
+    static wf_salvage_report r; /* large */
+    wf_tree_info info = {0};
+    wf_kv *to = NULL;
+    next_step(l);
+    weft_err err = wf_kv_memory_open(&to);
+    if (err == WEFT_OK) err = wf_salvage(l->kv, to, l->rt, NULL, &r);
+    wf_kv_close(to);
+    if (answer(l, "a salvage", err) != WEFT_OK) return;
+    bool told = l->fault->kind == TT_READS && r.gaps + r.bad + r.orphans + r.refused > 0;
+    if (wf_store_tree(l->store, &l->h->ids[0], &info) == WEFT_OK && r.kept != info.count && !told)
+        fail(l, "a salvage loses something without a word", WEFT_OK);
+}
+
+/* The disk refuses a commit and is well again: the engine is opened again in place, and what
+ * it holds is read anew. */
+static void live_through_an_outage(struct life *l)
+{
+    next_step(l);
+    wf_kv_memory_fail_at(l->memory, 1, WEFT_IO, true);
+    l->outage = true;
+    struct wf_commit *msg = tt_history_commit(l->h, 1, 0);
+    l->ledger.said[1][0] = TT_LOOSE;
+    uint32_t refused = l->out->refused;
+    if (call(l, "a commit", msg == NULL ? NULL : &msg->req) == WEFT_OK)
+        fail(l, "a commit that no disk took was acknowledged", WEFT_OK);
+    l->out->refused = refused; /* the fault has no part in it */
+    wf_kv_memory_fail_at(l->memory, 0, WEFT_OK, false);
+    next_step(l);
+    wf_sim_run_until(l->sim, wf_sim_now(l->sim) + COME_BACK_NS);
+}
+
+static void keep(struct life *l)
+{
+    look_over(l);
+    salvage(l);
+    for (uint32_t i = KEPT_COMMITS; i < 2 * KEPT_COMMITS; i++) commit(l, 0, i, false);
+    if (l->fault->kind != TT_WRITES) live_through_an_outage(l); /* else that is the fault */
+    commit(l, 2, 0, false);
+    read_all(l);
+    look_over(l);
 }
 
 /* Once the fault is gone the same process must commit again, after a while. */
@@ -312,15 +373,22 @@ static void come_back(struct life *l)
 
 /* -- A life and what is left of it -------------------------------------------------------------------- */
 
+static weft_err make_engine(struct life *l)
+{
+    weft_err err = wf_kv_memory_open(&l->memory);
+    if (err != WEFT_OK) return err;
+    l->kv = l->fault->kind == TT_READS ? kv_faulty_create(l->memory) : l->memory;
+    return WEFT_OK;
+}
+
 static weft_err open_store(struct life *l)
 {
+    weft_err err = WEFT_OK;
     if (l->kv == NULL) {
-        weft_err err = wf_kv_memory_open(&l->memory);
-        if (err != WEFT_OK) return err;
-        l->kv = l->fault->kind == TT_READS ? kv_faulty_create(l->memory) : l->memory;
-        arm_engine(l);
+        err = make_engine(l);
+        if (err == WEFT_OK) arm_engine(l);
     }
-    return wf_store_open(l->kv, l->rt, &l->store);
+    return err == WEFT_OK ? wf_store_open(l->kv, l->rt, &l->store) : err;
 }
 
 static weft_err start(struct life *l)
@@ -349,6 +417,30 @@ static void stop(struct life *l, bool crash)
     l->store = NULL;
 }
 
+/* A store as a copy of it is found: its next opening gives it new epochs. */
+static void make_copy(struct life *l)
+{
+    wf_tree_info info = {0};
+    weft_err err = make_engine(l);
+    if (err == WEFT_OK) err = start(l);
+    if (err == WEFT_OK) err = commit(l, TT_ROOT, 0, false);
+    for (uint32_t i = 0; err == WEFT_OK && i < KEPT_COMMITS; i++) err = commit(l, 0, i, false);
+    if (err == WEFT_OK) err = wf_store_tree(l->store, &l->h->ids[0], &info);
+    memcpy(l->old_epoch, info.epoch, sizeof l->old_epoch);
+    stop(l, false);
+    if (err == WEFT_OK) err = wf_copy_mark(l->memory);
+    if (err == WEFT_OK) err = wf_sim_rt_create(l->sim, &l->rt);
+    if (err != WEFT_OK) fail(l, "the store that is to be kept", err);
+    arm_engine(l);
+}
+
+static bool has_new_epoch(struct life *l)
+{
+    wf_tree_info info;
+    return wf_store_tree(l->store, &l->h->ids[0], &info) == WEFT_OK &&
+           memcmp(info.epoch, l->old_epoch, sizeof info.epoch) != 0;
+}
+
 /* Opens what is left, without faults now, and holds it against the ledger. */
 static void judge(struct life *l)
 {
@@ -362,10 +454,12 @@ static void judge(struct life *l)
     else if (!tt_verdict_good(&v) && l->out->why[0] == '\0')
         tt_verdict_text(&v, l->out->why, sizeof l->out->why);
     else l->out->acked = v.acked;
+    if (err == WEFT_OK && l->keeps && !has_new_epoch(l))
+        fail(l, "a copy has the epochs of its original", WEFT_OK);
     stop(l, false);
 }
 
-bool tt_script_live(const tt_history *h, const tt_fault *fault, tt_life *out)
+bool tt_script_live(const tt_history *h, const tt_fault *fault, bool keeps, tt_life *out)
 {
     static struct life life; /* the ledger is large */
     memset(out, 0, sizeof *out);
@@ -376,10 +470,16 @@ bool tt_script_live(const tt_history *h, const tt_fault *fault, tt_life *out)
     l->out = out;
     if (wf_sim_create(1, &l->sim) != WEFT_OK || wf_sim_rt_create(l->sim, &l->rt) != WEFT_OK)
         return fail(l, "no simulator", WEFT_NO_MEMORY), false;
+    l->keeps = keeps;
+    if (keeps) make_copy(l);
     arm(l);
-    if (answer(l, "the opening", start(l)) == WEFT_OK) {
-        write_all(l);
-        read_all(l);
+    if (l->rt != NULL && answer(l, "the opening", start(l)) == WEFT_OK) {
+        if (keeps) {
+            keep(l);
+        } else {
+            write_all(l);
+            read_all(l);
+        }
     }
     struct wf_store_counters counters = {0};
     if (l->store != NULL) wf_store_counters_read(l->store, &counters);

@@ -157,6 +157,39 @@ bool tt_child_wait(tt_child *c, uint64_t timeout);
 bool tt_look(tt_torture *t, const char *dir, tt_ledger *ledger, bool whole, char *why);
 void tt_verdict_text(const tt_verdict *v, char *out, size_t room);
 
+/* -- heal.c: a process that makes damaged stores whole again ---------------------------------- */
+
+enum tt_heal_how { /* a whole store, closed */
+                   TT_NOT_HEALED,
+                   TT_HEALED_IN_PLACE, /* a node on it and its peer saw to it                         */
+                   TT_HEALED_BY_SALVAGE, /* what could be read is in a new store, the rest from the peer */
+                   TT_HEALED_ANEW, /* nothing could be read: all is from the peer                  */
+                   TT_HEAL_HOWS
+};
+typedef struct tt_heal_order { /* torture -> healer */
+    char dir[160];             /* the damaged store            */
+    char work[160];            /* where new ones may be made   */
+} tt_heal_order;
+typedef struct tt_healed { /* healer -> torture */
+    uint32_t how;
+    int32_t err;   /* of the node on the store */
+    bool readable; /* every entry has its bytes */
+    bool in_place; /* already before a salvage */
+    char why[120]; /* what is wrong with the store */
+} tt_healed;
+int tt_healer_main(int argc, char **argv);
+
+typedef struct tt_healer {
+    pid_t pid; /* 0: none runs */
+    int to, from;
+} tt_healer;
+/* Has the store healed, by a process that lives on for the next one; a whole store holds the
+ * root and `commits` of each lane. False: it could not be, and `why` (200 bytes) says why. */
+bool tt_heal(tt_torture *t, tt_healer *h, uint32_t commits, const char *dir, tt_healed *out,
+             char *why);
+/* False: it did not end well. */
+bool tt_healer_end(tt_healer *h);
+
 /* -- script.c: one life of a store in the simulator, with one fault -------------------------- */
 
 enum tt_kind { TT_NONE, TT_ALLOC, TT_READS, TT_WRITES };
@@ -172,8 +205,10 @@ typedef struct tt_life {
     uint32_t refused; /* answers that were not OK                                  */
     char why[200];    /* what was wrong: an answer that is not one, or a bad store */
 } tt_life;
-/* Lives once and judges what is left of it. False: out->why. */
-bool tt_script_live(const tt_history *h, const tt_fault *fault, tt_life *out);
+/* Lives once and judges what is left of it. False: out->why. `keeps`: not a new store, but
+ * one that is there as a copy; it is restored, checked, salvaged, loses its disk for a while
+ * and is opened again. */
+bool tt_script_live(const tt_history *h, const tt_fault *fault, bool keeps, tt_life *out);
 
 /* -- The rooms ------------------------------------------------------------------------------------ */
 
