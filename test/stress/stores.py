@@ -62,6 +62,17 @@ def put(folder):
     expect(0 < load["notes"]["store_memory_bytes"], "and the memory that the store accounts for")
 
 
+def levels(folder):
+    """Every level keeps what it promises: a close takes nothing back, a kill nothing that was written."""
+    for level in ("written", "memory"):
+        for load in run(folder, "--workload", "put,mixed", "--durability", level):
+            check_load(load)
+            expect(load["durability"] == level, "the level that was asked for")
+        load, = run(folder, "--workload", "recover", "--kills", "2", "--durability", level)
+        check_load(load)
+        expect(("taken back" in load["notes"]) == (level == "memory"), "only memory may be taken back")
+
+
 def open_loop(folder):
     """At a rate that it can keep, it keeps it, and counts delays from when commits were due."""
     load, = run(folder, "--workload", "put", "--store", "memory", "--rate", "100")

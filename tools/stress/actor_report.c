@@ -202,6 +202,8 @@ static void json_of_store(const struct work *w, json_t *out)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) json_object_del(out, others[i]);
     json_object_set_new(out, "store", json_string(options_store_name(w->options)));
     if (w->load == &load_mixed) json_object_set_new(out, "mix", json_string(mix));
+    if (w->load->stores)
+        json_object_set_new(out, "durability", json_string(options_durability_name(w->options)));
 }
 
 static json_t *json_work(const struct work *w)

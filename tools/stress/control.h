@@ -70,6 +70,7 @@ struct control_live {
     uint32_t rate;      /* of the node; 0: as fast as it can */
     uint32_t payload;   /* bytes                      */
     uint32_t producers; /* threads, each with a writer of its own; 0: one */
+    weft_durability durability;
 };
 struct control_failed {
     int32_t err;    /* weft_err                   */

@@ -82,6 +82,7 @@ static void *produce(void *arg)
     kit_rng_fill(&rng, payload, len);
     weft_err err = node_keypair(node->open.seed, NODE_KEY_LIVE, number, &author);
     if (err == WEFT_OK) err = weft_writer_open(node->weft, &node->tree, author, &writer);
+    if (err == WEFT_OK) err = weft_writer_durability(writer, l->order->durability);
     l->good = err == WEFT_OK ? commit_all(l, writer, payload, len, &rng)
                              : node_fail(node, err, "opening a writer");
     weft_writer_close(writer);

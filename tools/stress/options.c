@@ -12,7 +12,8 @@
 
 const char *const options_transport_names[2] = {"tcp", "mem"};
 const char *const options_store_names[2] = {"rocksdb", "memory"};
-static const char *const engine_names[] = {"auto", "rocksdb", "lmdb"}; /* as weft_engine */
+static const char *const durability_names[] = {"synced", "written", "memory"}; /* weft_durability */
+static const char *const engine_names[] = {"auto", "rocksdb", "lmdb"};         /* as weft_engine */
 const char *const options_load_names[OPTIONS_LOADS] = {
     "pingpong", "fanin", "fanout", "mesh",     "ring", "big",   "spawn",
     "bounded",  "timer", "crash",  "priority", "put",  "mixed", "recover"};
@@ -78,6 +79,7 @@ const char *const options_help =
     "                         acknowledged: the checks must say so (exit 5)\n"
     "  --mix M                of mixed, as YCSB: a to f (default a)\n"
     "  --kills N              of recover (default 5)\n"
+    "  --durability D         of commits: synced (default), written, memory\n"
     "  --store S, --engine E  as above; recover has no --store memory\n"
     "  --list                 the workloads\n"
     "output\n"
@@ -121,6 +123,7 @@ enum {
     OPT_HGRM,
     OPT_MIX,
     OPT_KILLS,
+    OPT_DURABILITY,
     OPT_LIST,
     OPT_JSON,
     OPT_DIR,
@@ -158,6 +161,7 @@ static const struct option table[] = {
     {"hgrm", required_argument, NULL, OPT_HGRM},
     {"mix", required_argument, NULL, OPT_MIX},
     {"kills", required_argument, NULL, OPT_KILLS},
+    {"durability", required_argument, NULL, OPT_DURABILITY},
     {"list", no_argument, NULL, OPT_LIST},
     {"json", required_argument, NULL, OPT_JSON},
     {"dir", required_argument, NULL, OPT_DIR},
@@ -300,6 +304,10 @@ static bool take(int opt, const char *name, char *text, struct options *o, struc
         good = choice(name, text, engine_names, 3, &which, why);
         o->engine = (weft_engine)which;
         break;
+    case OPT_DURABILITY:
+        good = choice(name, text, durability_names, 3, &which, why);
+        o->durability = (weft_durability)which;
+        break;
     case OPT_LIVE:
         good = number(name, text, 0, 86400, &n, why);
         o->live_seconds = (uint32_t)n;
@@ -368,6 +376,7 @@ static const char *wanting(int opt, uint32_t loads)
     case OPT_PLACE:
     case OPT_WORKERS: return (loads & OPTIONS_LOADS_ACTORS) != 0 ? NULL : "a workload of actors";
     case OPT_MIX: return (loads & 1u << LOAD_MIXED) != 0 ? NULL : "--workload mixed";
+    case OPT_DURABILITY: return (loads & OPTIONS_LOADS_STORE) != 0 ? NULL : "a workload of stores";
     case OPT_KILLS: return (loads & 1u << LOAD_RECOVER) != 0 ? NULL : "--workload recover";
     default: return NULL;
     }
@@ -382,8 +391,16 @@ static const char *sense_of_stores(const struct options *o)
         return "--payload of put, mixed and recover is at most 524288";
     if ((o->loads & 1u << LOAD_RECOVER) != 0 && o->store != STORE_ROCKSDB)
         return "recover needs --store rocksdb, because memory does not survive a kill";
+    if ((o->loads & 1u << LOAD_RECOVER) != 0 && o->durability == WEFT_MEMORY &&
+        o->broken != SABOTAGE_NONE)
+        return "--sabotage lose is not for recover --durability memory, where a kill may lose";
     if (o->dir != NULL && *o->dir == '\0') return "a path is empty";
     return NULL;
+}
+
+const char *options_durability_name(const struct options *o)
+{
+    return durability_names[o->durability];
 }
 
 const char *options_store_name(const struct options *o)

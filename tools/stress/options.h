@@ -18,7 +18,8 @@ enum store { STORE_ROCKSDB, STORE_MEMORY };
 extern const char *const options_transport_names[2];
 extern const char *const options_store_names[2];
 struct options;
-const char *options_store_name(const struct options *o); /* lmdb, if that was asked for */
+const char *options_store_name(const struct options *o);
+const char *options_durability_name(const struct options *o); /* lmdb, if that was asked for */
 
 #define OPTIONS_ACTORS_MAX 1024u
 #define OPTIONS_PRODUCERS_MAX 64u
@@ -92,7 +93,8 @@ struct options {
     uint32_t rate; /* commits per second and node in the live phase; messages per second */
     bool rate_given;
     uint32_t kills;
-    char mix; /* of mixed: 'a' to 'f' */
+    char mix;                   /* of mixed: 'a' to 'f' */
+    weft_durability durability; /* of the commits of stores */
     uint64_t seed;
     bool seed_given;
     const char *json; /* NULL: none; "-": standard output */

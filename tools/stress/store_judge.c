@@ -21,6 +21,11 @@ static bool read_back(void *arg, const struct ledger_line *line)
     weft_buf *bytes = NULL;
     weft_entry entry;
     if (!line->ack) return true;
+    if (s->may_lose && weft_get(s->node, &line->id, &bytes) == WEFT_NOT_FOUND) {
+        s->taken++;
+        return true;
+    }
+    weft_buf_unref(bytes);
     if (kit_signal() != 0 || !store_read(s, &line->id, UINT64_MAX, &bytes, &entry)) return false;
     s->checked_at++;
     bool right = true;
@@ -101,6 +106,11 @@ static void judge_bytes(struct store_load *s)
         goto done;
     }
     w->sabotage_left = 0;
+    if (s->may_lose) { /* those are counted, and nobody promised them */
+        found->acked_live -= found->lost;
+        s->lost = found->lost;
+        found->lost = 0;
+    }
     w->checked.sent = found->acked_live;
     w->checked.lost = found->lost;
     w->checked.received = found->acked_live -
@@ -153,6 +163,10 @@ void store_judge(struct store_load *s)
     judge_bytes(s);
     if (!memory && w->faults == 0) check_store(s);
     if (!memory && w->faults == 0) reopen(s);
+    if (w->faults == 0 && s->taken != s->lost && kit_signal() == 0)
+        work_fault(w, "kills took %llu entries back, and %llu cannot be read",
+                   (unsigned long long)s->lost, (unsigned long long)s->taken);
+    if (s->may_lose) work_note(w, "taken back", s->taken);
     if (w->faults == 0 && s->checked_at != w->checked.sent && kit_signal() == 0)
         work_fault(w, "%llu entries could be read back of %llu", (unsigned long long)s->checked_at,
                    (unsigned long long)w->checked.sent);

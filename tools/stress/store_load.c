@@ -15,6 +15,7 @@
 #include "evidence.h"
 #include "proc.h"
 
+#define SOON_SECONDS 30u      /* on a disk that is busy with others, too */
 #define NAP_NS (20 * WEFT_MS) /* at most, before a producer looks whether it is to stop */
 
 void store_failed(struct work *w, const char *what, weft_err err)
@@ -114,6 +115,11 @@ bool store_read(struct store_load *s, const weft_id *id, uint64_t key, weft_buf 
 {
     struct store_stamp stamp;
     weft_err err = weft_get(s->node, id, bytes);
+    /* What is only in memory can be read once it is written, which is soon. */
+    bool soon = s->w->options->durability == WEFT_MEMORY && !s->may_lose;
+    for (uint64_t end = kit_now_ns() + WEFT_SEC * SOON_SECONDS;
+         soon && err == WEFT_NOT_FOUND && kit_now_ns() < end; err = weft_get(s->node, id, bytes))
+        kit_sleep_until(kit_now_ns() + WEFT_MS);
     if (err == WEFT_NOT_FOUND) work_fault(s->w, "an acknowledged entry is missing");
     else if (err != WEFT_OK) store_failed(s->w, "reading an entry", err);
     if (err != WEFT_OK) return false;
@@ -163,6 +169,7 @@ static void *produce(void *arg)
     weft_keypair *author = NULL;
     weft_err err = node_keypair(s->w->seed, NODE_KEY_LIVE, p->me, &author);
     if (err == WEFT_OK) err = weft_writer_open(s->node, &s->tree, author, &p->writer);
+    if (err == WEFT_OK) err = weft_writer_durability(p->writer, s->w->options->durability);
     if (err != WEFT_OK) store_failed(s->w, "opening a writer", err);
     else operate(p);
     weft_writer_close(p->writer);

@@ -46,6 +46,9 @@ struct store_load { /* first in work.own */
     struct producer *producers;
     uint32_t started;
     uint64_t unacked;
+    bool may_lose;  /* a kill may take back what was acknowledged in memory */
+    uint64_t lost;  /* that are missing among the bytes                      */
+    uint64_t taken; /* that cannot be read                                   */
 };
 
 /* Makes a directory, with a ledger in it; nothing else. false: told. */

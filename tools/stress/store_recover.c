@@ -125,8 +125,10 @@ static void start_recover(struct work *w)
                                 .begin_ns = kit_now_ns(), /* time in which it is down counts */
                                 .rate = o->rate_given ? o->rate : 0,
                                 .payload = (uint32_t)w->shape.payload,
-                                .producers = w->shape.producers};
+                                .producers = w->shape.producers,
+                                .durability = o->durability};
     r->load.tree = r->cluster.tree;
+    r->load.may_lose = o->durability == WEFT_MEMORY;
     r->begun_ns = kit_now_ns();
     if (!told(r, cluster_load(&r->cluster, &live))) return;
     work_producing(w, 1);
