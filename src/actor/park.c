@@ -51,12 +51,22 @@ static void spin_paid(struct wf_parker *parker, weft_ns spent)
 }
 
 /* Whoever is to send the next message may be waiting for this very processor. Giving it a turn
- * costs about one microsecond; a sleep and the wake from it cost the two sides twenty. */
-static bool give_turns(const struct wf_parker *parker, const uintptr_t *word)
+ * costs about one microsecond; a sleep and the wake from it cost the two sides twenty. But a
+ * program that only computes keeps a turn for a whole time slice, which a wake cuts short:
+ * where one turn was that long, none is given for a while. */
+static bool give_turns(struct wf_parker *parker, const uintptr_t *word)
 {
-    for (unsigned i = 0; i < WF_SPIN_YIELDS; i++) {
+    if (parker->turns_rest > 0) {
+        parker->turns_rest--;
+        return false;
+    }
+    weft_ns begin = wf_port_now(parker->port);
+    for (unsigned i = 0; i < WF_SPIN_YIELDS && parker->turns_rest == 0; i++) {
         parker->port->ops->yield(parker->port);
+        weft_ns now = wf_port_now(parker->port);
+        if (now - begin > WF_TURN_LONG_NS) parker->turns_rest = WF_TURN_REST;
         if (wf_load(word, WF_RELAXED) != WF_BOX_EMPTY) return true;
+        begin = now;
     }
     return false;
 }

@@ -10,9 +10,11 @@
 
 #include "port.h"
 
-#define WF_SPIN_NS 20000u /* about what waking a sleeper costs the two sides */
-#define WF_SPIN_CHECKS 8u /* looks at a word between looks at the clock      */
-#define WF_SPIN_YIELDS 8u /* turns given to other threads before a sleep     */
+#define WF_SPIN_NS 20000u       /* about what waking a sleeper costs the two sides */
+#define WF_SPIN_CHECKS 8u       /* looks at a word between looks at the clock      */
+#define WF_SPIN_YIELDS 8u       /* turns given to other threads before a sleep     */
+#define WF_TURN_LONG_NS 200000u /* a turn that another program kept, not a thread that talks */
+#define WF_TURN_REST 1024u      /* spins without turns after one of those */
 
 /* Tells the processor that this thread only looks. */
 static inline void wf_relax(void)
@@ -30,6 +32,7 @@ struct wf_parker {
     uint32_t spin_hit_ns;  /* how long a spin that paid took lately */
     uint32_t spin_skipped; /* idles since the last spin             */
     uint32_t spin_probe_every;
+    uint32_t turns_rest;   /* spins to come without turns */
     uint64_t parks, spins; /* written by its thread, read anywhere  */
     /* What else may call the thread, or NULL: looked at once the word is parked. Who sets it
      * passes the word by with a read-modify-write afterwards, so one of the two sees the other. */

@@ -75,7 +75,7 @@ static weft_err mem_listen(wf_net *base, weft_self *self, const char *address, w
             chosen = hub->next_port;
             if (++hub->next_port > 65535) hub->next_port = MEM_PORT_FIRST;
         }
-        snprintf(name, sizeof name, "%s:%u", host, chosen);
+        snprintf(name, sizeof name, "%s:%u", host, (uint16_t)chosen);
         wf_sock *taken = wf_mem_listener(hub, name);
         if (taken == NULL) break;
         if (taken->net->killed && taken->net != net) {

@@ -36,6 +36,7 @@ static void open_parker(void)
     clock_now = WEFT_SEC;
     word = 0;
     wf_parker_init(&parker, &port, 0);
+    parker.turns_rest = UINT32_MAX; /* spins by themselves: looks at the clock move it */
 }
 
 /* Looks once for something that comes after `in`; returns how long it looked. */
@@ -127,18 +128,22 @@ Test(spin, ends_with_the_deadline)
 }
 
 static unsigned turns, comes_with_turn;
+static weft_ns turn_takes;
 
 static void count_turn(struct wf_port *of)
 {
     (void)of;
+    clock_now += turn_takes;
     if (++turns == comes_with_turn) word = 8;
 }
 
 static void open_with_turns(void)
 {
     open_parker();
+    parker.turns_rest = 0;
     ops.yield = count_turn;
     turns = comes_with_turn = 0;
+    turn_takes = 0;
 }
 
 TestSuite(turns, .init = open_with_turns);
@@ -175,4 +180,21 @@ Test(turns, are_not_given_when_a_timer_is_near)
     comes_at = WEFT_NEVER;
     cr_assert_not(wf_spin(&parker, &word, clock_now + 1000));
     cr_assert_eq(turns, 0);
+}
+
+Test(turns, that_take_a_time_slice_are_not_given_for_a_while)
+{
+    turn_takes = 3 * WEFT_MS;
+    (void)miss();
+    cr_expect_eq(turns, 1, "the others of this idle are not given either");
+    bool hit = false;
+    for (unsigned i = 0; i < WF_TURN_REST; i++) {
+        (void)look(1000, &hit); /* spins pay again: every miss now would give turns */
+        cr_assert_geq(miss(), WF_SPIN_NS / 8);
+    }
+    cr_expect_eq(turns, 1);
+    turn_takes = 0;
+    (void)look(1000, &hit);
+    (void)miss();
+    cr_expect_eq(turns, 1 + WF_SPIN_YIELDS);
 }
