@@ -142,6 +142,76 @@ static void flip_byte(const char *path, long offset)
     close(fd);
 }
 
+/* All logs together. */
+static long log_bytes(void)
+{
+    char path[320];
+    long sum = 0;
+    DIR *handle = opendir(dir);
+    cr_assert_not_null(handle);
+    for (struct dirent *item; (item = readdir(handle)) != NULL;) {
+        size_t len = strlen(item->d_name);
+        if (len <= 4 || strcmp(item->d_name + len - 4, ".log") != 0) continue;
+        snprintf(path, sizeof path, "%s/%s", dir, item->d_name);
+        sum += file_size(path);
+    }
+    closedir(handle);
+    return sum;
+}
+
+Test(kv_rocksdb_only, a_close_leaves_no_log_to_be_read_again)
+{
+    in_a_process_that_dies(write_hundred);
+    cr_assert_gt(log_bytes(), 4000, "a kill does");
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    write_hundred(kv);
+    wf_kv_close(kv);
+    cr_expect_lt(log_bytes(), 100);
+    kv = kk_open(&kk_rocksdb, dir);
+    cr_expect_str_neq(kk_get(kv, NULL, WF_CF_ENTRY, "099"), "(none)");
+    wf_kv_close(kv);
+}
+
+static bool said_how_much, said_that_it_is_over;
+
+static void look_for_progress(void *arg, weft_log_level level, const char *facility,
+                              const char *line)
+{
+    (void)arg;
+    (void)level;
+    (void)facility;
+    unsigned kib;
+    const char *what = strstr(line, ": reading ");
+    if (what != NULL && sscanf(what, ": reading %u KiB of log again", &kib) == 1)
+        said_how_much = kib >= 2048;
+    if (strstr(line, ": the log is read") != NULL) said_that_it_is_over = said_how_much;
+}
+
+static void write_two_mebibytes(wf_kv *kv)
+{
+    static char value[64 << 10];
+    memset(value, 'v', sizeof value - 1);
+    for (int i = 0; i < 33; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "%03d", i);
+        kk_put(kv, WF_CF_ENTRY, key, value, false);
+    }
+}
+
+Test(kv_rocksdb_only, how_much_log_has_to_be_read_again_is_said_before_and_that_it_is_over_after)
+{
+    in_a_process_that_dies(write_two_mebibytes);
+    weft_log_to(look_for_progress, NULL, WEFT_LOG_INFO);
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    cr_expect(said_how_much);
+    cr_expect(said_that_it_is_over);
+    said_how_much = said_that_it_is_over = false;
+    wf_kv_close(kv);
+    kv = kk_open(&kk_rocksdb, dir);
+    cr_expect_not(said_how_much, "there is none any more");
+    wf_kv_close(kv);
+}
+
 Test(kv_rocksdb_only, a_flipped_byte_in_the_log_is_refused_as_corrupt)
 {
     in_a_process_that_dies(write_hundred);
