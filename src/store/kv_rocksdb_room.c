@@ -68,21 +68,25 @@ done:
 }
 
 /* A file system without such locks is no worse off than without us. */
-static int lock_volume(const char *at)
+static weft_err lock_volume(const char *at, bool wait, int *out)
 {
-    int fd = volume_folder(at), failed = fd < 0 ? -1 : flock(fd, LOCK_EX);
-    while (failed != 0 && fd >= 0 && errno == EINTR) failed = flock(fd, LOCK_EX);
-    if (failed == 0 || fd < 0) return fd;
-    close(fd);
-    return -1;
+    int failed, fd = volume_folder(at);
+    if (fd < 0) return WEFT_OK;
+    do failed = flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
+    while (failed != 0 && errno == EINTR);
+    bool busy = failed != 0 && errno == EWOULDBLOCK;
+    if (failed == 0) *out = fd;
+    else close(fd);
+    return busy ? WEFT_AGAIN : WEFT_OK;
 }
 
-weft_err wf_room_take(const char *dir, int *out)
+weft_err wf_room_take(const char *dir, bool wait, int *out)
 {
     char at[PATH_BYTES_MAX];
     int held = -1;
-    if (existing(dir, at) && !has_plenty(dir, at)) held = lock_volume(at);
-    weft_err err = wf_store_dir_has_room(dir);
+    weft_err err = WEFT_OK;
+    if (existing(dir, at) && !has_plenty(dir, at)) err = lock_volume(at, wait, &held);
+    if (err == WEFT_OK) err = wf_store_dir_has_room(dir);
     if (err == WEFT_OK) *out = held;
     else wf_room_give(held);
     return err;

@@ -5,13 +5,16 @@
 #ifndef WF_KV_ROCKSDB_ROOM_H
 #define WF_KV_ROCKSDB_ROOM_H
 
+#include <stdbool.h>
+
 #include <weft/err.h>
 
 /* Is there room to open the database in `dir` for writing, which writes its logs again as
  * tables? Two that open on the same volume both see the same room; so where it is scarce
  * this waits until nobody else of any process opens a store there, and nobody does until
- * *out is given back. NO_SPACE: nothing is held. Reads names only. */
-weft_err wf_room_take(const char *dir, int *out);
+ * *out is given back. Without `wait` it answers AGAIN then. NO_SPACE, AGAIN: nothing is held.
+ * Reads names only. */
+weft_err wf_room_take(const char *dir, bool wait, int *out);
 void wf_room_give(int held);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -527,5 +528,22 @@ Test(disk_rocksdb, stores_that_open_at_the_same_moment_do_not_share_their_room)
         wf_kv_close(kv);
     }
     close(fd);
+    umount(dir);
+}
+
+Test(disk_rocksdb, whoever_opens_again_in_place_waits_for_no_other_opening)
+{
+    small_volume("size=64m");
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
+    int other = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cr_assert_geq(other, 0);
+    cr_assert_eq(flock(other, LOCK_EX), 0, "somebody opens a store on this volume");
+    cr_expect_eq(wf_kv_reopen(kv), WEFT_AGAIN);
+    cr_expect_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "a"), "1", "nothing was done");
+    close(other);
+    cr_expect_eq(wf_kv_reopen(kv), WEFT_OK);
+    cr_expect_str_eq(kk_get(kv, NULL, WF_CF_ENTRY, "a"), "1");
+    wf_kv_close(kv);
     umount(dir);
 }
