@@ -26,6 +26,9 @@ enum wf_cf { /* column families; the numbers are part of the store's format */
              WF_CF_PEER,
              WF_CF_TREE,
              WF_CF_POLICY,
+             WF_CF_TRIE,
+             WF_CF_SKETCH,
+             WF_CF_SUB,
              WF_CF_COUNT
 };
 extern const char *const wf_cf_names[WF_CF_COUNT];

@@ -32,6 +32,37 @@ size_t wf_key_tip(uint8_t out[WF_KEY_TIP_BYTES_MAX], uint64_t t, const void *nam
     return (size_t)(at - out);
 }
 
+size_t wf_key_trie(uint8_t out[WF_KEY_TRIE_BYTES_MAX], uint64_t t, unsigned depth,
+                   const uint8_t of[WF_TRIE_KEY_BYTES])
+{
+    WF_ASSERT(depth <= WF_TRIE_DIGITS);
+    uint8_t *at = wf_put64(out, t);
+    *at++ = (uint8_t)depth;
+    if (depth > 1) at = wf_put_bytes(at, of, depth / 2);
+    if (depth % 2 != 0) *at++ = of[depth / 2] & 0xf0;
+    return (size_t)(at - out);
+}
+
+size_t wf_key_trie_top(uint8_t out[WF_KEY_TRIE_BYTES_MAX], uint64_t t)
+{
+    uint8_t *at = wf_put64(out, t);
+    *at++ = WF_TRIE_TOP;
+    return (size_t)(at - out);
+}
+
+void wf_key_sketch(uint8_t out[WF_KEY_SKETCH_BYTES], uint64_t t) { wf_put64(out, t); }
+
+size_t wf_key_sub(uint8_t out[WF_KEY_SUB_BYTES_MAX], uint64_t t, const void *name, size_t name_len,
+                  uint64_t gen, const weft_id *id)
+{
+    WF_ASSERT(name_len > 0 && name_len <= WEFT_STORE_NAME_BYTES_MAX);
+    uint8_t *at = wf_put64(out, t);
+    *at++ = (uint8_t)name_len;
+    at = wf_put_bytes(at, name, name_len);
+    if (id != NULL) at = wf_put_bytes(wf_put64(at, gen), id->bytes, WEFT_ID_BYTES);
+    return (size_t)(at - out);
+}
+
 void wf_key_cursor(uint8_t out[WF_KEY_CURSOR_BYTES], const weft_key *peer, uint64_t t)
 {
     out[0] = WF_PEER_CURSOR;

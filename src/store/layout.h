@@ -18,6 +18,10 @@
  *           06                      (empty) a copy that was never opened: restore.c
  *   policy  01 number               canonical bytes
  *           02 hash                 number
+ *   trie    t depth prefix          a node: its prefix is depth digits of gen id, packed
+ *           t ff                    the top
+ *   sketch  t                       64 cells
+ *   sub     t len name gen id       seq        entries that write a named store
  * Keys of `peer` and `tree` from 80 upwards belong to the layers above.
  *
  * Only `meta` is sorted by ids, which are hashes. Everything large lies in the order of
@@ -30,7 +34,7 @@
 
 #include "store.h"
 
-#define WF_FORMAT_VERSION 2u
+#define WF_FORMAT_VERSION 3u
 
 #define WF_KEY_GEN_BYTES 48u
 #define WF_GEN_BYTES 8u
@@ -41,6 +45,12 @@
 #define WF_KEY_TREE_BYTES 9u
 #define WF_KEY_POLICY_BYTES 5u
 #define WF_KEY_POLICY_HASH_BYTES 33u
+#define WF_TRIE_KEY_BYTES (WF_GEN_BYTES + WEFT_ID_BYTES) /* what the trie is of: gen id */
+#define WF_TRIE_DIGITS (2u * WF_TRIE_KEY_BYTES)
+#define WF_TRIE_TOP 0xffu /* in the place of a depth */
+#define WF_KEY_TRIE_BYTES_MAX (9u + WF_TRIE_KEY_BYTES)
+#define WF_KEY_SKETCH_BYTES 8u
+#define WF_KEY_SUB_BYTES_MAX (9u + WEFT_STORE_NAME_BYTES_MAX + WF_GEN_BYTES + WEFT_ID_BYTES)
 #define WF_ARR_BYTES_MAX 88u
 #define WF_MARK_BYTES 73u
 
@@ -90,6 +100,14 @@ void wf_key_child(uint8_t out[WF_KEY_CHILD_BYTES], uint64_t t, uint64_t parent_s
 /* name_len 0: a tip of the tree. id NULL: the prefix of all tips. Returns the length. */
 size_t wf_key_tip(uint8_t out[WF_KEY_TIP_BYTES_MAX], uint64_t t, const void *name, size_t name_len,
                   const weft_id *id);
+/* The node whose prefix is the first `depth` digits of `of` (gen id). Returns the length. */
+size_t wf_key_trie(uint8_t out[WF_KEY_TRIE_BYTES_MAX], uint64_t t, unsigned depth,
+                   const uint8_t of[WF_TRIE_KEY_BYTES]);
+size_t wf_key_trie_top(uint8_t out[WF_KEY_TRIE_BYTES_MAX], uint64_t t);
+void wf_key_sketch(uint8_t out[WF_KEY_SKETCH_BYTES], uint64_t t);
+/* id NULL: the prefix of all entries of the store. Returns the length. */
+size_t wf_key_sub(uint8_t out[WF_KEY_SUB_BYTES_MAX], uint64_t t, const void *name, size_t name_len,
+                  uint64_t gen, const weft_id *id);
 void wf_key_cursor(uint8_t out[WF_KEY_CURSOR_BYTES], const weft_key *peer, uint64_t t);
 void wf_key_tree(uint8_t out[WF_KEY_TREE_BYTES], uint8_t kind, uint64_t t);
 

@@ -24,6 +24,9 @@ static const struct stride strides[WF_CF_COUNT] = {
     [WF_CF_PEER] = {24, 120}, /* kind, peer */
     [WF_CF_TREE] = {9, 0},    /* kind, t */
     [WF_CF_POLICY] = {9, 0},  /* kind, number or hash */
+    [WF_CF_TRIE] = {24, 80},  /* t, depth, digits */
+    [WF_CF_SKETCH] = {8, 0},  /* t */
+    [WF_CF_SUB] = {24, 40},   /* t, name, gen, id */
 };
 
 void wf_scan_init(struct wf_scan *scan, wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf,
