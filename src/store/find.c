@@ -193,8 +193,7 @@ weft_err wf_store_find_short(wf_store *store, uint64_t t, const uint8_t id8[8], 
 
 /* -- Tips -------------------------------------------------------------------------------- */
 
-/* The counts of a tree as they stand in one snapshot. */
-static weft_err counts_at(wf_store *store, const wf_kv_snapshot *snap, wf_tree_info *info)
+weft_err wf_counts_at(wf_store *store, const wf_kv_snapshot *snap, wf_tree_info *info)
 {
     uint8_t key[WF_KEY_TREE_BYTES];
     wf_key_tree(key, WF_TREE_COUNTS, info->t);
@@ -270,7 +269,7 @@ static weft_err tips_of(wf_store *store, uint64_t t, const char *name, size_t na
         if (err != WEFT_OK) return err;
         err = tips_read(store, snap, &ask);
         weft_err known = err == WEFT_OK && ask.complete && ask.count <= WF_TIPS_SET_MAX
-                             ? counts_at(store, snap, &info)
+                             ? wf_counts_at(store, snap, &info)
                              : WEFT_NOT_FOUND;
         wf_kv_snapshot_destroy(store->kv, snap);
         if (err != WEFT_OK) return err;
@@ -371,7 +370,7 @@ static weft_err digest_read(wf_store *store, uint64_t t, uint8_t digest[32], wf_
     wf_kv_snapshot *snap;
     err = wf_kv_snapshot_create(store->kv, &snap);
     if (err != WEFT_OK) return err;
-    err = counts_at(store, snap, info);
+    err = wf_counts_at(store, snap, info);
     if (err == WEFT_OK) err = digest_at(store, snap, t, digest);
     wf_kv_snapshot_destroy(store->kv, snap);
     return err;

@@ -7,6 +7,7 @@
 #include "alloc.h"
 #include "damage.h"
 #include "log.h"
+#include "trie_write.h"
 #include "writer.h"
 
 /* -- Records, cursors, trees that are followed ---------------------------------------- */
@@ -125,6 +126,7 @@ static void publish(wf_store *store)
         if (tree->published <= store->durable) tree->durable_seq = tree->pub.seq;
         tree->published = store->published;
         tree->pub = tree->now;
+        tree->trie_pub = tree->trie_now;
         if (!tree->readers_touched) continue;
         wf_counter_add(&store->counters.readers,
                        tree->staged_count - (uint64_t)tree->readers_count);
@@ -150,11 +152,13 @@ static void roll_back(wf_store *store)
     for (uint32_t i = 0; i < store->touched_count; i++) {
         struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
         if (tree->pub.t != 0) tree->now = tree->pub;
+        tree->trie_now = tree->trie_pub;
         wf_free(tree->staged);
         tree->staged = NULL;
     }
     (void)wf_damage_settle(store, false);
     wf_briefs_clear(&store->briefs);
+    wf_trie_forget(store->trie);
     wf_policies_forget(&store->policies);
 }
 
@@ -188,7 +192,8 @@ weft_err wf_writer_flush(wf_store *store, bool sync)
     if (err == WEFT_OK) {
         put_trees(store);
         put_tips(store);
-        err = wf_batch_err(store->batch);
+        err = wf_trie_update(store);
+        if (err == WEFT_OK) err = wf_batch_err(store->batch);
     }
     uint64_t began = weft_rt_now(store->rt);
     if (err == WEFT_OK) err = wf_kv_write(store->kv, store->batch, sync);

@@ -18,8 +18,8 @@
  *           06                      (empty) a copy that was never opened: restore.c
  *   policy  01 number               canonical bytes
  *           02 hash                 number
- *   trie    t depth prefix          a node: its prefix is depth digits of gen id, packed
- *           t ff                    the top
+ *   trie    t depth prefix          a node (trie.h): its prefix is depth digits, packed
+ *           t ff                    the top: count, digest
  *   sketch  t                       64 cells
  *   sub     t len name gen id       seq        entries that write a named store
  * Keys of `peer` and `tree` from 80 upwards belong to the layers above.
@@ -45,8 +45,8 @@
 #define WF_KEY_TREE_BYTES 9u
 #define WF_KEY_POLICY_BYTES 5u
 #define WF_KEY_POLICY_HASH_BYTES 33u
-#define WF_TRIE_KEY_BYTES (WF_GEN_BYTES + WEFT_ID_BYTES) /* what the trie is of: gen id */
-#define WF_TRIE_DIGITS (2u * WF_TRIE_KEY_BYTES)
+#define WF_TRIE_DIGITS (1u + 2u * (WF_GEN_BYTES + WEFT_ID_BYTES)) /* of an entry, at most */
+#define WF_TRIE_KEY_BYTES ((WF_TRIE_DIGITS + 1u) / 2u)
 #define WF_TRIE_TOP 0xffu /* in the place of a depth */
 #define WF_KEY_TRIE_BYTES_MAX (9u + WF_TRIE_KEY_BYTES)
 #define WF_KEY_SKETCH_BYTES 8u
@@ -100,7 +100,7 @@ void wf_key_child(uint8_t out[WF_KEY_CHILD_BYTES], uint64_t t, uint64_t parent_s
 /* name_len 0: a tip of the tree. id NULL: the prefix of all tips. Returns the length. */
 size_t wf_key_tip(uint8_t out[WF_KEY_TIP_BYTES_MAX], uint64_t t, const void *name, size_t name_len,
                   const weft_id *id);
-/* The node whose prefix is the first `depth` digits of `of` (gen id). Returns the length. */
+/* The node whose prefix is the first `depth` digits of `of`. Returns the length. */
 size_t wf_key_trie(uint8_t out[WF_KEY_TRIE_BYTES_MAX], uint64_t t, unsigned depth,
                    const uint8_t of[WF_TRIE_KEY_BYTES]);
 size_t wf_key_trie_top(uint8_t out[WF_KEY_TRIE_BYTES_MAX], uint64_t t);

@@ -18,15 +18,17 @@ struct wf_tree {
     wf_tree_info pub;  /* as last published; pub.t is 0 before the first time */
     weft_key *readers; /* ascending */
     uint32_t readers_count;
-    uint64_t published;   /* the number of the batch that it grew by last */
-    uint64_t durable_seq; /* pub.seq before that batch, which may still be lost */
-    uint64_t digest_seq;  /* of the cached root digest; UINT64_MAX: none */
+    struct wf_trie_slot trie_pub; /* of the entries of `pub` */
+    uint64_t published;           /* the number of the batch that it grew by last */
+    uint64_t durable_seq;         /* pub.seq before that batch, which may still be lost */
+    uint64_t digest_seq;          /* of the cached root digest; UINT64_MAX: none */
     uint8_t digest[32];
     /* The writer alone; now.tree and now.t never change and may be read by anyone. */
-    wf_tree_info now;     /* with what the open batch holds */
-    bool touched;         /* the open batch has to write its counts */
-    bool record_touched;  /* and its record */
-    bool readers_touched; /* and `staged` takes the place of `readers` */
+    wf_tree_info now;             /* with what the open batch holds */
+    struct wf_trie_slot trie_now; /* the same, once the batch is being written */
+    bool touched;                 /* the open batch has to write its counts */
+    bool record_touched;          /* and its record */
+    bool readers_touched;         /* and `staged` takes the place of `readers` */
     weft_key *staged;
     uint32_t staged_count;
 };
@@ -83,6 +85,7 @@ struct wf_store {
     weft_id *parents;      /* room for the union of one entry's parents */
     weft_entry *entry;     /* room for one decoded entry: too large for a stack */
     uint8_t *scratch;      /* room for one `meta` value */
+    struct wf_trie *trie;  /* NULL: nothing was added yet */
     /* What the store actor holds. It frees it itself when it ends, but an actor that a
      * simulated kill took away cannot: then whoever frees the store calls desk_free. */
     struct wf_desk *desk;
@@ -102,6 +105,8 @@ weft_err wf_store_reload(wf_store *store);
 /* The writer: all that was published is durable now. */
 void wf_store_settle(wf_store *store);
 void wf_trees_fini(struct wf_trees *trees);
+/* find.c. The counts of a tree as they stand in one snapshot, into `info`. */
+weft_err wf_counts_at(wf_store *store, const wf_kv_snapshot *snap, wf_tree_info *info);
 
 /* find.c. The tips of a tree, or of a store in it, as they are published, with the tree's facts
  * of that moment; *out is the caller's to free. NOT_FOUND: they are not kept in memory. */

@@ -6,7 +6,7 @@
 #include "block.h"
 #include "damage.h"
 #include "log.h"
-#include "state.h"
+#include "trie_write.h"
 
 /* The record that says that this is a store of weft, and of which format. */
 static const uint8_t format_key[1] = {WF_TREE_FORMAT};
@@ -74,6 +74,7 @@ static void free_parts(wf_store *store)
     wf_tips_clear(&store->tips);
     wf_briefs_fini(&store->briefs);
     wf_policies_fini(&store->policies);
+    wf_trie_destroy(store->trie);
     for (uint32_t i = 0; i < store->fresh_count; i++) weft_buf_unref(store->fresh[i].holder);
     wf_batch_destroy(store->batch);
     wf_rwlock_destroy(store->lock);

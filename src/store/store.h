@@ -60,6 +60,43 @@ weft_err wf_store_named_tips(wf_store *store, uint64_t t, const char *name, weft
  * PROTOCOL section 2 before the trie exists), with the info that it belongs to. */
 weft_err wf_store_root_digest(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_info *info);
 
+/* -- Digests of a tree's entries (trie.h) -------------------------------------------- */
+/* They depend on the set of entries alone: not on the order or the batches in which they came,
+ * and not on anything of this store. */
+struct wf_trie_slot { /* a set of entries */
+    uint64_t count;
+    uint8_t digest[32]; /* zero: none */
+};
+struct wf_trie_key { /* an entry, in the order of its tree */
+    uint64_t gen;
+    weft_id id;
+};
+struct wf_trie_prefix { /* the entries that begin with the first `depth` digits of a key */
+    unsigned depth;     /* 0: all of the tree                                         */
+    struct wf_trie_key key;
+};
+/* All entries, as last published, with the info that they belong to. Reads nothing. CORRUPT:
+ * the index is damaged. */
+weft_err wf_store_trie_root(wf_store *store, uint64_t t, struct wf_trie_slot *out,
+                            wf_tree_info *info);
+/* Those of lo <= gen < hi; their digest also says which gens were asked for. At most two reads
+ * per digit of the highest gen and some. CORRUPT, IO, NO_MEMORY. */
+weft_err wf_store_range(wf_store *store, uint64_t t, uint64_t lo, uint64_t hi,
+                        struct wf_trie_slot *out);
+/* Those with a prefix, by the digit that follows; all sixteen are set. One read, or one range
+ * of at most 33 keys. */
+weft_err wf_store_range_split(wf_store *store, uint64_t t, const struct wf_trie_prefix *prefix,
+                              struct wf_trie_slot out[16]);
+/* Several questions about one state, which is that of the info: one snapshot of the engine, in
+ * which the batches are whole. One thread at a time; close it soon. */
+typedef struct wf_trie_view wf_trie_view;
+weft_err wf_trie_view_open(wf_store *store, uint64_t t, wf_tree_info *info, wf_trie_view **out);
+void wf_trie_view_root(const wf_trie_view *view, struct wf_trie_slot *out);
+weft_err wf_trie_view_range(wf_trie_view *view, uint64_t lo, uint64_t hi, struct wf_trie_slot *out);
+weft_err wf_trie_view_split(wf_trie_view *view, const struct wf_trie_prefix *prefix,
+                            struct wf_trie_slot out[16]);
+void wf_trie_view_close(wf_trie_view *view); /* NULL is fine */
+
 /* -- Entries ------------------------------------------------------------------------ */
 typedef struct wf_meta {
     uint64_t t, gen, seq, height;

@@ -5,7 +5,7 @@
 #include "alloc.h"
 #include "block.h"
 #include "log.h"
-#include "state.h"
+#include "trie_write.h"
 
 static uint32_t index_place(const struct wf_trees *trees, const weft_id *id)
 {
@@ -123,6 +123,7 @@ struct loaded { /* a tree as the engine has it */
     wf_tree_info info;
     weft_key *readers;
     uint32_t readers_count;
+    struct wf_trie_slot trie;
 };
 
 static weft_err read_readers(wf_store *store, struct loaded *tree)
@@ -172,6 +173,7 @@ static weft_err settle(wf_store *store, struct loaded *loaded)
     if (err != WEFT_OK) return err;
     tree->now = loaded->info;
     tree->pub = loaded->info;
+    tree->trie_now = tree->trie_pub = loaded->trie;
     tree->digest_seq = UINT64_MAX;
     wf_counter_add(&store->counters.readers, loaded->readers_count - (uint64_t)tree->readers_count);
     wf_free(tree->readers);
@@ -188,6 +190,7 @@ static weft_err load_one(wf_store *store, const wf_tree_info *record)
     struct loaded tree = {.info = *record};
     weft_err err = read_counts(store, &tree);
     if (err == WEFT_OK) err = read_readers(store, &tree);
+    if (err == WEFT_OK) err = wf_trie_load(store->kv, tree.info.t, &tree.trie);
     if (err == WEFT_OK) {
         wf_rwlock_write(store->lock);
         err = settle(store, &tree);
@@ -229,6 +232,7 @@ weft_err wf_store_reload(wf_store *store)
     wf_tips_clear(&store->tips);
     wf_rwlock_give(store->lock);
     wf_briefs_clear(&store->briefs);
+    wf_trie_forget(store->trie);
     wf_policies_fini(&store->policies);
     weft_err err = wf_policies_init(&store->policies, store->kv);
     if (err == WEFT_OK) err = wf_trees_load(store);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * trie_build.h - the records of a tree's trie, made at once from its keys in their order.
- * Called by: migrate.c (writes them), check.c (holds them against those that are there).
+ * Called by: migrate.c (writes them), check.c (holds them against those that are there),
+ * trie_write.c (the part of a trie below a prefix).
  * Never: touches an engine, keeps more than one way down the trie.
  *
  * What comes out is byte for byte what the writer makes of the same entries, in whatever
@@ -8,7 +9,7 @@
 #ifndef WF_TRIE_BUILD_H
 #define WF_TRIE_BUILD_H
 
-#include "layout.h"
+#include "trie.h"
 
 struct wf_trie_build;
 
@@ -24,5 +25,16 @@ weft_err wf_trie_build_add(struct wf_trie_build *build, uint64_t gen, const weft
  * Without any entry nothing was put and the root is zero. */
 weft_err wf_trie_build_end(struct wf_trie_build *build, uint8_t root[32]);
 void wf_trie_build_destroy(struct wf_trie_build *build); /* NULL is fine */
+
+/* -- The writer's way in: one subtree after another with the same builder -------------------- */
+
+/* What was begun is forgotten. All keys to come share their first `base` digits. */
+void wf_trie_build_begin(struct wf_trie_build *build, uint64_t t, unsigned base);
+/* Puts what is left, but no top. `out`: what lies below the prefix. */
+weft_err wf_trie_build_finish(struct wf_trie_build *build, struct wf_trie_slot *out);
+/* Is told of each bucket as it is closed; `keys` end with the call. */
+typedef void wf_trie_bucket(void *arg, const struct wf_trie_prefix *prefix,
+                            const struct wf_trie_key *keys, unsigned count);
+void wf_trie_build_watch(struct wf_trie_build *build, wf_trie_bucket *fn);
 
 #endif

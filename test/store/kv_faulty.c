@@ -11,6 +11,7 @@
 struct faulty {
     wf_kv base;
     wf_kv *inner;
+    uint64_t reads;
     uint64_t left; /* reads until the failure; 0: none is awaited */
     weft_err err;
     bool met;
@@ -36,6 +37,7 @@ static const struct faulty_iter *iter_seen(const wf_kv_iter *it)
 /* Counts a read. */
 static weft_err read_err(struct faulty *f)
 {
+    f->reads++;
     if (f->left == 0 || --f->left > 0) return WEFT_OK;
     f->met = true;
     return f->err;
@@ -223,6 +225,8 @@ void kv_faulty_fail_at(wf_kv *kv, uint64_t nth, weft_err err)
     f->err = err;
     f->met = false;
 }
+
+uint64_t kv_faulty_reads(const wf_kv *kv) { return ((const struct faulty *)kv)->reads; }
 
 bool kv_faulty_met(const wf_kv *kv) { return ((const struct faulty *)kv)->met; }
 

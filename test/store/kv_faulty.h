@@ -15,6 +15,8 @@ void kv_faulty_fail_at(wf_kv *kv, uint64_t nth, weft_err err);
 /* Calls fn before each write, on the writer's thread, which it may hold up. Before anybody
  * else has the engine. NULL: nothing is called. */
 void kv_faulty_on_write(wf_kv *kv, void (*fn)(void *arg), void *arg);
+/* Reads so far. */
+uint64_t kv_faulty_reads(const wf_kv *kv);
 /* Has the failure been met? */
 bool kv_faulty_met(const wf_kv *kv);
 
