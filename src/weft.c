@@ -359,7 +359,8 @@ weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node 
     err = open_rt(node, o);
     if (err != WEFT_OK) goto done;
     node->table.rt = node->rt;
-    err = wf_store_open(kv, node->rt, &node->table.wf_store);
+    wf_store_options how = {.progress = o->on_progress, .arg = o->progress_arg};
+    err = wf_store_open_with(kv, node->rt, &how, &node->table.wf_store);
     if (err != WEFT_OK) goto done;
     err = open_identity(node, o);
     if (err == WEFT_OK) err = spawn_all(node, o);

@@ -51,6 +51,10 @@ typedef struct weft_node_options {
     weft_ns connection_tick;     /* 0: WEFT_CONNECTION_TICK_NS                               */
     weft_ns settings_tick;       /* 0: WEFT_SETTINGS_TICK_NS                                  */
     weft_engine engine;          /* of the store in `dir`; another one there: NOT_STORE       */
+    /* While weft_node_open brings a store of an older format to this one: once a second and
+     * at the end, on the thread that opens. Records read, of how many. NULL: nobody is told. */
+    void (*on_progress)(void *arg, uint64_t done, uint64_t of_all);
+    void *progress_arg;
 } weft_node_options;
 
 /* Opens or creates a node. Nothing listens yet. NOT_STORE, LOCKED, VERSION, CORRUPT,

@@ -23,9 +23,8 @@ weft_err wf_check_get(struct wf_check *c, enum wf_cf cf, const void *key, size_t
     return err == WEFT_NOT_FOUND || err == WEFT_CORRUPT ? WEFT_OK : err;
 }
 
-/* The value of an index must be there and begin with these bytes. */
-static weft_err expect_value(struct wf_check *c, enum wf_cf cf, const void *key, size_t key_len,
-                             const void *want, size_t len)
+weft_err wf_check_expect(struct wf_check *c, enum wf_cf cf, const void *key, size_t key_len,
+                         const void *want, size_t len)
 {
     wf_value value;
     bool found, told;
@@ -48,7 +47,7 @@ static weft_err check_child(struct wf_check *c, const struct wf_meta_record *par
 {
     uint8_t key[WF_KEY_CHILD_BYTES];
     wf_key_child(key, parent->t, parent->seq, c->at.seq);
-    return expect_value(c, WF_CF_CHILD, key, sizeof key, c->at.id.bytes, WEFT_ID_BYTES);
+    return wf_check_expect(c, WF_CF_CHILD, key, sizeof key, c->at.id.bytes, WEFT_ID_BYTES);
 }
 
 static weft_err check_parent(struct wf_check *c, const weft_id *id, uint64_t *gen)
@@ -110,7 +109,7 @@ static weft_err check_policy(struct wf_check *c, uint32_t number)
     wf_value_release(c->kv, &value);
     wf_put32(want, number);
     c->policy = number;
-    return expect_value(c, WF_CF_POLICY, key, sizeof key, want, sizeof want);
+    return wf_check_expect(c, WF_CF_POLICY, key, sizeof key, want, sizeof want);
 }
 
 static weft_err check_indexes(struct wf_check *c, const struct wf_meta_record *meta)
@@ -118,10 +117,10 @@ static weft_err check_indexes(struct wf_check *c, const struct wf_meta_record *m
     uint8_t gen[WF_KEY_GEN_BYTES], number[WF_GEN_BYTES], arr[WF_KEY_SEQ_BYTES];
     wf_key_gen(gen, meta->t, meta->gen, &c->at.id);
     wf_put64(number, meta->seq);
-    weft_err err = expect_value(c, WF_CF_GEN, gen, sizeof gen, number, sizeof number);
+    weft_err err = wf_check_expect(c, WF_CF_GEN, gen, sizeof gen, number, sizeof number);
     if (err != WEFT_OK) return err;
     wf_key_seq(arr, meta->t, meta->seq);
-    err = expect_value(c, WF_CF_ARR, arr, sizeof arr, c->at.id.bytes, WEFT_ID_BYTES);
+    err = wf_check_expect(c, WF_CF_ARR, arr, sizeof arr, c->at.id.bytes, WEFT_ID_BYTES);
     return err == WEFT_OK ? check_policy(c, meta->policy) : err;
 }
 
@@ -145,6 +144,7 @@ static weft_err check_body(struct wf_check *c, const wf_value *body,
         wf_check_fail(c, WF_CHECK_INDEX, WF_CF_META, "it has another tree, author or height");
     weft_err err = check_parents(c, meta);
     if (err == WEFT_OK) err = check_indexes(c, meta);
+    if (err == WEFT_OK) err = wf_check_subs(c, meta);
     return err == WEFT_OK ? wf_check_tips(c, meta) : err;
 }
 
@@ -237,6 +237,15 @@ static void expect_count(struct wf_check *c, enum wf_check_kind kind, enum wf_cf
                      (unsigned long long)want);
 }
 
+weft_err wf_check_count(struct wf_check *c, enum wf_cf cf, uint64_t want)
+{
+    uint64_t found;
+    bool whole;
+    weft_err err = count_keys(c, cf, &found, &whole);
+    if (err == WEFT_OK && found > want) expect_count(c, WF_CHECK_INDEX, cf, found, want);
+    return err; /* of one that is missing it was told before */
+}
+
 /* Each index has what the bodies ask for (checked above) and no more. */
 static weft_err check_sizes(struct wf_check *c)
 {
@@ -256,10 +265,10 @@ static weft_err check_sizes(struct wf_check *c)
     weft_err err = count_keys(c, WF_CF_TIP, &found, &whole);
     if (err == WEFT_OK && bodies && !c->gaps && found > tips)
         expect_count(c, WF_CHECK_TIP, WF_CF_TIP, found, tips);
-    if (err == WEFT_OK) err = count_keys(c, WF_CF_CHILD, &found, &whole);
-    if (err == WEFT_OK && bodies && !c->gaps && found > c->children)
-        expect_count(c, WF_CHECK_INDEX, WF_CF_CHILD, found, c->children);
-    return err;
+    if (err != WEFT_OK) return err;
+    bool known = bodies && !c->gaps;
+    err = wf_check_count(c, WF_CF_CHILD, known ? c->children : UINT64_MAX);
+    return err == WEFT_OK ? wf_check_count(c, WF_CF_SUB, known ? c->subs : UINT64_MAX) : err;
 }
 
 /* The newest arrival is the one that the counts name. */
@@ -350,6 +359,7 @@ weft_err wf_store_check_with(wf_store *store, const struct wf_check_options *opt
     err = each_meta(&c);
     if (err == WEFT_OK) err = check_sizes(&c);
     if (err == WEFT_OK) err = check_counts(&c);
+    if (err == WEFT_OK) err = wf_check_made(&c);
     if (err == WEFT_OK) *out = report;
 done:
     wf_kv_snapshot_destroy(store->kv, c.snap);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * check.h - what the rooms of a check share: what is looked at, and how a fault is told.
- * Called by: check.c, check_tips.c, check_report.c. Never: included by anybody else. */
+ * Called by: check.c, check_made.c, check_tips.c, check_report.c. Never: included by anybody else. */
 #ifndef WF_CHECK_H
 #define WF_CHECK_H
 
@@ -24,6 +24,9 @@ struct wf_check {
     uint64_t trees_count;
     struct wf_totals *totals;               /* of each */
     uint64_t entries, children, named_tips; /* found in bodies */
+    uint64_t subs;                          /* too */
+    uint64_t nodes, sketches;               /* made of `gen` */
+    uint64_t order_faults;                  /* of `gen` */
     uint64_t of_all;                        /* entries that the trees say they have */
     uint32_t policy;                        /* a number that was found to be there  */
     bool gaps;                              /* some `meta` could not be read        */
@@ -39,6 +42,17 @@ void wf_check_fail_of(struct wf_check *c, enum wf_check_kind kind, enum wf_cf cf
  * told and *told is true. On OK and *found the caller releases *out. */
 weft_err wf_check_get(struct wf_check *c, enum wf_cf cf, const void *key, size_t len, wf_value *out,
                       bool *found, bool *told);
+
+/* The value of an index must be there and begin with these bytes. */
+weft_err wf_check_expect(struct wf_check *c, enum wf_cf cf, const void *key, size_t key_len,
+                         const void *want, size_t len);
+/* Reads the whole family; more records than `want` are a fault. */
+weft_err wf_check_count(struct wf_check *c, enum wf_cf cf, uint64_t want);
+
+/* check_made.c. The entry at hand in the lists of the stores that it writes; and, at the end,
+ * tries and sketches. */
+weft_err wf_check_subs(struct wf_check *c, const struct wf_meta_record *meta);
+weft_err wf_check_made(struct wf_check *c);
 
 /* check_tips.c. The tips that the entry at hand is, or is not. */
 weft_err wf_check_tips(struct wf_check *c, const struct wf_meta_record *meta);

@@ -26,6 +26,7 @@ static uint64_t *counter_of(wf_check_report *report, enum wf_check_kind kind, en
 static void tell(struct wf_check *c, wf_check_fault *fault, uint64_t times)
 {
     *counter_of(c->report, fault->kind, fault->cf) += times;
+    if (fault->cf == WF_CF_GEN) c->order_faults += times;
     if (c->options->fault != NULL) c->options->fault(c->options->arg, fault);
 }
 

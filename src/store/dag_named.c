@@ -10,6 +10,7 @@
 #include "log.h"
 
 #define CHILDREN 256u /* read at once */
+#define CHUNK 256u    /* places of a list read at once */
 
 /* -- Of the whole tree --------------------------------------------------------------------------- */
 
@@ -96,16 +97,29 @@ static weft_err create_peaks(struct wf_dag *dag, const struct wf_facts *cut,
 /* What is below the cut is marked first. Where less lies outside than inside, a highest
  * entry is a tip of the view that is inside, or a parent of something outside without a
  * child inside. Else one pass goes down the arrivals inside: children come after their
- * parents, so whatever nobody has named yet is a highest one. */
+ * parents, so whatever nobody has named yet is a highest one. Either pass goes down the
+ * store's own list instead where that is shorter, in which parents come last as well. */
+/* The view's store from (gen, id) downwards, as long as that is the shorter way. */
+struct listed {
+    wf_place *chunk; /* NULL: the arrivals are looked at one after the other */
+    uint32_t at, count;
+    uint64_t left; /* more than so many, and the arrivals are fewer */
+    uint64_t gen;
+    weft_id id;
+    bool begun, dry;
+};
+
 struct named {
     struct wf_dag_walk walk;
     struct wf_dag *dag;
     struct wf_dag *whole; /* the same view of the whole tree */
     struct wf_dag_mark *mark;
     const struct wf_dag_bits *inside;
+    uint64_t top_gen; /* of the cut */
     enum { MARKING, TIPS, OUTSIDE, CHOOSING, DESCENDING, KNOWN } phase;
     uint32_t tip;             /* looked at so far                            */
     uint64_t seq;             /* the arrival to look at                      */
+    struct listed list;       /* or what the store lists                     */
     struct wf_dag_bits named; /* as a parent, by what was looked at          */
     struct wf_facts maybe;    /* parents of what is outside                  */
     uint32_t choosing;        /* of them: has it a child inside?             */
@@ -121,6 +135,22 @@ static weft_err add_found(struct named *n, const struct wf_fact *fact)
     return n->found.count >= WEFT_DAG_TIPS_MAX ? WEFT_LIMIT : wf_facts_add(&n->found, fact);
 }
 
+/* Looks at `wanted` arrivals, or at what the store lists, if that are fewer. */
+static weft_err begin_pass(struct named *n, uint64_t wanted, bool from_cut)
+{
+    n->seq = n->dag->upto_seq;
+    n->list = (struct listed){.left = wanted, .gen = n->top_gen + 1, .begun = from_cut};
+    if (!wf_store_lists_named(n->dag->store)) return WEFT_OK;
+    n->list.chunk = wf_malloc(CHUNK * sizeof *n->list.chunk);
+    return n->list.chunk == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+}
+
+static void end_list(struct named *n)
+{
+    wf_free(n->list.chunk);
+    n->list.chunk = NULL;
+}
+
 static weft_err step_mark(struct named *n)
 {
     uint64_t inside = 0;
@@ -134,8 +164,8 @@ static weft_err step_mark(struct named *n)
     for (uint64_t word = 0; word <= n->dag->upto_seq / 64; word++)
         for (uint64_t bits = n->inside->words[word]; bits != 0; bits &= bits - 1) inside++;
     n->phase = inside < n->dag->upto_seq / 2 ? DESCENDING : TIPS;
-    n->seq = n->dag->upto_seq;
-    return WEFT_OK;
+    return n->phase == TIPS ? begin_pass(n, n->dag->upto_seq - inside, false)
+                            : begin_pass(n, inside, true);
 }
 
 static weft_err step_tips(struct named *n)
@@ -151,6 +181,55 @@ static weft_err step_tips(struct named *n)
     return err;
 }
 
+static weft_err fill_list(struct named *n)
+{
+    struct listed *l = &n->list;
+    wf_gen_walk *walk;
+    weft_err err = wf_gen_walk_create_named(n->dag->store, n->dag->t, n->dag->name, true, l->gen,
+                                            l->begun ? &l->id : NULL, &walk);
+    if (err != WEFT_OK) return err;
+    l->at = l->count = 0;
+    uint32_t most = l->left < CHUNK ? (uint32_t)l->left + 1 : CHUNK;
+    for (uint32_t room = wf_dag_turn(n->dag, most); room > 0; room--) {
+        n->dag->reads++;
+        err = wf_gen_walk_next(walk, &l->chunk[l->count]);
+        if (err != WEFT_OK) break;
+        l->gen = l->chunk[l->count].gen;
+        l->id = l->chunk[l->count].id;
+        l->begun = true;
+        l->count++;
+    }
+    wf_gen_walk_destroy(walk);
+    l->dry = err == WEFT_END;
+    return l->dry ? WEFT_OK : err;
+}
+
+/* One step down the list. At its end there is no arrival left to look at. Where it turns out
+ * to be the longer way the arrivals are begun with after all: what both meet was marked by
+ * the first and is found again by the second. */
+static weft_err next_listed(struct named *n, bool inside, struct wf_fact *out, bool *member)
+{
+    struct listed *l = &n->list;
+    if (l->at < l->count) {
+        const wf_place *place = &l->chunk[l->at++];
+        bool wanted = place->seq <= n->dag->upto_seq &&
+                      wf_dag_bits_has(n->inside, place->seq) == inside;
+        weft_err err = wanted ? wf_dag_look(n->dag, &place->id, out, member) : WEFT_OK;
+        return err == WEFT_NOT_FOUND ? wf_fail(WEFT_CORRUPT, "dag", "an entry is missing") : err;
+    }
+    if (l->dry) {
+        end_list(n);
+        n->seq = 0;
+    } else if (l->left < l->count) {
+        end_list(n);
+        n->found.count = inside ? 0 : n->found.count;
+    } else {
+        l->left -= l->count;
+        return fill_list(n);
+    }
+    return WEFT_OK;
+}
+
 /* The next arrival down that is inside, or outside, and its parents in the store. *member
  * false: it is at the end, or does not write the store. */
 static weft_err next_arrival(struct named *n, bool inside, struct wf_fact *out, bool *member,
@@ -158,6 +237,10 @@ static weft_err next_arrival(struct named *n, bool inside, struct wf_fact *out, 
 {
     wf_arrival arrival;
     *member = false;
+    if (n->list.chunk != NULL) {
+        weft_err err = next_listed(n, inside, out, member);
+        return err == WEFT_OK && *member ? wf_dag_parents(n->dag, out, parents) : err;
+    }
     while (n->seq > 0 && wf_dag_bits_has(n->inside, n->seq) != inside) n->seq--;
     if (n->seq == 0) return WEFT_OK;
     n->dag->reads++;
@@ -259,6 +342,7 @@ static weft_err next_named(struct wf_dag_walk *walk, struct wf_fact *out)
 static void destroy_named(struct wf_dag_walk *walk)
 {
     struct named *n = (struct named *)walk;
+    end_list(n);
     wf_dag_mark_destroy(n->mark);
     wf_dag_unref(n->whole);
     wf_dag_bits_fini(&n->named);
@@ -280,6 +364,8 @@ static weft_err create_named(struct wf_dag *dag, struct wf_dag *whole, const str
     n->walk = (struct wf_dag_walk){next_named, destroy_named};
     n->dag = dag;
     n->whole = whole;
+    for (uint32_t i = 0; i < cut->count; i++)
+        if (cut->list[i].gen > n->top_gen) n->top_gen = cut->list[i].gen;
     weft_err err = wf_dag_mark_create(whole, cut, &n->mark);
     if (err == WEFT_OK) {
         *out = &n->walk;

@@ -38,13 +38,22 @@ static bool wanted(const struct order *o, uint64_t seq)
     return o->but == NULL || !wf_dag_bits_has(o->but, seq);
 }
 
+/* Has the view's store an order of its own? */
+static bool is_listed(const struct wf_dag *dag)
+{
+    return dag->name_len > 0 && wf_store_lists_named(dag->store);
+}
+
 /* -- By gen ---------------------------------------------------------------------------------- */
 
 static weft_err fill(struct order *o)
 {
     wf_gen_walk *walk;
-    weft_err err = wf_gen_walk_create(o->dag->store, o->dag->t, o->gen, o->begun ? &o->id : NULL,
-                                      &walk);
+    const weft_id *after = o->begun ? &o->id : NULL;
+    weft_err err = is_listed(o->dag)
+                       ? wf_gen_walk_create_named(o->dag->store, o->dag->t, o->dag->name, false,
+                                                  o->gen, after, &walk)
+                       : wf_gen_walk_create(o->dag->store, o->dag->t, o->gen, after, &walk);
     if (err != WEFT_OK) return err;
     o->at = o->count = 0;
     for (uint32_t left = wf_dag_turn(o->dag, CHUNK); left > 0; left--) {
@@ -76,9 +85,10 @@ static weft_err next_by_gen(struct order *o, struct wf_fact *out)
         }
         struct wf_fact fact = o->chunk[o->at];
         if (fact.height > o->top) return WEFT_END;
-        /* What is marked is of the view's store; the rest has to be asked. */
-        bool member = true;
-        if (wanted(o, fact.seq) && o->keep == NULL && dag->name_len > 0) {
+        /* What is marked is of the view's store; the rest has to be asked, if it was not
+         * listed by it. */
+        bool member = true, asked = dag->name_len > 0 && !is_listed(dag);
+        if (asked && wanted(o, fact.seq) && o->keep == NULL) {
             if (wf_dag_spent(dag)) return WEFT_AGAIN;
             weft_err err = wf_dag_look(dag, &fact.id, &fact, &member);
             if (err != WEFT_OK) return err;

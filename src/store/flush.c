@@ -7,6 +7,7 @@
 #include "alloc.h"
 #include "damage.h"
 #include "log.h"
+#include "sketches.h"
 #include "trie_write.h"
 #include "writer.h"
 
@@ -157,6 +158,7 @@ static void roll_back(wf_store *store)
         tree->staged = NULL;
     }
     (void)wf_damage_settle(store, false);
+    wf_sketches_settle(store, false);
     wf_briefs_clear(&store->briefs);
     wf_trie_forget(store->trie);
     wf_policies_forget(&store->policies);
@@ -192,6 +194,7 @@ weft_err wf_writer_flush(wf_store *store, bool sync)
     if (err == WEFT_OK) {
         put_trees(store);
         put_tips(store);
+        wf_sketches_put(store);
         err = wf_trie_update(store);
         if (err == WEFT_OK) err = wf_batch_err(store->batch);
     }
@@ -203,6 +206,7 @@ weft_err wf_writer_flush(wf_store *store, bool sync)
     }
     count(store, sync, weft_rt_now(store->rt) - began);
     publish(store);
+    wf_sketches_settle(store, true);
     wf_policies_written(&store->policies);
     store->trees_before = store->trees.count;
     return WEFT_OK;

@@ -73,8 +73,10 @@ static void flush(struct wf_rocks *r)
 
 static void db_close(struct wf_rocks *r)
 {
-    for (unsigned i = 0; i < WF_ROCKS_FAMILIES; i++)
-        rocksdb_column_family_handle_destroy(r->handles[i]);
+    rocksdb_column_family_handle_t *none = r->handles[WF_CF_COUNT];
+    for (unsigned i = 0; i < WF_CF_COUNT; i++)
+        if (r->handles[i] != none) rocksdb_column_family_handle_destroy(r->handles[i]);
+    rocksdb_column_family_handle_destroy(none);
     rocksdb_close(r->db);
     r->db = NULL;
 }
@@ -145,23 +147,64 @@ static weft_err open_failed(struct wf_rocks *r, char *text)
     return wf_fail(err, "store", "path=%s is in use by process %d", r->dir, holder);
 }
 
-static weft_err open_database(struct wf_rocks *r)
+static void name_families(const char *names[WF_ROCKS_FAMILIES])
 {
-    const char *names[WF_ROCKS_FAMILIES];
     memcpy(names, wf_cf_names, sizeof wf_cf_names);
     names[WF_CF_COUNT] = "default";
-    const rocksdb_options_t *const *options = (const rocksdb_options_t *const *)r->options;
+}
+
+static bool is_listed(const char *name, char **list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, list[i]) == 0) return true;
+    return false;
+}
+
+static void open_to_write(struct wf_rocks *r, char **text)
+{
+    const char *names[WF_ROCKS_FAMILIES];
+    name_families(names);
+    r->db = rocksdb_open_column_families(r->options[0], r->dir, WF_ROCKS_FAMILIES, names,
+                                         (const rocksdb_options_t *const *)r->options, r->handles,
+                                         text);
+}
+
+/* A store of an older format lacks families. Who only reads finds them empty: "default", into
+ * which nothing is ever put, stands for them. */
+static void open_to_read(struct wf_rocks *r, char **text)
+{
+    const char *names[WF_ROCKS_FAMILIES], *here[WF_ROCKS_FAMILIES];
+    const rocksdb_options_t *options[WF_ROCKS_FAMILIES];
+    rocksdb_column_family_handle_t *handles[WF_ROCKS_FAMILIES];
+    unsigned place[WF_ROCKS_FAMILIES], count = 0;
+    size_t listed = 0;
+    name_families(names);
+    char *unread = NULL;
+    char **list = rocksdb_list_column_families(r->options[0], r->dir, &listed, &unread);
+    for (unsigned i = 0; i < WF_ROCKS_FAMILIES; i++) {
+        if (unread == NULL && !is_listed(names[i], list, listed)) continue;
+        here[count] = names[i];
+        options[count] = r->options[i];
+        place[count++] = i;
+    }
+    if (unread == NULL) rocksdb_list_column_families_destroy(list, listed);
+    else rocksdb_free(unread); /* the opening says what is wrong */
+    r->db = rocksdb_open_for_read_only_column_families(r->options[0], r->dir, (int)count, here,
+                                                       options, handles, 0, text);
+    if (*text != NULL) return;
+    for (unsigned i = 0; i < WF_ROCKS_FAMILIES; i++) r->handles[i] = handles[count - 1];
+    for (unsigned i = 0; i < count; i++) r->handles[place[i]] = handles[i];
+}
+
+static weft_err open_database(struct wf_rocks *r)
+{
     char *text = NULL;
     uint64_t log = wf_store_dir_log_bytes(r->dir);
     if (log >= LOG_WORTH_A_WORD)
         wf_log(WEFT_LOG_INFO, "store", "path=%s: reading %llu KiB of log again", r->dir,
                (unsigned long long)(log >> 10));
-    if (r->read_only)
-        r->db = rocksdb_open_for_read_only_column_families(r->options[0], r->dir, WF_ROCKS_FAMILIES,
-                                                           names, options, r->handles, 0, &text);
-    else
-        r->db = rocksdb_open_column_families(r->options[0], r->dir, WF_ROCKS_FAMILIES, names,
-                                             options, r->handles, &text);
+    if (r->read_only) open_to_read(r, &text);
+    else open_to_write(r, &text);
     if (text != NULL) return open_failed(r, text);
     if (log >= LOG_WORTH_A_WORD) wf_log(WEFT_LOG_INFO, "store", "path=%s: the log is read", r->dir);
     return WEFT_OK;

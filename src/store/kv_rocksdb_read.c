@@ -109,7 +109,7 @@ void wf_rocks_snapshot_destroy(wf_kv *kv, wf_kv_snapshot *opaque)
 /* A long walk must not empty the cache; a short one should find its block there. */
 static bool walks_are_long(enum wf_cf cf, size_t prefix_len)
 {
-    return prefix_len == 0 || cf == WF_CF_GEN || cf == WF_CF_ARR;
+    return prefix_len == 0 || cf == WF_CF_GEN || cf == WF_CF_ARR || cf == WF_CF_SUB;
 }
 
 /* The first key after all that begin with `prefix`: its last byte that can grow,

@@ -69,6 +69,26 @@ void wf_key_cursor(uint8_t out[WF_KEY_CURSOR_BYTES], const weft_key *peer, uint6
     wf_put64(wf_put_bytes(out + 1, peer->bytes, WEFT_KEY_BYTES), t);
 }
 
+/* It says that this is a store of weft, and of which format. */
+static const char format_magic[4] = {'w', 'e', 'f', 't'};
+#define FORMAT_BYTES 8u
+
+void wf_format_put(wf_batch *batch, uint32_t format)
+{
+    static const uint8_t key[1] = {WF_TREE_FORMAT};
+    uint8_t value[FORMAT_BYTES];
+    wf_put32(wf_put_bytes(value, format_magic, sizeof format_magic), format);
+    wf_batch_put(batch, WF_CF_TREE, key, sizeof key, value, sizeof value);
+}
+
+weft_err wf_format_read(const void *data, size_t len, uint32_t *out)
+{
+    if (len < FORMAT_BYTES || memcmp(data, format_magic, sizeof format_magic) != 0)
+        return wf_fail(WEFT_CORRUPT, "store", "the format record is malformed");
+    *out = wf_get32((const uint8_t *)data + sizeof format_magic);
+    return WEFT_OK;
+}
+
 void wf_key_tree(uint8_t out[WF_KEY_TREE_BYTES], uint8_t kind, uint64_t t)
 {
     out[0] = kind;

@@ -35,6 +35,7 @@
 #include "store.h"
 
 #define WF_FORMAT_VERSION 3u
+#define WF_FORMAT_OLDEST 2u /* that is still read: migrate.c, salvage.c */
 
 #define WF_KEY_GEN_BYTES 48u
 #define WF_GEN_BYTES 8u
@@ -109,6 +110,9 @@ void wf_key_sketch(uint8_t out[WF_KEY_SKETCH_BYTES], uint64_t t);
 size_t wf_key_sub(uint8_t out[WF_KEY_SUB_BYTES_MAX], uint64_t t, const void *name, size_t name_len,
                   uint64_t gen, const weft_id *id);
 void wf_key_cursor(uint8_t out[WF_KEY_CURSOR_BYTES], const weft_key *peer, uint64_t t);
+/* The record `tree 01`. */
+void wf_format_put(wf_batch *batch, uint32_t format);
+weft_err wf_format_read(const void *data, size_t len, uint32_t *out); /* CORRUPT */
 void wf_key_tree(uint8_t out[WF_KEY_TREE_BYTES], uint8_t kind, uint64_t t);
 
 /* `meta` without its parents and names: those follow as bytes. */

@@ -177,11 +177,14 @@ static weft_err keep_record(struct salvage *s, const struct wf_scan *scan)
     return err == WEFT_OK ? flush_if_full(s) : err;
 }
 
+/* Bodies, trees and records are the same in all of these; the rest is made anew. */
 static weft_err check_format(const struct wf_scan *scan)
 {
-    uint32_t version = scan->value_len == 8 ? wf_get32(scan->value + 4) : WF_FORMAT_VERSION;
-    if (version == WF_FORMAT_VERSION) return WEFT_OK;
-    return wf_fail(WEFT_VERSION, "store", "format=%u is not %u", version, WF_FORMAT_VERSION);
+    uint32_t format;
+    if (wf_format_read(scan->value, scan->value_len, &format) != WEFT_OK) return WEFT_OK;
+    if (format >= WF_FORMAT_OLDEST && format <= WF_FORMAT_VERSION) return WEFT_OK;
+    return wf_fail(WEFT_VERSION, "store", "format=%u is not %u to %u", format, WF_FORMAT_OLDEST,
+                   WF_FORMAT_VERSION);
 }
 
 static weft_err keep(struct salvage *s, const struct wf_scan *scan)

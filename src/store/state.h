@@ -10,6 +10,7 @@
 #include "lock.h"
 #include "places.h"
 #include "policies.h"
+#include "sketch.h"
 #include "store_actor.h"
 #include "tips.h"
 
@@ -31,6 +32,8 @@ struct wf_tree {
     bool readers_touched;         /* and `staged` takes the place of `readers` */
     weft_key *staged;
     uint32_t staged_count;
+    struct wf_sketch *sketch; /* with what the open batch holds; NULL: not read yet */
+    bool sketch_changed;
 };
 
 struct wf_trees {
@@ -58,6 +61,7 @@ struct wf_fresh {
 struct wf_store {
     wf_kv *kv;
     weft_rt *rt;
+    uint32_t format; /* an older one than WF_FORMAT_VERSION: the engine only reads */
     wf_rwlock *lock; /* guards trees (the table and the parts named above) */
     struct wf_trees trees;
     uint64_t published, durable; /* batches, under the lock: the last, and the last synced */
@@ -86,6 +90,7 @@ struct wf_store {
     weft_entry *entry;     /* room for one decoded entry: too large for a stack */
     uint8_t *scratch;      /* room for one `meta` value */
     struct wf_trie *trie;  /* NULL: nothing was added yet */
+    uint32_t sketches_kept;
     /* What the store actor holds. It frees it itself when it ends, but an actor that a
      * simulated kill took away cannot: then whoever frees the store calls desk_free. */
     struct wf_desk *desk;

@@ -6,27 +6,27 @@
 #include "block.h"
 #include "damage.h"
 #include "log.h"
+#include "migrate.h"
 #include "trie_write.h"
 
-/* The record that says that this is a store of weft, and of which format. */
-static const uint8_t format_key[1] = {WF_TREE_FORMAT};
-static const char format_magic[4] = {'w', 'e', 'f', 't'};
-#define FORMAT_BYTES 8u
+static weft_err judge_format(uint32_t format)
+{
+    if (format >= WF_FORMAT_OLDEST && format <= WF_FORMAT_VERSION) return WEFT_OK;
+    return wf_fail(WEFT_VERSION, "store", "format=%u is %s than %u", format,
+                   format > WF_FORMAT_VERSION ? "newer" : "older",
+                   format > WF_FORMAT_VERSION ? WF_FORMAT_VERSION : WF_FORMAT_OLDEST);
+}
 
 static weft_err read_format(wf_store *store, bool *found)
 {
+    static const uint8_t key[1] = {WF_TREE_FORMAT};
     wf_value value;
-    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_TREE, format_key, sizeof format_key, &value);
+    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_TREE, key, sizeof key, &value);
     *found = err != WEFT_NOT_FOUND;
     if (err != WEFT_OK) return *found ? err : WEFT_OK;
-    if (value.len < FORMAT_BYTES || memcmp(value.data, format_magic, sizeof format_magic) != 0)
-        err = wf_fail(WEFT_CORRUPT, "store", "the format record is malformed");
-    else if (wf_get32(value.data + 4) != WF_FORMAT_VERSION)
-        err = wf_fail(WEFT_VERSION, "store", "format=%u is %s than %u", wf_get32(value.data + 4),
-                      wf_get32(value.data + 4) > WF_FORMAT_VERSION ? "newer" : "older",
-                      WF_FORMAT_VERSION);
+    err = wf_format_read(value.data, value.len, &store->format);
     wf_value_release(store->kv, &value);
-    return err;
+    return err == WEFT_OK ? judge_format(store->format) : err;
 }
 
 static weft_err is_empty(wf_store *store, bool *out)
@@ -47,10 +47,8 @@ static weft_err is_empty(wf_store *store, bool *out)
 
 static weft_err write_format(wf_store *store)
 {
-    uint8_t value[FORMAT_BYTES];
-    memcpy(value, format_magic, sizeof format_magic);
-    wf_put32(value + 4, WF_FORMAT_VERSION);
-    wf_batch_put(store->batch, WF_CF_TREE, format_key, sizeof format_key, value, sizeof value);
+    store->format = WF_FORMAT_VERSION;
+    wf_format_put(store->batch, store->format);
     weft_err err = wf_kv_write(store->kv, store->batch, true);
     wf_batch_clear(store->batch);
     return err;
@@ -105,6 +103,12 @@ static weft_err create_parts(wf_store *store)
 
 weft_err wf_store_open(wf_kv *kv, weft_rt *rt, wf_store **out)
 {
+    return wf_store_open_with(kv, rt, NULL, out);
+}
+
+weft_err wf_store_open_with(wf_kv *kv, weft_rt *rt, const wf_store_options *options, wf_store **out)
+{
+    static const wf_store_options plain;
     wf_store *store = wf_calloc(1, sizeof *store);
     if (store == NULL) return WEFT_NO_MEMORY;
     store->kv = kv;
@@ -113,6 +117,10 @@ weft_err wf_store_open(wf_kv *kv, weft_rt *rt, wf_store **out)
     if (err == WEFT_OK) err = check_format(store);
     if (err == WEFT_OK) err = wf_policies_init(&store->policies, kv);
     if (err == WEFT_OK) err = wf_trees_load(store);
+    if (err == WEFT_OK && store->format != WF_FORMAT_VERSION) {
+        err = wf_store_migrate(store, options == NULL ? &plain : options);
+        if (err == WEFT_OK) err = wf_trees_load(store); /* with what was made of them */
+    }
     if (err == WEFT_OK) err = wf_store_restored(store);
     if (err == WEFT_OK) {
         store->trees_before = store->trees.count;
@@ -136,6 +144,8 @@ void wf_store_close(wf_store *store)
 }
 
 wf_kv *wf_store_kv(wf_store *store) { return store->kv; }
+
+uint32_t wf_store_format(const wf_store *store) { return store->format; }
 
 void wf_store_counters_read(wf_store *store, struct wf_store_counters *out)
 {

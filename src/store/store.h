@@ -10,13 +10,27 @@
 #include <weft/entry.h>
 
 #include "kv.h"
+#include "sketch.h"
 
 typedef struct wf_store wf_store;
 
 /* Opens the store in `kv` (taken on OK) or lays out a new one if it is empty.
- * `rt` gives randomness (epochs) and the wall clock. VERSION (a newer format),
- * CORRUPT, IO, NO_MEMORY. */
+ * One of an older format is brought to this one first, if the engine writes.
+ * `rt` gives randomness (epochs) and the wall clock. VERSION (a newer format, or one too
+ * old), CORRUPT, IO, NO_SPACE, NO_MEMORY. */
 weft_err wf_store_open(wf_kv *kv, weft_rt *rt, wf_store **out);
+typedef struct wf_store_options {
+    /* While a store of an older format is brought to this one, once a second and at the end:
+     * records read, of how many. On the thread that opens. NULL: nobody is told. */
+    void (*progress)(void *arg, uint64_t done, uint64_t of_all);
+    void *arg;
+    uint64_t migration_bytes; /* of one batch of it; 0: 4 MiB */
+} wf_store_options;
+/* `options` may be NULL. */
+weft_err wf_store_open_with(wf_kv *kv, weft_rt *rt, const wf_store_options *options,
+                            wf_store **out);
+/* The format of what is open: an older one only if the engine only reads. */
+uint32_t wf_store_format(const wf_store *store);
 void wf_store_close(wf_store *store); /* closes the engine too; NULL is fine */
 /* Frees the store and gives its engine back open: for an opening that failed later on,
  * and for the simulator, whose memory engine outlives a crash of the node. */
@@ -76,7 +90,8 @@ struct wf_trie_prefix { /* the entries that begin with the first `depth` digits 
     struct wf_trie_key key;
 };
 /* All entries, as last published, with the info that they belong to. Reads nothing. CORRUPT:
- * the index is damaged. */
+ * the index is damaged. VERSION, as of the others: the store is of an older format and only
+ * read. */
 weft_err wf_store_trie_root(wf_store *store, uint64_t t, struct wf_trie_slot *out,
                             wf_tree_info *info);
 /* Those of lo <= gen < hi; their digest also says which gens were asked for. At most two reads
@@ -96,6 +111,10 @@ weft_err wf_trie_view_range(wf_trie_view *view, uint64_t lo, uint64_t hi, struct
 weft_err wf_trie_view_split(wf_trie_view *view, const struct wf_trie_prefix *prefix,
                             struct wf_trie_slot out[16]);
 void wf_trie_view_close(wf_trie_view *view); /* NULL is fine */
+
+/* The tree's sketch as last written: sketch.h. A hint. NOT_FOUND; VERSION: the store is of
+ * an older format and only read; IO, CORRUPT. */
+weft_err wf_store_sketch(wf_store *store, uint64_t t, uint8_t out[WF_SKETCH_BYTES]);
 
 /* -- Entries ------------------------------------------------------------------------ */
 typedef struct wf_meta {
@@ -152,6 +171,11 @@ weft_err wf_gen_walk_create(wf_store *store, uint64_t t, uint64_t gen, const wef
 weft_err wf_gen_walk_next(wf_gen_walk *walk, wf_place *out); /* END */
 /* Descending (gen, id) from the top. */
 weft_err wf_gen_walk_create_down(wf_store *store, uint64_t t, wf_gen_walk **out);
+/* Of the entries that write one named store: strictly after (gen, id), or before it if
+ * `down`; NULL id: from that end. VERSION: the store has no such list. INVALID: the name. */
+weft_err wf_gen_walk_create_named(wf_store *store, uint64_t t, const char *name, bool down,
+                                  uint64_t gen, const weft_id *id, wf_gen_walk **out);
+bool wf_store_lists_named(const wf_store *store); /* false: of an older format, only read */
 void wf_gen_walk_destroy(wf_gen_walk *walk);
 
 typedef struct wf_arrival {

@@ -5,6 +5,7 @@
 #include "alloc.h"
 #include "block.h"
 #include "log.h"
+#include "sketches.h"
 #include "trie_write.h"
 
 static uint32_t index_place(const struct wf_trees *trees, const weft_id *id)
@@ -69,6 +70,7 @@ static void tree_free(struct wf_tree *tree)
 {
     wf_free(tree->readers);
     wf_free(tree->staged);
+    wf_free(tree->sketch);
     wf_free(tree);
 }
 
@@ -104,7 +106,10 @@ void wf_trees_cut(wf_store *store, uint32_t count)
     struct wf_trees *trees = &store->trees;
     if (trees->count == count) return;
     wf_rwlock_write(store->lock);
-    while (trees->count > count) tree_free(trees->list[--trees->count]);
+    while (trees->count > count) {
+        wf_sketches_forget(store, trees->list[trees->count - 1]);
+        tree_free(trees->list[--trees->count]);
+    }
     index_rebuild(trees);
     wf_rwlock_give(store->lock);
 }
@@ -176,6 +181,7 @@ static weft_err settle(wf_store *store, struct loaded *loaded)
     tree->trie_now = tree->trie_pub = loaded->trie;
     tree->digest_seq = UINT64_MAX;
     wf_counter_add(&store->counters.readers, loaded->readers_count - (uint64_t)tree->readers_count);
+    wf_sketches_forget(store, tree);
     wf_free(tree->readers);
     wf_free(tree->staged);
     tree->readers = loaded->readers;

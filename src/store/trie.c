@@ -183,8 +183,9 @@ weft_err wf_trie_node_read(const void *data, size_t len, struct wf_trie_node *ou
     const uint8_t *at = data;
     struct wf_trie_node node = {0};
     bool good = len >= 3 && at[2] >= 1 && at[2] <= 8;
-    unsigned bitmap = good ? (unsigned)at[0] << 8 | at[1] : 0, width = good ? at[2] : 0;
-    if (!good || len != 3 + (size_t)__builtin_popcount(bitmap) * (width + WF_TRIE_DIGEST_BYTES))
+    unsigned bitmap = good ? (unsigned)at[0] << 8 | at[1] : 0, width = good ? at[2] : 0, slots = 0;
+    for (unsigned i = 0; i < 16; i++) slots += bitmap >> i & 1;
+    if (!good || len != 3 + (size_t)slots * (width + WF_TRIE_DIGEST_BYTES))
         return wf_fail(WEFT_CORRUPT, "store", "trie: a node is malformed");
     at += 3;
     for (unsigned i = 0; i < 16; i++) {

@@ -93,6 +93,7 @@ static weft_err scan(wf_trie_view *view, const struct wf_trie_prefix *prefix,
 weft_err wf_store_trie_root(wf_store *store, uint64_t t, struct wf_trie_slot *out,
                             wf_tree_info *info)
 {
+    if (store->format < WF_FORMAT_VERSION) return WEFT_VERSION; /* it is only read */
     wf_rwlock_read(store->lock);
     const struct wf_tree *tree = wf_trees_at(&store->trees, t);
     bool known = tree != NULL && tree->pub.t != 0;
@@ -124,6 +125,7 @@ static weft_err top_get(wf_trie_view *view)
 weft_err wf_trie_view_open(wf_store *store, uint64_t t, wf_tree_info *info, wf_trie_view **out)
 {
     wf_tree_info here;
+    if (store->format < WF_FORMAT_VERSION) return WEFT_VERSION;
     weft_err err = wf_store_tree_by_number(store, t, &here);
     if (err != WEFT_OK) return err;
     wf_trie_view *view = wf_calloc(1, sizeof *view);

@@ -10,39 +10,64 @@
 
 struct wf_gen_walk {
     wf_kv_iter *it;
+    uint8_t prefix[WF_KEY_SUB_BYTES_MAX]; /* what stands before gen and id */
+    size_t prefix_len;
     bool down;
 };
 
-static weft_err gen_walk_open(wf_store *store, uint64_t t, bool down, wf_gen_walk **out)
+/* Takes the walk also when it fails. */
+static weft_err gen_walk_open_take(wf_store *store, enum wf_cf cf, wf_gen_walk *walk,
+                                   wf_gen_walk **out)
+{
+    weft_err err = wf_kv_iter_create(store->kv, NULL, cf, walk->prefix, walk->prefix_len,
+                                     &walk->it);
+    if (err == WEFT_OK) *out = walk;
+    else wf_free(walk);
+    return err;
+}
+
+static weft_err gen_walk_create(wf_store *store, uint64_t t, bool down, wf_gen_walk **out)
 {
     wf_gen_walk *walk = wf_calloc(1, sizeof *walk);
     if (walk == NULL) return WEFT_NO_MEMORY;
-    uint8_t prefix[8];
-    wf_put64(prefix, t);
-    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_GEN, prefix, sizeof prefix, &walk->it);
-    if (err != WEFT_OK) {
-        wf_free(walk);
-        return err;
-    }
+    wf_put64(walk->prefix, t);
+    walk->prefix_len = 8;
     walk->down = down;
-    *out = walk;
-    return WEFT_OK;
+    return gen_walk_open_take(store, WF_CF_GEN, walk, out);
+}
+
+static void step(wf_gen_walk *walk)
+{
+    if (walk->down) wf_kv_iter_prev(walk->it);
+    else wf_kv_iter_next(walk->it);
+}
+
+/* To the first place strictly after (gen, id) in the walk's direction. */
+static void seek(wf_gen_walk *walk, uint64_t gen, const weft_id *id)
+{
+    uint8_t key[WF_KEY_SUB_BYTES_MAX];
+    size_t len, key_len = walk->prefix_len + WF_GEN_BYTES + WEFT_ID_BYTES;
+    memcpy(key, walk->prefix, walk->prefix_len);
+    wf_put_bytes(wf_put64(key + walk->prefix_len, gen), id->bytes, WEFT_ID_BYTES);
+    if (walk->down) wf_kv_iter_seek_back(walk->it, key, key_len);
+    else wf_kv_iter_seek(walk->it, key, key_len);
+    if (!wf_kv_iter_valid(walk->it)) return;
+    const uint8_t *at = wf_kv_iter_key(walk->it, &len);
+    if (len == key_len && memcmp(at, key, len) == 0) step(walk);
 }
 
 weft_err wf_gen_walk_create(wf_store *store, uint64_t t, uint64_t gen, const weft_id *id,
                             wf_gen_walk **out)
 {
     wf_gen_walk *walk;
-    weft_err err = gen_walk_open(store, t, false, &walk);
+    weft_err err = gen_walk_create(store, t, false, &walk);
     if (err != WEFT_OK) return err;
-    static const weft_id lowest = {{0}};
-    uint8_t key[WF_KEY_GEN_BYTES];
-    wf_key_gen(key, t, gen, id == NULL ? &lowest : id);
-    wf_kv_iter_seek(walk->it, key, sizeof key);
-    if (id != NULL && wf_kv_iter_valid(walk->it)) {
-        size_t len;
-        const uint8_t *at = wf_kv_iter_key(walk->it, &len);
-        if (len == sizeof key && memcmp(at, key, sizeof key) == 0) wf_kv_iter_next(walk->it);
+    if (id != NULL) {
+        seek(walk, gen, id);
+    } else {
+        uint8_t key[WF_KEY_SEQ_BYTES];
+        wf_key_seq(key, t, gen); /* the first of this gen */
+        wf_kv_iter_seek(walk->it, key, sizeof key);
     }
     *out = walk;
     return WEFT_OK;
@@ -51,9 +76,30 @@ weft_err wf_gen_walk_create(wf_store *store, uint64_t t, uint64_t gen, const wef
 weft_err wf_gen_walk_create_down(wf_store *store, uint64_t t, wf_gen_walk **out)
 {
     wf_gen_walk *walk;
-    weft_err err = gen_walk_open(store, t, true, &walk);
+    weft_err err = gen_walk_create(store, t, true, &walk);
     if (err != WEFT_OK) return err;
     wf_kv_iter_last(walk->it);
+    *out = walk;
+    return WEFT_OK;
+}
+
+bool wf_store_lists_named(const wf_store *store) { return store->format >= WF_FORMAT_VERSION; }
+
+weft_err wf_gen_walk_create_named(wf_store *store, uint64_t t, const char *name, bool down,
+                                  uint64_t gen, const weft_id *id, wf_gen_walk **out)
+{
+    size_t len = strlen(name);
+    if (len == 0 || len > WEFT_STORE_NAME_BYTES_MAX) return WEFT_INVALID;
+    if (!wf_store_lists_named(store)) return WEFT_VERSION;
+    wf_gen_walk *walk = wf_calloc(1, sizeof *walk);
+    if (walk == NULL) return WEFT_NO_MEMORY;
+    walk->prefix_len = wf_key_sub(walk->prefix, t, name, len, 0, NULL);
+    walk->down = down;
+    weft_err err = gen_walk_open_take(store, WF_CF_SUB, walk, &walk);
+    if (err != WEFT_OK) return err;
+    if (id != NULL) seek(walk, gen, id);
+    else if (down) wf_kv_iter_last(walk->it);
+    else wf_kv_iter_first(walk->it);
     *out = walk;
     return WEFT_OK;
 }
@@ -67,13 +113,13 @@ weft_err wf_gen_walk_next(wf_gen_walk *walk, wf_place *out)
     size_t key_len, len;
     const uint8_t *key = wf_kv_iter_key(walk->it, &key_len);
     const uint8_t *value = wf_kv_iter_value(walk->it, &len);
-    if (key_len != WF_KEY_GEN_BYTES || len != WF_GEN_BYTES)
+    if (key_len != walk->prefix_len + WF_GEN_BYTES + WEFT_ID_BYTES || len != WF_GEN_BYTES)
         return wf_fail(WEFT_CORRUPT, "store", "gen: wrong length");
-    out->gen = wf_get64(key + 8);
+    key += walk->prefix_len;
+    out->gen = wf_get64(key);
     out->seq = wf_get64(value);
-    memcpy(out->id.bytes, key + 16, WEFT_ID_BYTES);
-    if (walk->down) wf_kv_iter_prev(walk->it);
-    else wf_kv_iter_next(walk->it);
+    memcpy(out->id.bytes, key + WF_GEN_BYTES, WEFT_ID_BYTES);
+    step(walk);
     return WEFT_OK;
 }
 

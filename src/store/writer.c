@@ -10,6 +10,7 @@
 #include "entry.h"
 #include "ids.h"
 #include "log.h"
+#include "sketches.h"
 
 /* What was found out about an entry on its way through the door. */
 struct passage {
@@ -285,6 +286,18 @@ static void put_indexes(wf_store *store, const struct passage *p, uint64_t gen, 
     wf_batch_put(store->batch, WF_CF_ARR, at, sizeof at, value, wf_arrival_write(&arrival, value));
 }
 
+/* The stores that it writes, each with its own order of entries. */
+static void put_subs(wf_store *store, const struct passage *p, uint64_t gen, uint64_t seq)
+{
+    uint8_t key[WF_KEY_SUB_BYTES_MAX], number[WF_GEN_BYTES];
+    wf_put64(number, seq);
+    for (uint32_t s = 0; s < p->entry->stores_count; s++) {
+        const weft_entry_store *part = &p->entry->stores[s];
+        size_t len = wf_key_sub(key, p->tree->now.t, part->name, part->name_len, gen, &p->add->id);
+        wf_batch_put(store->batch, WF_CF_SUB, key, len, number, sizeof number);
+    }
+}
+
 static void write_names(wf_store *store, const weft_entry *entry, struct wf_fresh *fresh)
 {
     fresh->names = store->arena_len;
@@ -333,7 +346,10 @@ static weft_err put_entry(wf_store *store, struct passage *p, uint64_t gen)
                                   .names_len = fresh->names_len};
     err = put_meta(store, &meta, &add->id);
     if (err != WEFT_OK) return err;
+    err = wf_sketches_add(store, p->tree, &add->id);
+    if (err != WEFT_OK) return err;
     put_indexes(store, p, gen, seq);
+    put_subs(store, p, gen, seq);
     struct wf_brief facts = {.id = add->id,
                              .t = now->t,
                              .gen = gen,
