@@ -321,6 +321,79 @@ Test(check, a_signature_that_does_not_verify_is_told)
     cr_assert_eq(report.bad_signatures, 0, "nobody asked");
 }
 
+/* -- What is made of the entries ---------------------------------------------------------------- */
+
+/* Each record of the family in turn: gone, with a bit flipped, with a byte less. */
+static void spoil_each(enum wf_cf cf, uint32_t *records)
+{
+    uint8_t keys[64][160], values[64][1024], bad[1024];
+    size_t key_lens[64], lens[64];
+    uint32_t count = 0;
+    wf_kv_iter *it;
+    cr_assert_eq(wf_kv_iter_create(node.kv, NULL, cf, NULL, 0, &it), WEFT_OK);
+    for (wf_kv_iter_first(it); wf_kv_iter_valid(it); wf_kv_iter_next(it), count++) {
+        cr_assert_lt(count, 64);
+        const uint8_t *key = wf_kv_iter_key(it, &key_lens[count]);
+        const uint8_t *value = wf_kv_iter_value(it, &lens[count]);
+        memcpy(keys[count], key, key_lens[count]);
+        memcpy(values[count], value, lens[count]);
+    }
+    wf_kv_iter_destroy(it);
+    for (uint32_t i = 0; i < count; i++) {
+        damage(cf, keys[i], key_lens[i], NULL, 0);
+        cr_assert_gt(tell(), 0, "%s: record %u is missing", wf_cf_names[cf], i);
+        expect_told(WF_CHECK_INDEX, cf, -1);
+        memcpy(bad, values[i], lens[i]);
+        bad[lens[i] / 2] ^= 4;
+        damage(cf, keys[i], key_lens[i], bad, lens[i]);
+        cr_assert_gt(tell(), 0, "%s: record %u is another", wf_cf_names[cf], i);
+        expect_told(WF_CHECK_INDEX, cf, -1);
+        damage(cf, keys[i], key_lens[i], values[i], lens[i] - 1);
+        cr_assert_gt(tell(), 0, "%s: record %u is too short", wf_cf_names[cf], i);
+        expect_told(WF_CHECK_INDEX, cf, -1);
+        damage(cf, keys[i], key_lens[i], values[i], lens[i]);
+    }
+    cr_assert_eq(tell(), 0);
+    *records = count;
+}
+
+Test(check, each_node_of_a_trie_is_made_anew_and_compared)
+{
+    uint8_t key[WF_KEY_TRIE_BYTES_MAX];
+    uint8_t of[WF_TRIE_KEY_BYTES] = {0x12, 0x34};
+    uint32_t records;
+    spoil_each(WF_CF_TRIE, &records);
+    cr_assert_geq(records, 2, "a node and the top");
+    damage(WF_CF_TRIE, key, wf_key_trie(key, 1, 4, of), "x", 1);
+    cr_assert_eq(tell(), 1);
+    expect_told(WF_CHECK_INDEX, WF_CF_TRIE, -1);
+}
+
+Test(check, each_sketch_is_made_anew_and_compared)
+{
+    uint8_t key[WF_KEY_SKETCH_BYTES];
+    uint32_t records;
+    spoil_each(WF_CF_SKETCH, &records);
+    cr_assert_eq(records, 1);
+    wf_key_sketch(key, 2);
+    damage(WF_CF_SKETCH, key, sizeof key, "x", 1);
+    cr_assert_eq(tell(), 1);
+    expect_told(WF_CHECK_INDEX, WF_CF_SKETCH, -1);
+}
+
+Test(check, the_list_of_a_named_store_is_that_of_the_bodies)
+{
+    uint8_t key[WF_KEY_SUB_BYTES_MAX], seq[WF_GEN_BYTES];
+    uint32_t records;
+    spoil_each(WF_CF_SUB, &records);
+    cr_assert_eq(records, 40, "the root writes its settings");
+    wf_put64(seq, 1);
+    size_t len = wf_key_sub(key, 1, "main", 4, 0, &dag->ids[0]);
+    damage(WF_CF_SUB, key, len, seq, sizeof seq);
+    cr_assert_eq(tell(), 1);
+    expect_told(WF_CHECK_INDEX, WF_CF_SUB, -1);
+}
+
 /* Whichever read it is that the engine answers with CORRUPT: the check ends, and tells. */
 Test(check, a_record_that_cannot_be_read_is_a_fault_and_not_the_end)
 {
