@@ -12,18 +12,18 @@
 
 /* -- Which cells an id is in -------------------------------------------------------------- */
 
-/* Newton's way from above: it falls until it is there. From a power of two that is at most
- * twice too large it takes a handful of steps. */
+/* The root of n, rounded down. With n scaled to at least 2^62, 2^32 * (2/3 * n / 2^64 + 0.354)
+ * is within 5 % of its root, and each of Newton's steps squares that: three leave less than
+ * one, and none of them ends below the root. */
 static uint64_t root_of(uint64_t n)
 {
     if (n == 0) return 0;
-    unsigned bits = 64u - (unsigned)__builtin_clzll(n);
-    uint64_t x = UINT64_C(1) << (bits + 1) / 2;
-    for (;;) {
-        uint64_t next = (x + n / x) / 2;
-        if (next >= x) return x;
-        x = next;
-    }
+    unsigned half = (unsigned)__builtin_clzll(n) / 2;
+    uint64_t m = n << 2 * half;
+    uint64_t x = (m >> 32) / 3 * 2 + UINT64_C(1520418422);
+    for (unsigned i = 0; i < 3; i++) x = (x + m / x) / 2;
+    x >>= half;
+    return x > UINT32_MAX || x * x > n ? x - 1 : x;
 }
 
 /* SplitMix64 (Steele, Lea, Flood 2014). */

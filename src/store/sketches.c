@@ -30,6 +30,12 @@ static weft_err load(wf_store *store, struct wf_tree *tree)
     struct wf_sketch *sketch = wf_malloc(sizeof *sketch);
     if (sketch == NULL) return WEFT_NO_MEMORY;
     weft_err err = read_sketch(store, tree->now.t, sketch);
+    if (err == WEFT_CORRUPT) { /* nothing depends on a hint, so no commit shall fail for it */
+        wf_log(WEFT_LOG_WARN, "store", "the sketch of tree %llu is damaged: it begins anew",
+               (unsigned long long)tree->now.t);
+        *sketch = (struct wf_sketch){0};
+        err = WEFT_OK;
+    }
     if (err != WEFT_OK) {
         wf_free(sketch);
         return err;

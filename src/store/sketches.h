@@ -7,7 +7,7 @@
 
 #include "state.h"
 
-/* Notes an entry that the open batch adds to a touched tree. NO_MEMORY, IO, CORRUPT. */
+/* Notes an entry that the open batch adds to a touched tree. NO_MEMORY, IO. */
 weft_err wf_sketches_add(wf_store *store, struct wf_tree *tree, const weft_id *id);
 /* Into the batch, once for each tree that it touches. */
 void wf_sketches_put(wf_store *store);

@@ -112,7 +112,8 @@ weft_err wf_trie_view_split(wf_trie_view *view, const struct wf_trie_prefix *pre
                             struct wf_trie_slot out[16]);
 void wf_trie_view_close(wf_trie_view *view); /* NULL is fine */
 
-/* The tree's sketch as last written: sketch.h. A hint. NOT_FOUND; VERSION: the store is of
+/* The tree's sketch as last written: sketch.h. A hint: a difference that it gives away is to
+ * be looked up. NOT_FOUND; VERSION: the store is of
  * an older format and only read; IO, CORRUPT. */
 weft_err wf_store_sketch(wf_store *store, uint64_t t, uint8_t out[WF_SKETCH_BYTES]);
 

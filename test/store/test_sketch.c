@@ -254,6 +254,28 @@ Test(sketch_store, a_reload_reads_the_cells_again)
     sk_dag_destroy(dag);
 }
 
+/* It is a hint: the check finds it wrong, a salvage makes it anew, and commits go on. */
+Test(sketch_store, a_damaged_one_stops_no_commit)
+{
+    sk_dag *dag = sk_dag_create(SK_MERGES, 40, author, 1);
+    uint8_t key[WF_KEY_SKETCH_BYTES], stored[WF_SKETCH_BYTES];
+    wf_check_report report;
+    wf_batch *batch;
+    cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 20, true, NULL), WEFT_OK);
+    wf_key_sketch(key, 1);
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    wf_batch_put(batch, WF_CF_SKETCH, key, sizeof key, "short", 5);
+    cr_assert_eq(wf_kv_write(node.kv, batch, true), WEFT_OK);
+    wf_batch_destroy(batch);
+    sk_node_crash(&node, 0);
+    sk_quiet(true);
+    cr_assert_eq(wf_store_sketch(node.store, 1, stored), WEFT_CORRUPT);
+    cr_assert_eq(sk_commit(&node, dag->bufs + 20, dag->ids + 20, 20, true, NULL), WEFT_OK);
+    cr_assert_eq(wf_store_check(node.store, false, &report), WEFT_OK);
+    cr_assert_eq(wf_check_faults(&report), 1);
+    sk_dag_destroy(dag);
+}
+
 Test(sketch_store, a_tree_that_is_only_followed_has_empty_cells)
 {
     weft_id tree = kit_id(9);

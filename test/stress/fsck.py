@@ -126,6 +126,30 @@ def unopenable(place):
     assert sorted(os.listdir(place)) == ["m", "n", "s"]
 
 
+def indexes(place):
+    for family in ("trie", "sketch", "sub"):
+        path = store(f"{place}/{family}", family)
+        done = run(path, code=7)
+        assert re.search(rf"^index {family} tree=1 ", done.stdout, re.MULTILINE), done.stdout
+        run("--salvage", path + ".new", path, code=0)
+        expect_store(path + ".new", ENTRIES)
+
+
+def older(place):
+    """A store that the last version of format 2 has left."""
+    path = place + "/s"
+    shutil.copytree(os.path.join(os.environ["WEFT_TEST_DATA"], "store_v2"), path)
+    before = tree_of(path)
+    done = run(path, "--signatures", code=0)
+    assert last_line(done) == "fsck: 200 entries in 3 trees, 0 faults", done.stdout
+    assert "format 2" in done.stderr, done.stderr
+    run("--salvage", place + "/n", path, code=0)
+    assert tree_of(path) == before, "the old store is as it was"
+    done = run(place + "/n", code=0)
+    assert last_line(done) == "fsck: 200 entries in 3 trees, 0 faults", done.stdout
+    assert "format 2" not in done.stderr, done.stderr
+
+
 def copies(place):
     path = store(place + "/s")
     with open(path + "/device.key", "w", encoding="ascii") as file:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fsck_store.c - makes a store of one tree for fsck.py.
- * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer] [lmdb]
+ * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer|trie|sketch|sub] [lmdb]
  * May touch: DIR. Never: leaves a key in it. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +53,33 @@ static bool said(int argc, char **argv, const char *word)
     return false;
 }
 
+/* Turns a bit of the first record of each kind of key: of the trie, that is a node and the top. */
+static void spoil(const char *dir, enum wf_cf cf)
+{
+    wf_kv *kv = NULL;
+    wf_batch *batch = NULL;
+    wf_kv_iter *it = NULL;
+    size_t last_len = 0;
+    must(wf_kv_disk_open(dir, NULL, &kv), "engine");
+    must(wf_batch_create(&batch), "batch");
+    must(wf_kv_iter_create(kv, NULL, cf, NULL, 0, &it), "walk");
+    for (wf_kv_iter_first(it); wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
+        size_t key_len, len;
+        uint8_t bad[2048];
+        const uint8_t *key = wf_kv_iter_key(it, &key_len);
+        const uint8_t *value = wf_kv_iter_value(it, &len);
+        if (key_len == last_len || len == 0 || len > sizeof bad) continue;
+        last_len = key_len;
+        memcpy(bad, value, len);
+        bad[len - 1] ^= 1;
+        wf_batch_put(batch, cf, key, key_len, bad, len);
+    }
+    wf_kv_iter_destroy(it);
+    must(wf_kv_write(kv, batch, true), "write");
+    wf_batch_destroy(batch);
+    wf_kv_close(kv);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3) return 2;
@@ -72,5 +99,7 @@ int main(int argc, char **argv)
     weft_node_close(node);
     weft_keypair_destroy(pair);
     if (said(argc, argv, "newer")) make_newer(argv[1]);
+    for (unsigned cf = WF_CF_TRIE; cf <= WF_CF_SUB; cf++)
+        if (said(argc, argv, wf_cf_names[cf])) spoil(argv[1], (enum wf_cf)cf);
     return 0;
 }

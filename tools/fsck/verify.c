@@ -8,7 +8,7 @@
 #include <weft/actor.h>
 
 #include "fsck.h"
-#include "store.h"
+#include "layout.h"
 
 #define FAULTS_SHOWN 100u
 
@@ -98,6 +98,9 @@ int fsck_verify(const struct fsck *f)
     if (err == WEFT_OK) err = wf_kv_disk_open(f->dir, &options, &kv);
     if (err == WEFT_OK) err = wf_store_open(kv, rt, &store);
     if (store != NULL) kv = NULL; /* the store's now */
+    if (err == WEFT_OK && wf_store_format(store) != WF_FORMAT_VERSION)
+        fsck_say("%s is of format %u; a node that opens it makes it one of format %u", f->dir,
+                 wf_store_format(store), WF_FORMAT_VERSION);
     if (err == WEFT_OK) {
         if (f->json) printf("{\"list\":[");
         err = wf_store_check_with(store, &check, &report);
