@@ -63,16 +63,16 @@ static void add(wf_store *store, const sk_dag *dag, uint32_t from, uint32_t to)
     }
 }
 
-static wf_kv *store_of(uint32_t entries)
+static wf_kv *filled(wf_kv *kv, uint32_t entries)
 {
-    wf_kv *kv;
     wf_store *store;
-    cr_assert_eq(wf_kv_memory_open(&kv), WEFT_OK);
     cr_assert_eq(wf_store_open(kv, node.rt, &store), WEFT_OK);
     add(store, many, 0, entries);
     add(store, few, 0, entries / 3);
     return wf_store_detach(store);
 }
+
+static wf_kv *store_of(uint32_t entries) { return filled(kk_open(&kk_memory, NULL), entries); }
 
 static void each_key(wf_kv *kv, enum wf_cf cf,
                      void (*fn)(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
@@ -318,6 +318,33 @@ Test(migrate, each_allocation_that_fails_is_no_memory_and_can_be_tried_again)
     wf_store_close(store);
     wf_kv_close(fresh);
 }
+
+/* -- On disk --------------------------------------------------------------------------------------- */
+
+/* In batches that are small, after the engine was closed; and what is there then is durable. */
+static void migrate_on(const struct kk_engine *engine)
+{
+    kk_need(engine);
+    wf_store_options options = {.migration_bytes = 4096};
+    wf_store *store;
+    wf_kv *fresh = store_of(300), *kv = filled(kk_open(engine, dir), 300);
+    make_old(kv);
+    wf_kv_close(kv);
+    cr_assert_eq(wf_store_open_with(kk_open(engine, dir), node.rt, &options, &store), WEFT_OK);
+    expect_same(fresh, wf_store_kv(store));
+    wf_store_close(store);
+    cr_assert_eq(kk_try(engine, dir, false, true, &kv), WEFT_OK);
+    cr_assert_eq(wf_store_open(kv, node.rt, &store), WEFT_OK);
+    cr_assert_eq(wf_store_format(store), WF_FORMAT_VERSION);
+    expect_same(fresh, kv);
+    sk_expect_clean(store);
+    wf_store_close(store);
+    wf_kv_close(fresh);
+}
+
+Test(migrate, it_is_the_same_on_rocksdb) { migrate_on(&kk_rocksdb); }
+
+Test(migrate, it_is_the_same_on_lmdb) { migrate_on(&kk_lmdb); }
 
 /* -- A store that the last version of format 2 has left -------------------------------------------- */
 
