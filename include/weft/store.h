@@ -56,7 +56,7 @@ typedef struct weft_store_stats {
     uint64_t cache_bytes;    /* blocks, indexes and filters of tables; of LMDB its pages, which are
                               * the system's cache of files and not bounded             */
     uint64_t memtable_bytes; /* written and not in tables yet; of a store in memory: all */
-    uint64_t writer_bytes;   /* facts of recent entries, and the open batch             */
+    uint64_t writer_bytes;   /* facts of recent entries, nodes of tries, the open batch */
     uint64_t reader_bytes;   /* where entries lie that were written or read lately      */
     uint64_t tree_bytes;     /* the table of trees, their readers, tips asked for lately */
     uint64_t memory_bytes;   /* these five and pending_bytes                            */

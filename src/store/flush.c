@@ -168,7 +168,7 @@ static uint64_t writer_bytes(const wf_store *store)
 {
     return wf_briefs_bytes(&store->briefs) + wf_batch_room(store->batch) +
            store->fresh_room * sizeof *store->fresh + store->arena_room +
-           store->touched_room * sizeof *store->touched;
+           store->touched_room * sizeof *store->touched + wf_trie_bytes(store->trie);
 }
 
 static void count(wf_store *store, bool sync, uint64_t took_ns)

@@ -35,6 +35,8 @@ weft_err wf_trie_build_create(uint64_t t, wf_trie_put *put, void *arg, struct wf
     return WEFT_OK;
 }
 
+size_t wf_trie_build_bytes(void) { return sizeof(struct wf_trie_build); }
+
 void wf_trie_build_destroy(struct wf_trie_build *build) { wf_free(build); }
 
 void wf_trie_build_watch(struct wf_trie_build *build, wf_trie_bucket *fn) { build->bucket = fn; }

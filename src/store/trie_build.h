@@ -24,6 +24,7 @@ weft_err wf_trie_build_add(struct wf_trie_build *build, uint64_t gen, const weft
 /* Puts what is left, the top last. `root`: the digest, as wf_store_trie_root gives it.
  * Without any entry nothing was put and the root is zero. */
 weft_err wf_trie_build_end(struct wf_trie_build *build, uint8_t root[32]);
+size_t wf_trie_build_bytes(void);                        /* of memory, each */
 void wf_trie_build_destroy(struct wf_trie_build *build); /* NULL is fine */
 
 /* -- The writer's way in: one subtree after another with the same builder -------------------- */

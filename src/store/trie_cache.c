@@ -54,6 +54,11 @@ void wf_trie_cache_fini(struct wf_trie_cache *cache)
     cache->room = cache->used = 0;
 }
 
+size_t wf_trie_cache_bytes(const struct wf_trie_cache *cache)
+{
+    return cache->room * slot_bytes(cache);
+}
+
 void wf_trie_cache_clear(struct wf_trie_cache *cache)
 {
     for (uint32_t i = 0; i < cache->room; i++) slot_at(cache, i)->key_len = 0;

@@ -16,6 +16,7 @@ struct wf_trie_cache {
 void wf_trie_cache_init(struct wf_trie_cache *cache, uint32_t room_max, uint32_t value_bytes);
 void wf_trie_cache_fini(struct wf_trie_cache *cache);
 void wf_trie_cache_clear(struct wf_trie_cache *cache); /* keeps the memory */
+size_t wf_trie_cache_bytes(const struct wf_trie_cache *cache);
 /* NULL: not here. Until the next put. */
 const uint8_t *wf_trie_cache_get(const struct wf_trie_cache *cache, const void *key, size_t key_len,
                                  size_t *len);

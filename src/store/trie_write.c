@@ -86,6 +86,13 @@ void wf_trie_destroy(struct wf_trie *trie)
     wf_free(trie);
 }
 
+size_t wf_trie_bytes(const struct wf_trie *trie)
+{
+    if (trie == NULL) return 0;
+    return sizeof *trie + wf_trie_build_bytes() + trie->items_room * sizeof *trie->items +
+           wf_trie_cache_bytes(&trie->nodes) + wf_trie_cache_bytes(&trie->buckets);
+}
+
 void wf_trie_forget(struct wf_trie *trie)
 {
     if (trie == NULL) return;
