@@ -58,7 +58,8 @@ weft_err weft_feed_open(weft_node *node, const weft_id *tree, const weft_feed_op
 
 /* The next event; waits for one at most `timeout` ns (0: looks, WEFT_NEVER: no limit). OK,
  * TIMED_OUT, CLOSED (the node stops and all before was given), FULL, IO, NO_MEMORY: nothing
- * is skipped, call again. BUSY: weft_feed_start was called. */
+ * is skipped, call again. CORRUPT: what comes next is not in the order of arrival, which
+ * weft-fsck(1) finds. BUSY: weft_feed_start was called. */
 weft_err weft_feed_next(weft_feed *feed, weft_ns timeout, weft_feed_event *out);
 
 /* Where the feed stands: behind the last event that weft_feed_next returned, or that the

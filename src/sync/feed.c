@@ -118,14 +118,15 @@ static weft_err turn_page(weft_feed *feed)
     weft_err err = wf_arr_walk_create(feed->store, feed->t, feed->at, &walk);
     while (err == WEFT_OK && count < WF_FEED_PAGE) {
         err = wf_arr_walk_next(walk, &feed->page[count]);
-        if (err == WEFT_OK && feed->page[count].seq > durable) break;
-        if (err == WEFT_OK) count++;
+        if (err != WEFT_OK || feed->page[count].seq > durable) break;
+        if (feed->page[count].seq != feed->at + count + 1) break;
+        count++;
     }
     wf_arr_walk_destroy(walk);
     if (err != WEFT_OK && err != WEFT_END) return err;
     feed->page_at = 0;
     feed->page_count = count;
-    return count > 0 ? WEFT_OK : WEFT_END;
+    return count > 0 ? WEFT_OK : WEFT_CORRUPT; /* an arrival is missing */
 }
 
 static bool comes_from_here(const wf_arrival *arrival)

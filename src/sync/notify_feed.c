@@ -139,11 +139,12 @@ static void on_turn(weft_self *self, void *state, weft_timer *timer, uint32_t mi
     (void)state;
     (void)missed;
     for (uint32_t i = 0; i < feeds->count; i++) {
-        const struct wf_feed_seat *seat = &feeds->seats[i];
+        struct wf_feed_seat *seat = &feeds->seats[i];
         if (seat->closing || seat->feed->fn == NULL) continue;
-        weft_err err = give_turn(seat);
+        weft_err err = give_turn(seat), before = seat->err;
+        seat->err = err == WEFT_END ? WEFT_OK : err;
         if (err == WEFT_END) continue;
-        if (err != WEFT_OK)
+        if (err != WEFT_OK && err != before)
             wf_log(WEFT_LOG_WARN, "sync", "a change feed cannot be read now: %s",
                    weft_strerror(err));
         weft_ns at = weft_now(self) + (err == WEFT_OK ? 0 : AGAIN_NS);

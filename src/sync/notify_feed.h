@@ -13,6 +13,7 @@ struct wf_feeds { /* notify's */
         weft_feed *feed;
         struct wf_notify_feed *waiting; /* to be answered when something came; NULL */
         bool closing;                   /* by a callback: the feed is notify's now    */
+        weft_err err;                   /* why it could not be read, which was said once */
     } seats[WEFT_FEEDS_MAX];            /* in the order of opening */
     uint32_t count;
     weft_timer turn; /* set: a turn of the functions is due */

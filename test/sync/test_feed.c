@@ -372,6 +372,47 @@ Test(feed, says_so_when_the_bytes_of_an_entry_do_not_verify_and_goes_on)
     world_destroy(w);
 }
 
+/* Takes the arrival out of the index, or puts it back. */
+static wf_value arrival_of(struct world *w, const weft_id *id, uint8_t key[WF_KEY_SEQ_BYTES])
+{
+    wf_meta_brief meta;
+    wf_value value;
+    cr_assert_eq(wf_store_meta_brief(node(w, 0)->table.wf_store, id, &meta), WEFT_OK);
+    wf_key_seq(key, meta.t, meta.seq);
+    cr_assert_eq(wf_kv_get(w->nodes[0].kv, NULL, WF_CF_ARR, key, WF_KEY_SEQ_BYTES, &value),
+                 WEFT_OK);
+    return value;
+}
+
+Test(feed, passes_over_no_arrival_that_is_missing)
+{
+    struct world *w = world_create(20, WORLD_CHAIN, 1, WORLD_PLAIN);
+    weft_feed *feed = open_feed(w, 0, NULL);
+    weft_feed_event event;
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    wf_batch *batch;
+    weft_id first = commit(w, 0), gone = commit(w, 0), last = commit(w, 0);
+    wf_value value = arrival_of(w, &gone, key);
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    wf_batch_delete(batch, WF_CF_ARR, key, sizeof key);
+    cr_assert_eq(wf_kv_write(w->nodes[0].kv, batch, true), WEFT_OK);
+    event = next(feed);
+    cr_expect(weft_id_equal(&event.id, &first));
+    cr_expect_eq(weft_feed_next(feed, CALL, &event), WEFT_CORRUPT);
+    cr_expect_eq(weft_feed_next(feed, 0, &event), WEFT_CORRUPT);
+    wf_batch_clear(batch);
+    wf_batch_put(batch, WF_CF_ARR, key, sizeof key, value.data, value.len);
+    cr_assert_eq(wf_kv_write(w->nodes[0].kv, batch, true), WEFT_OK);
+    wf_value_release(w->nodes[0].kv, &value);
+    wf_batch_destroy(batch);
+    event = next(feed);
+    cr_expect(weft_id_equal(&event.id, &gone));
+    event = next(feed);
+    cr_expect(weft_id_equal(&event.id, &last));
+    weft_feed_close(feed);
+    world_destroy(w);
+}
+
 Test(feed, goes_on_when_the_store_was_opened_again)
 {
     struct world *w = two_nodes(15);
