@@ -50,6 +50,7 @@ enum grow_question {
     ASK_REACH,     /* is the tenth ancestor below the newest                        */
     ASK_REACH_FAR, /* is the entry that arrived 1,000 before it                          */
     ASK_DIGEST,    /* of the root, after a commit                                   */
+    ASK_RANGE,     /* digest of the upper half of the gens                          */
     ASK_COMMIT,    /* durable, by a writer                                          */
     ASK_QUESTIONS
 };

@@ -15,9 +15,9 @@
 #define FAR 1000u
 #define TIPS 256u
 
-const char *const grow_questions[ASK_QUESTIONS] = {"open",  "get",       "tips",   "view",
-                                                   "base",  "between",   "path",   "tips-at",
-                                                   "reach", "reach-far", "digest", "commit"};
+const char *const grow_questions[ASK_QUESTIONS] = {
+    "open",    "get",   "tips",      "view",   "base",  "between", "path",
+    "tips-at", "reach", "reach-far", "digest", "range", "commit"};
 
 struct asker {
     weft_node *node;
@@ -168,6 +168,18 @@ static double ask_digest(struct asker *a)
     return grow_seconds() - began;
 }
 
+static double ask_range(struct asker *a)
+{
+    weft_tree_info info;
+    uint8_t digest[32];
+    grow_must(weft_tree_info_get(a->node, &a->ids[0], &info), "info");
+    double began = grow_seconds();
+    grow_must(weft_tree_range_digest(a->node, &a->ids[0], info.max_gen / 2 + a->sample, UINT64_MAX,
+                                     digest, NULL),
+              "range");
+    return grow_seconds() - began;
+}
+
 /* -- Asking ---------------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
@@ -205,11 +217,11 @@ void grow_ask(uint32_t count, const char *dir, const char *ids, double us[ASK_QU
         enum grow_question which;
         double (*ask)(struct asker *);
         uint32_t samples;
-    } questions[] = {{ASK_GET, ask_get, SAMPLES_MAX},        {ASK_TIPS, ask_tips, SAMPLES},
-                     {ASK_VIEW, ask_view, SAMPLES},          {ASK_BASE, ask_base, SAMPLES},
-                     {ASK_BETWEEN, ask_between, SAMPLES},    {ASK_PATH, ask_path, SAMPLES},
-                     {ASK_TIPS_AT, ask_tips_at, SAMPLES},    {ASK_REACH, ask_reach, SAMPLES},
-                     {ASK_REACH_FAR, ask_reach_far, SAMPLES}};
+    } questions[] = {{ASK_GET, ask_get, SAMPLES_MAX},         {ASK_TIPS, ask_tips, SAMPLES},
+                     {ASK_VIEW, ask_view, SAMPLES},           {ASK_BASE, ask_base, SAMPLES},
+                     {ASK_BETWEEN, ask_between, SAMPLES},     {ASK_PATH, ask_path, SAMPLES},
+                     {ASK_TIPS_AT, ask_tips_at, SAMPLES},     {ASK_REACH, ask_reach, SAMPLES},
+                     {ASK_REACH_FAR, ask_reach_far, SAMPLES}, {ASK_RANGE, ask_range, SAMPLES}};
     struct asker a = {.count = count};
     weft_node_options options = {.dir = dir};
     weft_keypair *author = grow_author();

@@ -80,8 +80,10 @@ weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info
     weft_err err = wf_store_tree(node->table.wf_store, tree, &info);
     if (err != WEFT_OK) return err;
     weft_tree_info got = {.tree = *tree};
-    err = wf_store_root_digest(node->table.wf_store, info.t, got.root_digest, &info);
+    struct wf_trie_slot all;
+    err = wf_store_trie_root(node->table.wf_store, info.t, &all, &info);
     if (err != WEFT_OK) return err;
+    memcpy(got.root_digest, all.digest, sizeof got.root_digest);
     got.has_root = info.has_root;
     got.followed = info.followed;
     got.entries = info.count;
@@ -89,6 +91,22 @@ weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info
     got.arrivals = info.seq;
     got.tips = info.tips;
     *out = got;
+    return WEFT_OK;
+}
+
+weft_err weft_tree_range_digest(weft_node *node, const weft_id *tree, uint64_t lo, uint64_t hi,
+                                uint8_t out[32], uint64_t *count)
+{
+    if (node == NULL || tree == NULL || out == NULL || lo > hi) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    wf_tree_info info;
+    struct wf_trie_slot range;
+    weft_err err = wf_store_tree(node->table.wf_store, tree, &info);
+    if (err == WEFT_OK) err = wf_store_range(node->table.wf_store, info.t, lo, hi, &range);
+    if (err != WEFT_OK) return err;
+    memcpy(out, range.digest, sizeof range.digest);
+    if (count != NULL) *count = range.count;
     return WEFT_OK;
 }
 

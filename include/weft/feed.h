@@ -56,7 +56,8 @@ typedef struct weft_feed_event {
 weft_err weft_feed_open(weft_node *node, const weft_id *tree, const weft_feed_options *options,
                         weft_feed **out);
 
-/* The next event; waits for one at most `timeout` ns (0: looks, WEFT_NEVER: no limit). OK,
+/* The next event; waits for one at most `timeout` ns (0: looks, WEFT_NEVER: no limit). Passing
+ * over what is filtered away is not cut short by it: TIMED_OUT means that nothing is here. OK,
  * TIMED_OUT, CLOSED (the node stops and all before was given), FULL, IO, NO_MEMORY: nothing
  * is skipped, call again. CORRUPT: what comes next is not in the order of arrival, which
  * weft-fsck(1) finds. BUSY: weft_feed_start was called. */

@@ -88,9 +88,15 @@ typedef struct weft_tree_info {
     weft_id tree;
     bool has_root, followed;
     uint64_t entries, max_gen, arrivals, tips;
-    uint8_t root_digest[32]; /* over the tips: equal digests, equal histories */
+    uint8_t root_digest[32]; /* over the entries: equal digests, equal histories */
 } weft_tree_info;
 weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info *out);
+/* The digest and the number of the entries of lo <= gen < hi (a gen is one more than the highest
+ * of the parents'; UINT64_MAX: no upper end). Two nodes with equal digests of a range have the
+ * same entries in it. A few reads, whatever the tree holds. NOT_FOUND, INVALID (lo > hi),
+ * CORRUPT, IO, NO_MEMORY. `count` may be NULL. */
+weft_err weft_tree_range_digest(weft_node *node, const weft_id *tree, uint64_t lo, uint64_t hi,
+                                uint8_t out[32], uint64_t *count);
 /* `*count` in: room, out: filled. LIMIT when there are more. */
 weft_err weft_tree_list(weft_node *node, weft_id *out, size_t *count);
 /* Current tips, ascending; LIMIT when there are more than `room`. */

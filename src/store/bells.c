@@ -146,7 +146,7 @@ void wf_bells_take(struct wf_bells *bells, const wf_store *store, struct wf_stor
     }
     if (s->bell != NULL) weft_drop(&s->bell->msg); /* it began anew: the old one is void */
     s->bell = bell;
-    s->at_once = bell->at_once;
+    s->at_once |= bell->at_once;
 }
 
 /* -- Gathering and ringing ------------------------------------------------------------------ */

@@ -173,11 +173,12 @@ static weft_verdict on_bell(weft_self *self, struct notify *n, struct wf_stored 
     return WEFT_DONE;
 }
 
-static weft_err hang_bell(weft_self *self, struct notify *n)
+/* `at_once`: a feed may look before the store takes it, and wait then. */
+static weft_err hang_bell(weft_self *self, struct notify *n, bool at_once)
 {
     struct wf_stored *bell = wf_stored_create(weft_self_addr(self));
     if (bell == NULL) return WEFT_NO_MEMORY;
-    bell->at_once = true; /* a feed may look before the store takes it, and wait then */
+    bell->at_once = at_once;
     weft_err err = wf_send_system(n->table->store, &bell->msg);
     if (err != WEFT_OK) weft_drop(&bell->msg);
     n->bell_sent = err == WEFT_OK;
@@ -188,7 +189,7 @@ static weft_err add(weft_self *self, struct notify *n, struct wf_notify_sub *sub
 {
     if (n->count == WEFT_SUBSCRIBERS_MAX) return WEFT_LIMIT;
     if (!n->bell_sent) {
-        weft_err err = hang_bell(self, n);
+        weft_err err = hang_bell(self, n, false);
         if (err != WEFT_OK) return err;
     }
     sub->handle = ++n->last_handle;
@@ -210,7 +211,10 @@ static weft_err take_off(struct notify *n, uint64_t handle)
 
 static weft_verdict on_feed(weft_self *self, struct notify *n, struct wf_notify_feed *msg)
 {
-    weft_err err = n->bell_sent || msg->what == WF_FEED_CLOSE ? WEFT_OK : hang_bell(self, n);
+    /* With the first feed a bell that was sent may still be on its way: a new one takes its place. */
+    bool first = msg->what == WF_FEED_OPEN && n->feeds.count == 0;
+    bool heard = (n->bell_sent && !first) || msg->what == WF_FEED_CLOSE;
+    weft_err err = heard ? WEFT_OK : hang_bell(self, n, true);
     if (err == WEFT_OK) wf_feeds_take(self, &n->feeds, msg);
     else weft_reply(&msg->req, err);
     return WEFT_KEPT;

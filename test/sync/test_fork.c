@@ -137,6 +137,7 @@ static void call_trees(void)
     FORKED(weft_tree_follow(node, &tree, NULL, 0, CALL));
     FORKED(weft_tree_unfollow(node, &tree, CALL));
     FORKED(weft_tree_info_get(node, &tree, &info));
+    FORKED(weft_tree_range_digest(node, &tree, 0, 9, id.bytes, NULL));
     FORKED(weft_tree_list(node, &id, &count));
     FORKED(weft_tree_tips(node, &tree, &id, &count));
     FORKED(weft_tree_walk(node, &tree, on_entry, NULL));
