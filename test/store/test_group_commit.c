@@ -268,7 +268,6 @@ Test(group_commit, a_stop_meanwhile_answers_nobody_falsely)
 
 Test(group_commit, without_memory_for_the_other_thread_this_one_waits)
 {
-    uint64_t failed = 0;
     sk_quiet(true);
     for (uint64_t nth = 1; nth <= 40; nth++) {
         again(nth, 2);
@@ -281,7 +280,6 @@ Test(group_commit, without_memory_for_the_other_thread_this_one_waits)
         wf_alloc_fail_at(0, 0);
         cr_assert_eq(node.sink.replies_count, 21);
         uint32_t good = good_replies();
-        failed += good < 21;
         sk_node_crash(&node, 0);
         cr_assert_geq(count_here(), good);
         sk_expect_clean(node.store);
