@@ -456,20 +456,6 @@ static void expect_equal(struct pair *p, uint64_t entries)
     cr_expect_eq(memcmp(a.root_digest, b.root_digest, 32), 0);
 }
 
-/* Two digests of a range, and how many entries each stands for. */
-struct ranges {
-    uint8_t digest[2][32];
-    uint64_t count[2];
-};
-
-static struct ranges ask_ranges(struct pair *p, uint64_t lo, uint64_t hi)
-{
-    struct ranges r;
-    cr_assert_eq(weft_tree_range_digest(p->a, &p->tree, lo, hi, r.digest[0], &r.count[0]), WEFT_OK);
-    cr_assert_eq(weft_tree_range_digest(p->b, &p->tree, lo, hi, r.digest[1], &r.count[1]), WEFT_OK);
-    return r;
-}
-
 Test(node, sync_tree_brings_a_history_over_tcp)
 {
     struct pair p;
@@ -478,29 +464,6 @@ Test(node, sync_tree_brings_a_history_over_tcp)
     weft_result result;
     cr_assert_eq(weft_sync_tree(p.b, &p.key_a, &p.tree, TIMEOUT, &result), WEFT_OK);
     expect_equal(&p, 51);
-    pair_close(&p);
-}
-
-Test(node, digests_of_ranges_tell_where_histories_differ)
-{
-    struct pair p;
-    pair_open(&p, "tcp:127.0.0.1:0");
-    commit_on(p.a, &p, 20);
-    cr_assert_eq(weft_sync_tree(p.b, &p.key_a, &p.tree, TIMEOUT, NULL), WEFT_OK);
-    struct ranges all = ask_ranges(&p, 0, UINT64_MAX);
-    cr_expect_eq(all.count[0], 21);
-    cr_expect_arr_eq(all.digest[0], all.digest[1], 32);
-    cr_assert_eq(weft_tree_unfollow(p.b, &p.tree, TIMEOUT), WEFT_OK);
-    commit_on(p.a, &p, 5);
-    all = ask_ranges(&p, 0, UINT64_MAX);
-    cr_expect_eq(all.count[0], 26);
-    cr_expect_eq(all.count[1], 21);
-    cr_expect_arr_neq(all.digest[0], all.digest[1], 32);
-    struct ranges old = ask_ranges(&p, 0, 15);
-    cr_expect_eq(old.count[0], old.count[1]);
-    cr_expect_arr_eq(old.digest[0], old.digest[1], 32);
-    uint8_t digest[32];
-    cr_expect_eq(weft_tree_range_digest(p.a, &p.tree, 3, 2, digest, NULL), WEFT_INVALID);
     pair_close(&p);
 }
 
