@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "kv_rocksdb_dir.h"
+#include "log.h"
 
 #define PATH_BYTES_MAX 4096
 #define PLENTY_BYTES (UINT64_C(1) << 30) /* nobody counts openings at once, but for their logs */
@@ -72,8 +73,13 @@ static weft_err lock_volume(const char *at, bool wait, int *out)
 {
     int failed, fd = volume_folder(at);
     if (fd < 0) return WEFT_OK;
-    do failed = flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
-    while (failed != 0 && errno == EINTR);
+    failed = flock(fd, LOCK_EX | LOCK_NB);
+    if (failed != 0 && errno == EWOULDBLOCK && wait) {
+        wf_log(WEFT_LOG_WARN, "store",
+               "little room on the disk: waits until another store on it has been opened");
+        do failed = flock(fd, LOCK_EX);
+        while (failed != 0 && errno == EINTR);
+    }
     bool busy = failed != 0 && errno == EWOULDBLOCK;
     if (failed == 0) *out = fd;
     else close(fd);
