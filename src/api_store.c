@@ -4,9 +4,9 @@
  * make, messages to the store. Never: entries, indexes. */
 #include <weft/store.h>
 
-#include "kv_rocksdb_copy.h"
 #include "node_internal.h"
 #include "stats.h"
+#include "store_copy.h"
 
 weft_err weft_store_checkpoint(weft_node *node, const char *dir)
 {

@@ -3,8 +3,8 @@
  * Called by: weft.c, the copies, weft-fsck, tools. May touch: the directory, by its rooms.
  * Never: knows more of an engine than its name. */
 #include "kv.h"
-#include "kv_rocksdb_dir.h"
 #include "log.h"
+#include "store_dir.h"
 
 weft_err wf_kv_disk_open(const char *dir, const wf_kv_disk_options *options, wf_kv **out)
 {

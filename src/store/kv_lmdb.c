@@ -11,8 +11,8 @@
 
 #include "alloc.h"
 #include "kv_lmdb_dir.h"
-#include "kv_rocksdb_dir.h"
 #include "log.h"
+#include "store_dir.h"
 
 #define FREE_FLOOR_BYTES (UINT64_C(64) << 20)
 /* Addresses, not room: the file is as long as what is in it. */

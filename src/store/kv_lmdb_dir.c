@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kv_rocksdb_dir.h"
 #include "log.h"
+#include "store_dir.h"
 
 #define PATH_BYTES_MAX 4096
 /* LMDB takes as many readers as its table has room for, 64 bytes each: about 2,000. */

@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "alloc.h"
-#include "kv_rocksdb_dir.h"
 #include "kv_rocksdb_logs.h"
 #include "kv_rocksdb_room.h"
 #include "kv_rocksdb_state.h"
 #include "log.h"
+#include "store_dir.h"
 
 #define LOG_WORTH_A_WORD (UINT64_C(1) << 20)
 

@@ -12,8 +12,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "kv_rocksdb_dir.h"
 #include "log.h"
+#include "store_dir.h"
 
 #define PATH_BYTES_MAX 4096
 #define PLENTY_BYTES (UINT64_C(1) << 30) /* nobody counts openings at once, but for their logs */

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kv_rocksdb_dir.h"
 #include "kv_rocksdb_state.h"
+#include "store_dir.h"
 
 static uint64_t memtable_bytes(struct wf_rocks *r)
 {

@@ -2,9 +2,9 @@
  * kv_rocksdb_write.c - batches become writes of RocksDB, and what a failure leaves.
  * Called by: kv_rocksdb.c (its table); one thread. May touch: RocksDB.
  * Never: writes after a failure, or where the disk is nearly full. */
-#include "kv_rocksdb_dir.h"
 #include "kv_rocksdb_state.h"
 #include "log.h"
+#include "store_dir.h"
 
 static void add_op(struct wf_rocks *r, const wf_batch_op *op)
 {

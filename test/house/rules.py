@@ -23,7 +23,7 @@ ROOMS = [
     (r"(time|sys/time|sys/timerfd)\.h", ["src/actor/"], "clocks live in the actor layer"),
     (r"(poll|sys/poll|sys/epoll|sys/eventfd|sys/select)\.h", ["src/actor/", "src/transport/"], "waiting is the loop's work"),
     (r"(sys/socket|sys/un|netinet/\w+|netdb|arpa/inet|ifaddrs|net/if)\.h", ["src/transport/"], "sockets live in the transport"),
-    (r"rocksdb/.*", ["src/store/kv_rocksdb_state.h", "src/store/kv_rocksdb_copy.c"], "RocksDB lives in its own rooms"),
+    (r"rocksdb/.*", ["src/store/kv_rocksdb_state.h", "src/store/store_copy.c"], "RocksDB lives in its own rooms"),
     (r"kv_rocksdb_state\.h", ["src/store/kv_rocksdb"], "RocksDB lives in its own rooms"),
     (r"lmdb\.h", ["src/store/kv_lmdb.h"], "LMDB lives in its own rooms"),
     (r"kv_lmdb\.h", ["src/store/kv_lmdb"], "LMDB lives in its own rooms"),

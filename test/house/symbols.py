@@ -51,10 +51,10 @@ EXCEPTIONS = {
     "src/store/kv_lmdb_dir.c": (
         "open(64)? close fcntl(64)? f?truncate(64)? pwrite(64)? posix_fallocate(64)? f?stat(64)? fchmod fsync getpid mkdir rename unlink "
         "strerror", "looks after the files of LMDB's database, and their lock"),
-    "src/store/kv_rocksdb_copy.c": (
+    "src/store/store_copy.c": (
         r"rocksdb_\w+ open(64)? read write close fsync link unlink rename rmdir opendir readdir(64)? closedir [fl]?stat(64)? strerror",
         "copies the folder of the database, and has RocksDB repair a copy"),
-    "src/store/kv_rocksdb_dir.c": (
+    "src/store/store_dir.c": (
         "open(64)? write close fsync mkdir opendir readdir(64)? closedir dirfd fcntl(64)? f?stat(64|at|at64)? statvfs(64)? unlink pread(64)? "
         "strerror", "looks after the folder of the database: its lock, its mark, its free space"),
     "src/store/kv_rocksdb_logs.c": (

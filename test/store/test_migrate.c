@@ -12,9 +12,9 @@
 #include "crypto.h"
 #include "dag_walk.h"
 #include "kv_kit.h"
-#include "kv_rocksdb_copy.h"
 #include "layout.h"
 #include "salvage.h"
+#include "store_copy.h"
 #include "store_kit.h"
 #include "writer.h"
 

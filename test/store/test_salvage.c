@@ -13,10 +13,10 @@
 
 #include "alloc.h"
 #include "kv_kit.h"
-#include "kv_rocksdb_copy.h"
 #include "layout.h"
 #include "salvage.h"
 #include "scan.h"
+#include "store_copy.h"
 #include "store_kit.h"
 #include "writer.h"
 

@@ -10,7 +10,7 @@
 #include <weft/node.h>
 
 #include "kv_kit.h"
-#include "kv_rocksdb_copy.h"
+#include "store_copy.h"
 
 struct told {
     uint64_t calls, done, of_all;

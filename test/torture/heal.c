@@ -14,8 +14,8 @@
 #include <weft/node.h>
 
 #include "crypto.h"
-#include "kv_rocksdb_copy.h"
 #include "salvage.h"
+#include "store_copy.h"
 #include "torture.h"
 
 #define MEMORY_BYTES (UINT64_C(16) << 20)

@@ -10,7 +10,7 @@
 #include <weft/log.h>
 
 #include "fsck.h"
-#include "kv_rocksdb_dir.h"
+#include "store_dir.h"
 
 #define LOG_LINES 20u
 

@@ -11,8 +11,8 @@
 #include <weft/actor.h>
 
 #include "fsck.h"
-#include "kv_rocksdb_copy.h"
-#include "kv_rocksdb_dir.h"
+#include "store_copy.h"
+#include "store_dir.h"
 
 #define PATH_BYTES_MAX 4096
 #define ORPHANS_SHOWN 10u

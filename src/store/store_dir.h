@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kv_rocksdb_dir.h - the directory that a store lives in, whichever engine it has.
- * Called by: kv_rocksdb.c, kv_rocksdb_copy.c, kv_lmdb*.c, kv_disk.c, weft-fsck.
+ * store_dir.h - the directory that a store lives in, whichever engine it has.
+ * Called by: kv_rocksdb.c, store_copy.c, kv_lmdb*.c, kv_disk.c, weft-fsck.
  * Never: opens, reads or changes the database. */
-#ifndef WF_KV_ROCKSDB_DIR_H
-#define WF_KV_ROCKSDB_DIR_H
+#ifndef WF_STORE_DIR_H
+#define WF_STORE_DIR_H
 
 #include <stdbool.h>
 #include <stdint.h>

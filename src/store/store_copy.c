@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kv_rocksdb_copy.c - copies of the directory of a store, and how to open a RocksDB store that is
+ * store_copy.c - copies of the directory of a store, and how to open a RocksDB store that is
  * damaged. Called by: weft-fsck, api_store.c. May touch: copies, and the originals reading;
  * RocksDB's repair. Never: changes the original. */
-#include "kv_rocksdb_copy.h"
+#include "store_copy.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "alloc.h"
-#include "kv_rocksdb_dir.h"
 #include "log.h"
 #include "store.h"
+#include "store_dir.h"
 
 #define PATH_BYTES_MAX 4096
 #define COPY_BYTES (256u << 10)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kv_rocksdb_copy.h - copies of the directory of a store, whichever engine it has, and how to
+ * store_copy.h - copies of the directory of a store, whichever engine it has, and how to
  * open a RocksDB store that is damaged. Called by: weft-fsck, api_store.c; any thread, one per directory.
  * Never: changes the original. */
-#ifndef WF_KV_ROCKSDB_COPY_H
-#define WF_KV_ROCKSDB_COPY_H
+#ifndef WF_STORE_COPY_H
+#define WF_STORE_COPY_H
 
 #include "kv.h"
 

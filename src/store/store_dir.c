@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kv_rocksdb_dir.c - the directory that a store lives in, whichever engine it has.
+ * store_dir.c - the directory that a store lives in, whichever engine it has.
  * Called by: the engines on disk, kv_disk.c, weft-fsck. May touch: names in the directory,
  * its marker, the file system's figures. Never: opens, reads or changes the database. */
-#include "kv_rocksdb_dir.h"
+#include "store_dir.h"
 
 #include <dirent.h>
 #include <errno.h>
