@@ -187,8 +187,8 @@ static void open_to_read(struct wf_rocks *r, char **text)
         options[count] = r->options[i];
         place[count++] = i;
     }
-    if (unread == NULL) rocksdb_list_column_families_destroy(list, listed);
-    else rocksdb_free(unread); /* the opening says what is wrong */
+    if (list != NULL) rocksdb_list_column_families_destroy(list, listed); /* also an empty one */
+    rocksdb_free(unread); /* the opening says what is wrong */
     r->db = rocksdb_open_for_read_only_column_families(r->options[0], r->dir, (int)count, here,
                                                        options, handles, 0, text);
     if (*text != NULL) return;
