@@ -6,12 +6,13 @@
 
 #include <stdlib.h>
 
+#include "lock.h"
 #include "log.h"
 
 struct faulty {
     wf_kv base;
     wf_kv *inner;
-    uint64_t reads;
+    wf_counter reads;
     uint64_t left; /* reads until the failure; 0: none is awaited */
     weft_err err;
     bool met;
@@ -37,7 +38,7 @@ static const struct faulty_iter *iter_seen(const wf_kv_iter *it)
 /* Counts a read. */
 static weft_err read_err(struct faulty *f)
 {
-    f->reads++;
+    wf_counter_add(&f->reads, 1);
     if (f->left == 0 || --f->left > 0) return WEFT_OK;
     f->met = true;
     return f->err;
@@ -226,7 +227,10 @@ void kv_faulty_fail_at(wf_kv *kv, uint64_t nth, weft_err err)
     f->met = false;
 }
 
-uint64_t kv_faulty_reads(const wf_kv *kv) { return ((const struct faulty *)kv)->reads; }
+uint64_t kv_faulty_reads(const wf_kv *kv)
+{
+    return wf_counter_get(&((const struct faulty *)kv)->reads);
+}
 
 bool kv_faulty_met(const wf_kv *kv) { return ((const struct faulty *)kv)->met; }
 
