@@ -56,7 +56,17 @@ static bool is_whole(const uint8_t *record, size_t room, size_t header)
     return false;
 }
 
-/* The last block of a file. False: its last record is whole and its length is not. */
+/* One flipped bit makes of a type the one of a recycled log. The engine then takes the record for
+ * a leftover and what follows for nothing: of a MANIFEST, the families and tables. */
+static bool was_plain(const uint8_t *record, size_t room, size_t length)
+{
+    uint32_t crc = crc_next(UINT32_MAX, (uint8_t)(record[6] - TYPE_RECYCLED_FIRST + 1));
+    if (HEADER_BYTES + length > room) return false;
+    for (size_t i = 0; i < length; i++) crc = crc_next(crc, record[HEADER_BYTES + i]);
+    return masked(crc) == get32(record);
+}
+
+/* The last block of a file. False: a record is whole and its length or type is not. */
 static bool fits(const uint8_t *block, size_t len)
 {
     size_t at = 0;
@@ -66,6 +76,7 @@ static bool fits(const uint8_t *block, size_t len)
         bool recycled = type >= TYPE_RECYCLED_FIRST && type <= TYPE_RECYCLED_LAST;
         size_t header = recycled ? HEADER_RECYCLED_BYTES : HEADER_BYTES;
         if (type == 0 && length == 0) return true; /* room that was never written */
+        if (recycled && was_plain(block + at, len - at, length)) return false;
         if (at + header + length > len) return !is_whole(block + at, len - at, header);
         at += header + length;
     }
@@ -101,8 +112,8 @@ weft_err wf_store_dir_check_logs(const char *dir)
     weft_err err = block == NULL ? WEFT_NO_MEMORY : WEFT_OK;
     for (struct dirent *item; err == WEFT_OK && (item = readdir(handle)) != NULL;)
         if (is_log(item->d_name) && !file_fits(dirfd(handle), item->d_name, block))
-            err = wf_fail(WEFT_CORRUPT, "store", "path=%s/%s has a record of a wrong length", dir,
-                          item->d_name);
+            err = wf_fail(WEFT_CORRUPT, "store",
+                          "path=%s/%s has a record of a wrong length or type", dir, item->d_name);
     wf_free(block);
     closedir(handle);
     return err;
