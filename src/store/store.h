@@ -71,7 +71,7 @@ weft_err wf_store_tips(wf_store *store, uint64_t t, weft_id *out, size_t room, s
 weft_err wf_store_named_tips(wf_store *store, uint64_t t, const char *name, weft_id *out,
                              size_t room, size_t *count, bool *complete);
 /* BLAKE2b-256 over all tree tip ids in ascending order (the root digest of
- * PROTOCOL section 2 before the trie exists), with the info that it belongs to. */
+ * protocol version 1, which knows no trie), with the info that it belongs to. */
 weft_err wf_store_root_digest(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_info *info);
 
 /* -- Digests of a tree's entries (trie.h) -------------------------------------------- */
