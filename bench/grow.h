@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <weft/dag.h>
+#include <weft/node.h>
 
 #define GROW_PARENTS_MAX 64u
 #define GROW_TIMEOUT (600 * WEFT_SEC)
@@ -33,10 +34,10 @@ struct grow_taken {
     double seconds;
     uint64_t entry_bytes; /* canonical, of all */
 };
-/* Builds the first `count` entries and adds them to a new node in `dir`, which is closed then;
- * their ids go to the file `ids`. Ends the process with a sentence if that fails. */
-struct grow_taken grow_take(const struct grow_shape *shape, uint32_t count, const char *dir,
-                            const char *ids);
+/* Builds the first `count` entries and adds them to a new node in `dir`, on that engine, which is
+ * closed then; their ids go to the file `ids`. Ends the process with a sentence if that fails. */
+struct grow_taken grow_take(const struct grow_shape *shape, uint32_t count, weft_engine engine,
+                            const char *dir, const char *ids);
 
 enum grow_question {
     ASK_OPEN,      /* the node, closed cleanly before                               */

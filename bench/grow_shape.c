@@ -212,11 +212,11 @@ static void save_ids(const struct builder *b, const char *path)
     grow_must(good ? WEFT_OK : WEFT_IO, path);
 }
 
-struct grow_taken grow_take(const struct grow_shape *shape, uint32_t count, const char *dir,
-                            const char *ids)
+struct grow_taken grow_take(const struct grow_shape *shape, uint32_t count, weft_engine engine,
+                            const char *dir, const char *ids)
 {
     struct builder *b = need(calloc(1, sizeof *b));
-    weft_node_options options = {.dir = dir};
+    weft_node_options options = {.dir = dir, .engine = engine};
     weft_root_spec root = {.height = WEFT_HEIGHT_INCREMENTAL};
     weft_node *node;
     b->shape = shape;

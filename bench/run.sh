@@ -24,6 +24,9 @@ for name; do
         "$build/bench/bench-store-ingest" --engine rocksdb --dir "$work/store"
         ninja_make bench/bench-store-raw
         "$build/bench/bench-store-raw" --dir "$work/raw"
+        if "$build/bench/bench-store-raw" --help 2>&1 | grep -q lmdb; then
+            "$build/bench/bench-store-raw" --engine lmdb --dir "$work/raw"
+        fi
         ninja_make bench/bench-store-grow
         "$build/bench/bench-store-grow" --dir "$work/grow" --max "${GROW_MAX:-100000}" \
             --dag "$root/test/data/git.dag" --dag "$root/test/data/redis.dag"

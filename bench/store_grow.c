@@ -3,7 +3,8 @@
  * Every size of every shape is taken in by a process of its own, whose peak of memory is what a
  * node needed for it, and asked by another, which finds the store as a restarted node does.
  *
- *     bench-store-grow [--dir PATH] [--max N] [--shape NAME] [--dag FILE]...
+ *     bench-store-grow [--engine rocksdb|lmdb] [--dir PATH] [--max N] [--shape NAME]
+ *                      [--dag FILE]...
  *
  * Called by: a person. May touch: a directory that it creates and removes, its own children.
  * Never: judges; the exponents are printed. */
@@ -31,6 +32,7 @@ struct cell { /* one shape of one size */
 };
 
 static char base[200];
+static weft_engine engine = WEFT_ENGINE_ROCKSDB;
 
 static uint64_t bytes_in(const char *dir)
 {
@@ -96,7 +98,7 @@ static void tell(int to, const void *what, size_t size)
 static void take(int to, void *arg)
 {
     struct job *job = arg;
-    struct grow_taken taken = grow_take(job->shape, job->count, job->dir, job->ids);
+    struct grow_taken taken = grow_take(job->shape, job->count, engine, job->dir, job->ids);
     tell(to, &taken, sizeof taken);
 }
 
@@ -181,6 +183,13 @@ static void grow(const struct grow_shape *shape, uint32_t most)
     show(shape, cells, made);
 }
 
+static bool is_engine(const char *name)
+{
+    bool lmdb = strcmp(name, "lmdb") == 0;
+    if (lmdb) engine = WEFT_ENGINE_LMDB;
+    return lmdb || strcmp(name, "rocksdb") == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct grow_shape shapes[SHAPES_MAX] = {{.name = "chain", .kind = GROW_CHAIN},
@@ -196,6 +205,7 @@ int main(int argc, char **argv)
         if (more && strcmp(argv[i], "--dir") == 0) snprintf(base, sizeof base, "%s", argv[i + 1]);
         else if (more && strcmp(argv[i], "--max") == 0) most = atol(argv[i + 1]);
         else if (more && strcmp(argv[i], "--shape") == 0) only = argv[i + 1];
+        else if (more && strcmp(argv[i], "--engine") == 0 && is_engine(argv[i + 1])) continue;
         else if (more && strcmp(argv[i], "--dag") == 0 && count < SHAPES_MAX) {
             const char *name = strrchr(argv[i + 1], '/');
             shapes[count] = (struct grow_shape){.name = name == NULL ? argv[i + 1] : name + 1,
@@ -204,9 +214,11 @@ int main(int argc, char **argv)
         } else most = 0;
     }
     if (most < 5000 || most > 1000000) {
-        fprintf(stderr,
-                "usage: %s [--dir PATH] [--max 5000..1000000] [--shape NAME] [--dag FILE]\n",
-                argv[0]);
+        fprintf(
+            stderr,
+            "usage: %s [--engine rocksdb|lmdb] [--dir PATH] [--max 5000..1000000] [--shape NAME] "
+            "[--dag FILE]\n",
+            argv[0]);
         return 2;
     }
     if (mkdir(base, 0700) != 0) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * store_raw.c - the store beside its own engine without it, in one run.
- * What weft writes is recorded, batch by batch, and then given to RocksDB directly: the same
+ * What weft writes is recorded, batch by batch, and then given to the engine directly: the same
  * families, keys, bytes and batch sizes. Rounds alternate, so both meet the same noise.
  *
- *     bench-store-raw [--dir PATH] [--rounds N] [--scale X]
+ *     bench-store-raw [--engine rocksdb|lmdb] [--dir PATH] [--rounds N] [--scale X]
  *
  * Called by: a person. May touch: directories under PATH that it creates and removes.
  * Never: signs or verifies inside the measured time. */
@@ -46,6 +46,7 @@ static double median(double *values, unsigned count)
 
 static char base[200];
 static unsigned made;
+static const struct raw_engine *raw_engine = &raw_rocksdb;
 
 static void fresh_dir(char *out, size_t room, const char *what)
 {
@@ -59,10 +60,12 @@ static void remove_dir(const char *dir)
     if (system(command) != 0) must(WEFT_IO, dir);
 }
 
-static wf_kv *open_rocksdb(const char *dir)
+static wf_kv *open_engine(const char *dir)
 {
     wf_kv *kv = NULL;
-    must(wf_kv_rocksdb_open(dir, &(wf_kv_rocksdb_options){.create = true}, &kv), dir);
+    wf_kv_disk_options options = {.create = true, .engine = WF_ENGINE_ROCKSDB};
+    if (raw_engine == raw_lmdb) options.engine = WF_ENGINE_LMDB;
+    must(wf_kv_disk_open(dir, &options, &kv), dir);
     return kv;
 }
 
@@ -126,11 +129,11 @@ static double replay(const struct record *r, const char *like, bool sync)
 {
     char dir[256];
     fresh_dir(dir, sizeof dir, "raw");
-    struct raw *raw = raw_open(dir, like);
+    struct raw *raw = raw_engine->open(dir, like);
     double begin = seconds(CLOCK_MONOTONIC);
-    for (uint32_t i = 0; i < r->count; i++) raw_write(raw, r->batches[i], sync);
+    for (uint32_t i = 0; i < r->count; i++) raw_engine->write(raw, r->batches[i], sync);
     double took = seconds(CLOCK_MONOTONIC) - begin;
-    raw_close(raw);
+    raw_engine->close(raw);
     remove_dir(dir);
     return took;
 }
@@ -148,7 +151,7 @@ static void shop_open(struct shop *s, bool sync)
 {
     fresh_dir(s->dir, sizeof s->dir, "weft");
     must(weft_rt_create(&s->rt), "runtime");
-    must(wf_store_open(open_rocksdb(s->dir), s->rt, &s->store), "store");
+    must(wf_store_open(open_engine(s->dir), s->rt, &s->store), "store");
     struct wf_store_actor_options options = {.store = s->store, .sync = sync};
     must(wf_store_actor_spawn(s->rt, &options, &s->addr), "store actor");
 }
@@ -302,11 +305,13 @@ static double read_raw(struct raw *raw, const struct history *h, const uint32_t 
     uint8_t key[WF_KEY_SEQ_BYTES], hash[32];
     double begin = seconds(CLOCK_MONOTONIC);
     for (uint32_t i = 0; i < h->count; i++) {
-        if (raw_get(raw, WF_CF_META, h->ids[order[i]].bytes, WEFT_ID_BYTES, NULL) == 0)
+        raw_engine->read_begin(raw);
+        if (raw_engine->get(raw, WF_CF_META, h->ids[order[i]].bytes, WEFT_ID_BYTES, NULL) == 0)
             must(WEFT_NOT_FOUND, "raw read");
         wf_key_seq(key, 1, order[i] + UINT64_C(1));
-        if (raw_get(raw, WF_CF_ENTRY, key, sizeof key, hashed ? hash : NULL) == 0)
+        if (raw_engine->get(raw, WF_CF_ENTRY, key, sizeof key, hashed ? hash : NULL) == 0)
             must(WEFT_NOT_FOUND, "raw read");
+        raw_engine->read_end(raw);
     }
     return seconds(CLOCK_MONOTONIC) - begin;
 }
@@ -359,8 +364,8 @@ static void reading(uint32_t entries, unsigned rounds)
         commit(&shop, &h, at, entries - at < FRAME_ENTRIES ? entries - at : FRAME_ENTRIES);
     struct record r = record(shop.rt, &h, entries / FRAME_ENTRIES);
     fresh_dir(dir, sizeof dir, "raw");
-    struct raw *raw = raw_open(dir, shop.dir);
-    for (uint32_t i = 0; i < r.count; i++) raw_write(raw, r.batches[i], false);
+    struct raw *raw = raw_engine->open(dir, shop.dir);
+    for (uint32_t i = 0; i < r.count; i++) raw_engine->write(raw, r.batches[i], false);
     weft_addr_put(shop.addr);
     must(weft_rt_stop(shop.rt, weft_rt_after(shop.rt, 60 * WEFT_SEC)), "stop");
     for (unsigned i = 0; i < rounds; i++) {
@@ -375,13 +380,20 @@ static void reading(uint32_t entries, unsigned rounds)
     show_reads("first after an opening", &first, rounds);
     show_reads("written or read since", &later, rounds);
     record_free(&r);
-    raw_close(raw);
+    raw_engine->close(raw);
     wf_store_close(shop.store);
     must(weft_rt_destroy(shop.rt), "runtime");
     remove_dir(shop.dir);
     remove_dir(dir);
     free(order);
     history_free(&h);
+}
+
+/* False: this build has no such engine. */
+static bool choose_engine(const char *name)
+{
+    if (raw_lmdb != NULL && strcmp(name, "lmdb") == 0) raw_engine = raw_lmdb;
+    return strcmp(name, raw_engine->name) == 0;
 }
 
 int main(int argc, char **argv)
@@ -394,11 +406,13 @@ int main(int argc, char **argv)
         if (more && strcmp(argv[i], "--dir") == 0) snprintf(base, sizeof base, "%s", argv[i + 1]);
         else if (more && strcmp(argv[i], "--rounds") == 0) rounds = (unsigned)atoi(argv[i + 1]);
         else if (more && strcmp(argv[i], "--scale") == 0) scale = atof(argv[i + 1]);
-        else rounds = 0;
+        else if (!more || strcmp(argv[i], "--engine") != 0 || !choose_engine(argv[i + 1]))
+            rounds = 0;
     }
     if (rounds < 1 || rounds > ROUNDS_MAX || scale < 0.01 || strchr(base, '\'') != NULL) {
-        fprintf(stderr, "usage: %s [--dir PATH] [--rounds 1..%u] [--scale X]\n", argv[0],
-                ROUNDS_MAX);
+        fprintf(stderr,
+                "usage: %s [--engine rocksdb%s] [--dir PATH] [--rounds 1..%u] [--scale X]\n",
+                argv[0], raw_lmdb == NULL ? "" : "|lmdb", ROUNDS_MAX);
         return 2;
     }
     if (mkdir(base, 0700) != 0) {
@@ -406,6 +420,7 @@ int main(int argc, char **argv)
         return 1;
     }
     must(wf_crypto_init(), "crypto");
+    printf("engine: %s\n", raw_engine->name);
     durable(1, (uint32_t)(1500 * scale), rounds);
     durable(8, (uint32_t)(8000 * scale), rounds);
     durable(64, (uint32_t)(32000 * scale), rounds);
