@@ -65,9 +65,9 @@ weft_err weft_map_refresh(weft_map *map, uint64_t *entries_read)
     return err;
 }
 
-void weft_map_budget(weft_map *map, uint64_t arrivals)
+void weft_map_budget(weft_map *map, uint64_t places)
 {
-    if (map != NULL) map->source.budget = arrivals;
+    if (map != NULL) map->source.budget = places;
 }
 
 weft_err weft_map_get(const weft_map *map, const weft_map_path *path, weft_map_value *out)

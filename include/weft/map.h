@@ -172,7 +172,8 @@ weft_err weft_map_edit_encode(const weft_map_edit *edit, weft_buf **out);
 typedef struct weft_map weft_map;
 
 /* Opens the map that the entries of the store `store` make. It is empty until the first
- * weft_map_refresh, which reads them all. TREE: no such tree is here. */
+ * weft_map_refresh, which reads them all, at a cost that the rest of the tree has no part in.
+ * TREE: no such tree is here. */
 weft_err weft_map_open(weft_node *node, const weft_id *tree, const char *store, weft_map **out);
 /* The map as it was at a past cut: what the entries at or below it make, and it stays so. The
  * cut may name any entries of the tree. Reads what weft_dag_below does. NOT_FOUND, TREE (an
@@ -181,17 +182,21 @@ weft_err weft_map_open_at(weft_node *node, const weft_id *tree, const char *stor
                           const weft_cut *cut, weft_map **out);
 void weft_map_close(weft_map *map); /* NULL is fine */
 
-/* Takes in what has arrived since: looks up each arrival of the tree, and reads those that
- * write the store, each once. An entry is taken in whole or not at all. *entries_read (may be
- * NULL) says how many were read, whatever the answer. What was handed out before is void.
+/* Takes in what has arrived since and writes the store, each entry once and whole or not at
+ * all. To find them it looks up each arrival of the tree, or, where these are more than the map
+ * has entries (so at first, and after a long pause), goes through the list of the store's entries.
+ * *entries_read (may be NULL) says how many were read, whatever the answer. What was handed out
+ * before is void.
  * CORRUPT: bodies of entries are damaged; everything else is in, and each refresh tries them
  * again, so that one after they are healed answers OK. AGAIN: the budget is used up; repeated,
  * it goes on. LIMIT: the map would need more than WEFT_MAP_VIEW_BYTES. After these two, and
- * after NO_MEMORY and IO, it shows what it had taken in, up to some arrival.
+ * after NO_MEMORY and IO, it shows what it had taken in: what arrived up to some arrival, and
+ * of what came after it perhaps what stands up to some place in the order (gen, id).
  * When to call it: after a commit, and when weft_subscribe tells that the tree grew. */
 weft_err weft_map_refresh(weft_map *map, uint64_t *entries_read);
-/* So many arrivals may one refresh look up from now on; 0, as at first: as many as there are. */
-void weft_map_budget(weft_map *map, uint64_t arrivals);
+/* So many arrivals, or places of the list, may one refresh look up from now on; 0, as at first:
+ * as many as there are. */
+void weft_map_budget(weft_map *map, uint64_t places);
 
 /* The value at the path, which points into the map. NOT_FOUND: no leaf is there. */
 weft_err weft_map_get(const weft_map *map, const weft_map_path *path, weft_map_value *out);
@@ -213,8 +218,8 @@ weft_err weft_map_next(const weft_map *map, const weft_map_path *prefix, const w
                        weft_map_item *out);
 
 typedef struct weft_map_info {
-    uint64_t arrivals; /* of the tree, looked up so far: the map is that of these        */
-    uint64_t entries;  /* of them taken in                                               */
+    uint64_t arrivals; /* of the tree: the map has all that arrived up to this one       */
+    uint64_t entries;  /* taken in                                                       */
     uint64_t skipped;  /* that write the store, but not operations                       */
     uint64_t damaged;  /* that write the store, and whose bodies could not be read       */
     uint64_t paths;    /* kept, also of deleted and hidden leaves and of their branches  */

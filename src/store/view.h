@@ -45,11 +45,22 @@ struct wf_view_source {
     uint64_t t;
     char name[WEFT_STORE_NAME_BYTES_MAX + 1];
     size_t name_len;
-    uint64_t seq;    /* arrivals up to this one were looked up        */
-    uint64_t budget; /* arrivals that one call may look up; 0: all    */
-    bool fixed;      /* then only those marked here, up to `upto`     */
+    uint64_t seq;     /* what arrived up to this one is in               */
+    uint64_t budget;  /* places that one call may look up; 0: all        */
+    uint64_t looked;  /* places looked up so far                         */
+    bool by_arrivals; /* never by the list: for tests                    */
+    struct {
+        bool under_way, begun, given_up;
+        uint64_t upto;    /* arrivals that count                         */
+        uint64_t top_gen; /* none of them is above                       */
+        uint64_t steps;   /* after which it is given up                  */
+        uint64_t gen;     /* the last place that is done with, if begun  */
+        weft_id id;
+    } list;
+    wf_place *page; /* room for some of its places                       */
+    bool fixed;     /* then only those marked here, up to `upto`         */
     struct wf_dag_bits only;
-    uint64_t upto;
+    uint64_t upto, top_gen;
     wf_place *holes; /* entries whose bodies could not be read */
     uint32_t holes_count, holes_room;
     weft_entry *entry; /* room for a decoded one */
@@ -63,8 +74,9 @@ weft_err wf_view_source_init(wf_store *store, const weft_id *tree, const char *n
 weft_err wf_view_source_fix(struct wf_view_source *source, const weft_id *tree,
                             const weft_cut *cut);
 void wf_view_source_fini(struct wf_view_source *source);
-/* Looks up what has arrived since and takes in what writes the store; *read counts the bodies
- * that were read, whatever the answer. AGAIN (budget); CORRUPT: there are holes; errors of
+/* Takes in what has arrived since and writes the store: looks up each arrival, or goes through
+ * the list of the store's entries where that is shorter. *read counts the bodies that were read,
+ * whatever the answer. AGAIN (budget); CORRUPT: there are holes; errors of
  * wf_view_apply that are not the payload's. */
 weft_err wf_view_source_read(struct wf_view_source *source, wf_view *view, uint64_t *read);
 
