@@ -176,7 +176,9 @@ static void tell_queue(struct engine *e, const struct esession *es, bool open)
     msg->has_peer_seq = open && (s->flags & WF_OPEN_RAW) == 0 &&
                         (!s->opener || s->phase >= WF_S_RUNNING);
     msg->peer_seq = fits ? s->theirs.cursor.seq : 0;
-    wf_e_send(e, e->table->queue, &msg->msg);
+    /* In the lane of the store's results, which must not come before it: the queue may be late
+     * for long, and passes over what is for no stream that it knows. */
+    wf_e_send_system(e, e->table->queue, &msg->msg);
 }
 
 /* The queue waits for no end of a stream that transport has never taken. */

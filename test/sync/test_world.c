@@ -29,9 +29,9 @@ static void commit_some(struct world *w, uint32_t count, uint32_t pause_ms)
 
 /* -- Without faults ------------------------------------------------------------------ */
 
-static void quiet(enum world_shape shape, uint64_t seed)
+static void quiet(enum world_shape shape, uint32_t kind, uint64_t seed)
 {
-    struct world *w = world_create(seed, shape, 4, WORLD_PLAIN);
+    struct world *w = world_create(seed, shape, 4, kind);
     commit_some(w, 20, 5);
     cr_expect(world_converges(w, 5 * WEFT_SEC), "seed %lu: not equal", seed);
     weft_node_stats s = world_stats(w);
@@ -44,12 +44,19 @@ static void quiet(enum world_shape shape, uint64_t seed)
 
 Test(world, in_a_chain_nothing_comes_twice)
 {
-    for (uint64_t i = 0; i < seeds(200) / 20; i++) quiet(WORLD_CHAIN, first_seed() + i);
+    for (uint64_t i = 0; i < seeds(200) / 20; i++)
+        quiet(WORLD_CHAIN, WORLD_PLAIN, first_seed() + i);
 }
 
 Test(world, in_a_star_nothing_comes_twice)
 {
-    for (uint64_t i = 0; i < seeds(200) / 20; i++) quiet(WORLD_STAR, first_seed() + i);
+    for (uint64_t i = 0; i < seeds(200) / 20; i++) quiet(WORLD_STAR, WORLD_PLAIN, first_seed() + i);
+}
+
+Test(world, an_actor_that_is_late_for_long_loses_nothing)
+{
+    for (uint64_t i = 0; i < seeds(200) / 5; i++)
+        quiet(i % 2 == 0 ? WORLD_CHAIN : WORLD_STAR, WORLD_UNEVEN, first_seed() + i);
 }
 
 Test(world, a_commit_is_pushed_at_once)
@@ -176,6 +183,11 @@ static uint64_t storm(uint64_t seed, uint32_t kind)
 Test(world, all_hold_the_same_once_faults_end)
 {
     for (uint64_t i = 0; i < seeds(200); i++) storm(first_seed() + i, WORLD_PLAIN);
+}
+
+Test(world, all_hold_the_same_though_actors_are_late)
+{
+    for (uint64_t i = 0; i < seeds(200) / 4; i++) storm(first_seed() + i, WORLD_UNEVEN);
 }
 
 Test(world, all_hold_the_same_without_live_push)

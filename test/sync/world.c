@@ -27,8 +27,8 @@ void world_run(struct world *w, weft_ns time)
 
 void world_faults(struct world *w, const wf_net_faults *faults)
 {
-    static const wf_net_faults none = {.delay_min = NEAR_NS, .delay_max = FAR_NS};
-    wf_net_hub_faults(w->hub->hub, faults == NULL ? &none : faults);
+    static const wf_net_faults none = {.delay_min = NEAR_NS, .delay_max = FAR_NS}, near = {0};
+    wf_net_hub_faults(w->hub->hub, faults != NULL ? faults : w->near ? &near : &none);
 }
 
 void world_cut(struct world *w, uint32_t a, uint32_t b, bool cut)
@@ -159,7 +159,10 @@ struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count
     w->count = count;
     w->no_live_push = (kind & WORLD_NO_PUSH) != 0;
     w->forgetful = (kind & WORLD_FORGETFUL) != 0;
-    cr_assert_eq(wf_sim_create(seed, &w->sim), WEFT_OK);
+    w->near = (kind & WORLD_UNEVEN) != 0;
+    weft_sim_spec spec = {.seed = seed,
+                          .schedule = w->near ? WEFT_SCHEDULE_PCT : WEFT_SCHEDULE_UNIFORM};
+    cr_assert_eq(weft_sim_create(&spec, &w->sim), WEFT_OK);
     cr_assert_eq(weft_hub_create(&w->hub), WEFT_OK);
     uint8_t author[32] = {99};
     cr_assert_eq(weft_keypair_from_seed(author, &w->author), WEFT_OK);

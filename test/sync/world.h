@@ -35,6 +35,7 @@ struct world {
     struct world_node nodes[WORLD_NODES_MAX];
     bool links[WORLD_NODES_MAX][WORLD_NODES_MAX];
     bool no_live_push;
+    bool near;      /* the network takes no time: only who runs next says what comes when */
     bool forgetful; /* nodes acknowledge what the disk has not: crashes take it back */
     weft_keypair *author;
     weft_id tree;
@@ -49,6 +50,7 @@ struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count
 #define WORLD_PLAIN 0u
 #define WORLD_NO_PUSH 1u
 #define WORLD_FORGETFUL 2u
+#define WORLD_UNEVEN 4u /* actors are late for long, while messages go round the nodes */
 void world_destroy(struct world *w);
 
 /* The world's dice. */
