@@ -191,7 +191,7 @@ static void begin_list(struct wf_view_source *source, uint64_t upto, uint64_t to
 {
     uint64_t steps = 0;
     for (uint64_t word = 0; source->fixed && word <= upto / 64; word++)
-        steps += (uint64_t)__builtin_popcountll(source->only.words[word]);
+        for (uint64_t bits = source->only.words[word]; bits != 0; bits &= bits - 1) steps++;
     source->list.under_way = true;
     source->list.begun = false;
     source->list.upto = upto;
