@@ -140,12 +140,37 @@
     65536u /* entries whose facts the store keeps
                                                  * in memory: a power of two         */
 
+/* -- A store --------------------------------------------------------------------------- */
+/* Bytes of RocksDB's caches and write buffers, unless weft_node_options says otherwise; and what
+ * is taken when it says less. */
+#define WEFT_STORE_MEMORY_BYTES (UINT64_C(96) << 20)
+#define WEFT_STORE_MEMORY_BYTES_MIN (UINT64_C(8) << 20)
+/* Free bytes of the volume below which writes answer NO_SPACE while reads go on; with RocksDB twice
+ * its write buffers, if that is more; of a small volume a quarter. */
+#define WEFT_STORE_FREE_FLOOR_BYTES (UINT64_C(64) << 20)
+/* Bytes of an LMDB store: beyond them writes answer NO_SPACE. 1 GiB where pointers have 32 bits. */
+#define WEFT_STORE_LMDB_BYTES_MAX (UINT64_C(256) << 30)
+/* Places in the table of an LMDB store's readers, of which its head takes a few: one for each value,
+ * iterator and view at one time. The next read answers LIMIT. */
+#define WEFT_STORE_LMDB_READERS 2048u
+#define WEFT_STORE_LMDB_READERS_IDLE 64u /* kept for the next ones; more are ended       */
+/* Trees and named stores whose tips are in memory: a newcomer takes another's place. Tips of one,
+ * of which more are read from the engine each time; and ids that all have room for: when there
+ * are more, all are forgotten and read again when they are asked for. */
+#define WEFT_STORE_TIPS_SETS 1024u
+#define WEFT_STORE_TIPS_SET_MAX 4096u
+#define WEFT_STORE_TIPS_MAX 65536u
+#define WEFT_STORE_SKETCHES 256u /* kept, a KiB each: others are read for each batch */
+#define WEFT_STORE_POLICIES 64u  /* kept: others are read again; new ones of a batch: half */
+
 /* -- Actors --------------------------------------------------------------------------- */
 #define WEFT_MAILBOX_DEFAULT 1024u
 #define WEFT_MAILBOX_MAX (1u << 30)
 #define WEFT_TURN_MESSAGES 64u       /* user messages before timers are looked at */
 #define WEFT_TURN_MESSAGES_MAX 1024u /* of one actor before others of its thread  */
 #define WEFT_TURN_NS UINT64_C(50000) /* and so long, about                        */
+#define WEFT_SPIN_NS 20000u          /* of looking for mail before a sleep, by default */
+#define WEFT_SPIN_YIELDS 8u          /* turns given to other threads before that sleep */
 #define WEFT_GROUP_WORKERS_MAX 64u   /* threads of a group                        */
 #define WEFT_GROUPS_MAX 64u          /* of a runtime                              */
 #define WEFT_CHILDREN_MAX (1u << 20) /* of one parent                             */

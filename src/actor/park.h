@@ -10,9 +10,9 @@
 
 #include "port.h"
 
-#define WF_SPIN_NS 20000u       /* about what waking a sleeper costs the two sides */
-#define WF_SPIN_CHECKS 8u       /* looks at a word between looks at the clock      */
-#define WF_SPIN_YIELDS 8u       /* turns given to other threads before a sleep     */
+#define WF_SPIN_NS WEFT_SPIN_NS
+#define WF_SPIN_CHECKS 8u /* looks at a word between looks at the clock      */
+#define WF_SPIN_YIELDS WEFT_SPIN_YIELDS
 #define WF_TURN_LONG_NS 200000u /* a turn that another program kept, not a thread that talks */
 #define WF_TURN_REST 1024u      /* spins without turns after one of those */
 

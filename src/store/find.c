@@ -268,7 +268,7 @@ static weft_err tips_of(wf_store *store, uint64_t t, const char *name, size_t na
         weft_err err = wf_kv_snapshot_create(store->kv, &snap);
         if (err != WEFT_OK) return err;
         err = tips_read(store, snap, &ask);
-        weft_err known = err == WEFT_OK && ask.complete && ask.count <= WF_TIPS_SET_MAX
+        weft_err known = err == WEFT_OK && ask.complete && ask.count <= WEFT_STORE_TIPS_SET_MAX
                              ? wf_counts_at(store, snap, &info)
                              : WEFT_NOT_FOUND;
         wf_kv_snapshot_destroy(store->kv, snap);

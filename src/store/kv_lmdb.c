@@ -14,11 +14,11 @@
 #include "log.h"
 #include "store_dir.h"
 
-#define FREE_FLOOR_BYTES (UINT64_C(64) << 20)
 /* Addresses, not room: the file is as long as what is in it. */
-#define MAP_BYTES_DEFAULT (sizeof(void *) > 4 ? UINT64_C(256) << 30 : UINT64_C(1) << 30)
+#define MAP_BYTES_DEFAULT (sizeof(void *) > 4 ? WEFT_STORE_LMDB_BYTES_MAX : UINT64_C(1) << 30)
 #define NEW_MAP_BYTES (16 << 20) /* of a database without anything in it */
-#define READERS_MAX 1024u        /* where the table is not there yet; else its room counts */
+/* Asked of LMDB, which takes the table's room instead where that is more: it always is. */
+#define READERS_ASKED (WEFT_STORE_LMDB_READERS / 2)
 #define LOOK_FOR_DEAD_EVERY 1024u
 #define PATH_BYTES_MAX 4096
 
@@ -245,7 +245,7 @@ static int env_open(MDB_env **env, const char *path, uint64_t map_bytes, unsigne
     int rc = mdb_env_create(env);
     if (rc != 0) return rc;
     rc = mdb_env_set_mapsize(*env, (size_t)map_bytes);
-    if (rc == 0) rc = mdb_env_set_maxreaders(*env, READERS_MAX);
+    if (rc == 0) rc = mdb_env_set_maxreaders(*env, READERS_ASKED);
     if (rc == 0) rc = mdb_env_set_maxdbs(*env, WF_CF_COUNT);
     if (rc == 0) rc = mdb_env_open(*env, path, flags, 0600);
     if (rc == 0) return 0;
@@ -378,7 +378,7 @@ weft_err wf_kv_lmdb_open(const char *dir, const wf_kv_lmdb_options *options, wf_
     l->lock_fd = -1;
     l->read_only = options->read_only;
     l->map_bytes = options->map_bytes == 0 ? MAP_BYTES_DEFAULT : options->map_bytes;
-    l->floor_bytes = FREE_FLOOR_BYTES;
+    l->floor_bytes = WEFT_STORE_FREE_FLOOR_BYTES;
     l->dir = wf_strdup(dir);
     l->lock = wf_lock_create();
     l->base.gate = wf_lock_create();

@@ -6,6 +6,8 @@
 
 #include <lmdb.h>
 
+#include <weft/limits.h>
+
 #include "kv.h"
 
 /* A read transaction: what a value, an iterator or a snapshot stands on. Several may stand on

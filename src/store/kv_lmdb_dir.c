@@ -11,12 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <weft/limits.h>
+
 #include "log.h"
 #include "store_dir.h"
 
 #define PATH_BYTES_MAX 4096
-/* LMDB takes as many readers as its table has room for, 64 bytes each: about 2,000. */
-#define TABLE_BYTES (128 << 10)
+/* LMDB takes as many readers as its table has room for, 64 bytes each. */
+#define TABLE_BYTES (64 * (off_t)WEFT_STORE_LMDB_READERS)
 #define HEADER_BYTES_MIN 4096 /* a database begins with two pages */
 
 static weft_err join(char out[PATH_BYTES_MAX], const char *dir, const char *name)

@@ -9,8 +9,6 @@
 #include "kv_lmdb.h"
 #include "lock.h"
 
-#define IDLE_MAX 64u /* transactions kept for the next reader: each is a place in LMDB's table */
-
 struct iter {
     wf_kv_iter base;
     struct wf_lmdb *of;
@@ -85,7 +83,7 @@ static void reader_drop(struct wf_lmdb *l, struct wf_lmdb_reader *r)
     bool keep = !r->broken;
     if (keep) mdb_txn_reset(r->txn);
     wf_lock_take(l->lock);
-    keep = keep && l->idle_count < IDLE_MAX;
+    keep = keep && l->idle_count < WEFT_STORE_LMDB_READERS_IDLE;
     if (keep) {
         r->next = l->idle;
         l->idle = r;

@@ -2,11 +2,9 @@
  * kv_rocksdb_options.c - how RocksDB keeps each family, and within how much memory.
  * Called by: kv_rocksdb.c, once for each engine. May touch: RocksDB's options.
  * Never: a file. */
-#include "kv_rocksdb_state.h"
+#include <weft/limits.h>
 
-#define MEMORY_DEFAULT (UINT64_C(96) << 20)
-#define MEMORY_MIN (UINT64_C(8) << 20)
-#define FREE_FLOOR_BYTES (UINT64_C(64) << 20)
+#include "kv_rocksdb_state.h"
 
 static void set_tables(struct wf_rocks *r, rocksdb_options_t *options, bool bloom)
 {
@@ -87,11 +85,11 @@ rocksdb_readoptions_t *wf_rocks_read_options(bool fill_cache)
 
 weft_err wf_rocks_prepare(struct wf_rocks *r, uint64_t memory_bytes, bool create)
 {
-    if (memory_bytes == 0) memory_bytes = MEMORY_DEFAULT;
-    if (memory_bytes < MEMORY_MIN) memory_bytes = MEMORY_MIN;
+    if (memory_bytes == 0) memory_bytes = WEFT_STORE_MEMORY_BYTES;
+    if (memory_bytes < WEFT_STORE_MEMORY_BYTES_MIN) memory_bytes = WEFT_STORE_MEMORY_BYTES_MIN;
     uint64_t write_buffers = memory_bytes / 3;
     r->floor_bytes = 4 * (write_buffers / 2);
-    if (r->floor_bytes < FREE_FLOOR_BYTES) r->floor_bytes = FREE_FLOOR_BYTES;
+    if (r->floor_bytes < WEFT_STORE_FREE_FLOOR_BYTES) r->floor_bytes = WEFT_STORE_FREE_FLOOR_BYTES;
     /* Not with a strict limit: a shard of such a cache is smaller than the largest entry,
      * and then not only its reads fail but also the flush that checks the new table. */
     r->cache = rocksdb_cache_create_lru(memory_bytes - write_buffers);

@@ -17,7 +17,7 @@ static void slot_clear(struct wf_policies *p, struct wf_policy_slot *slot)
 
 void wf_policies_fini(struct wf_policies *p)
 {
-    for (uint32_t i = 0; i < WF_POLICIES_CACHED; i++) slot_clear(p, &p->slots[i]);
+    for (uint32_t i = 0; i < WEFT_STORE_POLICIES; i++) slot_clear(p, &p->slots[i]);
 }
 
 static void key_of(uint8_t out[WF_KEY_POLICY_BYTES], uint32_t number)
@@ -51,7 +51,7 @@ weft_err wf_policies_init(struct wf_policies *p, wf_kv *kv)
 static struct wf_policy_slot *slot_take(struct wf_policies *p)
 {
     struct wf_policy_slot *best = NULL;
-    for (uint32_t i = 0; i < WF_POLICIES_CACHED; i++) {
+    for (uint32_t i = 0; i < WEFT_STORE_POLICIES; i++) {
         struct wf_policy_slot *slot = &p->slots[i];
         if (slot->number == 0) return slot;
         if (!slot->pinned && (best == NULL || slot->used < best->used)) best = slot;
@@ -63,7 +63,7 @@ static struct wf_policy_slot *slot_take(struct wf_policies *p)
 
 static struct wf_policy_slot *slot_find(struct wf_policies *p, uint32_t number)
 {
-    for (uint32_t i = 0; i < WF_POLICIES_CACHED; i++)
+    for (uint32_t i = 0; i < WEFT_STORE_POLICIES; i++)
         if (p->slots[i].number == number) return &p->slots[i];
     return NULL;
 }
@@ -98,7 +98,7 @@ weft_err wf_policies_get(struct wf_policies *p, wf_kv *kv, uint32_t number, cons
 static weft_err find_number(struct wf_policies *p, wf_kv *kv, const uint8_t hash[32],
                             uint32_t *number)
 {
-    for (uint32_t i = 0; i < WF_POLICIES_CACHED; i++) {
+    for (uint32_t i = 0; i < WEFT_STORE_POLICIES; i++) {
         struct wf_policy_slot *slot = &p->slots[i];
         if (slot->number == 0 || memcmp(slot->hash, hash, 32) != 0) continue;
         slot->used = ++p->clock;
@@ -154,11 +154,11 @@ weft_err wf_policies_intern_take(struct wf_policies *p, wf_kv *kv, wf_batch *bat
     return err;
 }
 
-bool wf_policies_full(const struct wf_policies *p) { return p->pinned >= WF_POLICIES_CACHED / 2; }
+bool wf_policies_full(const struct wf_policies *p) { return p->pinned >= WEFT_STORE_POLICIES / 2; }
 
 void wf_policies_written(struct wf_policies *p)
 {
-    for (uint32_t i = 0; i < WF_POLICIES_CACHED && p->pinned > 0; i++) {
+    for (uint32_t i = 0; i < WEFT_STORE_POLICIES && p->pinned > 0; i++) {
         if (!p->slots[i].pinned) continue;
         p->slots[i].pinned = false;
         p->pinned--;
@@ -168,6 +168,6 @@ void wf_policies_written(struct wf_policies *p)
 
 void wf_policies_forget(struct wf_policies *p)
 {
-    for (uint32_t i = 0; i < WF_POLICIES_CACHED; i++) slot_clear(p, &p->slots[i]);
+    for (uint32_t i = 0; i < WEFT_STORE_POLICIES; i++) slot_clear(p, &p->slots[i]);
     p->last = p->durable;
 }

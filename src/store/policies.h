@@ -5,10 +5,10 @@
 #ifndef WF_POLICIES_H
 #define WF_POLICIES_H
 
+#include <weft/limits.h>
+
 #include "kv.h"
 #include "policy.h"
-
-#define WF_POLICIES_CACHED 64u
 
 struct wf_policy_slot {
     uint32_t number; /* 0: empty */
@@ -19,7 +19,7 @@ struct wf_policy_slot {
 };
 
 struct wf_policies {
-    struct wf_policy_slot slots[WF_POLICIES_CACHED];
+    struct wf_policy_slot slots[WEFT_STORE_POLICIES];
     uint32_t last;    /* highest number given, the open batch included */
     uint32_t durable; /* highest number that the engine has            */
     uint32_t clock, pinned;

@@ -7,8 +7,6 @@
 #include "alloc.h"
 #include "log.h"
 
-#define KEPT_MAX 256u /* a KiB each; beyond that they are read anew for each batch */
-
 static weft_err read_sketch(wf_store *store, uint64_t t, struct wf_sketch *out)
 {
     uint8_t key[WF_KEY_SKETCH_BYTES];
@@ -71,7 +69,8 @@ void wf_sketches_settle(wf_store *store, bool written)
 {
     for (uint32_t i = 0; i < store->touched_count; i++) {
         struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
-        bool drop = tree->sketch_changed && (!written || store->sketches_kept > KEPT_MAX);
+        bool drop = tree->sketch_changed &&
+                    (!written || store->sketches_kept > WEFT_STORE_SKETCHES);
         tree->sketch_changed = false;
         if (drop) wf_sketches_forget(store, tree);
     }

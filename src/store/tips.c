@@ -27,7 +27,7 @@ static void drop(struct wf_tips *tips, uint32_t slot)
 
 void wf_tips_clear(struct wf_tips *tips)
 {
-    for (uint32_t i = 0; i < WF_TIPS_SLOTS; i++) drop(tips, i);
+    for (uint32_t i = 0; i < WEFT_STORE_TIPS_SETS; i++) drop(tips, i);
     tips->version++;
 }
 
@@ -38,7 +38,7 @@ static uint32_t slot_of(const struct wf_tips *tips, const uint8_t *prefix, size_
         hash = (hash ^ prefix[i]) * UINT64_C(0x9e3779b97f4a7c15);
         hash ^= hash >> 29;
     }
-    return (uint32_t)(hash >> 32) % WF_TIPS_SLOTS;
+    return (uint32_t)(hash >> 32) % WEFT_STORE_TIPS_SETS;
 }
 
 const struct wf_tip_set *wf_tips_find(const struct wf_tips *tips, const uint8_t *prefix,
@@ -84,8 +84,8 @@ static bool reserve(struct wf_tips *tips, struct wf_tip_set *set, uint32_t count
 void wf_tips_keep(struct wf_tips *tips, uint64_t version, const uint8_t *prefix, size_t prefix_len,
                   const weft_id *ids, size_t count)
 {
-    if (version != tips->version || count > WF_TIPS_SET_MAX) return;
-    if (tips->rooms + 2 * count > WF_TIPS_MAX) wf_tips_clear(tips);
+    if (version != tips->version || count > WEFT_STORE_TIPS_SET_MAX) return;
+    if (tips->rooms + 2 * count > WEFT_STORE_TIPS_MAX) wf_tips_clear(tips);
     uint32_t slot = slot_of(tips, prefix, prefix_len);
     drop(tips, slot);
     struct wf_tip_set *set = wf_calloc(1, sizeof *set);
@@ -105,7 +105,7 @@ void wf_tips_keep(struct wf_tips *tips, uint64_t version, const uint8_t *prefix,
 static void add(struct wf_tips *tips, uint32_t slot, uint32_t at, const weft_id *id)
 {
     struct wf_tip_set *set = tips->slots[slot];
-    if (set->count == WF_TIPS_SET_MAX || !reserve(tips, set, set->count + 1)) {
+    if (set->count == WEFT_STORE_TIPS_SET_MAX || !reserve(tips, set, set->count + 1)) {
         drop(tips, slot); /* rather none than a part */
         return;
     }
@@ -137,7 +137,7 @@ static weft_err publish_one(void *arg, const wf_batch_op *op)
 void wf_tips_publish(struct wf_tips *tips, const wf_batch *batch)
 {
     if (tips->sets > 0) (void)wf_batch_each(batch, publish_one, tips);
-    if (tips->rooms > WF_TIPS_MAX) wf_tips_clear(tips);
+    if (tips->rooms > WEFT_STORE_TIPS_MAX) wf_tips_clear(tips);
 }
 
 size_t wf_tips_bytes(const struct wf_tips *tips)

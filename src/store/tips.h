@@ -13,10 +13,6 @@
 #include "kv.h"
 #include "store.h"
 
-#define WF_TIPS_SLOTS 1024u
-#define WF_TIPS_SET_MAX 4096u /* tips of one set */
-#define WF_TIPS_MAX 65536u    /* room in all sets */
-
 struct wf_tip_set {
     size_t prefix_len;
     uint8_t *prefix; /* of its keys in the family `tip` */
@@ -25,10 +21,11 @@ struct wf_tip_set {
 };
 
 struct wf_tips {
-    struct wf_tip_set *slots[WF_TIPS_SLOTS]; /* by the prefix' hash; a newcomer takes the place */
-    uint64_t secret;                         /* names are the peers' choice, their slots are not */
-    uint64_t version;                        /* moves when all is forgotten                      */
-    uint32_t sets, rooms;                    /* ids that there is room for                       */
+    struct wf_tip_set
+        *slots[WEFT_STORE_TIPS_SETS]; /* by the prefix' hash; a newcomer takes the place */
+    uint64_t secret;                  /* names are the peers' choice, their slots are not */
+    uint64_t version;                 /* moves when all is forgotten                      */
+    uint32_t sets, rooms;             /* ids that there is room for                       */
 };
 
 void wf_tips_init(struct wf_tips *tips, uint64_t secret);

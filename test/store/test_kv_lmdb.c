@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <weft/limits.h>
 #include <weft/log.h>
 
 #include "kv_kit.h"
@@ -90,6 +91,22 @@ Test(kv_lmdb_only, hundreds_of_views_are_open_beside_each_other)
         cr_assert_arr_eq(wf_kv_iter_key(its[i], &len), want, 3);
         wf_kv_iter_destroy(its[i]);
     }
+    wf_kv_close(kv);
+}
+
+/* The head of the table takes a few of its places. */
+Test(kv_lmdb_only, one_view_more_than_the_table_has_room_for_is_LIMIT)
+{
+    static wf_kv_iter *its[WEFT_STORE_LMDB_READERS];
+    wf_kv *kv = kk_open(&kk_lmdb, dir);
+    unsigned made = 0;
+    weft_err err;
+    while ((err = wf_kv_iter_create(kv, NULL, WF_CF_TIP, NULL, 0, &its[made])) == WEFT_OK) made++;
+    cr_expect_eq(err, WEFT_LIMIT, "%s", weft_errname(err));
+    cr_expect_geq(made, WEFT_STORE_LMDB_READERS - 8);
+    wf_kv_iter_destroy(its[--made]);
+    cr_expect_eq(wf_kv_iter_create(kv, NULL, WF_CF_TIP, NULL, 0, &its[made++]), WEFT_OK);
+    while (made > 0) wf_kv_iter_destroy(its[--made]);
     wf_kv_close(kv);
 }
 

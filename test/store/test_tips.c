@@ -231,15 +231,15 @@ static struct wf_tips *fresh_sets(void)
 Test(tips, sets_have_bounds)
 {
     struct wf_tips *tips = fresh_sets();
-    weft_id *ids = calloc(WF_TIPS_SET_MAX + 1, sizeof *ids);
-    for (uint32_t i = 0; i <= WF_TIPS_SET_MAX; i++) wf_put32(ids[i].bytes, i);
+    weft_id *ids = calloc(WEFT_STORE_TIPS_SET_MAX + 1, sizeof *ids);
+    for (uint32_t i = 0; i <= WEFT_STORE_TIPS_SET_MAX; i++) wf_put32(ids[i].bytes, i);
     uint8_t prefix[9] = {0};
-    wf_tips_keep(tips, tips->version, prefix, sizeof prefix, ids, WF_TIPS_SET_MAX + 1);
+    wf_tips_keep(tips, tips->version, prefix, sizeof prefix, ids, WEFT_STORE_TIPS_SET_MAX + 1);
     cr_expect_null(wf_tips_find(tips, prefix, sizeof prefix), "too large");
     for (uint32_t t = 1; t < 3000; t++) {
         wf_put64(prefix, t);
         wf_tips_keep(tips, tips->version, prefix, sizeof prefix, ids, t % 300);
-        cr_assert_leq(wf_tips_bytes(tips), (WF_TIPS_MAX * 32 + WF_TIPS_SLOTS * 100));
+        cr_assert_leq(wf_tips_bytes(tips), (WEFT_STORE_TIPS_MAX * 32 + WEFT_STORE_TIPS_SETS * 100));
         const struct wf_tip_set *set = wf_tips_find(tips, prefix, sizeof prefix);
         cr_assert(set != NULL && set->count == t % 300);
     }
@@ -259,7 +259,7 @@ Test(tips, a_set_that_grows_too_large_goes_as_a_whole)
     wf_batch *batch;
     wf_tips_keep(tips, tips->version, key, 9, NULL, 0);
     cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-    for (uint32_t i = 0; i < WF_TIPS_SET_MAX; i++) {
+    for (uint32_t i = 0; i < WEFT_STORE_TIPS_SET_MAX; i++) {
         wf_put32(key + 9, i * 7919);
         wf_batch_put(batch, WF_CF_TIP, key, sizeof key, "", 0);
         wf_batch_put(batch, WF_CF_META, key, sizeof key, "", 0);
@@ -267,7 +267,7 @@ Test(tips, a_set_that_grows_too_large_goes_as_a_whole)
     wf_tips_publish(tips, batch);
     wf_tips_publish(tips, batch); /* once more changes nothing */
     const struct wf_tip_set *set = wf_tips_find(tips, key, 9);
-    cr_assert(set != NULL && set->count == WF_TIPS_SET_MAX);
+    cr_assert(set != NULL && set->count == WEFT_STORE_TIPS_SET_MAX);
     for (uint32_t i = 1; i < set->count; i++)
         cr_assert_lt(weft_id_compare(&set->ids[i - 1], &set->ids[i]), 0);
     memset(key + 9, 0xff, 32);
