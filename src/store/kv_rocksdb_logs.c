@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kv_rocksdb_logs.c - tells a torn record at the end of a log from a damaged length.
+ * kv_rocksdb_logs.c - tells a torn record at the end of a log from a damaged length, and a record
+ * from one of a recycled log.
  * Called by: kv_rocksdb.c alone. May touch: MANIFEST and log files of a store, reading.
  * Never: judges what the engine judges by itself: the checksums of whole records. */
 #include "kv_rocksdb_logs.h"
@@ -22,6 +23,7 @@
 #define BLOCK_BYTES 32768u
 #define HEADER_BYTES 7u
 #define HEADER_RECYCLED_BYTES 11u
+#define TYPE_PLAIN_LAST 4u /* 1: a whole record; 2, 3, 4: its first, a middle, its last part */
 #define TYPE_RECYCLED_FIRST 5u
 #define TYPE_RECYCLED_LAST 8u
 #define CRC32C_REVERSED UINT32_C(0x82f63b78)
@@ -56,18 +58,26 @@ static bool is_whole(const uint8_t *record, size_t room, size_t header)
     return false;
 }
 
-/* One flipped bit makes of a type the one of a recycled log. The engine then takes the record for
- * a leftover and what follows for nothing: of a MANIFEST, the families and tables. */
-static bool was_plain(const uint8_t *record, size_t room, size_t length)
+static bool fits_as(const uint8_t *record, size_t length, uint8_t type)
 {
-    uint32_t crc = crc_next(UINT32_MAX, (uint8_t)(record[6] - TYPE_RECYCLED_FIRST + 1));
-    if (HEADER_BYTES + length > room) return false;
+    uint32_t crc = crc_next(UINT32_MAX, type);
     for (size_t i = 0; i < length; i++) crc = crc_next(crc, record[HEADER_BYTES + i]);
     return masked(crc) == get32(record);
 }
 
-/* The last block of a file. False: a record is whole and its length or type is not. */
-static bool fits(const uint8_t *block, size_t len)
+/* One flipped bit makes of a type the one of a recycled log. The engine then takes the record for
+ * a leftover and all that follows for nothing: of a MANIFEST, the families and tables. */
+static bool was_plain(const uint8_t *record, size_t room, size_t length)
+{
+    if (HEADER_BYTES + length > room) return false;
+    for (uint8_t type = 1; type <= TYPE_PLAIN_LAST; type++)
+        if (fits_as(record, length, type)) return true;
+    return false;
+}
+
+/* False: a record is whole and its length or type is not. Lengths are looked at in the last block
+ * only: in others the engine refuses one that reaches too far, where there it is a torn tail. */
+static bool fits(const uint8_t *block, size_t len, bool is_last)
 {
     size_t at = 0;
     while (at + HEADER_BYTES <= len) {
@@ -77,7 +87,7 @@ static bool fits(const uint8_t *block, size_t len)
         size_t header = recycled ? HEADER_RECYCLED_BYTES : HEADER_BYTES;
         if (type == 0 && length == 0) return true; /* room that was never written */
         if (recycled && was_plain(block + at, len - at, length)) return false;
-        if (at + header + length > len) return !is_whole(block + at, len - at, header);
+        if (at + header + length > len) return !is_last || !is_whole(block + at, len - at, header);
         at += header + length;
     }
     return true;
@@ -95,15 +105,18 @@ static bool file_fits(int folder, const char *name, uint8_t *block)
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return true;
     bool good = true;
-    if (fstat(fd, &info) == 0 && info.st_size > 0) {
-        off_t from = (info.st_size - 1) / (off_t)BLOCK_BYTES * (off_t)BLOCK_BYTES;
-        ssize_t len = pread(fd, block, BLOCK_BYTES, from);
-        good = len <= 0 || fits(block, (size_t)len);
+    off_t end = fstat(fd, &info) == 0 ? info.st_size : 0;
+    for (off_t at = 0; good && at < end; at += (off_t)BLOCK_BYTES) {
+        ssize_t len = pread(fd, block, BLOCK_BYTES, at);
+        if (len <= 0) break; /* the engine will meet it, too */
+        good = fits(block, (size_t)len, end - at <= (off_t)BLOCK_BYTES);
     }
     close(fd);
     return good;
 }
 
+/* All of each file is read here, and read again by the engine, which then finds it in memory: a
+ * type may be wrong anywhere, and the engine would end the log there without a word. */
 weft_err wf_store_dir_check_logs(const char *dir)
 {
     DIR *handle = opendir(dir);

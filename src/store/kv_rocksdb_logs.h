@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kv_rocksdb_logs.h - the ends of the engine's log files, looked at before the engine does.
+ * kv_rocksdb_logs.h - the engine's log files, looked at before the engine does.
  * Called by: kv_rocksdb.c alone. Never: changes a file. */
 #ifndef WF_KV_ROCKSDB_LOGS_H
 #define WF_KV_ROCKSDB_LOGS_H
@@ -8,8 +8,9 @@
 
 /* The engine takes a record that reaches past the end of its file for a torn write and forgets
  * it and all that follows. In a MANIFEST that can be the list of all tables, which it then
- * deletes. If such a record is whole and only its length is wrong, this answers CORRUPT. OK also
- * for what cannot be read here: the engine will say so. */
+ * deletes. If such a record is whole and only its length is wrong, this answers CORRUPT; and also if
+ * a record anywhere is whole but for its type, which says that it is left over from another log: the
+ * engine would end there as well. OK also for what cannot be read here: the engine will say so. */
 weft_err wf_store_dir_check_logs(const char *dir);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * test_kv_rocksdb_logs.c - a wrong length in a log is refused before anything is deleted.
+ * test_kv_rocksdb_logs.c - a wrong length or type in a log is refused before anything is deleted.
  * Called by: meson test. May touch: directories of its own, their files' bytes.
  * Never: a directory that it did not make. */
 #include <criterion/criterion.h>
@@ -17,7 +17,8 @@
 #include "kv_kit.h"
 
 static char dir[64], path[400];
-static uint8_t bytes[32768]; /* of the file at path: a single block */
+#define BLOCK 32768u
+static uint8_t bytes[4 * BLOCK]; /* of the file at path */
 static size_t len;
 
 static void ignore_line(void *arg, weft_log_level level, const char *facility, const char *line)
@@ -71,22 +72,33 @@ static void put_byte(size_t at, uint8_t byte)
     close(fd);
 }
 
-/* Turns the highest bit of the length of each record in turn: all of them then reach past the
- * end of the file. */
-static unsigned expect_all_refused(void)
+/* Where the record behind the one at `at` begins: none crosses the end of a block. */
+static size_t next_record(size_t at)
+{
+    at += 7u + bytes[at + 4] + ((size_t)bytes[at + 5] << 8);
+    return BLOCK - at % BLOCK < 7 ? at + BLOCK - at % BLOCK : at;
+}
+
+/* Turns bits of a byte of each record's head in turn. How many records there are. */
+static unsigned expect_all_refused(size_t byte, uint8_t bits)
 {
     unsigned records = 0;
-    for (size_t at = 0; at + 7 <= len; records++) {
+    for (size_t at = 0; at + 7 <= len; records++, at = next_record(at)) {
         wf_kv *kv = NULL;
         wf_kv_rocksdb_options options = {.create = true, .memory_bytes = 16 << 20};
-        put_byte(at + 5, bytes[at + 5] ^ 0x80);
+        put_byte(at + byte, bytes[at + byte] ^ bits);
         weft_err err = wf_kv_rocksdb_open(dir, &options, &kv);
         cr_assert_eq(err, WEFT_CORRUPT, "record at %zu: %s", at, weft_errname(err));
-        put_byte(at + 5, bytes[at + 5]);
-        at += 7u + bytes[at + 4] + ((size_t)bytes[at + 5] << 8);
+        put_byte(at + byte, bytes[at + byte]);
     }
     return records;
 }
+
+/* All records then reach past the end of the file. */
+static unsigned expect_lengths_refused(void) { return expect_all_refused(5, 0x80); }
+
+/* Types 1 to 4 become 5 to 8 (but for 4), those of a recycled log. */
+static unsigned expect_types_refused(void) { return expect_all_refused(6, 0x04); }
 
 static void expect_whole(void)
 {
@@ -108,17 +120,34 @@ Test(kv_rocksdb_logs, a_wrong_length_in_the_manifest_never_makes_an_empty_store)
 {
     write_two();
     find_file("MANIFEST-");
-    cr_assert_gt(expect_all_refused(), 10);
+    cr_assert_gt(expect_lengths_refused(), 10);
     expect_whole();
 }
 
-static void die_with_two(void)
+Test(kv_rocksdb_logs, a_type_of_a_recycled_log_in_the_manifest_never_makes_an_empty_store)
+{
+    write_two();
+    find_file("MANIFEST-");
+    cr_assert_gt(expect_types_refused(), 10);
+    expect_whole();
+}
+
+static void put_large(wf_kv *kv, const char *key)
+{
+    static char value[2 * BLOCK];
+    memset(value, 'v', sizeof value - 1);
+    kk_put(kv, WF_CF_ENTRY, key, value, true);
+}
+
+/* The large ones make a log of several blocks, whose records have several parts. */
+static void die_with(bool large)
 {
     pid_t child = fork();
     cr_assert_geq(child, 0);
     if (child == 0) {
         wf_kv *kv = kk_open(&kk_rocksdb, dir);
         kk_put(kv, WF_CF_ENTRY, "a", "1", true);
+        if (large) put_large(kv, "large");
         kk_put(kv, WF_CF_ENTRY, "b", "2", true);
         _exit(0); /* as if killed: nothing is closed */
     }
@@ -127,11 +156,21 @@ static void die_with_two(void)
     cr_assert_eq(status, 0);
 }
 
+static void die_with_two(void) { die_with(false); }
+
 Test(kv_rocksdb_logs, a_wrong_length_in_the_log_is_no_torn_write)
 {
     die_with_two();
     find_file(".log");
-    cr_assert_geq(expect_all_refused(), 2);
+    cr_assert_geq(expect_lengths_refused(), 2);
+    expect_whole();
+}
+
+Test(kv_rocksdb_logs, a_type_of_a_recycled_log_in_the_log_is_no_end)
+{
+    die_with_two();
+    find_file(".log");
+    cr_assert_geq(expect_types_refused(), 2);
     expect_whole();
 }
 
@@ -155,5 +194,30 @@ Test(kv_rocksdb_logs, a_torn_write_at_any_byte_of_the_last_record_still_opens)
         cr_assert_eq(pwrite(fd, bytes, len, 0), (ssize_t)len);
         close(fd);
     }
+    expect_whole();
+}
+
+/* Parts of a record: the first, a middle and the last one, in blocks of their own. */
+Test(kv_rocksdb_logs, a_type_of_a_recycled_log_is_no_end_in_any_block)
+{
+    die_with(true);
+    find_file(".log");
+    cr_assert_gt(len, 2 * BLOCK);
+    unsigned parts = 0, lasts = 0;
+    for (size_t at = 0; at + 7 <= len; parts++, at = next_record(at)) {
+        static const uint8_t bits[] = {0x04, 0x01, 0x02}; /* 1 to 3; the last part: 5, 6 */
+        bool is_last = bytes[at + 6] == 4;
+        lasts += is_last;
+        for (unsigned i = is_last ? 1 : 0; i < (is_last ? 3u : 1u); i++) {
+            wf_kv *kv = NULL;
+            wf_kv_rocksdb_options options = {.create = true, .memory_bytes = 16 << 20};
+            put_byte(at + 6, bytes[at + 6] ^ bits[i]);
+            weft_err err = wf_kv_rocksdb_open(dir, &options, &kv);
+            cr_assert_eq(err, WEFT_CORRUPT, "part at %zu: %s", at, weft_errname(err));
+            put_byte(at + 6, bytes[at + 6]);
+        }
+    }
+    cr_expect_geq(parts, 5);
+    cr_expect_geq(lasts, 1);
     expect_whole();
 }
