@@ -31,7 +31,8 @@ static void count(uint64_t *counter)
 
 void wf_parker_init(struct wf_parker *parker, struct wf_port *port, uint32_t spin_max_ns)
 {
-    *parker = (struct wf_parker){.port = port, .spin_probe_every = SPIN_PROBE_FIRST};
+    *parker = (struct wf_parker){
+        .port = port, .spin_probe_every = SPIN_PROBE_FIRST, .turns_rest_next = WF_TURN_REST_FIRST};
     parker->spin_max_ns = spin_max_ns == 0 ? WF_SPIN_NS : spin_max_ns;
     if (spin_max_ns == UINT32_MAX || !port->may_spin) parker->spin_max_ns = 0;
     parker->spin_hit_ns = parker->spin_max_ns / 2;
@@ -50,10 +51,22 @@ static void spin_paid(struct wf_parker *parker, weft_ns spent)
     count(&parker->spins);
 }
 
+/* After a turn that another program kept: none for a while, and for longer each time, because
+ * one alone is chance (an interrupt, a program that ran once) and many are a program that stays.
+ * Such a program takes only some of the turns, and one of them costs as much as a hundred sleeps:
+ * so a turn or two that pay prove nothing yet. */
+static void rest(struct wf_parker *parker)
+{
+    parker->turns_paid = 0;
+    parker->turns_rest = parker->turns_rest_next;
+    if (parker->turns_rest_next < WF_TURN_REST_LAST) parker->turns_rest_next *= 2;
+}
+
 /* Whoever is to send the next message may be waiting for this very processor. Giving it a turn
  * costs about one microsecond; a sleep and the wake from it cost the two sides twenty. But a
  * program that only computes keeps a turn for a whole time slice, which a wake cuts short:
- * where one turn was that long, none is given for a while. */
+ * where one turn was that long, none is given for a while. A long turn does not pay, also if
+ * something came in it: it would have come to a sleeper, too, and sooner. */
 static bool give_turns(struct wf_parker *parker, const uintptr_t *word)
 {
     if (parker->turns_rest > 0) {
@@ -64,8 +77,11 @@ static bool give_turns(struct wf_parker *parker, const uintptr_t *word)
     for (unsigned i = 0; i < WF_SPIN_YIELDS && parker->turns_rest == 0; i++) {
         parker->port->ops->yield(parker->port);
         weft_ns now = wf_port_now(parker->port);
-        if (now - begin > WF_TURN_LONG_NS) parker->turns_rest = WF_TURN_REST;
-        if (wf_load(word, WF_RELAXED) != WF_BOX_EMPTY) return true;
+        bool came = wf_load(word, WF_RELAXED) != WF_BOX_EMPTY;
+        if (now - begin > WF_TURN_LONG_NS) rest(parker);
+        else if (came && ++parker->turns_paid == WF_TURNS_PAID)
+            parker->turns_rest_next = WF_TURN_REST_FIRST;
+        if (came) return true;
         begin = now;
     }
     return false;

@@ -182,19 +182,71 @@ Test(turns, are_not_given_when_a_timer_is_near)
     cr_assert_eq(turns, 0);
 }
 
+/* An idle that finds nothing, at a time when spins pay: it gives turns unless they rest. */
+static void idle(void)
+{
+    bool hit = false;
+    (void)look(1000, &hit);
+    cr_assert_geq(miss(), WF_SPIN_NS / 8);
+}
+
+/* Idles until a turn is given, which takes long; returns how many idles had none before. */
+static unsigned until_long_turn(void)
+{
+    unsigned n = 0, before = turns;
+    turn_takes = 3 * WEFT_MS;
+    for (idle(); turns == before; idle()) cr_assert_leq(++n, WF_TURN_REST_LAST);
+    turn_takes = 0;
+    cr_expect_eq(turns, before + 1, "the others of this idle are not given either");
+    return n;
+}
+
+/* Idles until a turn is given, which takes so long and brings something. */
+static void until_turn_with_mail(weft_ns takes)
+{
+    bool hit = false;
+    unsigned before = turns;
+    turn_takes = takes;
+    comes_with_turn = turns + 1;
+    for (unsigned n = 0; turns == before; n++) {
+        (void)look(1000, &hit);
+        (void)look(WEFT_NEVER, &hit);
+        cr_assert_leq(n, WF_TURN_REST_LAST);
+    }
+    cr_assert(hit);
+    turn_takes = comes_with_turn = 0;
+}
+
 Test(turns, that_take_a_time_slice_are_not_given_for_a_while)
 {
-    turn_takes = 3 * WEFT_MS;
-    (void)miss();
-    cr_expect_eq(turns, 1, "the others of this idle are not given either");
-    bool hit = false;
-    for (unsigned i = 0; i < WF_TURN_REST; i++) {
-        (void)look(1000, &hit); /* spins pay again: every miss now would give turns */
-        cr_assert_geq(miss(), WF_SPIN_NS / 8);
-    }
+    (void)until_long_turn();
+    for (unsigned i = 0; i < WF_TURN_REST_FIRST; i++) idle();
     cr_expect_eq(turns, 1);
-    turn_takes = 0;
-    (void)look(1000, &hit);
-    (void)miss();
+    idle();
     cr_expect_eq(turns, 1 + WF_SPIN_YIELDS);
+}
+
+Test(turns, that_take_long_again_rest_twice_as_long_up_to_a_bound)
+{
+    (void)until_long_turn();
+    for (unsigned want = WF_TURN_REST_FIRST; want <= WF_TURN_REST_LAST; want *= 2)
+        cr_expect_eq(until_long_turn(), want);
+    cr_expect_eq(until_long_turn(), WF_TURN_REST_LAST);
+}
+
+Test(turns, that_pay_make_the_next_rest_short)
+{
+    for (int i = 0; i < 4; i++) (void)until_long_turn();
+    for (unsigned i = 0; i < WF_TURNS_PAID; i++) until_turn_with_mail(1000);
+    (void)until_long_turn();
+    cr_expect_eq(until_long_turn(), WF_TURN_REST_FIRST);
+}
+
+Test(turns, that_pay_between_those_that_take_long_do_not)
+{
+    for (int i = 0; i < 4; i++) (void)until_long_turn();
+    for (unsigned i = 0; i < 3 * WF_TURNS_PAID; i++)
+        until_turn_with_mail(i % (WF_TURNS_PAID / 2) == 0 ? 3 * WEFT_MS : 1000);
+    (void)until_long_turn();
+    cr_expect_eq(until_long_turn(), WF_TURN_REST_LAST);
 }
