@@ -140,6 +140,26 @@ static bool shelf_keeps_what_is_used(weft_sim *sim, void *arg)
     return weft_rt_destroy(rt) == WEFT_OK && fine;
 }
 
+/* A shelf is memory: after a crash of its process it is empty. */
+static bool shelf_is_empty_after_a_crash(weft_sim *sim, void *arg)
+{
+    weft_rt *rt = NULL;
+    weft_addr *before = NULL, *after = NULL;
+    long value = 0;
+    (void)arg;
+    if (weft_sim_rt_create(sim, &rt) != WEFT_OK) return false;
+    bool fine = shelf_spawn(rt, &before) == WEFT_OK && shelf_put(rt, before, "key", 1) == WEFT_OK;
+    weft_sim_kill(rt); /* no handler, no fini, no answer any more */
+    if (weft_sim_rt_create(sim, &rt) != WEFT_OK) return false;
+    fine = fine && weft_stop(before, WEFT_NOW) == WEFT_CLOSED;
+    fine = fine && shelf_spawn(rt, &after) == WEFT_OK &&
+           shelf_get(rt, after, "key", &value) == WEFT_NOT_FOUND;
+    weft_addr_put(before);
+    weft_addr_put(after);
+    weft_rt_stop(rt, weft_rt_after(rt, WEFT_SEC));
+    return weft_rt_destroy(rt) == WEFT_OK && fine;
+}
+
 int main(void)
 {
     weft_rt *rt = NULL;
@@ -158,5 +178,6 @@ int main(void)
     weft_explore found = weft_sim_explore(1, 100, shelf_keeps_what_is_used, NULL);
     printf("%llu simulated hours, %s\n", (unsigned long long)found.runs,
            found.failed ? "one failed" : "all fine");
-    return value == 42 && !found.failed ? 0 : 1;
+    weft_explore crashed = weft_sim_explore(1, 100, shelf_is_empty_after_a_crash, NULL);
+    return value == 42 && !found.failed && !crashed.failed ? 0 : 1;
 }

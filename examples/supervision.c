@@ -146,6 +146,10 @@ int main(void)
     if (weft_spawn(rt, &watcher_spec, &watching) != WEFT_OK) return 1;
     if (weft_whereis_ref(rt, "worker", &worker) != WEFT_OK) return 1;
     int wrong = 0;
+    /* A fault from outside, which its client does not notice: the job waits in the mailbox. */
+    if (weft_sim_fail(worker, WEFT_IO) != WEFT_OK) return 1;
+    wrong += square(rt, worker, 6) != WEFT_OK;
+    weft_sim_run_until(sim, weft_sim_now(sim) + 10 * WEFT_SEC); /* it no longer counts */
     for (int i = 0; i < 7; i++) wrong += square(rt, worker, jobs[i]) != answers[i];
     weft_join(watching, weft_rt_after(rt, 10 * WEFT_SEC), NULL);
     weft_addr_put(worker);

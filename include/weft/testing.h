@@ -65,7 +65,7 @@ typedef struct weft_sim_spec {
     weft_write trace; /* called with one line for each thing that happens, ended by a
                        * newline: the time in seconds, the actor as name#number (or -),
                        * what (begin, user, system, reply, over, timer, stop, end,
-                       * restart, event) and of which kind. Two runs are the same if and only if
+                       * restart, fail, kill, event) and of which kind. Two runs are the same if and only if
                        * their lines are. NULL: no trace                              */
     void *trace_arg;
 } weft_sim_spec;
@@ -93,6 +93,29 @@ bool weft_sim_run_while_not(weft_sim *sim, bool (*done)(void *arg), void *arg, w
 /* Calls fn(arg) once at the virtual time `at` (now, if that has passed), outside any actor
  * as if by a plain thread: for what comes from outside, and for faults. NO_MEMORY. */
 weft_err weft_sim_at(weft_sim *sim, weft_ns at, void (*fn)(void *arg), void *arg);
+
+/* -- Faults. Plan them with weft_sim_at, or inject them where the test stands ---------- */
+
+/* Crashes a runtime, as kill -9 ends a process, and frees it (no weft_rt_destroy after it). Its
+ * actors vanish where they stand: no handler, callback or fini runs any more, and neither does
+ * the dead-letter hook. From outside it looks like an end: sends answer CLOSED, weft_join answers
+ * OK with the reason CANCELED, and whoever in another runtime of this world asked, watches or is
+ * linked to one of them hears CLOSED or of its end. Messages in their mailboxes are dropped
+ * through their kinds; its groups are gone; addresses and topics that you hold stay yours to put
+ * back. What only the actors' states pointed to is not freed: keep it where the test can find
+ * it, or leave it to the end of the process. A request that such a state held is never answered:
+ * whoever waits for one needs a deadline. To go on as after a crash, create a runtime and spawn
+ * again, with what you let survive as their `arg`. NULL is fine. INVALID: a runtime of no
+ * simulation. DEADLK from inside one of its own actors, BUSY while weft_rt_stop (_report, _now) of
+ * it runs: then nothing is done. */
+weft_err weft_sim_kill(weft_rt *rt);
+
+/* Makes one actor fail with `reason` at its next turn, before that handles anything, as if its
+ * last callback had called weft_exit: asks are cancelled, fini runs, links and monitors hear of
+ * it, and whoever supervises it decides about a restart. INVALID: `reason` is WEFT_OK, or an
+ * actor of no simulation. CLOSED: it has ended or is about to. RESTARTING: it is between two
+ * lives. */
+weft_err weft_sim_fail(weft_addr *addr, weft_err reason);
 
 weft_ns weft_sim_now(weft_sim *sim);                    /* begins at one second            */
 uint64_t weft_sim_random(weft_sim *sim);                /* 64 bits of the seed's stream    */

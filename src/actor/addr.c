@@ -150,6 +150,8 @@ weft_err wf_addr_wait_end(weft_addr *addr, weft_ns deadline)
         if (wf_port_now(port) >= deadline) return WEFT_TIMED_OUT;
         port->ops->wait(port, &addr->ended, 0, deadline);
     }
+    if (wf_load(&addr->joined, WF_ACQUIRE) != 0)
+        return WEFT_OK; /* a killed one's runtime is gone */
     wf_rt_join(addr->rt, addr);
     return WEFT_OK;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * kill.c - the crash of one simulated runtime: its actors vanish where they stand.
- * Called by: tests, through sim.h. May touch: everything of that runtime.
- * Never: runs a fini, a callback or a hook of the dead. */
+ * kill.c - faults of a simulated world: an actor that fails, a runtime whose actors vanish where
+ * they stand.
+ * Called by: users' tests (weft/testing.h), ours (sim.h). May touch: everything of that runtime.
+ * Never: runs a fini, a callback or a hook of those that vanish. */
 #include "child.h"
 #include "log.h"
 #include "roster.h"
@@ -19,10 +20,22 @@ static void vanish_lane(weft_addr *addr, struct wf_lane *lane)
     }
 }
 
-void wf_sim_kill(weft_rt *rt)
+/* Nobody kills the ground it stands on. */
+static weft_err check(weft_rt *rt)
 {
+    if (rt->port->sim == NULL) return WEFT_INVALID;
+    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next)
+        if (wf_sim_is_running(addr)) return WEFT_DEADLK;
+    return rt->stops > 0 ? WEFT_BUSY : WEFT_OK;
+}
+
+weft_err weft_sim_kill(weft_rt *rt)
+{
+    weft_err err = rt == NULL ? WEFT_OK : check(rt);
+    if (err != WEFT_OK || rt == NULL) return err;
     wf_sim *sim = rt->port->sim;
-    WF_ASSERT(sim != NULL);
+    for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next)
+        wf_actor_trace(addr->self, WF_TRACE_KILL, "");
     for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next)
         wf_monitors_leave(addr->self);
     for (weft_addr *addr = rt->first; addr != NULL; addr = addr->next) {
@@ -51,6 +64,21 @@ void wf_sim_kill(weft_rt *rt)
         wf_child_gone(addr->self);
     }
     wf_rt_forget_all(rt);
-    weft_err err = weft_rt_destroy(rt);
+    err = weft_rt_destroy(rt);
     WF_ASSERT(err == WEFT_OK);
+    return WEFT_OK;
+}
+
+weft_err weft_sim_fail(weft_addr *addr, weft_err reason)
+{
+    weft_self *self = addr->self;
+    if (reason == WEFT_OK || self == NULL) return WEFT_INVALID;
+    if (wf_mailbox_is_closed(addr)) return WEFT_CLOSED; /* and its world may be gone */
+    if (self->port->sim == NULL) return WEFT_INVALID;
+    if (self->phase != WF_PHASE_NEW && self->phase != WF_PHASE_RUNNING)
+        return wf_child_restarts(self) ? WEFT_RESTARTING : WEFT_CLOSED;
+    wf_actor_trace(self, WF_TRACE_FAIL, weft_errname(reason));
+    if (!self->failed) wf_actor_fail(self, reason);
+    wf_sim_wake(self->port->sim, addr);
+    return WEFT_OK;
 }

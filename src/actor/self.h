@@ -49,7 +49,9 @@ enum wf_trace {
     WF_TRACE_STOP,
     WF_TRACE_END,
     WF_TRACE_EVENT,
-    WF_TRACE_RESTART
+    WF_TRACE_RESTART,
+    WF_TRACE_FAIL,
+    WF_TRACE_KILL
 };
 
 struct wf_watch {
@@ -172,6 +174,7 @@ struct weft_rt {
     size_t memory;                     /* relaxed: blocks and exts of the actors of both lists */
     size_t memory_max;                 /* relaxed; 0: no bound                     */
     uint64_t spawns_refused;           /* relaxed                                */
+    uint32_t stops;                    /* calls of weft_rt_stop that run; relaxed */
     struct weft_straggler *stragglers; /* where a stop that runs reports them, or NULL */
     size_t straggler_room, straggler_count;
     struct wf_class *newest_class;
@@ -356,6 +359,10 @@ void wf_rt_report(weft_rt *rt, weft_addr *addr, weft_ns waited);
 
 /* sim.c: the task will never run again. */
 void wf_sim_forget(struct weft_sim *sim, weft_addr *task);
+/* Its turn is on the stack. */
+bool wf_sim_is_running(const weft_addr *task);
+/* It has something to do, though nothing was sent to it. */
+void wf_sim_wake(struct weft_sim *sim, weft_addr *task);
 
 static inline void wf_count(uint64_t *counter)
 {

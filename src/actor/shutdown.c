@@ -123,7 +123,7 @@ static weft_err stop_one(weft_rt *rt, weft_addr *addr, weft_stop_mode mode, weft
     return WEFT_TIMED_OUT;
 }
 
-static weft_err stop_all(weft_rt *rt, weft_stop_mode mode, weft_ns deadline)
+static weft_err stop_each(weft_rt *rt, weft_stop_mode mode, weft_ns deadline)
 {
     weft_ns grace;
     weft_addr *addr;
@@ -138,6 +138,14 @@ static weft_err stop_all(weft_rt *rt, weft_stop_mode mode, weft_ns deadline)
     }
     wf_rt_reap(rt);
     return WEFT_OK;
+}
+
+static weft_err stop_all(weft_rt *rt, weft_stop_mode mode, weft_ns deadline)
+{
+    (void)wf_add(&rt->stops, 1, WF_RELAXED); /* for weft_sim_kill */
+    weft_err err = stop_each(rt, mode, deadline);
+    (void)wf_sub(&rt->stops, 1, WF_RELAXED);
+    return err;
 }
 
 static weft_err stop_reported(weft_rt *rt, weft_stop_mode mode, weft_ns deadline,

@@ -70,10 +70,10 @@ static void mix(weft_sim *sim, uint64_t value)
 static void write_line(weft_sim *sim, const weft_addr *task, uint32_t what, const char *name)
 {
     static const char *const words[] = {
-        [WF_TRACE_BEGIN] = "begin",    [WF_TRACE_USER] = "user",     [WF_TRACE_SYSTEM] = "system",
-        [WF_TRACE_REPLY] = "reply",    [WF_TRACE_ASK_OVER] = "over", [WF_TRACE_TIMER] = "timer",
-        [WF_TRACE_STOP] = "stop",      [WF_TRACE_END] = "end",       [WF_TRACE_EVENT] = "event",
-        [WF_TRACE_RESTART] = "restart"};
+        [WF_TRACE_BEGIN] = "begin",     [WF_TRACE_USER] = "user",     [WF_TRACE_SYSTEM] = "system",
+        [WF_TRACE_REPLY] = "reply",     [WF_TRACE_ASK_OVER] = "over", [WF_TRACE_TIMER] = "timer",
+        [WF_TRACE_STOP] = "stop",       [WF_TRACE_END] = "end",       [WF_TRACE_EVENT] = "event",
+        [WF_TRACE_RESTART] = "restart", [WF_TRACE_FAIL] = "fail",     [WF_TRACE_KILL] = "kill"};
     char line[SIM_LINE_BYTES], who[WEFT_ACTOR_NAME_BYTES_MAX + 16] = "-";
     WF_ASSERT(what < sizeof words / sizeof *words && words[what] != NULL);
     if (task != NULL) snprintf(who, sizeof who, "%s#%" PRIu32, weft_addr_name(task), task->number);
@@ -441,10 +441,16 @@ uint64_t wf_sim_steps(const weft_sim *sim) { return sim->steps; }
 
 weft_sim *wf_sim_of(weft_rt *rt) { return rt->port->sim; }
 
+bool wf_sim_is_running(const weft_addr *addr)
+{
+    return ((const struct sim_task *)addr->home)->running;
+}
+
+void wf_sim_wake(weft_sim *sim, weft_addr *addr) { wake_task(sim, addr->home); }
+
 void wf_sim_forget(weft_sim *sim, weft_addr *addr)
 {
     struct sim_task *task = addr->home;
-    WF_ASSERT(!task->running); /* nobody kills the ground it stands on */
     wf_heap_remove(&sim->sleepers, &task->heap_at);
     runnable_remove(sim, task);
     sim->tasks--;

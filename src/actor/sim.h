@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sim.h - the simulator as weft's own tests use it: weft/testing.h by shorter names,
- * and what only they may do: the crash of a runtime.
+ * sim.h - the simulator as weft's own tests use it: weft/testing.h by shorter names.
  * Called by: tests, and by the in-memory network for its delays. */
 #ifndef WF_SIM_H
 #define WF_SIM_H
@@ -8,6 +7,8 @@
 #include <stdint.h>
 
 #include <weft/testing.h>
+
+#include "log.h"
 
 typedef weft_sim wf_sim;
 
@@ -56,11 +57,10 @@ uint64_t wf_sim_steps(const wf_sim *sim);
 /* The world that `rt` belongs to; NULL on the machine. */
 wf_sim *wf_sim_of(weft_rt *rt);
 
-/* A crash of one runtime: its actors vanish where they stand, no fini runs, what
- * was in their mailboxes is freed through kind->drop, and the runtime is
- * destroyed. For `kill -9` of a simulated node. Not from inside one of its own actors.
- * What only their states pointed to stays allocated: whoever kills frees it, or keeps
- * it where the test can find it. Asks of other runtimes that were queued answer CLOSED. */
-void wf_sim_kill(weft_rt *rt);
+static inline void wf_sim_kill(weft_rt *rt)
+{
+    weft_err err = weft_sim_kill(rt);
+    WF_ASSERT(err == WEFT_OK);
+}
 
 #endif
