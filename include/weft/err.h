@@ -27,6 +27,10 @@ extern "C" {
     X(WEFT_AGAIN, 12, "nothing is ready yet")                                    \
     X(WEFT_PENDING, 13, "it waits for parents that are not here yet")            \
     X(WEFT_UNREACHABLE, 14, "the peer cannot be reached")                        \
+    X(WEFT_AWAITING, 15, "it waits for approval")                                \
+    X(WEFT_REJECTED, 16, "the request was rejected")                             \
+    X(WEFT_STATE, 17, "it was decided already")                                  \
+    X(WEFT_EXPIRED, 18, "the request has expired")                               \
     X(WEFT_NO_MEMORY, -1, "out of memory")                                       \
     X(WEFT_INVALID, -2, "an argument is out of its range")                       \
     X(WEFT_DEADLK, -3, "this call would wait for itself")                        \
@@ -53,7 +57,9 @@ extern "C" {
     X(WEFT_KEY_FILE, -24, "the key file is unreadable, open to others or wrong") \
     X(WEFT_INTERNAL, -25, "weft broke one of its own rules")                     \
     X(WEFT_FORKED, -26, "the handle belongs to the parent process")              \
-    X(WEFT_BLOCKED, -27, "the peer is blocked")
+    X(WEFT_BLOCKED, -27, "the peer is blocked")                                  \
+    X(WEFT_NO_TRANSPORT, -28, "no transport can reach this address")             \
+    X(WEFT_PASSPHRASE, -29, "the passphrase is wrong")
 
 typedef enum weft_err {
     WEFT_OK = 0,

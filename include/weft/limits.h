@@ -163,6 +163,38 @@
 #define WEFT_STORE_SKETCHES 256u /* kept, a KiB each: others are read for each batch */
 #define WEFT_STORE_POLICIES 64u  /* kept: others are read again; new ones of a batch: half */
 
+/* -- Trust: keys, grants, joining, tickets ------------------------------------------------- */
+#define WEFT_PROVEN_KEYS_MAX 8u     /* keys beside the device's, proven on one connection */
+#define WEFT_IDENTITIES_MAX 4096u   /* trees in which a node acts with another key       */
+#define WEFT_KEY_NAME_BYTES_MAX 63u /* of a key in a tree's settings                     */
+#define WEFT_PRINCIPALS_PER_TREE_MAX 256u
+#define WEFT_TRACKS_MAX 65536u      /* (tree, principal) rows of one node                */
+#define WEFT_PROPERTIES_MAX 16u     /* of one such row                                   */
+#define WEFT_SETTINGS_MAX 1024u     /* of the node itself                                */
+#define WEFT_JOINS_MAX 64u          /* requests to join that wait for a decision          */
+#define WEFT_JOINS_PER_PEER_MAX 8u  /* of one device                                     */
+#define WEFT_JOINS_DECIDED_MAX 256u /* kept for those who ask later: the oldest goes      */
+#define WEFT_JOIN_META_BYTES_MAX 4096u
+#define WEFT_JOIN_TTL_MS INT64_C(604800000) /* of a request, by the wall clock: 7 days     */
+#define WEFT_JOIN_POLL_NS (60 * WEFT_SEC)   /* who waits for a decision asks again         */
+#define WEFT_ASKED_MAX 1024u                /* requests of ours that wait elsewhere              */
+#define WEFT_TICKET_BYTES_MAX 8192u         /* of a ticket's text, with its NUL                  */
+#define WEFT_TICKET_HINTS_MAX 16u           /* addresses in a ticket: others are passed over     */
+#define WEFT_TICKET_TRY_NS (30 * WEFT_SEC)  /* for one of them                              */
+#define WEFT_GATE_TREES 64u                 /* whose rights changed: more are told as all        */
+#define WEFT_STANDING_PAIRS_MAX 65536u      /* questions of ancestry for one tree's rights       */
+#define WEFT_RIGHTS_NODE_BYTES (256u << 20) /* of the rights of all trees, in memory       */
+#define WEFT_HISTORY_PER_PEER_MAX 256u      /* syncs that are remembered: the oldest goes        */
+#define WEFT_HISTORY_MAX 65536u             /* and of all peers                                  */
+#define WEFT_ADDRESS_TTL_MS INT64_C(604800000) /* of a told address that did not work since */
+#define WEFT_TRANSPORT_STATE_BYTES_MAX 4096u
+#define WEFT_KEYSTORE_KEYS_MAX 256u
+#define WEFT_PENALTIES_MAX 4096u /* keys that are refused for a time: the oldest goes  */
+#define WEFT_HTTP_HEAD_BYTES_MAX 4096u
+#define WEFT_HTTP_PENDING_MAX 64u /* requests whose head is not here yet               */
+#define WEFT_HTTP_PENDING_PER_ADDRESS_MAX 8u
+#define WEFT_HTTP_TIMEOUT_NS (5 * WEFT_SEC)
+
 /* -- Actors --------------------------------------------------------------------------- */
 #define WEFT_MAILBOX_DEFAULT 1024u
 #define WEFT_MAILBOX_MAX (1u << 30)

@@ -163,7 +163,10 @@ typedef enum weft_event_kind {
     WEFT_EV_SYNC_DONE,   /* counts are set */
     WEFT_EV_SYNC_FAILED, /* err says why */
     WEFT_EV_STOPPED,     /* the node failed and stops: err says why */
-    WEFT_EV_STORE        /* err: why writes are refused from now on; OK: they are taken again */
+    WEFT_EV_STORE,       /* err: why writes are refused from now on; OK: they are taken again */
+    WEFT_EV_JOIN         /* tree, peer (the key that asks) and request are set. err OK: a request
+                          * waits for a decision here. Else how one has ended, here or where this
+                          * node asked: AWAITING, REJECTED, EXPIRED; EXISTS: it was granted    */
 } weft_event_kind;
 typedef struct weft_event {
     weft_event_kind kind;
@@ -177,6 +180,7 @@ typedef struct weft_event {
     const uint8_t *bytes; /* the entry, valid during the call; NULL if coalesced */
     size_t len;
     uint64_t sent, received; /* SYNC_DONE: entries in this session        */
+    uint8_t request[16];     /* JOIN */
 } weft_event;
 /* `fn` runs on the node's notify thread; it must not block. At most WEFT_SUBSCRIBERS_MAX at
  * once: LIMIT.

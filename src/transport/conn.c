@@ -166,6 +166,7 @@ static weft_err put_hello(struct wf_conn *c)
     if (h == NULL) return WEFT_NO_MEMORY;
     h->ver_min = WF_VERSION_MIN;
     h->ver_max = WF_VERSION_MAX;
+    h->caps = m->options.caps;
     memcpy(h->name, m->node_name, sizeof h->name);
     for (uint32_t i = 0; i < m->transports_count; i++) {
         const struct wf_transport *t = m->transports[i];
@@ -248,6 +249,7 @@ static weft_err tell_up(struct wf_conn *c, const struct wf_hello *hello)
     memcpy(up->transport, c->transport, sizeof up->transport);
     memcpy(up->address, c->address, sizeof up->address);
     memcpy(up->peer_name, hello->name, sizeof up->peer_name);
+    up->caps = hello->caps;
     up->listens_count = hello->listens_count;
     memcpy(up->listens, hello->listens, sizeof up->listens);
     wf_manager_tell(c->m->options.events_to, &up->msg);

@@ -52,6 +52,7 @@ void wf_frame_in_fini(struct wf_frame_in *f);
 /* -- The transport's own frames, appended whole ------------------------------------------ */
 struct wf_hello {
     uint64_t ver_min, ver_max;
+    uint64_t caps; /* bits: what the layers above understand beyond this version */
     char name[WEFT_ACTOR_NAME_BYTES_MAX];
     uint32_t listens_count;
     char listens[WEFT_ADDRESSES_PER_PEER_MAX][WEFT_ADDRESS_BYTES_MAX];

@@ -110,7 +110,7 @@ weft_err wf_frame_put_hello(struct wf_bytes *b, const struct wf_hello *h)
     put_text(&p, MAGIC, 4);
     put_uint(&p, h->ver_min);
     put_uint(&p, h->ver_max);
-    put_uint(&p, 0); /* capabilities */
+    put_uint(&p, h->caps);
     put_uint(&p, WEFT_MESSAGE_BYTES_MAX);
     put_uint(&p, WEFT_SESSIONS_PER_CONNECTION_MAX);
     if (h->name[0] == '\0') put_byte(&p, 0xc0);
@@ -213,7 +213,7 @@ weft_err wf_frame_get_hello(const uint8_t *body, size_t len, struct wf_hello *ou
     const char *magic = wf_cursor_str(&c, 4, 4, &magic_len);
     h->ver_min = wf_cursor_uint(&c, UINT32_MAX);
     h->ver_max = wf_cursor_uint(&c, UINT32_MAX);
-    (void)wf_cursor_uint(&c, UINT64_MAX);
+    h->caps = wf_cursor_uint(&c, UINT64_MAX);
     (void)wf_cursor_uint(&c, UINT32_MAX);
     (void)wf_cursor_uint(&c, UINT32_MAX);
     if (!wf_cursor_nil(&c)) get_text(&c, h->name, sizeof h->name);

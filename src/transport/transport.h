@@ -67,6 +67,7 @@ unsigned wf_wire_code_of(weft_err err); /* and back */
 /* -- Spawning ----------------------------------------------------------------------- */
 struct wf_transport_options {
     struct wf_identity identity; /* noise.h: key and how to sign and verify; copied */
+    uint64_t caps;               /* told to peers: what the layers above understand */
     const char *node_name;       /* shown to peers; may be NULL                     */
     weft_addr *events_to;        /* hears UP, DOWN, FRAME (system lane); counted    */
     weft_addr *const *verifiers; /* hear BULK; counted; chosen in turn              */
@@ -193,6 +194,7 @@ struct wf_tp_up {
     char transport[WEFT_ACTOR_NAME_BYTES_MAX];
     char address[WEFT_ADDRESS_BYTES_MAX]; /* dialled: the address that worked; else observed */
     char peer_name[WEFT_ACTOR_NAME_BYTES_MAX];
+    uint64_t caps;          /* the peer's, of HELLO */
     uint32_t listens_count; /* the peer's own advertised addresses */
     char listens[WEFT_ADDRESSES_PER_PEER_MAX][WEFT_ADDRESS_BYTES_MAX];
 };

@@ -141,7 +141,9 @@ static const uint8_t *body_of(struct wf_bytes *b, size_t *len)
 Test(frame, hello_says_what_it_was_given)
 {
     struct wf_bytes b = {0};
-    struct wf_hello in = {.ver_min = 1, .ver_max = 300, .name = "a name", .listens_count = 2}, out;
+    struct wf_hello in = {
+        .ver_min = 1, .ver_max = 300, .caps = UINT64_MAX, .name = "a name", .listens_count = 2};
+    struct wf_hello out;
     size_t len;
     strcpy(in.listens[0], "tcp:127.0.0.1:4711");
     strcpy(in.listens[1], "tcp:[::1]:4712");
@@ -149,6 +151,7 @@ Test(frame, hello_says_what_it_was_given)
     const uint8_t *body = body_of(&b, &len);
     cr_assert_eq(wf_frame_get_hello(body, len, &out), WEFT_OK);
     cr_expect(out.ver_min == 1 && out.ver_max == 300 && out.listens_count == 2);
+    cr_expect_eq(out.caps, UINT64_MAX);
     cr_expect_str_eq(out.name, "a name");
     cr_expect_str_eq(out.listens[1], "tcp:[::1]:4712");
     wf_bytes_fini(&b);
