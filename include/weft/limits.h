@@ -189,6 +189,9 @@
 #define WEFT_ADDRESS_TTL_MS INT64_C(604800000) /* of a told address that did not work since */
 #define WEFT_TRANSPORT_STATE_BYTES_MAX 4096u
 #define WEFT_KEYSTORE_KEYS_MAX 256u
+#define WEFT_KEYSTORE_OPERATIONS_MAX 32u             /* passes that one try may cost       */
+#define WEFT_KEYSTORE_MEMORY_MAX (UINT64_C(1) << 30) /* and bytes                          */
+#define WEFT_PASSPHRASE_BYTES_MAX 1024u
 #define WEFT_PENALTIES_MAX 4096u /* keys that are refused for a time: the oldest goes  */
 #define WEFT_HTTP_HEAD_BYTES_MAX 4096u
 #define WEFT_HTTP_PENDING_MAX 64u /* requests whose head is not here yet               */
