@@ -6,6 +6,7 @@
 #ifndef WF_STORE_H
 #define WF_STORE_H
 
+#include <weft/access.h>
 #include <weft/actor.h>
 #include <weft/entry.h>
 
@@ -60,9 +61,28 @@ weft_err wf_store_tree_by_number(wf_store *store, uint64_t t, wf_tree_info *out)
  * LIMIT when there are more. */
 weft_err wf_store_trees(wf_store *store, wf_tree_info *out, size_t *count);
 
-/* May `key` read the tree? The static list of readers given by follow; an unknown
- * tree and a forbidden one cost the same look-ups. */
-bool wf_store_may_read(wf_store *store, const weft_id *tree, const weft_key *key);
+/* -- Who may read a tree: rights.h ------------------------------------------------- */
+/* Is the tree followed, and may one of `keys` (at most WEFT_PROVEN_KEYS_MAX + 1) read it: a key
+ * that the tree's settings do not revoke, and to which they give Read or more, itself or as
+ * everyone, or that is in the list given by follow? As published; memory only, so any actor may
+ * ask. A tree that is unknown or not followed costs the same steps as one that is forbidden.
+ * Nobody may read while the rights are not known, because memory was short or the disk failed. */
+bool wf_store_may_read_as(wf_store *store, const weft_id *tree, const weft_key *keys,
+                          uint32_t count);
+bool wf_store_may_read(wf_store *store, const weft_id *tree, const weft_key *key); /* one */
+/* What the settings of the tree say now, to show: the door judges each entry by its own
+ * ancestry. TREE: it is unknown. NO_MEMORY, IO, CORRUPT: why the rights are not known. */
+struct wf_right_now {
+    weft_right right; /* of the key, its own or everyone's: the stronger one  */
+    uint32_t priority;
+    bool listed;  /* it is in the list given by follow                    */
+    bool revoked; /* then right is NONE, and neither "*" nor the list helps */
+};
+weft_err wf_store_right(wf_store *store, const weft_id *tree, const weft_key *key,
+                        struct wf_right_now *out);
+/* Who was granted something or was revoked: everyone first, then by key. `*count` in: room, out:
+ * filled; LIMIT: then it is how many there are. TREE, and as above. */
+weft_err wf_store_grants(wf_store *store, const weft_id *tree, weft_grant *out, size_t *count);
 
 /* Tree tips, ascending by id, at most `room`; *complete false: there are more. */
 weft_err wf_store_tips(wf_store *store, uint64_t t, weft_id *out, size_t room, size_t *count,

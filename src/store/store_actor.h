@@ -85,6 +85,11 @@ struct wf_commit { /* asked; answered after the synced batch */
     uint64_t seq;       /* out: arrival number of the last one                    */
     weft_buf **entries; /* counted references; freed with the message             */
     weft_id *ids;       /* as built or checked by the caller; freed too           */
+    /* In the batch of the last entry, if all were applied; else none of them is written.
+     * Taken: freed with the message (wf_records_free). INVALID: a key is not one of theirs;
+     * then nothing was applied. */
+    uint32_t records_count;
+    struct wf_record_put **records;
 };
 /* Entries must have been verified or signed by this process: the store does not
  * check signatures again. NULL when memory is short. */
@@ -95,9 +100,14 @@ extern const weft_kind wf_follow_kind;
 struct wf_follow {
     weft_request req; /* drop frees; LIMIT, IO */
     weft_id tree;
-    bool follow; /* false: serve and accept it no longer; entries stay */
+    bool follow;       /* false: serve and accept it no longer; entries stay */
+    bool keep_readers; /* the list stays as it is, and `readers` is not looked at  */
     uint32_t readers_count;
     weft_key *readers; /* who may read; replaces the list; freed with the message */
+    uint32_t add_count;
+    weft_key *add; /* added to either; freed with the message                 */
+    uint32_t records_count;
+    struct wf_record_put **records; /* in the same batch; as those of a commit */
 };
 struct wf_follow *wf_follow_create(const weft_id *tree, const weft_key *readers, uint32_t count);
 
@@ -113,6 +123,58 @@ struct wf_record_put {
     uint8_t value[];
 };
 struct wf_record_put *wf_record_create(uint32_t value_len);
+/* Several in one batch. INVALID: then none of them is written. */
+extern const weft_kind wf_records_kind;
+struct wf_records {
+    weft_request req;
+    uint32_t count;
+    struct wf_record_put **records; /* taken: freed with the message */
+};
+struct wf_records *wf_records_create(uint32_t count); /* with room for them, none is there yet */
+/* Frees a list and what is in it; NULL is fine, inside too. */
+void wf_records_free(struct wf_record_put **records, uint32_t count);
+
+/* -- anyone -> store: settings that are made here --------------------------------------- */
+/* One entry of `_settings` on all tips of the tree, built, signed and through the door in one
+ * step, so that nothing comes between the tips and the entry. With its records it is one batch.
+ * Answered when it is durable and the gate has heard of it. */
+extern const weft_kind wf_settings_commit_kind;
+struct wf_settings_commit {
+    weft_request req; /* TREE: unknown, not followed, or without its root. FORBIDDEN: `admin`
+                       * may not say that. BAD_ENTRY: no settings, or too many. LIMIT, INVALID
+                       * (a record), NO_MEMORY, IO, NO_SPACE                     */
+    weft_id tree;
+    weft_keypair *admin; /* a copy of the sender's, destroyed with the message      */
+    weft_buf *payload;   /* counted: operations on the map `_settings`, encoded     */
+    uint32_t records_count;
+    struct wf_record_put **records; /* in the same batch; as those of a commit      */
+    weft_id id;                     /* out */
+    uint64_t seq;                   /* out */
+};
+/* Copies the key and takes a reference of the payload. NULL when memory is short. */
+struct wf_settings_commit *wf_settings_commit_create(const weft_id *tree, const weft_keypair *admin,
+                                                     weft_buf *payload);
+
+/* -- the gate: who is asked before a batch that takes a right away is answered ------------- */
+/* Whoever has frames on their way that were made under older rights (sync) subscribes once: it
+ * is asked after each batch by which somebody may read a tree no longer, when that is published,
+ * and answers when nothing of before can leave any more. Until then no answer of that batch and
+ * of those after it is given; they keep their order. A batch that takes nothing away waits for
+ * nobody. One ask is under way at a time, and while it is what comes is gathered in the next. An
+ * asked one that has ended answers at once. */
+extern const weft_kind wf_gate_sub_kind;
+struct wf_gate_sub { /* to the store; a later one takes its place */
+    weft_msg msg;
+    weft_addr *to; /* counted */
+};
+struct wf_gate_sub *wf_gate_sub_create(weft_addr *to);
+extern const weft_kind wf_gate_kind;
+struct wf_gate { /* the store asks `to`; borrowed until it is answered, whatever the answer */
+    weft_request req;
+    bool all; /* more trees than fit: any may have changed */
+    uint32_t count;
+    weft_id trees[WEFT_GATE_TREES]; /* of whom somebody may read less than before */
+};
 
 /* -- subscribers <-> store: the doorbell -------------------------------------------------- */
 /* A subscriber sends its one doorbell to the store (wf_stored_create, weft_send or
