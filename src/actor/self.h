@@ -233,6 +233,9 @@ static inline void wf_msg_release(weft_msg *msg) { msg->flags = 0; }
  * CLOSED: it stays claimed. */
 weft_err wf_send_claimed(weft_addr *to, weft_msg *msg);
 weft_err wf_send_staged(weft_addr *to, weft_msg *newest, weft_msg *oldest, uint64_t cost);
+/* As weft_send, of a message that is in no list; says whether OK meant the mailbox's policy, on this
+ * thread, and not the mailbox. */
+weft_err wf_send_or_drop(weft_addr *to, weft_msg *msg, bool *dropped);
 weft_err wf_push_system(weft_addr *to, weft_msg *msg);
 /* Somebody wants to hear of room: tells all who wait at once, or remembers. */
 void wf_credit_wanted(weft_addr *addr, weft_msg *msg);
@@ -282,6 +285,10 @@ static inline bool wf_may_dangle(const weft_self *asker, const weft_request *req
 weft_err wf_overflow(weft_addr *to, weft_msg *newest);
 /* The actor has taken its mail in: drops the oldest beyond what the mailbox keeps. */
 void wf_overflow_trim(weft_self *self);
+
+/* topic.c: `self` drops the oldest of its queued messages, an event: the next one of the same
+ * subscription tells of it. */
+void wf_event_trimmed(weft_self *self, weft_msg *msg);
 
 /* stash.c */
 bool wf_stash_put(weft_self *self, weft_msg *msg); /* false: no room, the message is yours */
