@@ -133,10 +133,10 @@
 #define WEFT_DOORBELL_ENTRIES 64u        /* carried by one STORED             */
 #define WEFT_DOORBELL_BYTES (256u << 10)
 #define WEFT_DOORBELL_TREES 64u
-#define WEFT_GROUP_COMMIT_BYTES (4u << 20) /* one write batch of the store      */
-#define WEFT_GROUP_COMMIT_ENTRIES 16384u   /* and as many entries               */
-#define WEFT_STORE_TRIE_NODES 4096u        /* of the tries, kept in memory: a power of 4 */
-#define WEFT_STORE_TRIE_BUCKETS 256u       /* and of what lies below them: likewise      */
+#define WEFT_GROUP_COMMIT_BYTES (4u << 20)       /* one write batch of the store      */
+#define WEFT_GROUP_COMMIT_ENTRIES 16384u         /* and as many entries               */
+#define WEFT_STORE_TRIE_NODES_BYTES (3u << 20)   /* of the tries, kept in memory */
+#define WEFT_STORE_TRIE_BUCKETS_BYTES (6u << 20) /* and of what lies below them  */
 #define WEFT_STORE_BRIEFS_MAX \
     65536u /* entries whose facts the store keeps
                                                  * in memory: a power of two         */

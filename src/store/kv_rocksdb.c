@@ -95,7 +95,7 @@ static void rocks_close(wf_kv *kv)
     if (r->unsynced != NULL) rocksdb_writeoptions_destroy(r->unsynced);
     if (r->read != NULL) rocksdb_readoptions_destroy(r->read);
     if (r->cache != NULL) rocksdb_cache_destroy(r->cache);
-    wf_op_order_fini(&r->order);
+    wf_batch_order_fini(&r->order);
     wf_lock_destroy(r->base.gate);
     wf_free(r->dir);
     wf_free(r);
