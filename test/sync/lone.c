@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lone.c - one node on threads of its own, and a gate before its disk (lone.h).
- * Called by: test_feed.c, test_fork.c, test_settle.c. May touch: nodes, threads.
+ * Called by: test_feed.c, test_fork.c, test_notify.c, test_settle.c. May touch: nodes, threads.
  * Never: the simulator; sleeps. */
 #include "lone.h"
 
@@ -92,9 +92,9 @@ void gate_note(void)
     pthread_mutex_unlock(&gate.lock);
 }
 
-void gate_wait_noted(void)
+void gate_wait_noted(uint32_t least)
 {
     pthread_mutex_lock(&gate.lock);
-    while (gate.notes == 0) pthread_cond_wait(&gate.change, &gate.lock);
+    while (gate.notes < least) pthread_cond_wait(&gate.change, &gate.lock);
     pthread_mutex_unlock(&gate.lock);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lone.h - one node on threads of its own, with a tree and a writer; and a gate before the disk
  * of such nodes, at which their batches wait while it is shut.
- * Called by: test_feed.c, test_fork.c, test_settle.c. Never: the simulator. */
+ * Called by: test_feed.c, test_fork.c, test_notify.c, test_settle.c. Never: the simulator. */
 #ifndef LONE_H
 #define LONE_H
 
@@ -28,6 +28,6 @@ void gate_set(bool shut);
 void gate_wait_met(void); /* until a batch waits there */
 /* For callbacks: counted here, and waited for. */
 void gate_note(void);
-void gate_wait_noted(void); /* until there was one */
+void gate_wait_noted(uint32_t least); /* until there were as many */
 
 #endif

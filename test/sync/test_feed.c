@@ -555,7 +555,7 @@ Test(feed, hears_of_what_was_being_written_when_it_was_opened)
         cr_assert_eq(weft_feed_close(other), WEFT_OK);
     }
     gate_set(false);
-    gate_wait_noted();
+    gate_wait_noted(1);
     cr_assert_eq(pthread_join(committer, &committed), 0);
     cr_expect_eq((intptr_t)committed, WEFT_OK);
     cr_assert_eq(weft_feed_close(feed), WEFT_OK);
