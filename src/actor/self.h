@@ -95,6 +95,7 @@ struct wf_class {
 struct wf_ext {
     struct wf_heap timers;
     struct wf_heap deadlines; /* of pending asks            */
+    weft_ns due_now;          /* while the due ones are served: what they began with; else 0 */
     struct wf_asks asks;
     struct wf_lane stash;
     uint32_t units_max;       /* of bytes in the mailbox; 0: not counted                      */
@@ -313,6 +314,12 @@ void wf_watch_fini(weft_self *self);
 /* ext.c: NULL when memory is short. */
 struct wf_ext *wf_ext(weft_self *self);
 void wf_ext_fini(weft_self *self);
+/* What is set for the past while the due ones are served is due now, behind all that are: were it
+ * in front it would end each turn's service, and nobody else would ever have any. */
+static inline weft_ns wf_due_at(const struct wf_ext *ext, weft_ns at)
+{
+    return at < ext->due_now ? ext->due_now : at;
+}
 /* The earliest timer or ask's deadline, or WEFT_NEVER. */
 weft_ns wf_ext_next(const weft_self *self);
 
