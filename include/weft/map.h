@@ -199,8 +199,9 @@ void weft_map_close(weft_map *map); /* NULL is fine */
  * it goes on. LIMIT: the map would need more than WEFT_MAP_VIEW_BYTES. After these two, and
  * after NO_MEMORY and IO, it shows what it had taken in: what arrived up to some arrival, and
  * of what came after it perhaps what stands up to some place in the order (gen, id).
- * When a revocation arrives, or makes another one void, the map is read anew through the store's
- * list, and this answers as a first refresh would; until one answers OK or CORRUPT the map shows
+ * When a key is revoked that the map has entries of, or is not any more because another
+ * revocation made that void, the map is read anew through the store's list, and this answers as a
+ * first refresh would; until one answers OK or CORRUPT the map shows
  * what it did before, and the two may have WEFT_MAP_VIEW_BYTES each. With more revocations than
  * WEFT_MAP_REVOCATIONS_MAX in the tree the answer is LIMIT.
  * When to call it: after a commit, and when weft_subscribe tells that the tree grew. */

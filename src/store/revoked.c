@@ -5,6 +5,7 @@
 #include "revoked.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "alloc.h"
 #include "entry.h"
@@ -33,6 +34,7 @@ void wf_revoked_destroy(struct wf_revoked *rv)
     for (uint32_t i = 0; i < rv->count; i++) wf_revocation_fini(rv, &rv->list[i]);
     wf_policy_destroy(rv->policy);
     wf_free(rv->list);
+    wf_free(rv->met);
     wf_free(rv->meta);
     wf_free(rv);
 }
@@ -97,6 +99,48 @@ weft_err wf_revoked_take_in(struct wf_revoked *rv, const wf_place *place, const 
     return WEFT_OK;
 }
 
+/* -- Who was met ------------------------------------------------------------------------------- */
+
+/* The first that is not before `key`. */
+static uint32_t place_of(const struct wf_revoked *rv, const weft_key *key, bool *met)
+{
+    uint32_t low = 0, high = rv->met_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (weft_key_compare(&rv->met[middle], key) < 0) low = middle + 1;
+        else high = middle;
+    }
+    *met = low < rv->met_count && weft_key_equal(&rv->met[low], key);
+    return low;
+}
+
+static bool has_met(const struct wf_revoked *rv, const weft_key *key)
+{
+    bool met;
+    (void)place_of(rv, key, &met);
+    return met || rv->met_many;
+}
+
+static weft_err meet(struct wf_revoked *rv, const weft_key *key)
+{
+    bool met;
+    const uint32_t at = place_of(rv, key, &met);
+    if (met || rv->met_many) return WEFT_OK;
+    rv->met_many = rv->met_count == WEFT_MAP_AUTHORS_MAX;
+    if (rv->met_many) return WEFT_OK;
+    if (rv->met_count == rv->met_room) {
+        const uint32_t room = rv->met_room == 0 ? 16 : 2 * rv->met_room;
+        weft_key *list = wf_realloc(rv->met, room * sizeof *list);
+        if (list == NULL) return WEFT_NO_MEMORY;
+        rv->met = list;
+        rv->met_room = room;
+    }
+    memmove(rv->met + at + 1, rv->met + at, (rv->met_count - at) * sizeof *rv->met);
+    rv->met[at] = *key;
+    rv->met_count++;
+    return WEFT_OK;
+}
+
 /* -- The rule --------------------------------------------------------------------------------- */
 
 static uint32_t first_of(const struct wf_revoked *rv, const weft_key *key)
@@ -142,9 +186,11 @@ static weft_err judge(struct wf_revoked *rv, struct wf_subject x, const wf_grant
     for (;;) {
         struct judging j = {.level = level, .left = left};
         bool by_grant = false, stay = true;
+        weft_err err = level == NULL ? meet(rv, &x.author) : WEFT_OK;
+        if (err != WEFT_OK) return err;
         for (uint32_t i = first_of(rv, &x.author); stay && i < rv->count; i++) {
             if (!weft_key_equal(&rv->list[i].key, &x.author)) break;
-            weft_err err = stays(rv, &rv->list[i], &x, &j, &stay, &by_grant);
+            err = stays(rv, &rv->list[i], &x, &j, &stay, &by_grant);
             if (err != WEFT_OK) return err;
         }
         if (!stay || !by_grant) {
@@ -152,7 +198,7 @@ static weft_err judge(struct wf_revoked *rv, struct wf_subject x, const wf_grant
             return WEFT_OK;
         }
         const uint64_t gen = x.place.gen;
-        weft_err err = wf_revoked_subject(rv, &j.said.id, &x); /* it must stay, too */
+        err = wf_revoked_subject(rv, &j.said.id, &x); /* it must stay, too */
         if (err == WEFT_OK && x.place.gen >= gen)
             err = wf_fail(WEFT_CORRUPT, "map", "a grant is above what stands on it");
         if (err != WEFT_OK) return err;
@@ -191,7 +237,8 @@ weft_err wf_revoked_settle(struct wf_revoked *rv, uint64_t *left, bool *changed)
     if (err != WEFT_OK) return err;
     *changed = false;
     for (uint32_t i = 0; i < rv->count; i++) {
-        *changed |= rv->list[i].in_force != rv->list[i].was;
+        if (rv->list[i].in_force == rv->list[i].was) continue;
+        *changed |= has_met(rv, &rv->list[i].key);
         rv->list[i].was = rv->list[i].in_force;
     }
     rv->dirty = false;
@@ -202,7 +249,7 @@ weft_err wf_revoked_leaves_out(struct wf_revoked *rv, const wf_place *place,
                                const weft_entry *entry, uint64_t *left, bool *out)
 {
     *out = false;
-    if (rv->count == 0) return WEFT_OK;
+    if (rv->count == 0) return meet(rv, &entry->author);
     const bool settings = wf_entry_find_store(entry, WF_SETTINGS_NAME) != NULL;
     return judge(rv, (struct wf_subject){*place, entry->author, settings}, NULL, left, out);
 }

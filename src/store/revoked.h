@@ -37,6 +37,9 @@ struct wf_revoked {
     struct wf_revocation *list; /* by key, then place                       */
     uint32_t count, room;
     uint64_t marks_bytes;
+    weft_key *met; /* ascending: whose entries, or grants under them, were judged for the view */
+    uint32_t met_count, met_room;
+    bool met_many; /* too many to tell */
     wf_meta *meta; /* room for one                                          */
     uint32_t policy_number;
     wf_policy *policy; /* the last one that was asked for                   */
@@ -50,7 +53,7 @@ void wf_revoked_destroy(struct wf_revoked *revoked); /* NULL is fine */
 weft_err wf_revoked_take_in(struct wf_revoked *revoked, const wf_place *place,
                             const weft_entry *entry);
 /* Works out which are in force. *left is what it may read; at least one step is made whatever it
- * is. AGAIN: not done. *changed: others than when it last was done. */
+ * is. AGAIN: not done. *changed: for a key that was met, others are than when it last was done. */
 weft_err wf_revoked_settle(struct wf_revoked *revoked, uint64_t *left, bool *changed);
 /* Does the entry stay out of views? Settle first. */
 weft_err wf_revoked_leaves_out(struct wf_revoked *revoked, const wf_place *place,

@@ -467,8 +467,8 @@ Test(map_api, what_cannot_be_opened_or_committed_says_why)
 
 /* -- Histories that part and meet ------------------------------------------------------------------ */
 
-static weft_id commit_by(const weft_keypair *who, const weft_id *parents, uint32_t count,
-                         const char *path, uint64_t number)
+static weft_id commit_above(const weft_id *parents, uint32_t count, const char *path,
+                            uint64_t number)
 {
     weft_map_edit *edit = new_edit();
     weft_buf *payload = NULL;
@@ -476,18 +476,12 @@ static weft_id commit_by(const weft_keypair *who, const weft_id *parents, uint32
     set(edit, WEFT_MAP_PATH(path), weft_map_uint(number));
     set(edit, WEFT_MAP_PATH("last"), weft_map_uint(number));
     cr_assert_eq(weft_map_edit_encode(edit, &payload), WEFT_OK);
-    cr_assert_eq(weft_commit_at(node, who, &tree, &(weft_cut){parents, count}, DOC,
+    cr_assert_eq(weft_commit_at(node, author, &tree, &(weft_cut){parents, count}, DOC,
                                 weft_buf_bytes(payload), weft_buf_len(payload), WEFT_NEVER, &id),
                  WEFT_OK);
     weft_buf_unref(payload);
     weft_map_edit_destroy(edit);
     return id;
-}
-
-static weft_id commit_above(const weft_id *parents, uint32_t count, const char *path,
-                            uint64_t number)
-{
-    return commit_by(author, parents, count, path, number);
 }
 
 Test(map_api, two_that_create_one_store_have_made_one_map)
@@ -540,106 +534,6 @@ Test(map_api, a_map_at_a_cut_is_what_its_ancestors_make_and_stays_so)
         cr_expect_str_eq(leaves(maps[3], NULL), "");
     }
     for (int i = 0; i < 4; i++) weft_map_close(maps[i]);
-}
-
-/* -- Keys that were revoked ------------------------------------------------------------------------- */
-
-/* The author grants this to a key, in an entry at this height. */
-static weft_id grant(const weft_keypair *whom, const char *what, const weft_id *parent,
-                     uint64_t height)
-{
-    weft_map_edit *edit = new_edit();
-    weft_buf *payload = NULL, *entry = NULL;
-    weft_key key;
-    weft_id id;
-    char text[2 * WEFT_KEY_BYTES + 1];
-    weft_keypair_public(whom, &key);
-    for (uint32_t i = 0; i < WEFT_KEY_BYTES; i++)
-        snprintf(text + 2 * i, sizeof text - 2 * i, "%02x", key.bytes[i]);
-    set(edit, WEFT_MAP_PATH("auth", text, "grant"), weft_map_text(what));
-    cr_assert_eq(weft_map_edit_encode(edit, &payload), WEFT_OK);
-    const weft_store_part part = {.name = "_settings",
-                                  .payload = weft_buf_bytes(payload),
-                                  .payload_len = weft_buf_len(payload)};
-    const weft_entry_spec spec = {.tree = tree,
-                                  .parents = parent,
-                                  .parents_count = 1,
-                                  .height = height,
-                                  .stores = &part,
-                                  .stores_count = 1};
-    cr_assert_eq(weft_entry_build(&spec, author, &entry, &id), WEFT_OK);
-    cr_assert_eq(weft_add(node, &entry, 1, true, WEFT_NEVER, NULL), WEFT_OK);
-    weft_buf_unref(entry);
-    weft_buf_unref(payload);
-    weft_map_edit_destroy(edit);
-    return id;
-}
-
-Test(map_api, a_revocation_takes_out_what_is_beside_it_whenever_it_comes)
-{
-    weft_keypair *guest = kit_pair(2);
-    weft_id a = commit_above(&tree, 1, "a", 1), below = commit_by(guest, &a, 1, "below", 2);
-    commit_by(guest, &below, 1, "beside", 3);
-    weft_map *map = open_map(DOC);
-    refresh(map);
-    cr_expect_str_eq(leaves(map, NULL), "/a=1 /below=2 /beside=3 /last=3 ");
-    weft_id revoked = grant(guest, "none", &below, 3);
-    cr_expect_eq(refresh(map), 3, "the map is read anew");
-    cr_expect_str_eq(leaves(map, NULL), "/a=1 /below=2 /last=2 ");
-    cr_expect_eq(info_of(map).left_out, 1);
-    cr_expect_eq(info_of(map).entries, 2);
-    commit_by(guest, &below, 1, "late", 4);
-    cr_expect_eq(refresh(map), 1);
-    cr_expect_eq(info_of(map).left_out, 2);
-    weft_id granted = grant(guest, "write:7", &revoked, 4);
-    commit_by(guest, &granted, 1, "again", 5);
-    cr_expect_eq(refresh(map), 1, "nobody else is revoked, so it goes on");
-    cr_expect_str_eq(leaves(map, NULL), "/a=1 /again=5 /below=2 /last=5 ");
-    weft_map_close(map);
-    weft_keypair_destroy(guest);
-}
-
-Test(map_api, until_it_is_read_anew_a_map_shows_what_it_did)
-{
-    weft_keypair *guest = kit_pair(2);
-    weft_err err;
-    for (uint64_t i = 0; i < 20; i++) commit_one(WEFT_MAP_PATH("a"), i);
-    commit_by(guest, &tree, 1, "beside", 3);
-    weft_map *map = open_map(DOC);
-    refresh(map);
-    char *before = strdup(leaves(map, NULL));
-    grant(guest, "none", &tree, 1);
-    weft_map_budget(map, 3);
-    uint32_t turns = 0;
-    while ((err = weft_map_refresh(map, NULL)) == WEFT_AGAIN) {
-        cr_assert_str_eq(leaves(map, NULL), before);
-        cr_assert_eq(info_of(map).left_out, 0);
-        turns++;
-    }
-    cr_expect_eq(err, WEFT_OK);
-    cr_expect_geq(turns, 7, "21 entries, 3 at a time");
-    cr_expect_str_eq(leaves(map, NULL), "/a=19 ");
-    cr_expect_eq(info_of(map).left_out, 1);
-    free(before);
-    weft_map_close(map);
-    weft_keypair_destroy(guest);
-}
-
-Test(map_api, settings_are_shown_whole_and_a_cut_knows_its_own_revocations_only)
-{
-    weft_keypair *guest = kit_pair(2);
-    weft_id beside = commit_by(guest, &tree, 1, "beside", 3);
-    weft_id revoked = grant(guest, "none", &tree, 1), both[2] = {beside, revoked};
-    weft_map *maps[2], *settings = open_map("_settings");
-    cr_assert_eq(weft_map_open_at(node, &tree, DOC, &(weft_cut){&beside, 1}, &maps[0]), WEFT_OK);
-    cr_assert_eq(weft_map_open_at(node, &tree, DOC, &(weft_cut){both, 2}, &maps[1]), WEFT_OK);
-    for (int i = 0; i < 2; i++) refresh(maps[i]);
-    cr_expect_str_eq(leaves(maps[0], NULL), "/beside=3 /last=3 ");
-    cr_expect_str_eq(leaves(maps[1], NULL), "");
-    cr_expect_eq(refresh(settings), 2);
-    for (int i = 0; i < 2; i++) weft_map_close(maps[i]);
-    weft_map_close(settings);
-    weft_keypair_destroy(guest);
 }
 
 /* -- What goes wrong ----------------------------------------------------------------------------------- */
