@@ -138,6 +138,8 @@
 #define WEFT_GROUP_COMMIT_ENTRIES 16384u         /* and as many entries               */
 #define WEFT_STORE_TRIE_NODES_BYTES (3u << 20)   /* of the tries, kept in memory */
 #define WEFT_STORE_TRIE_BUCKETS_BYTES (6u << 20) /* and of what lies below them  */
+#define WEFT_STORE_DOM_PAGES 4096u               /* of dominators: a power of 4        */
+#define WEFT_STORE_DOM_BYTES 512u                /* of one; larger ones are not kept   */
 #define WEFT_STORE_BRIEFS_MAX \
     65536u /* entries whose facts the store keeps
                                                  * in memory: a power of two         */

@@ -29,6 +29,7 @@ enum wf_cf { /* column families; the numbers are part of the store's format */
              WF_CF_TRIE,
              WF_CF_SKETCH,
              WF_CF_SUB,
+             WF_CF_DOM,
              WF_CF_COUNT
 };
 extern const char *const wf_cf_names[WF_CF_COUNT];
