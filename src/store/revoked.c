@@ -94,7 +94,6 @@ weft_err wf_revoked_take_in(struct wf_revoked *rv, const wf_place *place, const 
     if (err != WEFT_OK) return err;
     a.rv = rv;
     (void)wf_map_ops_each(part->payload, part->payload_len, on_op, &a); /* the same bytes */
-    qsort(rv->list, rv->count, sizeof *rv->list, by_key);
     rv->dirty = true;
     return WEFT_OK;
 }
@@ -219,20 +218,38 @@ static int strongest_first(const void *a, const void *b)
     return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
 }
 
+/* One that was judged before is again only if a stronger one has changed since: whoever is
+ * revoked may add void ones without end. */
+static weft_err judge_all(struct wf_revoked *rv, const struct ranked *ranked, uint64_t *left)
+{
+    bool stronger_moved = false, equal_moved = false;
+    for (uint32_t i = 0; i < rv->count; i++) {
+        struct wf_revocation *r = &rv->list[ranked[i].index];
+        if (i > 0 && wf_grant_compare(&ranked[i - 1].strength, &r->strength) != 0) {
+            stronger_moved |= equal_moved;
+            equal_moved = false;
+        }
+        if (!r->judged || stronger_moved) {
+            const struct wf_subject x = {r->place, r->author, true};
+            bool out = false;
+            weft_err err = judge(rv, x, &r->strength, left, &out);
+            if (err != WEFT_OK) return err;
+            r->judged = true;
+            r->in_force = !out;
+        }
+        equal_moved |= r->in_force != r->was;
+    }
+    return WEFT_OK;
+}
+
 weft_err wf_revoked_settle(struct wf_revoked *rv, uint64_t *left, bool *changed)
 {
     struct ranked *ranked = wf_malloc((rv->count + 1) * sizeof *ranked);
     if (ranked == NULL) return WEFT_NO_MEMORY;
+    if (rv->count > 1) qsort(rv->list, rv->count, sizeof *rv->list, by_key);
     for (uint32_t i = 0; i < rv->count; i++) ranked[i] = (struct ranked){rv->list[i].strength, i};
     qsort(ranked, rv->count, sizeof *ranked, strongest_first);
-    weft_err err = WEFT_OK;
-    for (uint32_t i = 0; i < rv->count && err == WEFT_OK; i++) {
-        struct wf_revocation *r = &rv->list[ranked[i].index];
-        const struct wf_subject x = {r->place, r->author, true};
-        bool out = false;
-        err = judge(rv, x, &r->strength, left, &out);
-        r->in_force = !out;
-    }
+    weft_err err = judge_all(rv, ranked, left);
     wf_free(ranked);
     if (err != WEFT_OK) return err;
     *changed = false;

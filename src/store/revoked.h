@@ -17,14 +17,15 @@
 #include "policy.h"
 
 struct wf_revocation {
-    weft_key key, author; /* whose it is; who made it                       */
+    weft_key key, author; /* whose it is; who made it                  */
     wf_place place;
-    wf_grant strength;  /* of its author, as what is below it has it       */
-    bool in_force, was; /* now; when it was last settled                   */
-    struct wf_dag *dag; /* while what is below it is being marked          */
+    wf_grant strength;  /* of its author, as what is below it has it   */
+    bool judged;        /* has it ever been?                           */
+    bool in_force, was; /* now; when it was last settled               */
+    struct wf_dag *dag; /* while what is below it is being marked      */
     struct wf_dag_mark *mark;
-    struct wf_dag_bits below; /* none: nobody has asked                     */
-    bool asked, answer;       /* is it below the entry of this stamp?       */
+    struct wf_dag_bits below; /* none: nobody has asked                */
+    bool asked, answer;       /* is it below the entry of this stamp?  */
     wf_stamp about;
 };
 
@@ -32,17 +33,17 @@ struct wf_revoked {
     wf_store *store;
     uint64_t t;
     weft_id tree;
-    uint64_t upto;              /* all settings that arrived up to this one are in       */
-    bool dirty;                 /* something was added since it was settled              */
-    struct wf_revocation *list; /* by key, then place                       */
+    uint64_t upto;              /* all settings that arrived up to this one are in */
+    bool dirty;                 /* something was added since it was settled        */
+    struct wf_revocation *list; /* by key, then place, unless dirty                */
     uint32_t count, room;
     uint64_t marks_bytes;
     weft_key *met; /* ascending: whose entries, or grants under them, were judged for the view */
     uint32_t met_count, met_room;
     bool met_many; /* too many to tell */
-    wf_meta *meta; /* room for one                                          */
+    wf_meta *meta; /* room for one     */
     uint32_t policy_number;
-    wf_policy *policy; /* the last one that was asked for                   */
+    wf_policy *policy; /* the last one that was asked for */
 };
 
 weft_err wf_revoked_create(wf_store *store, uint64_t t, const weft_id *tree,

@@ -484,6 +484,37 @@ Test(revoked, views_follow_the_rule_whatever_the_history_and_its_order)
     cr_expect_gt(void_ones, 20, "%d void", (int)void_ones);
 }
 
+/* -- What it costs ------------------------------------------------------------------------------------ */
+
+/* Who is revoked goes on revoking, beside that. */
+Test(revoked, one_more_void_revocation_costs_the_same_however_many_there_are)
+{
+    sk_node node;
+    uint64_t reads[2] = {0, 0};
+    sk_node_open(&node, 1);
+    uint32_t top = begin(&node), last = top;
+    say(&node, 0, 3, REVOKE, top, top);
+    edit(&node, 4, 'a', top, top);
+    wf_kv *faulty = kv_faulty_create(node.kv);
+    struct read_map m = new_map(&node);
+    read_all(&m);
+    for (uint32_t i = 0; i < 40; i++) {
+        last = say(&node, 3, 4, REVOKE, last, last);
+        node.store->kv = faulty;
+        const uint64_t before = kv_faulty_reads(faulty);
+        read_all(&m);
+        if (i == 1 || i == 39) reads[i == 39] = kv_faulty_reads(faulty) - before;
+        node.store->kv = node.kv;
+    }
+    expect_rule(&m, everything(), "void ones", 0);
+    cr_expect_eq(m.renewed, 0);
+    cr_expect_eq(m.source.revoked->count, 41);
+    cr_expect_eq(reads[0], reads[1], "%d reads, then %d", (int)reads[0], (int)reads[1]);
+    end_map(&m);
+    free(faulty);
+    sk_node_close(&node);
+}
+
 /* -- What goes wrong --------------------------------------------------------------------------------- */
 
 static void some_history(sk_node *node)
