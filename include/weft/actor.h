@@ -348,8 +348,8 @@ const char *weft_addr_name(const weft_addr *addr);
 weft_err weft_stop(weft_addr *addr, weft_stop_mode mode);
 
 /* Waits until the actor has ended and its thread is joined; *reason (may be NULL)
- * is its exit reason. May be called by several threads and again. TIMED_OUT,
- * DEADLK from inside an actor. */
+ * is its exit reason. May be called by several threads and again, also while another stops and
+ * destroys the runtime. TIMED_OUT, DEADLK from inside an actor. */
 weft_err weft_join(weft_addr *addr, weft_ns deadline, weft_err *reason);
 
 /* Calls `fn(arg, addr, reason)` on the ending actor's thread after its fini, for

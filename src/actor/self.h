@@ -164,7 +164,6 @@ static_assert(sizeof(void *) != 8 || sizeof(weft_self) <= 4 * WF_CACHE_LINE,
 struct weft_rt {
     struct wf_port *port;
     wf_lock *lock;            /* the lists             */
-    wf_lock *join_lock;       /* who joins a thread    */
     struct wf_roster *roster; /* actors and topics by name */
     weft_addr *first, *last;  /* live, in order of spawning */
     weft_addr *gone;          /* ended, not yet joined      */
@@ -364,8 +363,12 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr);
 bool wf_rt_hold(weft_rt *rt, size_t bytes);
 /* What the actor has is not the runtime's any more: nothing of it runs, or ever ran. */
 void wf_rt_let_go(weft_rt *rt, const weft_addr *addr);
-void wf_rt_join(weft_rt *rt, weft_addr *addr);
-void wf_rt_reap(weft_rt *rt);
+/* Joins the thread of one actor that has ended, or is about to, and gives the runtime's reference
+ * back. The caller holds a reference of its own, and not the runtime: as long as the join is not
+ * taken another thread may take it, do it and destroy the runtime. Who has taken it finds the
+ * actor among the gone; a destroy finds it there, too, and waits. */
+void wf_rt_join(weft_addr *addr);
+void wf_rt_reap(weft_rt *rt);       /* joins all that have ended */
 void wf_rt_forget_all(weft_rt *rt); /* the simulator's kill */
 /* shutdown.c: `addr` did not stop in time: a line in the log, and in the report of a stop that
  * runs. */
