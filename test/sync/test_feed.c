@@ -8,6 +8,7 @@
 #include <weft/feed.h>
 
 #include "alloc.h"
+#include "feed.h"
 #include "layout.h"
 #include "lone.h"
 #include "world.h"
@@ -135,6 +136,45 @@ Test(feed, tells_only_of_the_store_that_it_is_for)
     weft_feed_event event = next(feed);
     cr_expect(weft_id_equal(&event.id, &id));
     expect_nothing(feed);
+    weft_feed_close(feed);
+    world_destroy(w);
+}
+
+/* Behind `away` arrivals that it leaves out there is one that it tells of. */
+static weft_feed *feed_that_leaves_out(struct world *w, uint32_t away, weft_id *told)
+{
+    weft_feed *feed = open_feed(w, 0, &(weft_feed_options){.store = "apples"});
+    for (uint32_t i = 0; i < away; i++) (void)commit_to(w, "pears");
+    *told = commit_to(w, "apples");
+    return feed;
+}
+
+Test(feed, looks_at_no_more_than_a_turn_when_it_has_no_time)
+{
+    struct world *w = world_create(21, WORLD_CHAIN, 1, WORLD_PLAIN);
+    weft_id told;
+    weft_feed *feed = feed_that_leaves_out(w, 3 * WEFT_FEED_TURN, &told);
+    weft_feed_event event;
+    uint64_t from = feed->at;
+    for (uint32_t i = 1; i <= 3; i++) {
+        cr_expect_eq(weft_feed_next(feed, 0, &event), WEFT_AGAIN);
+        cr_expect_eq(feed->at, from + i * WEFT_FEED_TURN);
+    }
+    cr_assert_eq(weft_feed_next(feed, 0, &event), WEFT_OK);
+    cr_expect(weft_id_equal(&event.id, &told));
+    expect_nothing(feed);
+    weft_feed_close(feed);
+    world_destroy(w);
+}
+
+Test(feed, passes_over_as_much_as_it_has_time_for)
+{
+    struct world *w = world_create(22, WORLD_CHAIN, 1, WORLD_PLAIN);
+    weft_id told;
+    weft_feed *feed = feed_that_leaves_out(w, 3 * WEFT_FEED_TURN, &told);
+    weft_feed_event event;
+    cr_assert_eq(weft_feed_next(feed, 1, &event), WEFT_OK, "no time passes meanwhile");
+    cr_expect(weft_id_equal(&event.id, &told));
     weft_feed_close(feed);
     world_destroy(w);
 }
