@@ -78,6 +78,7 @@
 #define WEFT_DIAL_TIMEOUT_NS (10 * WEFT_SEC)    /* one address, names and handshake  */
 #define WEFT_PENDING_TTL_NS (60 * WEFT_SEC)     /* an entry without its parents   */
 #define WEFT_LAZY_SYNC_NS (100 * WEFT_MS)       /* unsynced commits are durable by */
+#define WEFT_ROOM_WAIT_NS (60 * WEFT_SEC)       /* for openings on a nearly full disk */
 
 /* -- Timers of the sync engine (defaults) ----------------------------------------- */
 #define WEFT_SYNC_INTERVAL_NS (300 * WEFT_SEC)

@@ -58,8 +58,9 @@ typedef struct weft_node_options {
 } weft_node_options;
 
 /* Opens or creates a node. Nothing listens yet. NOT_STORE, LOCKED, VERSION, CORRUPT,
- * KEY_FILE, IO, NO_SPACE, NO_MEMORY, INVALID, UNSUPPORTED. `options` may be NULL: a memory
- * node. */
+ * KEY_FILE, IO, NO_SPACE, NO_MEMORY, INVALID, UNSUPPORTED. BUSY: the disk is nearly full, and the
+ * stores on it are opened one after the other; another process has held the lock for that during
+ * all of WEFT_ROOM_WAIT_NS (the log says on which folder). `options` may be NULL: a memory node. */
 weft_err weft_node_open(const weft_node_options *options, weft_node **out);
 
 /* Stops everything: listeners and connections closed, acknowledged work on disk, all

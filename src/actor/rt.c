@@ -208,3 +208,11 @@ int64_t wf_wall_ms(weft_rt *rt) { return rt->port->ops->wall_ms(rt->port); }
 void wf_random(weft_rt *rt, void *out, size_t len) { rt->port->ops->random(rt->port, out, len); }
 
 unsigned wf_cpu_count(weft_rt *rt) { return rt->port->ops->cpu_count(rt->port); }
+
+void wf_nap(weft_ns ns)
+{
+    struct wf_port *port = wf_port_machine();
+    weft_ns until = wf_port_now(port) + ns;
+    uint32_t word = 0; /* ours alone: nobody wakes us */
+    while (wf_port_now(port) < until) port->ops->wait(port, &word, 0, until);
+}

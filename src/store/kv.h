@@ -197,7 +197,7 @@ typedef struct wf_kv_rocksdb_options {
                    * little as it can                                            */
 } wf_kv_rocksdb_options;
 /* NOT_STORE (exists and is something else, or !create and nothing there), LOCKED,
- * CORRUPT, IO, NO_SPACE. */
+ * CORRUPT, IO, NO_SPACE, BUSY (others open theirs on a nearly full disk, WEFT_ROOM_WAIT_NS). */
 weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *options, wf_kv **out);
 
 /* -- LMDB engine ------------------------------------------------------------------------------ */
