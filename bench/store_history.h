@@ -16,6 +16,9 @@ struct history {
  * its own newest entry as parent; with `joins` every eighth entry joins another's besides. Ends
  * the process with a sentence if that fails. */
 void history_build(struct history *h, uint32_t count, uint32_t writers, bool joins);
+/* The same with who follows whom by name: chain; wide: 16 writers with joins; scattered: each
+ * follows one by chance; star: all follow the root. False: there is no such shape. */
+bool history_build_shape(struct history *h, uint32_t count, const char *shape);
 void history_free(struct history *h);
 
 /* Ends the process with `what` and the error unless `err` is OK. */

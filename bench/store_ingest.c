@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * store_ingest.c - how fast the store actor takes entries, and what it costs.
  * Called by: a person: bench-store-ingest [--engine memory|rocksdb] [--entries N]
- * [--dir PATH] [--unsynced] [--commits] [--check]. May touch: one directory that it creates.
+ * [--dir PATH] [--shape NAME] [--unsynced] [--commits] [--check]. May touch: one directory that it creates.
  * Never: signs or verifies inside the measured time. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,11 +19,11 @@
 
 #define FRAMES_UNDER_WAY 16u
 #define COMMITS_UNDER_WAY 256u
-#define WRITERS 16u
 
 struct options {
-    const char *engine, *dir;
+    const char *engine, *dir, *shape;
     uint32_t entries;
+    unsigned rounds;
     bool synced, commits, check;
 };
 
@@ -193,21 +193,28 @@ static void measure(const struct options *o, const struct history *h)
     wf_store_close(store);
     double cpu_all = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     must(weft_rt_destroy(rt), "runtime");
-    printf("%-8s %-8s %-8s entries=%u entries_per_s=%.0f cpu_us_per_entry=%.1f "
+    printf("%-9s %-8s %-8s %-8s entries=%u entries_per_s=%.0f cpu_us_per_entry=%.1f "
            "with_close=%.1f batches=%llu rss_grown_mib=%.0f engine_mib=%.0f check_s=%.1f\n",
-           o->engine, o->synced ? "synced" : "unsynced", o->commits ? "commits" : "frames",
-           h->count, h->count / wall, cpu_ingest / h->count * 1e6, cpu_all / h->count * 1e6,
+           o->shape, o->engine, o->synced ? "synced" : "unsynced",
+           o->commits ? "commits" : "frames", h->count, h->count / wall,
+           cpu_ingest / h->count * 1e6, cpu_all / h->count * 1e6,
            (unsigned long long)counters.batches, grown, engine / (1 << 20), checked);
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = {
-        .engine = "memory", .dir = "bench-store.dir", .entries = 20000, .synced = true};
+    struct options o = {.engine = "memory",
+                        .dir = "bench-store.dir",
+                        .shape = "wide",
+                        .entries = 20000,
+                        .rounds = 1,
+                        .synced = true};
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
         if (strcmp(argv[i], "--engine") == 0 && more) o.engine = argv[++i];
         else if (strcmp(argv[i], "--dir") == 0 && more) o.dir = argv[++i];
+        else if (strcmp(argv[i], "--rounds") == 0 && more) o.rounds = (unsigned)atoi(argv[++i]);
+        else if (strcmp(argv[i], "--shape") == 0 && more) o.shape = argv[++i];
         else if (strcmp(argv[i], "--entries") == 0 && more)
             o.entries = (uint32_t)strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--unsynced") == 0) o.synced = false;
@@ -216,7 +223,8 @@ int main(int argc, char **argv)
         else {
             fprintf(stderr,
                     "usage: %s [--engine memory|rocksdb] [--dir PATH] [--entries N] "
-                    "[--unsynced] [--commits] [--check]\n",
+                    "[--shape chain|wide|scattered|star] [--rounds N] [--unsynced] [--commits] "
+                    "[--check]\n",
                     argv[0]);
             return 2;
         }
@@ -224,8 +232,17 @@ int main(int argc, char **argv)
     if (o.entries < 1 || o.entries > 10000000) return 2;
     must(wf_crypto_init(), "crypto");
     struct history h;
-    history_build(&h, o.entries, WRITERS, true);
-    measure(&o, &h);
+    if (!history_build_shape(&h, o.entries, o.shape)) {
+        fprintf(stderr, "%s: no such shape\n", o.shape);
+        return 2;
+    }
+    for (unsigned i = 0; i < o.rounds; i++) {
+        char dir[300];
+        struct options round = o;
+        snprintf(dir, sizeof dir, o.rounds > 1 ? "%s-%u" : "%s", o.dir, i);
+        round.dir = dir;
+        measure(&round, &h);
+    }
     history_free(&h);
     return 0;
 }

@@ -35,7 +35,8 @@ static int catch_up(weft_node *node, const weft_id *tree, weft_cursor *cursor, b
     int count = 0;
     weft_err err;
     check(weft_feed_open(node, tree, &options, &feed), "open the feed");
-    while ((err = weft_feed_next(feed, 0, &event)) == WEFT_OK) {
+    while ((err = weft_feed_next(feed, 0, &event)) == WEFT_OK || err == WEFT_AGAIN) {
+        if (err == WEFT_AGAIN) continue; /* it passes over what is in other stores */
         printf("arrival %llu: %zu bytes, %s\n", (unsigned long long)event.seq,
                weft_buf_len(event.entry), event.local ? "from here" : "from a peer");
         count++;

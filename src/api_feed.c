@@ -48,6 +48,17 @@ weft_err weft_feed_open(weft_node *node, const weft_id *tree, const weft_feed_op
     return err;
 }
 
+/* An event, or END. AGAIN: the deadline has passed, and there is more that may be passed over. A
+ * call without time looks at some arrivals too, so that whoever calls again gets on. */
+static weft_err step_until(weft_feed *feed, weft_ns deadline, weft_feed_event *out)
+{
+    for (uint32_t i = 1;; i++) {
+        weft_err err = wf_feed_step(feed, out);
+        if (err != WEFT_AGAIN) return err;
+        if (i % WEFT_FEED_TURN == 0 && weft_rt_now(feed->node->rt) >= deadline) return WEFT_AGAIN;
+    }
+}
+
 weft_err weft_feed_next(weft_feed *feed, weft_ns timeout, weft_feed_event *out)
 {
     if (feed == NULL || out == NULL) return WEFT_INVALID;
@@ -58,8 +69,7 @@ weft_err weft_feed_next(weft_feed *feed, weft_ns timeout, weft_feed_event *out)
     weft_ns deadline = weft_rt_after(node->rt, timeout);
     bool closed = false; /* notify has ended: what the store wrote before that is looked for once */
     for (;;) {
-        weft_err err = wf_feed_step(feed, out);
-        if (err == WEFT_AGAIN) continue;
+        weft_err err = step_until(feed, deadline, out);
         if (err != WEFT_END) return err;
         if (closed) return WEFT_CLOSED;
         weft_ns now = weft_rt_now(node->rt);

@@ -28,6 +28,10 @@
  *     anew, and the message in hand is not handled again.
  * 10. Errors are values. A crash of C code is a crash of the process.
  *
+ * All times are weft_ns, nanoseconds of the monotonic clock, in units of WEFT_MS and WEFT_SEC. A
+ * *deadline* is a point in time, not a length: weft_now(self) + 5 * WEFT_SEC inside an actor,
+ * weft_rt_after(rt, 5 * WEFT_SEC) outside, or WEFT_NEVER.
+ *
  * Sending is lock-free (one compare-and-swap, and one more for a bounded mailbox; it is
  * not wait-free: a sender may retry when others win) and allocates nothing. */
 #ifndef WEFT_ACTOR_H
@@ -56,7 +60,8 @@ typedef struct weft_request weft_request;
 
 /* -- Messages --------------------------------------------------------------- */
 
-/* What a message is. One static const object per kind; compared by address. */
+/* What a message is. One const object per kind in the whole program, compared by address: where
+ * several files use it, `extern` in the header and defined in one of them. */
 typedef struct weft_kind {
     uint32_t id;              /* for logs and traces; free to choose          */
     const char *name;         /* "store.put"                                  */
@@ -224,7 +229,8 @@ typedef enum weft_verdict {
 } weft_verdict;
 
 typedef enum weft_stop_mode {
-    WEFT_DRAIN, /* handle what is queued now, not what comes later, then stop */
+    WEFT_DRAIN, /* handle what is queued now, not what comes later, then stop:
+                 * its own asks that are unanswered by then hear CANCELED */
     WEFT_NOW    /* drop what is queued (asks answer CLOSED)           */
 } weft_stop_mode;
 
@@ -282,11 +288,13 @@ typedef struct weft_thread_spec {
  * version does not serve must be zero: else UNSUPPORTED. */
 typedef struct weft_spec {
     const char *name;  /* thread name and log facility; copied              */
-    void *arg;         /* handed to init                                    */
+    void *arg;         /* handed to init, again at each restart: it must last so long */
     size_t state_size; /* zeroed before init; freed after fini, once the last address
                         * is given back, because requests embedded in it may still
                         * be with a callee                                   */
     weft_err (*init)(weft_self *self, void *state, void *arg); /* may be NULL */
+    /* Each message, by msg->kind; those whose kind it does not know: WEFT_DONE. Never
+     * NULL: INVALID. */
     weft_verdict (*handle)(weft_self *self, void *state, weft_msg *msg);
     /* Runs once, on the actor's thread, if init returned OK. May send.       */
     void (*fini)(weft_self *self, void *state, weft_err reason); /* may be NULL */
@@ -340,8 +348,8 @@ const char *weft_addr_name(const weft_addr *addr);
 weft_err weft_stop(weft_addr *addr, weft_stop_mode mode);
 
 /* Waits until the actor has ended and its thread is joined; *reason (may be NULL)
- * is its exit reason. May be called by several threads and again. TIMED_OUT,
- * DEADLK from inside an actor. */
+ * is its exit reason. May be called by several threads and again, also while another stops and
+ * destroys the runtime. TIMED_OUT, DEADLK from inside an actor. */
 weft_err weft_join(weft_addr *addr, weft_ns deadline, weft_err *reason);
 
 /* Calls `fn(arg, addr, reason)` on the ending actor's thread after its fini, for

@@ -86,8 +86,9 @@ weft_err weft_dag_tips_at(weft_dag *dag, const weft_cut *cut, weft_iter **out);
  * dominator, which may lie deeper than the nearest common ancestor. Of one entry it is that
  * entry. INVALID: an empty cut. NOT_FOUND: there is none, because a store begins more than
  * once and the base is the empty one; or an entry that is named is not here, which
- * weft_dag_place tells apart. Reads the entries above the base. TREE, LIMIT (too many edges
- * wait), AGAIN (budget; repeated with the same cut it goes on). */
+ * weft_dag_place tells apart. Reads each entry of the cut, and for each at most about seven
+ * times as many records as the number of entries that all its ways down pass has binary digits.
+ * TREE, LIMIT (WEFT_DAG_CUT_MAX), AGAIN (budget; repeated with the same cut it goes on). */
 weft_err weft_dag_merge_base(weft_dag *dag, const weft_cut *cut, weft_id *out);
 
 typedef enum weft_reach {

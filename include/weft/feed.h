@@ -56,10 +56,11 @@ typedef struct weft_feed_event {
 weft_err weft_feed_open(weft_node *node, const weft_id *tree, const weft_feed_options *options,
                         weft_feed **out);
 
-/* The next event; waits for one at most `timeout` ns (0: looks, WEFT_NEVER: no limit). Passing
- * over what is filtered away is not cut short by it: TIMED_OUT means that nothing is here. OK,
- * TIMED_OUT, CLOSED (the node stops and all before was given), FULL, IO, NO_MEMORY: nothing
- * is skipped, call again. CORRUPT: what comes next is not in the order of arrival, which
+/* The next event; waits for one at most `timeout` ns (0: looks, WEFT_NEVER: no limit). TIMED_OUT
+ * means that nothing is here. AGAIN: the time has passed with arrivals that are filtered away,
+ * and more are here; the feed stands behind those that it looked at (WEFT_FEED_TURN at least, also
+ * with no time at all), so call again. OK, TIMED_OUT, AGAIN, CLOSED (the node stops and all before
+ * was given), FULL, IO, NO_MEMORY: nothing is skipped, call again. CORRUPT: what comes next is not in the order of arrival, which
  * weft-fsck(1) finds. BUSY: weft_feed_start was called. */
 weft_err weft_feed_next(weft_feed *feed, weft_ns timeout, weft_feed_event *out);
 

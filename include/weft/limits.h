@@ -78,6 +78,7 @@
 #define WEFT_DIAL_TIMEOUT_NS (10 * WEFT_SEC)    /* one address, names and handshake  */
 #define WEFT_PENDING_TTL_NS (60 * WEFT_SEC)     /* an entry without its parents   */
 #define WEFT_LAZY_SYNC_NS (100 * WEFT_MS)       /* unsynced commits are durable by */
+#define WEFT_ROOM_WAIT_NS (60 * WEFT_SEC)       /* for openings on a nearly full disk */
 
 /* -- Timers of the sync engine (defaults) ----------------------------------------- */
 #define WEFT_SYNC_INTERVAL_NS (300 * WEFT_SEC)
@@ -111,7 +112,7 @@
     65536u                               /* index reads of one planning walk
                                                  * before it yields to the next job  */
 #define WEFT_FEEDS_MAX 256u              /* change feeds open at one node        */
-#define WEFT_FEED_TURN 64u               /* events of one feed between others    */
+#define WEFT_FEED_TURN 64u               /* arrivals of one feed between others  */
 #define WEFT_SUBSCRIBERS_MAX 16u         /* event feeds of one node              */
 #define WEFT_WRITER_TIPS_MAX 4096u       /* a writer looks at; joins 256 at once */
 #define WEFT_OFFERS_UNDER_WAY_MAX 8u     /* look-ups for one peer's TREES_REQ    */
@@ -129,13 +130,17 @@
 #define WEFT_JOB_FRAMES_MAX 4u           /* frames of one job waiting at the transport */
 #define WEFT_DAMAGED_MAX 4096u           /* bodies in quarantine of one store   */
 #define WEFT_MAP_VIEW_BYTES (256u << 20) /* paths and values of one open map     */
+#define WEFT_MAP_AUTHORS_MAX 4096u       /* of a map that are known apart        */
+#define WEFT_MAP_REVOCATIONS_MAX 65536u  /* of a tree, while a map of it is open */
 #define WEFT_DOORBELL_ENTRIES 64u        /* carried by one STORED             */
 #define WEFT_DOORBELL_BYTES (256u << 10)
 #define WEFT_DOORBELL_TREES 64u
-#define WEFT_GROUP_COMMIT_BYTES (4u << 20) /* one write batch of the store      */
-#define WEFT_GROUP_COMMIT_ENTRIES 16384u   /* and as many entries               */
-#define WEFT_STORE_TRIE_NODES 4096u        /* of the tries, kept in memory: a power of 4 */
-#define WEFT_STORE_TRIE_BUCKETS 256u       /* and of what lies below them: likewise      */
+#define WEFT_GROUP_COMMIT_BYTES (4u << 20)       /* one write batch of the store      */
+#define WEFT_GROUP_COMMIT_ENTRIES 16384u         /* and as many entries               */
+#define WEFT_STORE_TRIE_NODES_BYTES (3u << 20)   /* of the tries, kept in memory */
+#define WEFT_STORE_TRIE_BUCKETS_BYTES (6u << 20) /* and of what lies below them  */
+#define WEFT_STORE_DOM_PAGES 4096u               /* of dominators: a power of 4        */
+#define WEFT_STORE_DOM_BYTES 512u                /* of one; larger ones are not kept   */
 #define WEFT_STORE_BRIEFS_MAX \
     65536u /* entries whose facts the store keeps
                                                  * in memory: a power of two         */
@@ -160,8 +165,9 @@
 #define WEFT_STORE_TIPS_SETS 1024u
 #define WEFT_STORE_TIPS_SET_MAX 4096u
 #define WEFT_STORE_TIPS_MAX 65536u
-#define WEFT_STORE_SKETCHES 256u /* kept, a KiB each: others are read for each batch */
-#define WEFT_STORE_POLICIES 64u  /* kept: others are read again; new ones of a batch: half */
+#define WEFT_STORE_PLACES_MAX (1u << 18) /* of entries, 8 bytes each: a newcomer takes another's */
+#define WEFT_STORE_SKETCHES 256u         /* kept, a KiB each: others are read for each batch */
+#define WEFT_STORE_POLICIES 64u /* kept: others are read again; new ones of a batch: half */
 
 /* -- Trust: keys, grants, joining, tickets ------------------------------------------------- */
 #define WEFT_PROVEN_KEYS_MAX 8u     /* keys beside the device's, proven on one connection */

@@ -14,9 +14,16 @@
  * (With more than WEFT_ENTRY_PARENTS_MAX tips an edit cannot name all that it saw, and may lose
  * against those that it had to leave out.) Deleted paths are remembered for ever.
  *
- * Every entry that writes the store counts, whoever wrote it: its author had Write when the
- * door let it in. One whose payload is no list of operations (malformed, too deep, a path
- * twice, too many) has no effect on any node; weft_map_info counts them.
+ * Two kinds of entries have no effect on any node; weft_map_info counts them:
+ *   - whose payload is no list of operations: malformed, too deep, a path twice, too many;
+ *   - whose author was revoked. A *revocation* of a key is an entry, not the root, that grants it
+ *     `none`. With it stays what is among its ancestors, and what the door let in by a grant that
+ *     was made with the revocation in sight. All else by the key is left out, whenever it
+ *     arrives: above all what it writes beside the revocation. Grants and revocations are left
+ *     out in the same way, but a revocation only because of those that are stronger: by a key
+ *     with a stronger right among the entry's ancestors. Two that are equally strong revoke each
+ *     other. docs/entry.md, section 6, has the whole rule. A map of `_settings` leaves nothing
+ *     out: it shows what the door goes by.
  *
  * A weft_map is what one thread at a time knows of it, in memory: it shows what it read until
  * the next weft_map_refresh. Close it before the node. Calls that may wait for the disk answer
@@ -192,10 +199,15 @@ void weft_map_close(weft_map *map); /* NULL is fine */
  * it goes on. LIMIT: the map would need more than WEFT_MAP_VIEW_BYTES. After these two, and
  * after NO_MEMORY and IO, it shows what it had taken in: what arrived up to some arrival, and
  * of what came after it perhaps what stands up to some place in the order (gen, id).
+ * When a key is revoked that the map has entries of, or is not any more because another
+ * revocation made that void, the map is read anew through the store's list, and this answers as a
+ * first refresh would; until one answers OK or CORRUPT the map shows
+ * what it did before, and the two may have WEFT_MAP_VIEW_BYTES each. With more revocations than
+ * WEFT_MAP_REVOCATIONS_MAX in the tree the answer is LIMIT.
  * When to call it: after a commit, and when weft_subscribe tells that the tree grew. */
 weft_err weft_map_refresh(weft_map *map, uint64_t *entries_read);
-/* So many arrivals, or places of the list, may one refresh look up from now on; 0, as at first:
- * as many as there are. */
+/* So many arrivals, places of lists (`_settings` has one, too) and entries below revocations may
+ * one refresh look up from now on; 0, as at first: as many as there are. */
 void weft_map_budget(weft_map *map, uint64_t places);
 
 /* The value at the path, which points into the map. NOT_FOUND: no leaf is there. */
@@ -221,7 +233,8 @@ typedef struct weft_map_info {
     uint64_t arrivals; /* of the tree: the map has all that arrived up to this one       */
     uint64_t entries;  /* taken in                                                       */
     uint64_t skipped;  /* that write the store, but not operations                       */
-    uint64_t damaged;  /* that write the store, and whose bodies could not be read       */
+    uint64_t left_out; /* that write the store, because their authors were revoked       */
+    uint64_t damaged;  /* that write it or settings, and whose bodies could not be read  */
     uint64_t paths;    /* kept, also of deleted and hidden leaves and of their branches  */
     uint64_t bytes;    /* of memory for them; at most WEFT_MAP_VIEW_BYTES                */
 } weft_map_info;

@@ -58,8 +58,9 @@ typedef struct weft_node_options {
 } weft_node_options;
 
 /* Opens or creates a node. Nothing listens yet. NOT_STORE, LOCKED, VERSION, CORRUPT,
- * KEY_FILE, IO, NO_SPACE, NO_MEMORY, INVALID, UNSUPPORTED. `options` may be NULL: a memory
- * node. */
+ * KEY_FILE, IO, NO_SPACE, NO_MEMORY, INVALID, UNSUPPORTED. BUSY: the disk is nearly full, and the
+ * stores on it are opened one after the other; another process has held the lock for that during
+ * all of WEFT_ROOM_WAIT_NS (the log says on which folder). `options` may be NULL: a memory node. */
 weft_err weft_node_open(const weft_node_options *options, weft_node **out);
 
 /* Stops everything: listeners and connections closed, acknowledged work on disk, all
@@ -182,10 +183,15 @@ typedef struct weft_event {
     uint64_t sent, received; /* SYNC_DONE: entries in this session        */
     uint8_t request[16];     /* JOIN */
 } weft_event;
-/* `fn` runs on the node's notify thread; it must not block. At most WEFT_SUBSCRIBERS_MAX at
- * once: LIMIT.
- * The feed is bounded and coalesces, it never holds the node up. */
+/* Runs on the node's notify thread; it must not block. The feed is bounded and coalesces, it never
+ * holds the node up. */
 typedef void (*weft_on_event)(void *arg, const weft_event *event);
+/* Everything that is stored after this has returned is told to `fn` once the disk has it, by itself
+ * or within a coalesced event: what a look at the node afterwards does not find comes as an event.
+ * What was stored shortly before may be told too, and `fn` may run before this returns. While
+ * writes are refused it hears of that at once. Waits until the store has taken note, behind the
+ * batch that it writes just now. LIMIT: WEFT_SUBSCRIBERS_MAX are there. CLOSED: the node stops,
+ * or its store has ended. FULL, NO_MEMORY. */
 weft_err weft_subscribe(weft_node *node, weft_on_event fn, void *arg, uint64_t *out_handle);
 /* After it returns `fn` does not run any more (not from inside it: DEADLK). */
 weft_err weft_unsubscribe(weft_node *node, uint64_t handle);

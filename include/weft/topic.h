@@ -55,8 +55,8 @@ typedef struct weft_event_msg {
     weft_topic *topic; /* borrowed: valid as long as the message      */
     weft_buf *payload; /* likewise (weft_buf_ref to keep it); or NULL */
     void *sub;         /* the runtime's                               */
-    uint32_t missed;   /* how many events of this topic this subscriber lost since the
-                        * last one that it was sent                      */
+    uint32_t missed;   /* how many events of this topic this subscriber lost between the
+                        * last one that it was handed and this one                      */
 } weft_event_msg;
 extern const weft_kind weft_kind_event;
 
@@ -73,9 +73,11 @@ weft_err weft_topic_unsubscribe(weft_self *self, weft_topic *topic);
 /* Sends `payload` (may be NULL) to all that subscribe now, in the order in which they did;
  * each delivery takes a reference of its own, the caller keeps his. Waits for nobody. A
  * delivery is dropped, counted and told to that subscriber by `missed` when its bound is
- * reached, its mailbox is full or memory is short. (An event that the overflow policy of a
- * subscriber drops was delivered: the dead-letter hook has it. Do not mix the two.) *delivered and *dropped (each may be
- * NULL) say how many there were. Events of one publisher arrive in the order of their
+ * reached, its mailbox is full, whatever its overflow policy, or memory is short. An event that a
+ * subscriber with WEFT_DROP_OLD drops from its mailbox is missed, too: the next event of that topic
+ * in the mailbox tells of it, or the next that is sent; it counts as dropped from then on. (As any message
+ * that a policy drops, it goes to the dead-letter hook.) *delivered and *dropped (each may be
+ * NULL) say how many there were when the call returned. Events of one publisher arrive in the order of their
  * publishing. Any thread. WEFT_OK, also when nobody listens. */
 weft_err weft_topic_publish(weft_topic *topic, weft_buf *payload, uint32_t *delivered,
                             uint32_t *dropped);
@@ -83,8 +85,8 @@ weft_err weft_topic_publish(weft_topic *topic, weft_buf *payload, uint32_t *deli
 /* What a topic counted since it was created. Any thread; exact when nobody publishes. */
 typedef struct weft_topic_stats {
     uint64_t published;   /* calls of weft_topic_publish    */
-    uint64_t delivered;   /* messages sent                  */
-    uint64_t dropped;     /* and those that could not be    */
+    uint64_t delivered;   /* messages sent, and not dropped by the subscriber's overflow policy */
+    uint64_t dropped;     /* those that were, and those that could not be sent */
     uint32_t subscribers; /* now                            */
 } weft_topic_stats;
 void weft_topic_stats_get(weft_topic *topic, weft_topic_stats *out);

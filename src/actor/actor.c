@@ -111,8 +111,10 @@ static void run_due(weft_self *self)
 {
     if (wf_ext_next(self) == WEFT_NEVER) return;
     weft_ns now = wf_port_now(self->port);
+    self->ext->due_now = now;
     wf_timer_run(self, now);
     if (!wf_must_end(self)) wf_ask_run_deadlines(self, now);
+    self->ext->due_now = 0;
     if (!wf_must_end(self)) wf_children_run(self, now);
 }
 

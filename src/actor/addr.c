@@ -143,16 +143,14 @@ weft_err wf_addr_wait_end(weft_addr *addr, weft_ns deadline)
 {
     struct wf_port *port = addr->port;
     /* Acquire: pairs with [JOINED]; the runtime may be gone, and is not needed. */
-    if (wf_load(&addr->joined, WF_ACQUIRE) != 0) return WEFT_OK;
+    if (wf_load(&addr->joined, WF_ACQUIRE) == WF_JOIN_DONE) return WEFT_OK;
     if (deadline > 0) look_for_end(addr);
     /* Acquire: pairs with [END]. */
     while (wf_load(&addr->ended, WF_ACQUIRE) == 0) {
         if (wf_port_now(port) >= deadline) return WEFT_TIMED_OUT;
         port->ops->wait(port, &addr->ended, 0, deadline);
     }
-    if (wf_load(&addr->joined, WF_ACQUIRE) != 0)
-        return WEFT_OK; /* a killed one's runtime is gone */
-    wf_rt_join(addr->rt, addr);
+    wf_rt_join(addr);
     return WEFT_OK;
 }
 

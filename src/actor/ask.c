@@ -25,7 +25,7 @@ static weft_err pending_add(weft_self *self, struct wf_ext *ext, weft_request *r
     if (err != WEFT_OK) return err;
     req->heap_at = 0;
     if (deadline == WEFT_NEVER) return WEFT_OK;
-    err = wf_heap_push(&ext->deadlines, (struct wf_due){.at = deadline,
+    err = wf_heap_push(&ext->deadlines, (struct wf_due){.at = wf_due_at(ext, deadline),
                                                         .order = ++self->order,
                                                         .item = req,
                                                         .place = &req->heap_at});

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * block.h - small duties of the runtime that other layers may ask for.
- * Called by: weft.c, the transport's in-memory network. */
+ * Called by: weft.c, the transport's in-memory network, rooms of the store. */
 #ifndef WF_BLOCK_H
 #define WF_BLOCK_H
 
@@ -16,6 +16,9 @@ int64_t wf_wall_ms(weft_rt *rt);
 void wf_random(weft_rt *rt, void *out, size_t len);
 /* Number of processors this process may use; 2 in the simulator. */
 unsigned wf_cpu_count(weft_rt *rt);
+/* Sleeps at least so long, by the machine's clock: between two looks at what nobody is woken for,
+ * such as another process's lock. Plain threads only. */
+void wf_nap(weft_ns ns);
 /* True on an actor thread, inside its callbacks. */
 bool wf_in_actor(void);
 

@@ -44,6 +44,10 @@ struct wf_lanes {
 #define WF_ADDR_BYTES 16u /* bytes are counted */
 #define WF_MAILBOX_UNIT 64u
 
+/* Who joins. TAKEN: the runtime lives until the one who took it is done. AWAITED: and somebody
+ * sleeps until then. */
+enum wf_join { WF_JOIN_NONE, WF_JOIN_DONE, WF_JOIN_TAKEN, WF_JOIN_AWAITED };
+
 /* Two cache lines: what every sender needs, and what is needed seldom. */
 struct weft_addr {
     uintptr_t head;  /* the tagged word                                           */
@@ -70,7 +74,7 @@ struct weft_addr {
     uint32_t stop_mode;     /* 0, or 1 + weft_stop_mode; only grows              */
     uint32_t started;       /* waited on: 1 once init has returned               */
     uint32_t ended;         /* waited on: 1 once nothing of the actor runs       */
-    uint32_t joined;        /* 1 once the thread is gone: the runtime may be too */
+    uint32_t joined;        /* wf_join: DONE once the thread is gone, the runtime may be too */
     uint32_t exit_state;    /* wf_exit_hook                                      */
     weft_err init_err;      /* before `started`                                  */
 };

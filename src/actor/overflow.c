@@ -2,6 +2,8 @@
  * overflow.c - what becomes of a message for which a bounded mailbox has no room.
  * Called by: senders that got no credit, any thread; the actor, after it took its mail in.
  * May touch: the message, the counter of the actor. Never: the system lane. */
+#include <weft/topic.h>
+
 #include "log.h"
 #include "self.h"
 
@@ -46,6 +48,7 @@ void wf_overflow_trim(weft_self *self)
     while (self->lanes.user.count > addr->capacity / 2) {
         weft_msg *msg = wf_lane_pop(&self->lanes.user);
         if (self->drain_left > 0) self->drain_left--; /* a stop does not wait for it any more */
+        if (msg->kind == &weft_kind_event) wf_event_trimmed(self, msg);
         drop(addr, msg);
         if (wf_mailbox_settle(addr, &self->lanes, 1)) wf_credit_tell(addr);
     }

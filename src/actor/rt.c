@@ -18,8 +18,7 @@ weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out)
     if (rt == NULL) return err;
     rt->port = port;
     rt->lock = wf_lock_create();
-    rt->join_lock = wf_lock_create();
-    if (rt->lock == NULL || rt->join_lock == NULL) goto done;
+    if (rt->lock == NULL) goto done;
     err = wf_roster_create(&rt->roster);
     if (err != WEFT_OK) goto done;
     wf_leaks_begin();
@@ -29,7 +28,6 @@ weft_err wf_rt_create_on(struct wf_port *port, weft_rt **out)
 done:
     if (rt != NULL) {
         wf_lock_destroy(rt->lock);
-        wf_lock_destroy(rt->join_lock);
         wf_free(rt);
     }
     return err;
@@ -108,47 +106,55 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr)
     wf_lock_give(rt->lock);
 }
 
-/* Joins the thread of one ended actor and gives the runtime's reference back. The
- * caller holds join_lock and a reference of its own. */
-static void join_one(weft_rt *rt, weft_addr *addr)
+/* True: the join is the caller's to do. False: it is done, and the runtime may be gone. */
+static bool join_take(weft_addr *addr)
 {
-    if (addr->joined != 0) return;
+    uint32_t seen = WF_JOIN_NONE;
+    /* Acquire: pairs with [JOINED]. */
+    if (wf_cas_or(&addr->joined, &seen, WF_JOIN_TAKEN, WF_ACQUIRE, WF_ACQUIRE)) return true;
+    while (seen != WF_JOIN_DONE) {
+        if (seen == WF_JOIN_TAKEN &&
+            !wf_cas_or(&addr->joined, &seen, WF_JOIN_AWAITED, WF_ACQUIRE, WF_ACQUIRE))
+            continue;
+        addr->port->ops->wait(addr->port, &addr->joined, WF_JOIN_AWAITED, WEFT_NEVER);
+        seen = wf_load(&addr->joined, WF_ACQUIRE);
+    }
+    return false;
+}
+
+void wf_rt_join(weft_addr *addr)
+{
+    struct wf_port *port = addr->port;
     /* An actor is among the gone a moment before its end is told, and until then it touches its
      * address. Who reaps has not waited for it as a joiner has. Acquire: pairs with [END]. */
     while (wf_load(&addr->ended, WF_ACQUIRE) == 0)
-        rt->port->ops->wait(rt->port, &addr->ended, 0, WEFT_NEVER);
+        port->ops->wait(port, &addr->ended, 0, WEFT_NEVER);
+    if (!join_take(addr)) return;
+    weft_rt *rt = addr->rt;
     if (addr->home != NULL) addr->driver->ops->join(addr->driver, addr);
+    wf_rt_let_go(rt, addr);
     wf_lock_take(rt->lock);
     if (addr->prev == NULL) rt->gone = addr->next;
     else addr->prev->next = addr->next;
     if (addr->next != NULL) addr->next->prev = addr->prev;
     addr->prev = addr->next = NULL;
-    wf_lock_give(rt->lock);
-    wf_rt_let_go(rt, addr);
+    wf_lock_give(rt->lock); /* from here on nothing of the runtime */
     /* [JOINED] release: whoever sees it needs neither thread nor runtime any more. */
-    wf_store(&addr->joined, 1, WF_RELEASE);
+    bool awaited = wf_xchg(&addr->joined, WF_JOIN_DONE, WF_ACQ_REL) == WF_JOIN_AWAITED;
+    if (awaited) port->ops->wake(port, &addr->joined);
     weft_addr_put(addr);
-}
-
-void wf_rt_join(weft_rt *rt, weft_addr *addr)
-{
-    wf_lock_take(rt->join_lock);
-    join_one(rt, addr);
-    wf_lock_give(rt->join_lock);
 }
 
 void wf_rt_reap(weft_rt *rt)
 {
-    wf_lock_take(rt->join_lock);
     for (;;) {
         wf_lock_take(rt->lock);
         weft_addr *addr = rt->gone == NULL ? NULL : weft_addr_get(rt->gone);
         wf_lock_give(rt->lock);
-        if (addr == NULL) break;
-        join_one(rt, addr);
+        if (addr == NULL) return;
+        wf_rt_join(addr);
         weft_addr_put(addr);
     }
-    wf_lock_give(rt->join_lock);
 }
 
 void wf_rt_forget_all(weft_rt *rt)
@@ -159,7 +165,7 @@ void wf_rt_forget_all(weft_rt *rt)
         addr->self->reason = WEFT_CANCELED;
         addr->exit_state = WF_HOOK_OVER;
         addr->ended = 1;
-        addr->joined = 1;
+        addr->joined = WF_JOIN_DONE;
         wf_rt_let_go(rt, addr);
         weft_addr_put(addr);
     }
@@ -178,7 +184,6 @@ weft_err weft_rt_destroy(weft_rt *rt)
     wf_class_forget_all(rt);
     wf_roster_put(rt->roster);
     wf_lock_destroy(rt->lock);
-    wf_lock_destroy(rt->join_lock);
     wf_free(rt);
     wf_leaks_end();
     return WEFT_OK;
@@ -203,3 +208,11 @@ int64_t wf_wall_ms(weft_rt *rt) { return rt->port->ops->wall_ms(rt->port); }
 void wf_random(weft_rt *rt, void *out, size_t len) { rt->port->ops->random(rt->port, out, len); }
 
 unsigned wf_cpu_count(weft_rt *rt) { return rt->port->ops->cpu_count(rt->port); }
+
+void wf_nap(weft_ns ns)
+{
+    struct wf_port *port = wf_port_machine();
+    weft_ns until = wf_port_now(port) + ns;
+    uint32_t word = 0; /* ours alone: nobody wakes us */
+    while (wf_port_now(port) < until) port->ops->wait(port, &word, 0, until);
+}

@@ -95,6 +95,7 @@ struct wf_class {
 struct wf_ext {
     struct wf_heap timers;
     struct wf_heap deadlines; /* of pending asks            */
+    weft_ns due_now;          /* while the due ones are served: what they began with; else 0 */
     struct wf_asks asks;
     struct wf_lane stash;
     uint32_t units_max;       /* of bytes in the mailbox; 0: not counted                      */
@@ -163,7 +164,6 @@ static_assert(sizeof(void *) != 8 || sizeof(weft_self) <= 4 * WF_CACHE_LINE,
 struct weft_rt {
     struct wf_port *port;
     wf_lock *lock;            /* the lists             */
-    wf_lock *join_lock;       /* who joins a thread    */
     struct wf_roster *roster; /* actors and topics by name */
     weft_addr *first, *last;  /* live, in order of spawning */
     weft_addr *gone;          /* ended, not yet joined      */
@@ -233,6 +233,9 @@ static inline void wf_msg_release(weft_msg *msg) { msg->flags = 0; }
  * CLOSED: it stays claimed. */
 weft_err wf_send_claimed(weft_addr *to, weft_msg *msg);
 weft_err wf_send_staged(weft_addr *to, weft_msg *newest, weft_msg *oldest, uint64_t cost);
+/* As weft_send, of a message that is in no list; says whether OK meant the mailbox's policy, on this
+ * thread, and not the mailbox. */
+weft_err wf_send_or_drop(weft_addr *to, weft_msg *msg, bool *dropped);
 weft_err wf_push_system(weft_addr *to, weft_msg *msg);
 /* Somebody wants to hear of room: tells all who wait at once, or remembers. */
 void wf_credit_wanted(weft_addr *addr, weft_msg *msg);
@@ -283,6 +286,10 @@ weft_err wf_overflow(weft_addr *to, weft_msg *newest);
 /* The actor has taken its mail in: drops the oldest beyond what the mailbox keeps. */
 void wf_overflow_trim(weft_self *self);
 
+/* topic.c: `self` drops the oldest of its queued messages, an event: the next one of the same
+ * subscription tells of it. */
+void wf_event_trimmed(weft_self *self, weft_msg *msg);
+
 /* stash.c */
 bool wf_stash_put(weft_self *self, weft_msg *msg); /* false: no room, the message is yours */
 void wf_stash_fini(weft_self *self);               /* what is left becomes dead letters    */
@@ -306,6 +313,12 @@ void wf_watch_fini(weft_self *self);
 /* ext.c: NULL when memory is short. */
 struct wf_ext *wf_ext(weft_self *self);
 void wf_ext_fini(weft_self *self);
+/* What is set for the past while the due ones are served is due now, behind all that are: were it
+ * in front it would end each turn's service, and nobody else would ever have any. */
+static inline weft_ns wf_due_at(const struct wf_ext *ext, weft_ns at)
+{
+    return at < ext->due_now ? ext->due_now : at;
+}
 /* The earliest timer or ask's deadline, or WEFT_NEVER. */
 weft_ns wf_ext_next(const weft_self *self);
 
@@ -350,8 +363,12 @@ void wf_rt_ended(weft_rt *rt, weft_addr *addr);
 bool wf_rt_hold(weft_rt *rt, size_t bytes);
 /* What the actor has is not the runtime's any more: nothing of it runs, or ever ran. */
 void wf_rt_let_go(weft_rt *rt, const weft_addr *addr);
-void wf_rt_join(weft_rt *rt, weft_addr *addr);
-void wf_rt_reap(weft_rt *rt);
+/* Joins the thread of one actor that has ended, or is about to, and gives the runtime's reference
+ * back. The caller holds a reference of its own, and not the runtime: as long as the join is not
+ * taken another thread may take it, do it and destroy the runtime. Who has taken it finds the
+ * actor among the gone; a destroy finds it there, too, and waits. */
+void wf_rt_join(weft_addr *addr);
+void wf_rt_reap(weft_rt *rt);       /* joins all that have ended */
 void wf_rt_forget_all(weft_rt *rt); /* the simulator's kill */
 /* shutdown.c: `addr` did not stop in time: a line in the log, and in the report of a stop that
  * runs. */

@@ -45,6 +45,25 @@ static inline weft_err send_claimed(weft_addr *to, weft_msg *msg)
 
 weft_err wf_send_claimed(weft_addr *to, weft_msg *msg) { return send_claimed(to, msg); }
 
+weft_err wf_send_or_drop(weft_addr *to, weft_msg *msg, bool *dropped)
+{
+    *dropped = false;
+    if (!claim(to, msg)) return WEFT_INVALID;
+    uint64_t cost = wf_mailbox_cost(to, msg);
+    weft_err err;
+    if (wf_mailbox_credit_take(to, cost)) {
+        err = wf_mailbox_push(to, msg, msg);
+        if (err != WEFT_OK) wf_mailbox_credit_give(to, cost);
+    } else {
+        err = wf_overflow(to, msg);
+        *dropped = err == WEFT_OK;
+    }
+    if (err == WEFT_OK) return WEFT_OK;
+    msg->next = NULL; /* the push had tried it on */
+    wf_msg_release(msg);
+    return err;
+}
+
 weft_err weft_send(weft_addr *to, weft_msg *msg)
 {
     if (!claim(to, msg)) return WEFT_INVALID;

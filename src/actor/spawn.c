@@ -64,7 +64,7 @@ static struct wf_driver *driver_of(weft_rt *rt, const weft_self *parent, const w
 static void never_started(weft_rt *rt, weft_addr *addr)
 {
     wf_rt_let_go(rt, addr);
-    addr->joined = 1;
+    addr->joined = WF_JOIN_DONE;
     weft_addr_put(addr);
 }
 
@@ -78,7 +78,7 @@ static weft_err build(weft_rt *rt, weft_self *parent, const weft_spec *spec, wef
     }
     addr->self->class = class;
     if (!wf_rt_hold(rt, wf_block_bytes(addr))) {
-        addr->joined = 1; /* no thread was ever made */
+        addr->joined = WF_JOIN_DONE; /* no thread was ever made */
         weft_addr_put(addr);
         return WEFT_LIMIT;
     }
@@ -125,7 +125,7 @@ weft_err wf_spawn(weft_rt *rt, weft_self *parent, const weft_spec *spec, weft_ad
         /* Release: as [END]; a stop of the runtime may wait for it already. */
         wf_store(&addr->ended, 1, WF_RELEASE);
         rt->port->ops->wake(rt->port, &addr->ended);
-        wf_rt_join(rt, addr);
+        wf_rt_join(addr);
         (void)wf_fail(err, "spawn", "not started: %s", weft_addr_name(addr));
         weft_addr_put(addr);
         return err;

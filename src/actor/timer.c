@@ -18,9 +18,10 @@ weft_err weft_timer_set_missed(weft_self *self, weft_timer *timer, weft_ns at, w
     if (timer->heap_at == 0 && ext->timers.count >= WEFT_TIMERS_MAX) return WEFT_LIMIT;
     wf_heap_remove(&ext->timers, &timer->heap_at);
     uint64_t order = ++self->order;
-    weft_err err = wf_heap_push(
-        &ext->timers,
-        (struct wf_due){.at = at, .order = order, .item = timer, .place = &timer->heap_at});
+    weft_err err = wf_heap_push(&ext->timers, (struct wf_due){.at = wf_due_at(ext, at),
+                                                              .order = order,
+                                                              .item = timer,
+                                                              .place = &timer->heap_at});
     if (err != WEFT_OK) return err;
     timer->at = at;
     timer->every = every;
@@ -69,10 +70,10 @@ static uint32_t rearm(weft_self *self, weft_timer *timer, weft_ns now, uint32_t 
     if (goes_on) (*burst)--;
     else timer->order = ++self->order;
     timer->at = next_at(timer, now, passed);
-    weft_err err = wf_heap_push(&self->ext->timers, (struct wf_due){.at = timer->at,
-                                                                    .order = timer->order,
-                                                                    .item = timer,
-                                                                    .place = &timer->heap_at});
+    weft_ns at = goes_on ? timer->at : wf_due_at(self->ext, timer->at);
+    weft_err err = wf_heap_push(
+        &self->ext->timers,
+        (struct wf_due){.at = at, .order = timer->order, .item = timer, .place = &timer->heap_at});
     WF_ASSERT(err == WEFT_OK); /* we have just made room */
     return passed > UINT32_MAX ? UINT32_MAX : (uint32_t)passed;
 }

@@ -41,7 +41,8 @@ struct weft_topic {
     wf_lock *lock;             /* audience, stale, stats.subscribers */
     struct audience *audience; /* NULL: nobody ever subscribed  */
     bool stale;                /* it has some that are over     */
-    weft_topic_stats stats;    /* relaxed counters              */
+    weft_topic_stats stats;    /* relaxed counters; what was sent is in `delivered` ... */
+    uint64_t trimmed;          /* ... and what was dropped after it, relaxed, here too */
     char name[];
 };
 
@@ -309,6 +310,22 @@ static void drop_event(weft_msg *msg)
 const weft_kind weft_kind_event = {
     .id = 0, .name = "weft.event", .size = sizeof(weft_event_msg), .drop = drop_event};
 
+/* The gap is told where it is: by the next event in the mailbox, or by the next that is sent. */
+void wf_event_trimmed(weft_self *self, weft_msg *msg)
+{
+    const weft_event_msg *event = (const weft_event_msg *)msg;
+    struct wf_subscription *sub = event->sub;
+    if (sub->addr != self->addr) return; /* its subscriber had it and sent it on */
+    (void)wf_add(&sub->topic->trimmed, 1, WF_RELAXED);
+    for (weft_msg *later = self->lanes.user.first; later != NULL; later = later->next) {
+        weft_event_msg *next = (weft_event_msg *)later;
+        if (later->kind != &weft_kind_event || next->sub != sub) continue;
+        next->missed += event->missed + 1;
+        return;
+    }
+    (void)wf_add(&sub->missed, event->missed + 1, WF_RELAXED);
+}
+
 static bool take_place(struct wf_subscription *sub)
 {
     uint32_t seen = wf_load(&sub->in_flight, WF_RELAXED);
@@ -333,11 +350,12 @@ static weft_err deliver(struct wf_subscription *sub, weft_buf *payload)
     event->payload = payload == NULL ? NULL : weft_buf_ref(payload);
     uint32_t missed = wf_xchg(&sub->missed, 0, WF_RELAXED);
     event->missed = missed;
-    weft_err err = weft_send(sub->addr, &event->msg);
-    if (err != WEFT_OK) {
-        (void)wf_add(&sub->missed, missed, WF_RELAXED);
-        weft_drop(&event->msg);
-    }
+    bool dropped;
+    weft_err err = wf_send_or_drop(sub->addr, &event->msg, &dropped);
+    if (err == WEFT_OK && !dropped) return WEFT_OK;
+    (void)wf_add(&sub->missed, missed, WF_RELAXED);
+    if (dropped) return WEFT_FULL;
+    weft_drop(&event->msg);
     return err;
 }
 
@@ -388,9 +406,11 @@ weft_err weft_topic_publish(weft_topic *topic, weft_buf *payload, uint32_t *deli
 
 void weft_topic_stats_get(weft_topic *topic, weft_topic_stats *out)
 {
+    uint64_t trimmed = wf_load(&topic->trimmed, WF_RELAXED);
+    uint64_t sent = wf_load(&topic->stats.delivered, WF_RELAXED); /* counted after the sends */
     weft_topic_stats stats = {.published = wf_load(&topic->stats.published, WF_RELAXED),
-                              .delivered = wf_load(&topic->stats.delivered, WF_RELAXED),
-                              .dropped = wf_load(&topic->stats.dropped, WF_RELAXED)};
+                              .delivered = sent > trimmed ? sent - trimmed : 0,
+                              .dropped = wf_load(&topic->stats.dropped, WF_RELAXED) + trimmed};
     wf_lock_take(topic->lock);
     stats.subscribers = topic->stats.subscribers;
     wf_lock_give(topic->lock);

@@ -6,7 +6,6 @@
 
 #include "alloc.h"
 #include "block.h"
-#include "log.h"
 
 /* -- The newest entries, as counted buffers ---------------------------------------------- */
 
@@ -114,33 +113,30 @@ static void grow(struct wf_subscriber *s, const wf_store *store, uint32_t t)
     s->grown[s->grown_count++] = t;
 }
 
-static struct wf_subscriber *subscribe(struct wf_bells *bells, const wf_store *store,
-                                       weft_addr *addr)
+static void join(struct wf_subscriber *s, struct wf_bells *bells, const wf_store *store,
+                 weft_addr *addr)
 {
-    struct wf_subscriber **link = &bells->subscribers;
-    for (; *link != NULL; link = &(*link)->next)
-        if ((*link)->addr == addr) return *link;
-    struct wf_subscriber *s = wf_calloc(1, sizeof *s);
-    if (s == NULL || !reserve(s, store->trees.count)) {
-        wf_free(s);
-        return NULL;
-    }
     s->addr = weft_addr_get(addr);
     s->told_outages = bells->outages;
-    for (uint32_t i = 0; i < store->trees.count; i++) {
+    s->lost = !reserve(s, store->trees.count);
+    for (uint32_t i = 0; i < store->trees.count && i < s->trees_room; i++) {
         s->trees[i].told = durable_of(store, store->trees.list[i]);
         grow(s, store, i + 1); /* by what the disk is still to have */
     }
-    *link = s;
-    return s;
 }
 
 void wf_bells_take(struct wf_bells *bells, const wf_store *store, struct wf_stored *bell)
 {
+    struct wf_subscriber **link = &bells->subscribers;
     wf_stored_clear(bell);
-    struct wf_subscriber *s = subscribe(bells, store, bell->subscriber);
-    if (s == NULL) {
-        wf_log(WEFT_LOG_WARN, "store", "no memory for a subscriber: it is not told of entries");
+    while (*link != NULL && (*link)->addr != bell->subscriber) link = &(*link)->next;
+    if (*link == NULL && bell->place != NULL) {
+        *link = bell->place;
+        bell->place = NULL;
+        join(*link, bells, store, bell->subscriber);
+    }
+    struct wf_subscriber *s = *link;
+    if (s == NULL) { /* its subscriber has ended, and was forgotten for that */
         weft_drop(&bell->msg);
         return;
     }

@@ -35,7 +35,8 @@ struct wf_bells {
 };
 
 void wf_bells_fini(struct wf_bells *bells);
-/* A bell came, for the first time or back. Takes it, or drops it when memory is short. */
+/* A bell came, for the first time or back. Needs no memory: a subscriber for whose trees there is
+ * none hears that it has to look at all of them. */
 void wf_bells_take(struct wf_bells *bells, const wf_store *store, struct wf_stored *bell);
 /* The batch that was just written grew trees: gather it. */
 void wf_bells_gather(struct wf_bells *bells, const wf_store *store);

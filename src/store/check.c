@@ -78,6 +78,7 @@ static weft_err check_parents(struct wf_check *c, const struct wf_meta_record *m
     if (!c->entry->is_root)
         err = wf_entry_union_parents(c->entry, c->parents, WEFT_ENTRY_UNION_PARENTS_MAX, &count);
     if (err != WEFT_OK) return err;
+    c->parents_count = count;
     if (count != meta->parents_count ||
         memcmp(meta->parents, c->parents, count * sizeof *c->parents) != 0)
         wf_check_fail(c, WF_CHECK_INDEX, WF_CF_META, "it names other parents");
@@ -145,6 +146,7 @@ static weft_err check_body(struct wf_check *c, const wf_value *body,
     weft_err err = check_parents(c, meta);
     if (err == WEFT_OK) err = check_indexes(c, meta);
     if (err == WEFT_OK) err = wf_check_subs(c, meta);
+    if (err == WEFT_OK) err = wf_check_dominators(c, meta);
     return err == WEFT_OK ? wf_check_tips(c, meta) : err;
 }
 

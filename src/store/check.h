@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * check.h - what the rooms of a check share: what is looked at, and how a fault is told.
- * Called by: check.c, check_made.c, check_tips.c, check_report.c. Never: included by anybody else. */
+ * Called by: check.c, check_dom.c, check_made.c, check_tips.c, check_report.c. Never: included by
+ * anybody else. */
 #ifndef WF_CHECK_H
 #define WF_CHECK_H
 
@@ -19,13 +20,15 @@ struct wf_check {
     wf_check_report *report;
     wf_check_fault at; /* the entry at hand: t, seq and id */
     weft_entry *entry, *child;
-    weft_id *parents;
+    weft_id *parents; /* of the entry at hand */
+    uint32_t parents_count;
     weft_id *trees; /* their ids by local number, from 1 */
     uint64_t trees_count;
     struct wf_totals *totals;               /* of each */
     uint64_t entries, children, named_tips; /* found in bodies */
     uint64_t subs;                          /* too */
     uint64_t nodes, sketches;               /* made of `gen` */
+    uint64_t pages;                         /* of dominators, of all entries that there are */
     uint64_t order_faults;                  /* of `gen` */
     uint64_t of_all;                        /* entries that the trees say they have */
     uint32_t policy;                        /* a number that was found to be there  */
@@ -53,6 +56,11 @@ weft_err wf_check_count(struct wf_check *c, enum wf_cf cf, uint64_t want);
  * tries and sketches. */
 weft_err wf_check_subs(struct wf_check *c, const struct wf_meta_record *meta);
 weft_err wf_check_made(struct wf_check *c);
+
+/* check_dom.c. The dominators of the entry at hand, made of those of its parents; and, at the
+ * end, the pages of a tree. */
+weft_err wf_check_dominators(struct wf_check *c, const struct wf_meta_record *meta);
+weft_err wf_check_pages(struct wf_check *c, uint64_t t);
 
 /* check_tips.c. The tips that the entry at hand is, or is not. */
 weft_err wf_check_tips(struct wf_check *c, const struct wf_meta_record *meta);

@@ -104,8 +104,10 @@ weft_err wf_check_made(struct wf_check *c)
     for (uint64_t t = 1; t <= c->trees_count && err == WEFT_OK; t++) {
         c->at.t = t;
         err = check_tree(c);
+        if (err == WEFT_OK) err = wf_check_pages(c, t);
     }
     c->at.t = 0;
     if (err == WEFT_OK) err = wf_check_count(c, WF_CF_TRIE, c->nodes);
+    if (err == WEFT_OK) err = wf_check_count(c, WF_CF_DOM, c->pages);
     return err == WEFT_OK ? wf_check_count(c, WF_CF_SKETCH, c->sketches) : err;
 }

@@ -1,12 +1,100 @@
 /* SPDX-License-Identifier: Apache-2.0
  * dag_base.c - the entry that all ways down from a cut pass, and the ways up from an entry.
  * Called by: api_dag.c. May touch: the store, reading.
- * Never: recurses, looks below the base if what is above it fits its bounds. */
+ * Never: recurses; a path looks below its base only if what is above it does not fit its bounds. */
 #include <string.h>
 
 #include "alloc.h"
 #include "dag_heap.h"
 #include "dag_walk.h"
+#include "dom.h"
+#include "log.h"
+
+/* -- The merge base ---------------------------------------------------------------------------- */
+
+/* The nearest entry that all of a cut stand on in the tree of dominators (dom.h): two of them
+ * are brought together, then what they have met at and the next one. */
+struct wf_dag_base {
+    struct wf_dag *dag;
+    struct wf_facts cut;
+    uint32_t taken; /* of the cut, the highest first, into `met` or `other` */
+    struct wf_dom met, other;
+};
+
+weft_err wf_dag_base_create(struct wf_dag *dag, const struct wf_facts *cut,
+                            struct wf_dag_base **out)
+{
+    if (wf_store_format(dag->store) < WF_FORMAT_VERSION) return WEFT_VERSION;
+    struct wf_dag_base *b = wf_calloc(1, sizeof *b);
+    if (b == NULL) return WEFT_NO_MEMORY;
+    b->dag = dag;
+    weft_err err = WEFT_OK;
+    for (uint32_t i = 0; i < cut->count && err == WEFT_OK; i++)
+        err = wf_facts_add(&b->cut, &cut->list[i]);
+    if (err == WEFT_OK) {
+        *out = b;
+        b = NULL; /* the caller's now */
+    }
+    wf_dag_base_destroy(b);
+    return err;
+}
+
+static weft_err read_dom(void *arg, struct wf_dom_at at, struct wf_dom *out)
+{
+    struct wf_dag *dag = arg;
+    dag->reads++;
+    return wf_dom_read(wf_store_kv(dag->store), NULL, dag->t, at, out);
+}
+
+static weft_err take_next(struct wf_dag_base *b)
+{
+    const struct wf_fact *next = &b->cut.list[b->cut.count - 1 - b->taken];
+    weft_err err = read_dom(b->dag, (struct wf_dom_at){next->seq, next->part}, &b->other);
+    if (err != WEFT_OK) return err;
+    if (b->other.depth == 0)
+        return wf_fail(WEFT_CORRUPT, "dag", "the way down from an entry was lost with its bytes");
+    if (b->taken++ == 0) b->met = b->other;
+    return WEFT_OK;
+}
+
+static weft_err name_base(struct wf_dag_base *b, uint64_t seq, weft_id *out)
+{
+    wf_arrival arrival;
+    if (seq == 0) return WEFT_NOT_FOUND;
+    b->dag->reads++;
+    weft_err err = wf_store_arrival(b->dag->store, b->dag->t, seq, &arrival);
+    if (err == WEFT_NOT_FOUND) return wf_fail(WEFT_CORRUPT, "dag", "an arrival is missing");
+    if (err == WEFT_OK) *out = arrival.id;
+    return err;
+}
+
+weft_err wf_dag_base_step(struct wf_dag_base *b, weft_id *out)
+{
+    if (b->cut.count == 1) {
+        *out = b->cut.list[0].id;
+        return WEFT_OK;
+    }
+    uint64_t lowest = b->dag->name_len == 0 ? 1 : 0; /* a tree has one root */
+    for (;;) {
+        weft_err err;
+        bool together = wf_dom_met(&b->met, &b->other);
+        bool more = b->taken < b->cut.count && (b->taken == 0 || b->met.depth > lowest);
+        if (wf_dag_spent(b->dag)) return WEFT_AGAIN;
+        if (!together) err = wf_dom_step(read_dom, b->dag, &b->met, &b->other);
+        else if (more) err = take_next(b);
+        else return name_base(b, b->met.at.seq, out);
+        if (err != WEFT_OK) return err;
+    }
+}
+
+void wf_dag_base_destroy(struct wf_dag_base *b)
+{
+    if (b == NULL) return;
+    wf_facts_fini(&b->cut);
+    wf_free(b);
+}
+
+/* -- Paths ----------------------------------------------------------------------------------------- */
 
 /* Those of gen `low` or more. */
 static weft_err push_all(struct wf_dag_heap *heap, const struct wf_facts *facts, uint64_t low)
@@ -16,60 +104,6 @@ static weft_err push_all(struct wf_dag_heap *heap, const struct wf_facts *facts,
         if (facts->list[i].gen >= low) err = wf_dag_heap_push(heap, &facts->list[i], 0);
     return err;
 }
-
-/* -- The merge base ---------------------------------------------------------------------------- */
-
-/* What waits cuts every way down. Gens fall along each way, so an entry that comes out while
- * others wait is passed by by the ways from those; one that comes out alone is passed by
- * all, and it is the first. A beginning that comes out while others wait ends its way. */
-struct wf_dag_base {
-    struct wf_dag *dag;
-    struct wf_dag_heap heap;
-};
-
-weft_err wf_dag_base_create(struct wf_dag *dag, const struct wf_facts *cut,
-                            struct wf_dag_base **out)
-{
-    struct wf_dag_base *b = wf_calloc(1, sizeof *b);
-    if (b == NULL) return WEFT_NO_MEMORY;
-    b->dag = dag;
-    wf_dag_heap_init(&b->heap, WF_HIGHEST_GEN, dag->bounds.waiting);
-    weft_err err = push_all(&b->heap, cut, 0);
-    if (err == WEFT_OK) {
-        *out = b;
-        b = NULL; /* the caller's now */
-    }
-    wf_dag_base_destroy(b);
-    return err;
-}
-
-weft_err wf_dag_base_step(struct wf_dag_base *b, weft_id *out)
-{
-    for (;;) {
-        struct wf_fact fact;
-        uint32_t mark;
-        const struct wf_facts *parents;
-        if (wf_dag_spent(b->dag)) return WEFT_AGAIN;
-        wf_dag_heap_pop(&b->heap, &fact, &mark);
-        if (b->heap.count == 0) {
-            *out = fact.id;
-            return WEFT_OK;
-        }
-        weft_err err = wf_dag_parents(b->dag, &fact, &parents);
-        if (err == WEFT_OK && parents->count == 0) err = WEFT_NOT_FOUND;
-        if (err == WEFT_OK) err = push_all(&b->heap, parents, 0);
-        if (err != WEFT_OK) return err;
-    }
-}
-
-void wf_dag_base_destroy(struct wf_dag_base *b)
-{
-    if (b == NULL) return;
-    wf_dag_heap_fini(&b->heap);
-    wf_free(b);
-}
-
-/* -- Paths ----------------------------------------------------------------------------------------- */
 
 /* Down from the cut to the base's gen, all of which is kept; then up in order, in which
  * parents come first: an entry is on a way if a parent is the base or on a way. When the

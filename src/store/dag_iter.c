@@ -90,7 +90,7 @@ static weft_err next(struct wf_dag_walk *walk, struct wf_fact *out)
     weft_err err = n->dag != NULL ? wf_dag_fact(n->dag, id, out)
                                   : wf_store_meta_brief(n->store, id, &meta);
     if (err != WEFT_OK) return err;
-    if (n->dag == NULL) *out = (struct wf_fact){*id, meta.gen, meta.height, meta.seq};
+    if (n->dag == NULL) *out = (struct wf_fact){*id, meta.gen, meta.height, meta.seq, 0};
     n->at++;
     return WEFT_OK;
 }

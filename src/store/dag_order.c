@@ -65,7 +65,7 @@ static weft_err fill(struct order *o)
         o->gen = place.gen;
         o->id = place.id;
         if (place.seq <= o->dag->upto_seq)
-            o->chunk[o->count++] = (struct wf_fact){place.id, place.gen, place.gen, place.seq};
+            o->chunk[o->count++] = (struct wf_fact){place.id, place.gen, place.gen, place.seq, 0};
     }
     wf_gen_walk_destroy(walk);
     o->dry = err == WEFT_END;

@@ -100,7 +100,7 @@ static weft_err find_beyond(struct between *b, uint64_t until)
         wf_place place;
         wf_diff_at(b->diff, i, &place);
         err = wf_facts_add(&b->beyond,
-                           &(struct wf_fact){place.id, place.gen, place.gen, place.seq});
+                           &(struct wf_fact){place.id, place.gen, place.gen, place.seq, 0});
     }
     if (err != WEFT_OK) return err;
     wf_diff_destroy(b->diff);

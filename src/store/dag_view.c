@@ -185,9 +185,10 @@ weft_err wf_dag_look(struct wf_dag *dag, const weft_id *id, struct wf_fact *out,
     if (err == WEFT_OK && meta.t != dag->t) err = WEFT_TREE;
     if (err == WEFT_OK && meta.seq > dag->upto_seq) err = WEFT_NOT_FOUND;
     if (err == WEFT_OK) {
-        *out = (struct wf_fact){*id, meta.gen, meta.height, meta.seq};
-        *member = dag->name_len == 0 ||
-                  wf_names_have(meta.names, meta.names_len, dag->name, dag->name_len);
+        *out = (struct wf_fact){*id, meta.gen, meta.height, meta.seq, 0};
+        if (dag->name_len > 0)
+            out->part = wf_names_find(meta.names, meta.names_len, dag->name, dag->name_len);
+        *member = dag->name_len == 0 || out->part > 0;
     }
     wf_value_release(dag->store->kv, &value);
     return err;

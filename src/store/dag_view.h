@@ -17,6 +17,7 @@
 struct wf_fact {
     weft_id id;
     uint64_t gen, height, seq;
+    uint32_t part; /* of its stores, which one is the view's, from 1; of a tree 0 */
 };
 
 /* A growing list of facts. */

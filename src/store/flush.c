@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "damage.h"
+#include "dom_write.h"
 #include "log.h"
 #include "sketches.h"
 #include "trie_write.h"
@@ -159,8 +160,10 @@ static void roll_back(wf_store *store)
     }
     (void)wf_damage_settle(store, false);
     wf_sketches_settle(store, false);
+    wf_doms_settle(store, false);
     wf_briefs_clear(&store->briefs);
     wf_trie_forget(store->trie);
+    wf_doms_forget(store);
     wf_policies_forget(&store->policies);
 }
 
@@ -168,7 +171,8 @@ static uint64_t writer_bytes(const wf_store *store)
 {
     return wf_briefs_bytes(&store->briefs) + wf_batch_room(store->batch) +
            store->fresh_room * sizeof *store->fresh + store->arena_room +
-           store->touched_room * sizeof *store->touched + wf_trie_bytes(store->trie);
+           store->touched_room * sizeof *store->touched + wf_trie_bytes(store->trie) +
+           wf_dom_cache_bytes(&store->doms);
 }
 
 static void count(wf_store *store, bool sync, uint64_t took_ns)
@@ -195,6 +199,7 @@ weft_err wf_writer_flush(wf_store *store, bool sync)
         put_trees(store);
         put_tips(store);
         wf_sketches_put(store);
+        wf_doms_put(store);
         err = wf_trie_update(store);
         if (err == WEFT_OK) err = wf_batch_err(store->batch);
     }
@@ -207,6 +212,7 @@ weft_err wf_writer_flush(wf_store *store, bool sync)
     count(store, sync, weft_rt_now(store->rt) - began);
     publish(store);
     wf_sketches_settle(store, true);
+    wf_doms_settle(store, true);
     wf_policies_written(&store->policies);
     store->trees_before = store->trees.count;
     return WEFT_OK;

@@ -9,6 +9,7 @@ const char *const wf_cf_names[WF_CF_COUNT] = {
     [WF_CF_ARR] = "arr",     [WF_CF_CHILD] = "child",   [WF_CF_TIP] = "tip",
     [WF_CF_PEER] = "peer",   [WF_CF_TREE] = "tree",     [WF_CF_POLICY] = "policy",
     [WF_CF_TRIE] = "trie",   [WF_CF_SKETCH] = "sketch", [WF_CF_SUB] = "sub",
+    [WF_CF_DOM] = "dom",
 };
 
 /* -- Who uses the engine, and when it may be opened again --------------------------------- */

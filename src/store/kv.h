@@ -29,6 +29,7 @@ enum wf_cf { /* column families; the numbers are part of the store's format */
              WF_CF_TRIE,
              WF_CF_SKETCH,
              WF_CF_SUB,
+             WF_CF_DOM,
              WF_CF_COUNT
 };
 extern const char *const wf_cf_names[WF_CF_COUNT];
@@ -196,7 +197,7 @@ typedef struct wf_kv_rocksdb_options {
                    * little as it can                                            */
 } wf_kv_rocksdb_options;
 /* NOT_STORE (exists and is something else, or !create and nothing there), LOCKED,
- * CORRUPT, IO, NO_SPACE. */
+ * CORRUPT, IO, NO_SPACE, BUSY (others open theirs on a nearly full disk, WEFT_ROOM_WAIT_NS). */
 weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *options, wf_kv **out);
 
 /* -- LMDB engine ------------------------------------------------------------------------------ */

@@ -113,7 +113,7 @@ static weft_err lmdb_write(wf_kv *kv, const wf_batch *batch, bool sync)
     struct filling f = {.l = l};
     int rc = mdb_txn_begin(l->env, NULL, 0, &f.txn);
     if (rc != 0) return not_written(l, rc);
-    if (wf_batch_each(batch, fill_op, &f) != WEFT_OK) {
+    if (wf_batch_each_ordered(batch, &l->order, fill_op, &f) != WEFT_OK) {
         mdb_txn_abort(f.txn);
         return not_written(l, f.rc);
     }
@@ -182,6 +182,7 @@ static void lmdb_close(wf_kv *kv)
     wf_lmdb_dir_unlock(l->lock_fd);
     wf_lock_destroy(l->lock);
     wf_lock_destroy(l->base.gate);
+    wf_batch_order_fini(&l->order);
     wf_free(l->dir);
     wf_free(l);
 }

@@ -8,7 +8,7 @@
 
 #include <weft/limits.h>
 
-#include "kv.h"
+#include "batch_order.h"
 
 /* A read transaction: what a value, an iterator or a snapshot stands on. Several may stand on
  * one; whoever lets go last gives it back. */
@@ -32,6 +32,7 @@ struct wf_lmdb {
     struct wf_lmdb_reader *idle;
     uint32_t idle_count;
     uint64_t map_bytes, floor_bytes, writes;
+    struct wf_batch_order order; /* of the batch being written */
     bool read_only;
     bool full;           /* the floor refused the last write, which was said once      */
     wf_counter sticky;   /* -err of the first failed write since the opening, 0: none   */

@@ -31,6 +31,7 @@ static void memory_close(wf_kv *kv)
     wf_rwlock_destroy(m->lock);
     wf_lock_destroy(m->base.gate);
     wf_batch_destroy(m->limbo);
+    wf_batch_order_fini(&m->order);
     wf_free(m->list);
     wf_free(m->touched);
     wf_free(m);

@@ -5,7 +5,7 @@
 #ifndef WF_KV_MEMORY_STATE_H
 #define WF_KV_MEMORY_STATE_H
 
-#include "kv.h"
+#include "batch_order.h"
 #include "memmap.h"
 
 /* Each batch has the next number. A version is kept while it is the newest, while a
@@ -34,7 +34,8 @@ struct wf_memory {
     uint64_t kept;                 /* work that the last sweep could not do away with */
     struct wf_mem_listed *touched; /* by the write in progress */
     size_t touched_len, touched_room;
-    wf_batch *limbo; /* of a write that failed: a crash may bring it back */
+    struct wf_batch_order order; /* of the batch being written */
+    wf_batch *limbo;             /* of a write that failed: a crash may bring it back */
     bool in_limbo;
     uint64_t fail_in;
     weft_err fail_err, sticky;

@@ -46,7 +46,7 @@ weft_err wf_mem_apply(struct wf_memory *m, const wf_batch *batch, bool sync)
     if (!reserve(&m->touched, &m->touched_room, count) ||
         !reserve(&m->list, &m->list_room, m->listed + count))
         return WEFT_NO_MEMORY;
-    weft_err err = wf_batch_each(batch, apply_op, m);
+    weft_err err = wf_batch_each_ordered(batch, &m->order, apply_op, m);
     if (err != WEFT_OK) {
         wf_batch_each(batch, unapply_op, m);
         return err;

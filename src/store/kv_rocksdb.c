@@ -95,7 +95,7 @@ static void rocks_close(wf_kv *kv)
     if (r->unsynced != NULL) rocksdb_writeoptions_destroy(r->unsynced);
     if (r->read != NULL) rocksdb_readoptions_destroy(r->read);
     if (r->cache != NULL) rocksdb_cache_destroy(r->cache);
-    wf_op_order_fini(&r->order);
+    wf_batch_order_fini(&r->order);
     wf_lock_destroy(r->base.gate);
     wf_free(r->dir);
     wf_free(r);
@@ -228,7 +228,7 @@ static weft_err rocks_reopen(wf_kv *kv)
     int room = -1;
     weft_err err = can_reopen(r);
     /* Readers wait for this, so it waits for nobody. */
-    if (err == WEFT_OK && !r->read_only) err = wf_room_take(r->dir, false, &room);
+    if (err == WEFT_OK && !r->read_only) err = wf_room_take(r->dir, 0, &room);
     if (err != WEFT_OK) return err;
     if (r->db != NULL) db_close(r);
     /* Not before: while it is open it writes its logs. */
@@ -265,7 +265,7 @@ weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *option
     err = r->dir == NULL || r->base.gate == NULL
               ? WEFT_NO_MEMORY
               : wf_rocks_prepare(r, options->memory_bytes, !r->read_only);
-    if (err == WEFT_OK && !r->read_only) err = wf_room_take(dir, true, &room);
+    if (err == WEFT_OK && !r->read_only) err = wf_room_take(dir, WEFT_ROOM_WAIT_NS, &room);
     if (err == WEFT_OK && !found.is_store) err = wf_store_dir_create(dir);
     if (err == WEFT_OK) err = open_database(r);
     wf_room_give(room);

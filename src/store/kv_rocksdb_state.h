@@ -7,8 +7,7 @@
 
 #include <rocksdb/c.h>
 
-#include "kv.h"
-#include "kv_rocksdb_order.h"
+#include "batch_order.h"
 
 #define WF_ROCKS_FAMILIES (WF_CF_COUNT + 1) /* RocksDB insists on its own "default" */
 
@@ -22,7 +21,7 @@ struct wf_rocks {
     rocksdb_writeoptions_t *synced, *unsynced;
     rocksdb_readoptions_t *read;
     rocksdb_writebatch_t *batch; /* the writer's, reused */
-    struct wf_op_order order;    /* of the batch being written */
+    struct wf_batch_order order; /* of the batch being written */
     uint64_t floor_bytes;
     bool read_only, salvage;
     bool full;           /* the floor refused the last write, which was said once    */

@@ -6,32 +6,15 @@
 #include "log.h"
 #include "store_dir.h"
 
-static void add_op(struct wf_rocks *r, const wf_batch_op *op)
+static weft_err add_op(void *arg, const wf_batch_op *op)
 {
+    struct wf_rocks *r = arg;
     if (op->is_delete)
         rocksdb_writebatch_delete_cf(r->batch, r->handles[op->cf], (const char *)op->key,
                                      op->key_len);
     else
         rocksdb_writebatch_put_cf(r->batch, r->handles[op->cf], (const char *)op->key, op->key_len,
                                   (const char *)op->value, op->value_len);
-}
-
-/* In this family a key is a hash. The others ascend by themselves. */
-static bool is_random(enum wf_cf cf) { return cf == WF_CF_META; }
-
-static void add_kept(struct wf_rocks *r)
-{
-    wf_op_order_sort(&r->order);
-    for (uint32_t i = 0; i < r->order.count; i++) add_op(r, &r->order.items[i].op);
-    r->order.count = 0;
-}
-
-static weft_err fill_op(void *arg, const wf_batch_op *op)
-{
-    struct wf_rocks *r = arg;
-    if (is_random(op->cf) && wf_op_order_keep(&r->order, op)) return WEFT_OK;
-    if (is_random(op->cf)) add_kept(r); /* no room: what is kept is older, so it goes first */
-    add_op(r, op);
     return WEFT_OK;
 }
 
@@ -65,8 +48,8 @@ weft_err wf_rocks_write(wf_kv *kv, const wf_batch *batch, bool sync)
     if (wf_store_dir_is_full(r->dir, r->floor_bytes)) return wf_rocks_refuse_full(r);
     r->full = false;
     rocksdb_writebatch_clear(r->batch);
-    wf_batch_each(batch, fill_op, r);
-    add_kept(r);
+    /* The memtable begins the search for a key where the one before ended. */
+    (void)wf_batch_each_ordered(batch, &r->order, add_op, r);
     char *text = NULL;
     rocksdb_write(r->db, sync ? r->synced : r->unsynced, r->batch, &text);
     return text == NULL ? WEFT_OK : stick(r, wf_rocks_fail("write", text));

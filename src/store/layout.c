@@ -16,6 +16,12 @@ void wf_key_seq(uint8_t out[WF_KEY_SEQ_BYTES], uint64_t t, uint64_t seq)
     wf_put64(wf_put64(out, t), seq);
 }
 
+void wf_key_dom(uint8_t out[WF_KEY_SEQ_BYTES], uint64_t t, uint64_t seq)
+{
+    WF_ASSERT(seq > 0);
+    wf_put64(wf_put64(out, t), (seq - 1) / WF_DOM_PAGE);
+}
+
 void wf_key_child(uint8_t out[WF_KEY_CHILD_BYTES], uint64_t t, uint64_t parent_seq, uint64_t seq)
 {
     wf_put64(wf_put64(wf_put64(out, t), parent_seq), seq);
@@ -140,16 +146,16 @@ weft_err wf_meta_read(const void *data, size_t len, struct wf_meta_record *out)
     return WEFT_OK;
 }
 
-bool wf_names_have(const uint8_t *names, size_t names_len, const void *name, size_t name_len)
+uint32_t wf_names_find(const uint8_t *names, size_t names_len, const void *name, size_t name_len)
 {
     size_t at = 0;
-    while (at < names_len) {
+    for (uint32_t i = 1; at < names_len; i++) {
         size_t len = names[at++];
-        if (len > names_len - at) return false;
-        if (len == name_len && memcmp(names + at, name, len) == 0) return true;
+        if (len > names_len - at) return 0;
+        if (len == name_len && memcmp(names + at, name, len) == 0) return i;
         at += len;
     }
-    return false;
+    return 0;
 }
 
 /* -- arr -------------------------------------------------------------------------- */

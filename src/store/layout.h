@@ -22,6 +22,7 @@
  *           t ff                    the top: count, digest
  *   sketch  t                       64 cells
  *   sub     t len name gen id       seq        entries that write a named store
+ *   dom     t page                  dominators of sixteen arrivals (dom.h)
  * Keys of `peer` and `tree` from 80 upwards belong to the layers above.
  *
  * Only `meta` is sorted by ids, which are hashes. Everything large lies in the order of
@@ -40,6 +41,7 @@
 #define WF_KEY_GEN_BYTES 48u
 #define WF_GEN_BYTES 8u
 #define WF_KEY_SEQ_BYTES 16u
+#define WF_DOM_PAGE 16u /* arrivals to a record of `dom` */
 #define WF_KEY_CHILD_BYTES 24u
 #define WF_KEY_TIP_BYTES_MAX (9u + WEFT_STORE_NAME_BYTES_MAX + 32u)
 #define WF_KEY_CURSOR_BYTES 41u
@@ -97,6 +99,8 @@ static inline uint64_t wf_get64(const uint8_t *at)
 void wf_key_gen(uint8_t out[WF_KEY_GEN_BYTES], uint64_t t, uint64_t gen, const weft_id *id);
 /* Of `entry` and `arr`. */
 void wf_key_seq(uint8_t out[WF_KEY_SEQ_BYTES], uint64_t t, uint64_t seq);
+/* Of `dom`: the page of an arrival. */
+void wf_key_dom(uint8_t out[WF_KEY_SEQ_BYTES], uint64_t t, uint64_t seq);
 void wf_key_child(uint8_t out[WF_KEY_CHILD_BYTES], uint64_t t, uint64_t parent_seq, uint64_t seq);
 /* name_len 0: a tip of the tree. id NULL: the prefix of all tips. Returns the length. */
 size_t wf_key_tip(uint8_t out[WF_KEY_TIP_BYTES_MAX], uint64_t t, const void *name, size_t name_len,
@@ -129,8 +133,13 @@ size_t wf_meta_bytes(const struct wf_meta_record *meta);
 void wf_meta_write(const struct wf_meta_record *meta, uint8_t *out);
 /* Points into `data`. CORRUPT. */
 weft_err wf_meta_read(const void *data, size_t len, struct wf_meta_record *out);
-/* Is `name` among the names of a record? */
-bool wf_names_have(const uint8_t *names, size_t names_len, const void *name, size_t name_len);
+/* Which of the names of a record is `name`, from 1? 0: none of them. */
+uint32_t wf_names_find(const uint8_t *names, size_t names_len, const void *name, size_t name_len);
+static inline bool wf_names_have(const uint8_t *names, size_t names_len, const void *name,
+                                 size_t name_len)
+{
+    return wf_names_find(names, names_len, name, name_len) > 0;
+}
 
 size_t wf_arrival_write(const wf_arrival *arrival, uint8_t out[WF_ARR_BYTES_MAX]);
 weft_err wf_arrival_read(const void *key, size_t key_len, const void *data, size_t len,

@@ -293,8 +293,7 @@ const wf_map_record *wf_map_at(const wf_map *map, uint32_t i)
     return &map->records[i];
 }
 
-/* The record of exactly `path`; NULL: the path was never written. */
-static const wf_map_record *find(const wf_map *map, const wf_map_path *path)
+const wf_map_record *wf_map_find(const wf_map *map, const wf_map_path *path)
 {
     uint32_t low = 0, high = map->count;
     while (low < high) {
@@ -307,7 +306,10 @@ static const wf_map_record *find(const wf_map *map, const wf_map_path *path)
     return NULL;
 }
 
-bool wf_map_has(const wf_map *map, const wf_map_path *path) { return find(map, path) != NULL; }
+bool wf_map_has(const wf_map *map, const wf_map_path *path)
+{
+    return wf_map_find(map, path) != NULL;
+}
 
 bool wf_map_visible(const wf_map *map, uint32_t i)
 {
@@ -318,7 +320,7 @@ bool wf_map_visible(const wf_map *map, uint32_t i)
      * above came first, so an equal stamp there did not. */
     wf_map_path above = r->path;
     for (above.depth = 1; above.depth < r->path.depth; above.depth++) {
-        const wf_map_record *a = find(map, &above);
+        const wf_map_record *a = wf_map_find(map, &above);
         if (a != NULL && wf_stamp_compare(&a->at, &r->at) > 0) return false;
     }
     /* Whatever was set below later made this a branch; an equal stamp came later. */
@@ -332,7 +334,7 @@ bool wf_map_visible(const wf_map *map, uint32_t i)
 
 weft_err wf_map_get(const wf_map *map, const wf_map_path *path, wf_map_value *out)
 {
-    const wf_map_record *r = find(map, path);
+    const wf_map_record *r = wf_map_find(map, path);
     if (r == NULL || !wf_map_visible(map, (uint32_t)(r - map->records))) return WEFT_NOT_FOUND;
     *out = r->value;
     return WEFT_OK;

@@ -80,6 +80,8 @@ weft_err wf_map_decode(const void *bytes, size_t len, wf_map **out);
 /* Records, tombstones and hidden ones included, ascending by path. */
 uint32_t wf_map_count(const wf_map *map);
 const wf_map_record *wf_map_at(const wf_map *map, uint32_t i);
+/* The record of exactly `path`. NULL: nothing was ever written there. */
+const wf_map_record *wf_map_find(const wf_map *map, const wf_map_path *path);
 /* Whether anything was ever written at `path`. */
 bool wf_map_has(const wf_map *map, const wf_map_path *path);
 /* Whether the i-th record is a leaf that readers see. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "bells.h"
 #include "store_actor.h"
 
 /* -- Frames of entries -------------------------------------------------------------------- */
@@ -120,6 +121,7 @@ static void stored_drop(weft_msg *msg)
     struct wf_stored *bell = (struct wf_stored *)msg;
     wf_stored_clear(bell);
     weft_addr_put(bell->subscriber);
+    wf_free(bell->place);
     wf_free(bell);
 }
 
@@ -129,8 +131,14 @@ const weft_kind wf_stored_kind = {
 struct wf_stored *wf_stored_create(weft_addr *subscriber)
 {
     struct wf_stored *bell = wf_calloc(1, sizeof *bell);
-    if (bell == NULL) return NULL;
+    struct wf_subscriber *place = wf_calloc(1, sizeof *place);
+    if (bell == NULL || place == NULL) {
+        wf_free(bell);
+        wf_free(place);
+        return NULL;
+    }
     weft_msg_init(&bell->msg, &wf_stored_kind);
+    bell->place = place;
     bell->subscriber = weft_addr_get(subscriber);
     return bell;
 }

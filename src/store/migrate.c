@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * migrate.c - stores of older formats become stores of this one.
  * Called by: store.c, before any other thread sees the store. May touch: the engine.
- * Never: entries, or anything that the older format knows, but for its number. */
+ * Never: changes entries, or anything that the older format knows, but for its number. */
 #include "migrate.h"
 
+#include "alloc.h"
+#include "crypto.h"
+#include "dom_write.h"
+#include "entry.h"
 #include "log.h"
 #include "trie_build.h"
 
@@ -27,11 +31,15 @@ static weft_err write_batch(struct migration *m, bool sync)
     return err;
 }
 
+static uint64_t batch_bytes(const struct migration *m)
+{
+    return m->options->migration_bytes == 0 ? BATCH_BYTES : m->options->migration_bytes;
+}
+
 /* Not synced: the log keeps their order, and the last one is. */
 static weft_err write_if_full(struct migration *m)
 {
-    uint64_t most = m->options->migration_bytes == 0 ? BATCH_BYTES : m->options->migration_bytes;
-    return wf_batch_bytes(m->store->batch) < most ? WEFT_OK : write_batch(m, false);
+    return wf_batch_bytes(m->store->batch) < batch_bytes(m) ? WEFT_OK : write_batch(m, false);
 }
 
 static void tell(struct migration *m, bool always)
@@ -51,7 +59,7 @@ static weft_err did_one(struct migration *m)
     return write_if_full(m);
 }
 
-/* -- 2 to 3: trie, sketch, sub ----------------------------------------------------------------- */
+/* -- 2 to 3: trie, sketch, sub, dom ------------------------------------------------------------ */
 
 /* What a migration left that was killed. */
 static weft_err empty_family(struct migration *m, enum wf_cf cf)
@@ -119,13 +127,16 @@ static weft_err make_tree(struct migration *m, const wf_tree_info *info)
     return err;
 }
 
-static weft_err put_subs(struct migration *m, const struct wf_meta_record *meta, const weft_id *id)
+static weft_err put_subs(struct migration *m, const struct wf_meta_record *meta, const weft_id *id,
+                         uint32_t *stores)
 {
     uint8_t key[WF_KEY_SUB_BYTES_MAX], number[WF_GEN_BYTES];
     wf_put64(number, meta->seq);
-    for (size_t at = 0; at < meta->names_len;) {
+    *stores = 0;
+    for (size_t at = 0; at < meta->names_len; ++*stores) {
         size_t len = meta->names[at++];
-        if (len == 0 || len > WEFT_STORE_NAME_BYTES_MAX || len > meta->names_len - at)
+        if (len == 0 || len > WEFT_STORE_NAME_BYTES_MAX || len > meta->names_len - at ||
+            *stores == WEFT_ENTRY_STORES_MAX)
             return wf_fail(WEFT_CORRUPT, "store", "meta: names do not fit");
         size_t key_len = wf_key_sub(key, meta->t, meta->names + at, len, meta->gen, id);
         wf_batch_put(m->store->batch, WF_CF_SUB, key, key_len, number, sizeof number);
@@ -134,32 +145,101 @@ static weft_err put_subs(struct migration *m, const struct wf_meta_record *meta,
     return WEFT_OK;
 }
 
-static weft_err make_subs(struct migration *m)
+/* The parents within its stores, which only the body says. One that is damaged ends no
+ * migration: what is not known of it then is not known of what builds on it either. */
+static weft_err add_dominators(struct migration *m, struct wf_tree *tree, const weft_id *id,
+                               const struct wf_meta_record *meta, uint32_t stores)
 {
-    wf_kv_iter *it;
-    weft_err err = wf_kv_iter_create(m->store->kv, NULL, WF_CF_META, NULL, 0, &it);
-    if (err != WEFT_OK) return err;
-    for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && err == WEFT_OK; wf_kv_iter_next(it)) {
-        struct wf_meta_record meta;
-        weft_id id;
-        size_t key_len, len;
-        const uint8_t *key = wf_kv_iter_key(it, &key_len);
-        const uint8_t *value = wf_kv_iter_value(it, &len);
-        if (key_len != sizeof id.bytes) err = wf_fail(WEFT_CORRUPT, "store", "meta: wrong key");
-        if (err == WEFT_OK) err = wf_meta_read(value, len, &meta);
-        if (err != WEFT_OK) break;
-        memcpy(id.bytes, key, sizeof id.bytes);
-        err = put_subs(m, &meta, &id);
-        if (err == WEFT_OK) err = did_one(m);
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    wf_value body = {0};
+    weft_id hash;
+    weft_entry *entry = m->store->entry;
+    struct wf_dom_entry add = {.seq = meta->seq,
+                               .parents = m->store->parents,
+                               .parents_count = meta->parents_count,
+                               .stores_count = stores};
+    memcpy(m->store->parents, meta->parents, meta->parents_count * sizeof *m->store->parents);
+    wf_key_seq(key, meta->t, meta->seq);
+    weft_err err = wf_kv_get(m->store->kv, NULL, WF_CF_ENTRY, key, sizeof key, &body);
+    bool lost = err == WEFT_NOT_FOUND || err == WEFT_CORRUPT;
+    if (err != WEFT_OK && !lost) return err;
+    if (!lost) {
+        wf_blake2b_256(body.data, body.len, hash.bytes);
+        if (weft_id_equal(&hash, id) && wf_entry_parse(body.data, body.len, entry) == WEFT_OK &&
+            entry->stores_count == stores)
+            add.stores = entry->stores;
     }
-    if (err == WEFT_OK) err = wf_kv_iter_err(it);
-    wf_kv_iter_destroy(it);
+    err = wf_dom_add(m->store, tree, &add);
+    if (!lost) wf_value_release(m->store->kv, &body);
+    return err;
+}
+
+/* The next batch reads again what this one has put. */
+static weft_err write_dominators(struct migration *m, struct wf_tree *tree)
+{
+    wf_dom_put(m->store, tree);
+    weft_err err = write_batch(m, false);
+    wf_dom_settle(m->store, tree, err == WEFT_OK);
+    return err;
+}
+
+static weft_err take_arrival(struct migration *m, struct wf_tree *tree, const weft_id *id,
+                             uint64_t seq)
+{
+    struct wf_meta_record meta;
+    wf_value value;
+    uint32_t stores;
+    weft_err err = wf_kv_get(m->store->kv, NULL, WF_CF_META, id->bytes, sizeof id->bytes, &value);
+    if (err == WEFT_NOT_FOUND)
+        return wf_fail(WEFT_CORRUPT, "store", "the facts of an entry are missing");
+    if (err != WEFT_OK) return err;
+    err = wf_meta_read(value.data, value.len, &meta);
+    if (err == WEFT_OK && (meta.t != tree->now.t || meta.seq != seq))
+        err = wf_fail(WEFT_CORRUPT, "store", "an arrival and its entry disagree");
+    if (err == WEFT_OK) err = put_subs(m, &meta, id, &stores);
+    if (err == WEFT_OK) err = add_dominators(m, tree, id, &meta, stores);
+    wf_value_release(m->store->kv, &value);
+    return err;
+}
+
+/* Every entry of the tree, in the order of its arrival. */
+static weft_err make_by_arrival(struct migration *m, struct wf_tree *tree)
+{
+    wf_arr_walk *walk;
+    wf_arrival arrival;
+    uint64_t seq = 0;
+    weft_err err = wf_arr_walk_create(m->store, tree->now.t, 0, &walk);
+    if (err != WEFT_OK) return err;
+    while ((err = wf_arr_walk_next(walk, &arrival)) == WEFT_OK) {
+        if (arrival.seq != ++seq) err = wf_fail(WEFT_CORRUPT, "store", "arrivals have a gap");
+        if (err == WEFT_OK) err = take_arrival(m, tree, &arrival.id, seq);
+        if (err == WEFT_OK && wf_dom_pending(tree) >= batch_bytes(m))
+            err = write_dominators(m, tree);
+        if (err == WEFT_OK) err = did_one(m);
+        if (err != WEFT_OK) break;
+    }
+    wf_arr_walk_destroy(walk);
+    return err == WEFT_END ? write_dominators(m, tree) : err;
+}
+
+static weft_err make_lists(struct migration *m)
+{
+    weft_id *room = wf_malloc(WEFT_ENTRY_UNION_PARENTS_MAX * sizeof *room);
+    if (room == NULL) return WEFT_NO_MEMORY;
+    wf_free(m->store->parents);
+    m->store->parents = room;
+    weft_err err = WEFT_OK;
+    for (uint32_t i = 0; i < m->store->trees.count && err == WEFT_OK; i++) {
+        struct wf_tree *tree = m->store->trees.list[i];
+        err = make_by_arrival(m, tree);
+        wf_dom_drop(tree);
+    }
     return err;
 }
 
 static weft_err two_to_three(struct migration *m)
 {
-    static const enum wf_cf fresh[] = {WF_CF_TRIE, WF_CF_SKETCH, WF_CF_SUB};
+    static const enum wf_cf fresh[] = {WF_CF_TRIE, WF_CF_SKETCH, WF_CF_SUB, WF_CF_DOM};
     weft_err err = WEFT_OK;
     for (unsigned i = 0; i < sizeof fresh / sizeof *fresh && err == WEFT_OK; i++)
         err = empty_family(m, fresh[i]);
@@ -168,7 +248,7 @@ static weft_err two_to_three(struct migration *m)
     for (uint32_t i = 0; i < trees->count; i++) m->of_all += 2 * trees->list[i]->pub.count;
     for (uint32_t i = 0; i < trees->count && err == WEFT_OK; i++)
         err = make_tree(m, &trees->list[i]->pub);
-    return err == WEFT_OK ? make_subs(m) : err;
+    return err == WEFT_OK ? make_lists(m) : err;
 }
 
 /* -- The steps --------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@
 #define SEQ_MAX UINT64_C(0xffffffff)
 static_assert(WEFT_TREES_MAX <= T_MAX, "a tree's number less one fits into 16 bits");
 
-static const uint32_t rooms[WF_PLACES_SIZES] = {1u << 12, 1u << 15, 1u << 18};
+static const uint32_t rooms[WF_PLACES_SIZES] = {1u << 12, 1u << 15, WEFT_STORE_PLACES_MAX};
 
 struct wf_places_table {
     uint32_t room; /* a power of two */

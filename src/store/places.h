@@ -10,7 +10,7 @@
 #include "lock.h"
 #include "store.h"
 
-#define WF_PLACES_SIZES 3u /* rooms for 2^12, 2^15 and 2^18 places of 8 bytes */
+#define WF_PLACES_SIZES 3u /* rooms for 2^12, 2^15 and WEFT_STORE_PLACES_MAX places of 8 bytes */
 
 struct wf_places_table;
 

@@ -132,6 +132,17 @@ void wf_policy_right(const wf_policy *policy, const weft_key *key, weft_right *r
     *priority = grant.priority;
 }
 
+bool wf_policy_said(const wf_policy *policy, const weft_key *key, wf_stamp *out)
+{
+    const wf_grant none = {WEFT_RIGHT_NONE, 0};
+    struct wf_settings_text text;
+    wf_map_op op;
+    wf_settings_grant(key, &none, &text, &op);
+    const wf_map_record *record = wf_map_find(policy->map, &op.path);
+    if (record != NULL) *out = record->at;
+    return record != NULL;
+}
+
 /* -- The rule ----------------------------------------------------------------------------- */
 
 struct judging {

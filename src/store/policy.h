@@ -34,6 +34,9 @@ weft_err wf_policy_apply(const wf_policy *policy, const void *payload, size_t le
 void wf_policy_right(const wf_policy *policy, const weft_key *key, weft_right *right,
                      uint32_t *priority);
 
+/* When something was said last of `key`'s own grant, whatever it was. False: nothing was. */
+bool wf_policy_said(const wf_policy *policy, const weft_key *key, wf_stamp *out);
+
 /* May this entry's author write it, where `policy` is the join of its parents'
  * policies (of a root: anything, it is judged by itself)? BAD_ENTRY: its settings break
  * a rule of the format; FORBIDDEN. Allocates nothing. */

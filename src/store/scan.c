@@ -27,6 +27,7 @@ static const struct stride strides[WF_CF_COUNT] = {
     [WF_CF_TRIE] = {24, 80},  /* t, depth, digits */
     [WF_CF_SKETCH] = {8, 0},  /* t */
     [WF_CF_SUB] = {24, 40},   /* t, name, gen, id */
+    [WF_CF_DOM] = {16, 0},    /* t, page */
 };
 
 void wf_scan_init(struct wf_scan *scan, wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf,

@@ -6,6 +6,7 @@
 #define WF_STATE_H
 
 #include "briefs.h"
+#include "dom_cache.h"
 #include "layout.h"
 #include "lock.h"
 #include "places.h"
@@ -34,6 +35,7 @@ struct wf_tree {
     uint32_t staged_count;
     struct wf_sketch *sketch; /* with what the open batch holds; NULL: not read yet */
     bool sketch_changed;
+    struct wf_dom_tail *dom; /* what the open batch adds: dom_write.c. NULL: nothing */
 };
 
 struct wf_trees {
@@ -85,11 +87,12 @@ struct wf_store {
     uint32_t arena_len, arena_room;
     uint32_t *touched; /* local numbers, in the order of first touch */
     uint32_t touched_count, touched_room;
-    uint32_t trees_before; /* trees.count when the batch was opened */
-    weft_id *parents;      /* room for the union of one entry's parents */
-    weft_entry *entry;     /* room for one decoded entry: too large for a stack */
-    uint8_t *scratch;      /* room for one `meta` value */
-    struct wf_trie *trie;  /* NULL: nothing was added yet */
+    uint32_t trees_before;    /* trees.count when the batch was opened */
+    weft_id *parents;         /* room for the union of one entry's parents */
+    weft_entry *entry;        /* room for one decoded entry: too large for a stack */
+    uint8_t *scratch;         /* room for one `meta` value */
+    struct wf_trie *trie;     /* NULL: nothing was added yet */
+    struct wf_dom_cache doms; /* pages of dominators, as they were written */
     uint32_t sketches_kept;
     /* What the store actor holds. It frees it itself when it ends, but an actor that a
      * simulated kill took away cannot: then whoever frees the store calls desk_free. */

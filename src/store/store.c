@@ -73,6 +73,7 @@ static void free_parts(wf_store *store)
     wf_briefs_fini(&store->briefs);
     wf_policies_fini(&store->policies);
     wf_trie_destroy(store->trie);
+    wf_dom_cache_fini(&store->doms);
     for (uint32_t i = 0; i < store->fresh_count; i++) weft_buf_unref(store->fresh[i].holder);
     wf_batch_destroy(store->batch);
     wf_rwlock_destroy(store->lock);

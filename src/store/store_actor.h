@@ -182,7 +182,8 @@ struct wf_gate { /* the store asks `to`; borrowed until it is answered, whatever
  * batch and sends it back through the system lane; the subscriber hands it back the
  * same way after reading. What happens meanwhile is gathered in the next ring. A first
  * bell tells nothing of what was durable when the store took it: who has looked by itself before
- * that sets `at_once`, and looks again when the bell comes back. */
+ * that sets `at_once`, and looks again when the bell comes back. The store always takes it: what
+ * it needs for that is made with the bell. */
 extern const weft_kind wf_stored_kind;
 struct wf_stored_entry {
     weft_id tree;
@@ -202,11 +203,12 @@ struct wf_stored_tree {
 };
 struct wf_stored {
     weft_msg msg;
-    weft_addr *subscriber; /* counted */
-    weft_err store_err;    /* why writes are refused now; OK: they are taken    */
-    uint64_t outages;      /* how often they were refused so far                */
-    bool more_trees;       /* more trees grew than fit: look at all of them */
-    bool at_once;          /* to the store: ring when you take it, also without news */
+    weft_addr *subscriber;       /* counted */
+    struct wf_subscriber *place; /* the store's record of a new one; NULL once it has it */
+    weft_err store_err;          /* why writes are refused now; OK: they are taken    */
+    uint64_t outages;            /* how often they were refused so far                */
+    bool more_trees;             /* more trees grew than fit: look at all of them */
+    bool at_once;                /* to the store: ring when you take it, also without news */
     uint32_t trees_count;
     struct wf_stored_tree trees[WEFT_DOORBELL_TREES];
     uint32_t entries_count;

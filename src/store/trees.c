@@ -4,6 +4,7 @@
  * table under the store's lock, the family `tree`. Never: entries. */
 #include "alloc.h"
 #include "block.h"
+#include "dom_write.h"
 #include "log.h"
 #include "sketches.h"
 #include "trie_write.h"
@@ -71,6 +72,7 @@ static void tree_free(struct wf_tree *tree)
     wf_free(tree->readers);
     wf_free(tree->staged);
     wf_free(tree->sketch);
+    wf_dom_drop(tree);
     wf_free(tree);
 }
 
@@ -239,6 +241,7 @@ weft_err wf_store_reload(wf_store *store)
     wf_rwlock_give(store->lock);
     wf_briefs_clear(&store->briefs);
     wf_trie_forget(store->trie);
+    wf_doms_forget(store);
     wf_policies_fini(&store->policies);
     weft_err err = wf_policies_init(&store->policies, store->kv);
     if (err == WEFT_OK) err = wf_trees_load(store);

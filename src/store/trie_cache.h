@@ -8,19 +8,18 @@
 #include "layout.h"
 
 struct wf_trie_cache {
-    uint8_t *slots;
-    uint32_t room, used; /* slots; room is a power of two */
-    uint32_t room_max;
-    uint32_t value_bytes; /* of the longest value */
+    struct wf_trie_kept **heads; /* of short lists: keys that hash to the same number */
+    uint32_t room, count, hand;  /* heads, a power of two; records; the next head to be looked at */
+    size_t bytes, bytes_max;     /* of the records */
 };
-void wf_trie_cache_init(struct wf_trie_cache *cache, uint32_t room_max, uint32_t value_bytes);
+void wf_trie_cache_init(struct wf_trie_cache *cache, size_t bytes_max);
 void wf_trie_cache_fini(struct wf_trie_cache *cache);
-void wf_trie_cache_clear(struct wf_trie_cache *cache); /* keeps the memory */
-size_t wf_trie_cache_bytes(const struct wf_trie_cache *cache);
+void wf_trie_cache_clear(struct wf_trie_cache *cache);
+size_t wf_trie_cache_bytes(const struct wf_trie_cache *cache); /* of memory */
 /* NULL: not here. Until the next put. */
-const uint8_t *wf_trie_cache_get(const struct wf_trie_cache *cache, const void *key, size_t key_len,
+const uint8_t *wf_trie_cache_get(struct wf_trie_cache *cache, const void *key, size_t key_len,
                                  size_t *len);
-/* Takes the place of whatever was there. Without memory nothing is kept. */
+/* What was not asked for lately makes room. Without memory nothing is kept. */
 void wf_trie_cache_put(struct wf_trie_cache *cache, const void *key, size_t key_len,
                        const void *value, size_t len);
 

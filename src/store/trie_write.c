@@ -66,9 +66,8 @@ static weft_err create(struct wf_trie **out)
         return err;
     }
     wf_trie_build_watch(trie->build, keep_bucket);
-    wf_trie_cache_init(&trie->nodes, WEFT_STORE_TRIE_NODES, WF_TRIE_NODE_BYTES_MAX);
-    wf_trie_cache_init(&trie->buckets, WEFT_STORE_TRIE_BUCKETS,
-                       WF_TRIE_BUCKET * (uint32_t)sizeof(struct wf_trie_key));
+    wf_trie_cache_init(&trie->nodes, WEFT_STORE_TRIE_NODES_BYTES);
+    wf_trie_cache_init(&trie->buckets, WEFT_STORE_TRIE_BUCKETS_BYTES);
     trie->items = NULL;
     trie->items_room = 0;
     trie->it = NULL;

@@ -9,8 +9,8 @@
 #ifndef WF_VIEW_H
 #define WF_VIEW_H
 
-#include "dag_walk.h"
 #include "map.h"
+#include "revoked.h"
 
 /* -- The view ---------------------------------------------------------------------------- */
 
@@ -40,8 +40,14 @@ bool wf_view_walk_next(struct wf_view_walk *walk, weft_map_item *out); /* false:
 
 /* -- Where its payloads come from -------------------------------------------------------------- */
 
+struct wf_view_holes { /* entries whose bodies could not be read */
+    wf_place *list;
+    uint32_t count, room;
+};
+
 struct wf_view_source {
     wf_store *store;
+    weft_id tree;
     uint64_t t;
     char name[WEFT_STORE_NAME_BYTES_MAX + 1];
     size_t name_len;
@@ -51,6 +57,8 @@ struct wf_view_source {
     bool by_arrivals; /* never by the list: for tests                    */
     struct {
         bool under_way, begun, given_up;
+        bool prepared;    /* `_settings` were, and the store is next             */
+        bool settings;    /* of the store `_settings`, which is gone through first */
         uint64_t upto;    /* arrivals that count                         */
         uint64_t top_gen; /* none of them is above                       */
         uint64_t steps;   /* after which it is given up                  */
@@ -61,22 +69,27 @@ struct wf_view_source {
     bool fixed;     /* then only those marked here, up to `upto`         */
     struct wf_dag_bits only;
     uint64_t upto, top_gen;
-    wf_place *holes; /* entries whose bodies could not be read */
-    uint32_t holes_count, holes_room;
+    struct wf_view_holes holes, settings_holes;
     weft_entry *entry; /* room for a decoded one */
-    uint64_t entries, skipped;
+    uint64_t entries, skipped, left_out;
+    struct wf_revoked *revoked; /* NULL: nothing is left out         */
+    bool stale;                 /* others are revoked than when the view was begun     */
 };
 
 /* TREE, INVALID (name). *out is filled on OK; fini takes a zeroed one, too. */
 weft_err wf_view_source_init(wf_store *store, const weft_id *tree, const char *name,
                              struct wf_view_source *out);
+/* A source for a new view in the place of a stale one, of which it takes what it knows of
+ * revocations; the old one may only be ended. NO_MEMORY: nothing has changed. */
+weft_err wf_view_source_renew(struct wf_view_source *old, struct wf_view_source *out);
 /* From now on only what is at or below the cut. NOT_FOUND, TREE, LIMIT. */
 weft_err wf_view_source_fix(struct wf_view_source *source, const weft_id *tree,
                             const weft_cut *cut);
 void wf_view_source_fini(struct wf_view_source *source);
 /* Takes in what has arrived since and writes the store: looks up each arrival, or goes through
  * the list of the store's entries where that is shorter. *read counts the bodies that were read,
- * whatever the answer. AGAIN (budget); CORRUPT: there are holes; errors of
+ * whatever the answer. What revocations leave out is not taken in; AGAIN with `stale`: what was
+ * taken in before is not what is left now, so a new view has to begin. AGAIN (budget); CORRUPT: there are holes; errors of
  * wf_view_apply that are not the payload's. */
 weft_err wf_view_source_read(struct wf_view_source *source, wf_view *view, uint64_t *read);
 

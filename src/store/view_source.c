@@ -7,7 +7,10 @@
  * The list is in the order (gen, id), in which a new entry may stand anywhere. So whoever reads
  * it takes the tree's last arrival first: of the list only those up to it count, and when the
  * end is reached all of them are in. What comes meanwhile has later numbers and is met after
- * that, once. */
+ * that, once.
+ *
+ * Settings are read, too: whoever they revoke is left out (revoked.h). By the list they come first.
+ * A revocation that comes later makes the view stale: it is begun anew, and knows it then. */
 #include <string.h>
 
 #include "alloc.h"
@@ -18,6 +21,13 @@
 
 #define PAGE 256u /* places of the list read at once */
 
+static weft_err make_room(struct wf_view_source *source)
+{
+    source->entry = wf_malloc(sizeof *source->entry);
+    source->page = wf_malloc(PAGE * sizeof *source->page);
+    return source->entry != NULL && source->page != NULL ? WEFT_OK : WEFT_NO_MEMORY;
+}
+
 weft_err wf_view_source_init(wf_store *store, const weft_id *tree, const char *name,
                              struct wf_view_source *out)
 {
@@ -26,19 +36,41 @@ weft_err wf_view_source_init(wf_store *store, const weft_id *tree, const char *n
     if (len == 0 || len > WEFT_STORE_NAME_BYTES_MAX) return WEFT_INVALID;
     weft_err err = wf_store_tree(store, tree, &info);
     if (err != WEFT_OK) return err == WEFT_NOT_FOUND ? WEFT_TREE : err;
-    *out = (struct wf_view_source){.store = store, .t = info.t, .name_len = len};
+    *out = (struct wf_view_source){.store = store, .tree = *tree, .t = info.t, .name_len = len};
     memcpy(out->name, name, len);
-    out->entry = wf_malloc(sizeof *out->entry);
-    out->page = wf_malloc(PAGE * sizeof *out->page);
-    if (out->entry != NULL && out->page != NULL) return WEFT_OK;
-    wf_view_source_fini(out);
-    return WEFT_NO_MEMORY;
+    err = make_room(out);
+    /* Settings show what the door goes by, and that is all of them. */
+    if (err == WEFT_OK && strcmp(name, WF_SETTINGS_NAME) != 0)
+        err = wf_revoked_create(store, info.t, tree, &out->revoked);
+    if (err != WEFT_OK) wf_view_source_fini(out);
+    return err;
+}
+
+weft_err wf_view_source_renew(struct wf_view_source *old, struct wf_view_source *out)
+{
+    struct wf_view_source new = *old;
+    new.holes = (struct wf_view_holes){0};
+    new.seq = new.looked = new.entries = new.skipped = new.left_out = 0;
+    new.stale = new.list.under_way = new.list.given_up = false;
+    weft_err err = make_room(&new);
+    if (err != WEFT_OK) {
+        wf_free(new.entry);
+        wf_free(new.page);
+        return err;
+    }
+    old->revoked = NULL;
+    old->settings_holes = (struct wf_view_holes){0};
+    old->only = (struct wf_dag_bits){0};
+    *out = new;
+    return WEFT_OK;
 }
 
 void wf_view_source_fini(struct wf_view_source *source)
 {
     wf_dag_bits_fini(&source->only);
-    wf_free(source->holes);
+    wf_free(source->holes.list);
+    wf_free(source->settings_holes.list);
+    wf_revoked_destroy(source->revoked);
     wf_free(source->entry);
     wf_free(source->page);
     *source = (struct wf_view_source){.seq = 0};
@@ -87,85 +119,6 @@ weft_err wf_view_source_fix(struct wf_view_source *source, const weft_id *tree, 
 
 /* -- One entry -------------------------------------------------------------------------------- */
 
-/* Where an arrival stands, and whether it writes the store. */
-static weft_err look_up(struct wf_view_source *source, uint64_t seq, wf_place *out, bool *member)
-{
-    wf_arrival arrival;
-    wf_value value;
-    struct wf_meta_record meta;
-    weft_err err = wf_store_arrival(source->store, source->t, seq, &arrival);
-    if (err == WEFT_OK)
-        err = wf_kv_get(source->store->kv, NULL, WF_CF_META, arrival.id.bytes, WEFT_ID_BYTES,
-                        &value);
-    if (err == WEFT_NOT_FOUND) return wf_fail(WEFT_CORRUPT, "map", "an arrival is missing");
-    if (err != WEFT_OK) return err;
-    err = wf_meta_read(value.data, value.len, &meta);
-    if (err == WEFT_OK) {
-        *out = (wf_place){meta.gen, seq, arrival.id};
-        *member = wf_names_have(meta.names, meta.names_len, source->name, source->name_len);
-    }
-    wf_value_release(source->store->kv, &value);
-    return err;
-}
-
-/* CORRUPT: its body cannot be read now. */
-static weft_err take_in(struct wf_view_source *source, wf_view *view, const wf_place *place,
-                        uint64_t *read)
-{
-    weft_buf *buf = NULL;
-    weft_err err = wf_store_get_at(source->store, source->t, place, &buf);
-    if (err != WEFT_OK) return err;
-    (*read)++;
-    err = wf_entry_parse(weft_buf_bytes(buf), weft_buf_len(buf), source->entry);
-    if (err != WEFT_OK) goto done;
-    const weft_entry_store *part = wf_entry_find_store(source->entry, source->name);
-    const wf_stamp at = {place->gen, place->id};
-    if (part == NULL) err = WEFT_SYNTAX;
-    else err = wf_view_apply(view, part->payload, part->payload_len, &at);
-    if (err == WEFT_OK) source->entries++;
-    /* What every node sees in the bytes, all of them skip. */
-    if (err == WEFT_SYNTAX || err == WEFT_NOT_CANONICAL || err == WEFT_BAD_ENTRY) {
-        source->skipped++;
-        err = WEFT_OK;
-    }
-done:
-    weft_buf_unref(buf);
-    return err;
-}
-
-/* -- Holes -------------------------------------------------------------------------------------- */
-
-static weft_err note_hole(struct wf_view_source *source, const wf_place *place)
-{
-    if (source->holes_count == WEFT_DAMAGED_MAX) return WEFT_CORRUPT;
-    if (source->holes_count == source->holes_room) {
-        uint32_t room = source->holes_room == 0 ? 16 : source->holes_room * 2;
-        wf_place *holes = wf_realloc(source->holes, room * sizeof *holes);
-        if (holes == NULL) return WEFT_NO_MEMORY;
-        source->holes = holes;
-        source->holes_room = room;
-    }
-    source->holes[source->holes_count++] = *place;
-    return WEFT_OK;
-}
-
-/* Bodies in quarantine are refused without a look at the disk, so asking again is cheap. */
-static weft_err fill_holes(struct wf_view_source *source, wf_view *view, uint64_t *read)
-{
-    uint32_t kept = 0;
-    weft_err err = WEFT_OK;
-    for (uint32_t i = 0; i < source->holes_count; i++) {
-        weft_err one = err == WEFT_OK ? take_in(source, view, &source->holes[i], read) : err;
-        if (one == WEFT_OK) continue;
-        source->holes[kept++] = source->holes[i];
-        if (one != WEFT_CORRUPT) err = one;
-    }
-    source->holes_count = kept;
-    return err;
-}
-
-/* -- By the list ------------------------------------------------------------------------------- */
-
 struct turn { /* one call */
     wf_view *view;
     uint64_t *read;
@@ -178,25 +131,183 @@ static void spend(struct wf_view_source *source, struct turn *turn, uint64_t loo
     source->looked += looked;
 }
 
+/* Where an arrival stands, and whether it writes the store and settings. */
+static weft_err look_up(struct wf_view_source *source, uint64_t seq, wf_place *out, bool *member,
+                        bool *settings)
+{
+    wf_arrival arrival;
+    wf_value value;
+    struct wf_meta_record meta;
+    weft_err err = wf_store_arrival(source->store, source->t, seq, &arrival);
+    if (err == WEFT_OK)
+        err = wf_kv_get(source->store->kv, NULL, WF_CF_META, arrival.id.bytes, WEFT_ID_BYTES,
+                        &value);
+    if (err == WEFT_NOT_FOUND) return wf_fail(WEFT_CORRUPT, "map", "an arrival is missing");
+    if (err != WEFT_OK) return err;
+    err = wf_meta_read(value.data, value.len, &meta);
+    if (err == WEFT_OK) {
+        const char name[] = WF_SETTINGS_NAME;
+        *out = (wf_place){meta.gen, seq, arrival.id};
+        *member = wf_names_have(meta.names, meta.names_len, source->name, source->name_len);
+        *settings = wf_names_have(meta.names, meta.names_len, name, sizeof name - 1);
+    }
+    wf_value_release(source->store->kv, &value);
+    return err;
+}
+
+/* Into source->entry, which points into *out. CORRUPT: its body cannot be read now. */
+static weft_err read_body(struct wf_view_source *source, const wf_place *place, weft_buf **out)
+{
+    weft_buf *buf = NULL;
+    weft_err err = wf_store_get_at(source->store, source->t, place, &buf);
+    if (err != WEFT_OK) return err;
+    if (wf_entry_parse(weft_buf_bytes(buf), weft_buf_len(buf), source->entry) != WEFT_OK) {
+        weft_buf_unref(buf);
+        return wf_fail(WEFT_CORRUPT, "map", "a body that the door let in does not parse");
+    }
+    *out = buf;
+    return WEFT_OK;
+}
+
+static weft_err leaves_out(struct wf_view_source *source, struct turn *turn, const wf_place *place,
+                           bool *out)
+{
+    const uint64_t left = turn->left;
+    *out = false;
+    if (source->revoked == NULL) return WEFT_OK;
+    weft_err err = wf_revoked_leaves_out(source->revoked, place, source->entry, &turn->left, out);
+    source->looked += left - turn->left;
+    return err;
+}
+
+static weft_err take_in(struct wf_view_source *source, struct turn *turn, const wf_place *place)
+{
+    weft_buf *buf = NULL;
+    bool out = false;
+    weft_err err = read_body(source, place, &buf);
+    if (err != WEFT_OK) return err;
+    err = leaves_out(source, turn, place, &out);
+    if (err != WEFT_OK) goto done;
+    (*turn->read)++;
+    if (out) {
+        source->left_out++;
+        goto done;
+    }
+    const weft_entry_store *part = wf_entry_find_store(source->entry, source->name);
+    const wf_stamp at = {place->gen, place->id};
+    if (part == NULL) err = WEFT_SYNTAX;
+    else err = wf_view_apply(turn->view, part->payload, part->payload_len, &at);
+    if (err == WEFT_OK) source->entries++;
+    /* What every node sees in the bytes, all of them skip. */
+    if (err == WEFT_SYNTAX || err == WEFT_NOT_CANONICAL || err == WEFT_BAD_ENTRY) {
+        source->skipped++;
+        err = WEFT_OK;
+    }
+done:
+    weft_buf_unref(buf);
+    return err;
+}
+
+static weft_err take_settings(struct wf_view_source *source, const wf_place *place)
+{
+    weft_buf *buf = NULL;
+    weft_err err = read_body(source, place, &buf);
+    if (err == WEFT_OK) err = wf_revoked_take_in(source->revoked, place, source->entry);
+    weft_buf_unref(buf);
+    return err;
+}
+
+/* -- Holes -------------------------------------------------------------------------------------- */
+
+static weft_err note_hole(struct wf_view_holes *holes, const wf_place *place)
+{
+    if (holes->count == WEFT_DAMAGED_MAX) return WEFT_CORRUPT;
+    if (holes->count == holes->room) {
+        uint32_t room = holes->room == 0 ? 16 : holes->room * 2;
+        wf_place *list = wf_realloc(holes->list, room * sizeof *list);
+        if (list == NULL) return WEFT_NO_MEMORY;
+        holes->list = list;
+        holes->room = room;
+    }
+    holes->list[holes->count++] = *place;
+    return WEFT_OK;
+}
+
+/* Bodies in quarantine are refused without a look at the disk, so asking again is cheap. */
+static weft_err fill_holes(struct wf_view_source *source, struct turn *turn, bool settings)
+{
+    struct wf_view_holes *holes = settings ? &source->settings_holes : &source->holes;
+    uint32_t kept = 0;
+    weft_err err = WEFT_OK;
+    for (uint32_t i = 0; i < holes->count; i++) {
+        weft_err one = err;
+        if (one == WEFT_OK && settings) one = take_settings(source, &holes->list[i]);
+        else if (one == WEFT_OK) one = take_in(source, turn, &holes->list[i]);
+        if (one == WEFT_OK) continue;
+        holes->list[kept++] = holes->list[i];
+        if (one != WEFT_CORRUPT) err = one;
+    }
+    holes->count = kept;
+    return err;
+}
+
+/* -- Revocations ---------------------------------------------------------------------------------- */
+
+static weft_err read_settings(struct wf_view_source *source, const wf_place *place)
+{
+    weft_err err = take_settings(source, place);
+    return err == WEFT_CORRUPT ? note_hole(&source->settings_holes, place) : err;
+}
+
+/* What the store lists that was met, whatever became of it. */
+static uint64_t met(const struct wf_view_source *source)
+{
+    return source->entries + source->skipped + source->left_out + source->holes.count;
+}
+
+static bool unsettled(const struct wf_view_source *source)
+{
+    return source->revoked != NULL && source->revoked->dirty;
+}
+
+static weft_err settle(struct wf_view_source *source, struct turn *turn)
+{
+    const uint64_t left = turn->left;
+    bool changed = false;
+    weft_err err = wf_revoked_settle(source->revoked, &turn->left, &changed);
+    source->looked += left - turn->left;
+    if (err != WEFT_OK) return err;
+    source->stale = changed && met(source) > source->holes.count;
+    return source->stale ? WEFT_AGAIN : WEFT_OK;
+}
+
+/* -- By the list ------------------------------------------------------------------------------- */
+
 /* Is the list shorter than what arrived? All that was met before stands in it, too. At a cut
  * nobody knows how much of the list is not below it: it is given as many steps as arrivals are. */
 static bool list_is_short(const struct wf_view_source *source, uint64_t upto)
 {
-    const uint64_t met = source->entries + source->skipped + source->holes_count;
     if (source->by_arrivals || !wf_store_lists_named(source->store)) return false;
-    return source->fixed ? !source->list.given_up : met < upto - source->seq;
+    return source->fixed ? !source->list.given_up : met(source) < upto - source->seq;
 }
 
-static void begin_list(struct wf_view_source *source, uint64_t upto, uint64_t top_gen)
+static bool settings_are_known(const struct wf_view_source *source, uint64_t upto)
+{
+    return source->revoked == NULL || source->revoked->upto >= upto;
+}
+
+static void begin_list(struct wf_view_source *source, bool settings, uint64_t upto,
+                       uint64_t top_gen)
 {
     uint64_t steps = 0;
-    for (uint64_t word = 0; source->fixed && word <= upto / 64; word++)
+    for (uint64_t word = 0; source->fixed && !settings && word <= upto / 64; word++)
         for (uint64_t bits = source->only.words[word]; bits != 0; bits &= bits - 1) steps++;
     source->list.under_way = true;
+    source->list.settings = settings;
     source->list.begun = false;
     source->list.upto = upto;
     source->list.top_gen = top_gen;
-    source->list.steps = source->fixed ? steps : UINT64_MAX;
+    source->list.steps = source->fixed && !settings ? steps : UINT64_MAX;
 }
 
 /* The next places, at most `room`. *last: nothing that counts is behind them. */
@@ -204,15 +315,18 @@ static weft_err read_page(struct wf_view_source *source, uint64_t room, uint32_t
 {
     wf_gen_walk *walk;
     const weft_id *after = source->list.begun ? &source->list.id : NULL;
-    weft_err err = wf_gen_walk_create_named(source->store, source->t, source->name, false,
-                                            source->list.gen, after, &walk);
+    const char *name = source->list.settings ? WF_SETTINGS_NAME : source->name;
+    weft_err err = wf_gen_walk_create_named(source->store, source->t, name, false, source->list.gen,
+                                            after, &walk);
     if (err != WEFT_OK) return err;
     *count = 0;
-    while (err == WEFT_OK && !*last && *count < PAGE && *count < room) {
-        err = wf_gen_walk_next(walk, &source->page[*count]);
-        if (err == WEFT_OK && source->page[*count].gen > source->list.top_gen) err = WEFT_END;
+    for (bool full = false; err == WEFT_OK && !*last && !full;) {
+        wf_place place;
+        err = wf_gen_walk_next(walk, &place);
+        if (err == WEFT_OK && place.gen > source->list.top_gen) err = WEFT_END;
         *last = err == WEFT_END;
-        *count += err == WEFT_OK;
+        full = *count == PAGE || *count == room; /* one more was looked at, to know the end */
+        if (err == WEFT_OK && !full) source->page[(*count)++] = place;
     }
     wf_gen_walk_destroy(walk);
     return *last ? WEFT_OK : err;
@@ -220,14 +334,15 @@ static weft_err read_page(struct wf_view_source *source, uint64_t room, uint32_t
 
 static weft_err read_listed(struct wf_view_source *source, struct turn *turn, const wf_place *place)
 {
+    const bool settings = source->list.settings;
+    const uint64_t known = settings ? source->revoked->upto : source->seq;
     weft_err err = WEFT_OK;
-    bool counts = place->seq > source->seq && place->seq <= source->list.upto;
-    if (source->fixed) counts = wf_dag_bits_has(&source->only, place->seq);
-    if (counts) err = take_in(source, turn->view, place, turn->read);
-    if (err == WEFT_CORRUPT) err = note_hole(source, place);
+    bool counts = place->seq > known && place->seq <= source->list.upto;
+    if (source->fixed) counts = counts && wf_dag_bits_has(&source->only, place->seq);
+    if (counts && settings) err = read_settings(source, place);
+    else if (counts) err = take_in(source, turn, place);
+    if (err == WEFT_CORRUPT && !settings) err = note_hole(&source->holes, place);
     if (err != WEFT_OK) return err;
-    if (source->fixed && counts)
-        source->only.words[place->seq / 64] &= ~(UINT64_C(1) << (place->seq % 64));
     source->list.begun = true;
     source->list.gen = place->gen;
     source->list.id = place->id;
@@ -252,10 +367,16 @@ static weft_err read_by_list(struct wf_view_source *source, struct turn *turn)
             err = read_listed(source, turn, &source->page[i]);
             if (err != WEFT_OK) return err;
         }
-        if (source->fixed) source->list.steps -= count;
+        if (source->list.steps != UINT64_MAX) source->list.steps -= count;
     }
     source->list.under_way = false;
-    source->seq = source->list.upto;
+    if (source->list.settings) {
+        source->revoked->upto = source->list.upto;
+        source->list.prepared = true;
+    } else {
+        source->seq = source->list.upto;
+        source->list.prepared = false;
+    }
     return WEFT_OK;
 }
 
@@ -264,11 +385,20 @@ static weft_err read_by_list(struct wf_view_source *source, struct turn *turn)
 static weft_err read_one(struct wf_view_source *source, struct turn *turn, uint64_t seq)
 {
     wf_place place;
-    bool member = false;
-    weft_err err = look_up(source, seq, &place, &member);
+    bool member = false, settings = false;
+    weft_err err = look_up(source, seq, &place, &member, &settings);
+    if (err == WEFT_OK && !settings_are_known(source, seq)) {
+        if (settings) err = read_settings(source, &place);
+        if (err == WEFT_OK) source->revoked->upto = seq;
+    }
+    if (err == WEFT_OK && unsettled(source)) err = settle(source, turn);
     if (err != WEFT_OK || !member) return err;
-    err = take_in(source, turn->view, &place, turn->read);
-    return err == WEFT_CORRUPT ? note_hole(source, &place) : err;
+    if (source->list.given_up && source->list.begun) { /* what the list gave, it has */
+        const wf_stamp at = {place.gen, place.id}, done = {source->list.gen, source->list.id};
+        if (wf_stamp_compare(&at, &done) <= 0) return WEFT_OK;
+    }
+    err = take_in(source, turn, &place);
+    return err == WEFT_CORRUPT ? note_hole(&source->holes, &place) : err;
 }
 
 static weft_err read_by_arrivals(struct wf_view_source *source, struct turn *turn, uint64_t upto)
@@ -286,20 +416,39 @@ static weft_err read_by_arrivals(struct wf_view_source *source, struct turn *tur
 
 /* -- All that is new ----------------------------------------------------------------------------- */
 
+/* One list, or all arrivals up to `upto`. */
+static weft_err read_some(struct wf_view_source *source, struct turn *turn, uint64_t upto,
+                          uint64_t max_gen)
+{
+    const uint64_t top_gen = source->fixed ? source->top_gen : max_gen;
+    if (!source->list.under_way) {
+        /* A cut's are always read first, or a revocation would be met after what it leaves out. */
+        bool list = list_is_short(source, upto), cut = source->fixed && !source->by_arrivals;
+        if ((list || cut) && !source->list.prepared && !settings_are_known(source, upto))
+            begin_list(source, true, upto, top_gen);
+        else if (list)
+            begin_list(source, false, source->list.prepared ? source->revoked->upto : upto,
+                       top_gen);
+    }
+    if (source->list.under_way) return read_by_list(source, turn);
+    return read_by_arrivals(source, turn, upto);
+}
+
 weft_err wf_view_source_read(struct wf_view_source *source, wf_view *view, uint64_t *read)
 {
     wf_tree_info info;
     struct turn turn = {view, read, source->budget == 0 ? UINT64_MAX : source->budget};
-    weft_err err = fill_holes(source, view, read);
-    if (err == WEFT_OK) err = wf_store_tree_by_number(source->store, source->t, &info);
+    weft_err err = wf_store_tree_by_number(source->store, source->t, &info);
     if (err != WEFT_OK) return err;
     const uint64_t upto = source->fixed ? source->upto : info.seq;
-    while (err == WEFT_OK && source->seq < upto) {
-        if (!source->list.under_way && list_is_short(source, upto))
-            begin_list(source, upto, source->fixed ? source->top_gen : info.max_gen);
-        err = source->list.under_way ? read_by_list(source, &turn)
-                                     : read_by_arrivals(source, &turn, upto);
+    if (source->stale) return WEFT_AGAIN;
+    err = fill_holes(source, &turn, true);
+    while (err == WEFT_OK && (source->seq < upto || unsettled(source))) {
+        bool gathering = source->list.under_way && source->list.settings;
+        if (unsettled(source) && !gathering) err = settle(source, &turn);
+        else err = read_some(source, &turn, upto, info.max_gen);
     }
+    if (err == WEFT_OK) err = fill_holes(source, &turn, false);
     if (err != WEFT_OK) return err;
-    return source->holes_count > 0 ? WEFT_CORRUPT : WEFT_OK;
+    return source->holes.count + source->settings_holes.count > 0 ? WEFT_CORRUPT : WEFT_OK;
 }

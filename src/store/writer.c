@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "damage.h"
+#include "dom_write.h"
 #include "door.h"
 #include "entry.h"
 #include "ids.h"
@@ -298,6 +299,16 @@ static void put_subs(wf_store *store, const struct passage *p, uint64_t gen, uin
     }
 }
 
+static weft_err put_dominators(wf_store *store, const struct passage *p, uint64_t seq)
+{
+    struct wf_dom_entry entry = {.seq = seq,
+                                 .parents = p->parents,
+                                 .parents_count = p->parents_count,
+                                 .stores = p->entry->stores,
+                                 .stores_count = p->entry->stores_count};
+    return wf_dom_add(store, p->tree, &entry);
+}
+
 static void write_names(wf_store *store, const weft_entry *entry, struct wf_fresh *fresh)
 {
     fresh->names = store->arena_len;
@@ -347,6 +358,7 @@ static weft_err put_entry(wf_store *store, struct passage *p, uint64_t gen)
     err = put_meta(store, &meta, &add->id);
     if (err != WEFT_OK) return err;
     err = wf_sketches_add(store, p->tree, &add->id);
+    if (err == WEFT_OK) err = put_dominators(store, p, seq);
     if (err != WEFT_OK) return err;
     put_indexes(store, p, gen, seq);
     put_subs(store, p, gen, seq);

@@ -157,14 +157,17 @@ static weft_err look_plan(struct engine *e, struct esession *es)
 
 /* -- Streams ------------------------------------------------------------------------- */
 
-static void tell_queue(struct engine *e, const struct esession *es, bool open)
+/* The first time in the lane of the store's results, which must not come before it: the queue may
+ * be late for long, and passes over what is for no stream that it knows. What the peer says it
+ * holds comes behind the ACKs of earlier streams, which it replaces. */
+static void tell_queue(struct engine *e, const struct esession *es, bool first)
 {
     const struct wf_session *s = &es->s;
     struct wf_q_stream *msg = wf_q_new(&wf_q_stream_kind);
     if (msg == NULL) return; /* no ACK goes out: the peer's deadline ends the session */
     msg->conn = es->key.conn;
     msg->stream = s->stream;
-    msg->open = open;
+    msg->open = true;
     msg->peer = s->peer;
     msg->tree = s->tree;
     msg->our_seq = s->ours.seq;
@@ -172,13 +175,10 @@ static void tell_queue(struct engine *e, const struct esession *es, bool open)
     bool fits = s->theirs.has_cursor && !s->theirs.cursor.partial &&
                 s->theirs.cursor.seq <= s->ours.seq &&
                 memcmp(s->theirs.cursor.epoch, s->ours.epoch, sizeof s->ours.epoch) == 0;
-    /* The responder knows theirs from OPEN, the opener only from STATE. */
-    msg->has_peer_seq = open && (s->flags & WF_OPEN_RAW) == 0 &&
-                        (!s->opener || s->phase >= WF_S_RUNNING);
+    msg->has_peer_seq = !first && (s->flags & WF_OPEN_RAW) == 0;
     msg->peer_seq = fits ? s->theirs.cursor.seq : 0;
-    /* In the lane of the store's results, which must not come before it: the queue may be late
-     * for long, and passes over what is for no stream that it knows. */
-    wf_e_send_system(e, e->table->queue, &msg->msg);
+    if (first) wf_e_send_system(e, e->table->queue, &msg->msg);
+    else wf_e_send(e, e->table->queue, &msg->msg);
 }
 
 /* The queue waits for no end of a stream that transport has never taken. */
@@ -204,6 +204,7 @@ static weft_err do_register(struct engine *e, struct esession *es)
     struct wf_tp_stream *req = wf_tp_new(&wf_tp_stream_kind);
     if (req == NULL) return WEFT_NO_MEMORY;
     tell_queue(e, es, true);
+    if (!es->s.opener) tell_queue(e, es, false); /* which knows theirs from OPEN */
     es->streaming = true;
     req->conn = es->key.conn;
     req->stream = es->s.stream;
@@ -471,7 +472,7 @@ static weft_err send_raw(struct engine *e, struct esession *es)
 static weft_err theirs_known(struct engine *e, const struct esession *es)
 {
     wf_counter_add(&e->table->counters->round_trips, 1);
-    tell_queue(e, es, true);
+    tell_queue(e, es, false);
     return WEFT_OK;
 }
 

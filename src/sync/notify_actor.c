@@ -5,6 +5,7 @@
  * May touch: its subscribers. Never: holds the engine up; it keeps one doorbell and
  * tells what did not fit as one coalesced event. */
 #include <string.h>
+#include <weft/supervise.h>
 
 #include "alloc.h"
 #include "block.h"
@@ -22,10 +23,13 @@ struct subscriber {
 struct notify { /* only the handlers below touch this */
     const struct wf_node_table *table;
     struct subscriber subscribers[WEFT_SUBSCRIBERS_MAX];
-    uint32_t count;
+    struct wf_notify_sub *pending[WEFT_SUBSCRIBERS_MAX]; /* new ones, until a bell has rung */
+    uint32_t count, pending_count; /* never more than WEFT_SUBSCRIBERS_MAX together */
     uint64_t last_handle;
     struct wf_feeds feeds;
-    bool bell_sent; /* the doorbell is at the store */
+    bool watched;   /* notify hears of the store's end           */
+    bool bell_sent; /* the doorbell is at the store              */
+    bool confirmed; /* and rang before: the store has us noted   */
     bool heard;     /* a bell has said how the store is doing, which was: */
     weft_err store_err;
     uint64_t outages;
@@ -127,25 +131,16 @@ static void tell_entries(struct notify *n, const struct wf_stored *bell)
     }
 }
 
-/* More trees grew than a bell holds: every tree is told, coalesced. */
+/* More trees grew than a bell holds, or memory was short: every tree is told, coalesced. Here
+ * nothing is asked of memory. */
 static void tell_all_trees(struct notify *n)
 {
-    size_t count = WEFT_DOORBELL_TREES;
-    weft_err err = WEFT_LIMIT;
-    wf_tree_info *trees = NULL;
-    while (err == WEFT_LIMIT && count < WEFT_TREES_MAX) {
-        count *= 4;
-        wf_free(trees);
-        trees = wf_calloc(count, sizeof *trees);
-        if (trees == NULL) return;
-        err = wf_store_trees(n->table->wf_store, trees, &count);
-    }
-    for (size_t i = 0; err == WEFT_OK && i < count; i++) {
+    wf_tree_info tree;
+    for (uint64_t t = 1; wf_store_tree_by_number(n->table->wf_store, t, &tree) == WEFT_OK; t++) {
         weft_event event = {
-            .kind = WEFT_EV_ENTRIES, .tree = trees[i].tree, .coalesced = true, .seq = trees[i].seq};
+            .kind = WEFT_EV_ENTRIES, .tree = tree.tree, .coalesced = true, .seq = tree.seq};
         publish(n, &event);
     }
-    wf_free(trees);
 }
 
 /* One that began and ended while the bell was away is told by its end. */
@@ -160,41 +155,78 @@ static void tell_store(struct notify *n, const struct wf_stored *bell)
     publish(n, &event);
 }
 
+static void add(struct notify *n, struct wf_notify_sub *sub)
+{
+    weft_event event = {.kind = WEFT_EV_STORE, .err = n->store_err};
+    if (n->store_err != WEFT_OK) sub->fn(sub->arg, &event);
+    sub->handle = ++n->last_handle;
+    n->subscribers[n->count++] = (struct subscriber){sub->handle, sub->fn, sub->arg};
+    weft_reply(&sub->req, WEFT_OK);
+}
+
+/* What the bell told is from before them. */
+static void add_pending(struct notify *n)
+{
+    for (uint32_t i = 0; i < n->pending_count; i++) {
+        struct wf_notify_sub *sub = n->pending[i];
+        /* Who has given up would never take it off. */
+        if (weft_abandoned(&sub->req)) weft_reply(&sub->req, WEFT_TIMED_OUT);
+        else add(n, sub);
+    }
+    n->pending_count = 0;
+}
+
+static void refuse_pending(struct notify *n, weft_err err)
+{
+    for (uint32_t i = 0; i < n->pending_count; i++) weft_reply(&n->pending[i]->req, err);
+    n->pending_count = 0;
+}
+
 static weft_verdict on_bell(weft_self *self, struct notify *n, struct wf_stored *bell)
 {
     tell_store(n, bell);
     tell_entries(n, bell);
     if (bell->more_trees) tell_all_trees(n);
+    add_pending(n);
     wf_feeds_rung(self, &n->feeds);
     wf_stored_clear(bell);
     bool heard = n->count != 0 || n->feeds.count != 0;
-    if (heard && wf_send_system(n->table->store, &bell->msg) == WEFT_OK) return WEFT_KEPT;
-    n->bell_sent = false;
-    return WEFT_DONE;
+    n->confirmed = n->bell_sent = heard && wf_send_system(n->table->store, &bell->msg) == WEFT_OK;
+    return n->bell_sent ? WEFT_KEPT : WEFT_DONE;
 }
 
-/* `at_once`: a feed may look before the store takes it, and wait then. */
-static weft_err hang_bell(weft_self *self, struct notify *n, bool at_once)
+/* It rings as soon as the store has it. From then on nothing is missed; a feed that looked
+ * before looks again, and a subscriber is not told before that it is one. */
+static weft_err hang_bell(weft_self *self, struct notify *n)
 {
+    weft_err err = n->watched ? WEFT_OK : weft_monitor(self, n->table->store, NULL);
+    if (err != WEFT_OK) return err;
+    n->watched = true;
     struct wf_stored *bell = wf_stored_create(weft_self_addr(self));
     if (bell == NULL) return WEFT_NO_MEMORY;
-    bell->at_once = at_once;
-    weft_err err = wf_send_system(n->table->store, &bell->msg);
+    bell->at_once = true;
+    err = wf_send_system(n->table->store, &bell->msg);
     if (err != WEFT_OK) weft_drop(&bell->msg);
     n->bell_sent = err == WEFT_OK;
     return err;
 }
 
-static weft_err add(weft_self *self, struct notify *n, struct wf_notify_sub *sub)
+/* The bell went with it: nobody hears of anything any more. */
+static void on_store_end(struct notify *n)
 {
-    if (n->count == WEFT_SUBSCRIBERS_MAX) return WEFT_LIMIT;
-    if (!n->bell_sent) {
-        weft_err err = hang_bell(self, n, false);
-        if (err != WEFT_OK) return err;
-    }
-    sub->handle = ++n->last_handle;
-    n->subscribers[n->count++] = (struct subscriber){sub->handle, sub->fn, sub->arg};
-    return WEFT_OK;
+    n->bell_sent = n->confirmed = false;
+    refuse_pending(n, WEFT_CLOSED);
+    wf_feeds_end(&n->feeds);
+}
+
+static void subscribe(weft_self *self, struct notify *n, struct wf_notify_sub *sub)
+{
+    weft_err err = WEFT_OK;
+    if (n->count + n->pending_count == WEFT_SUBSCRIBERS_MAX) err = WEFT_LIMIT;
+    else if (!n->bell_sent) err = hang_bell(self, n);
+    if (err != WEFT_OK) weft_reply(&sub->req, err);
+    else if (n->confirmed) add(n, sub);
+    else n->pending[n->pending_count++] = sub;
 }
 
 static weft_err take_off(struct notify *n, uint64_t handle)
@@ -211,10 +243,8 @@ static weft_err take_off(struct notify *n, uint64_t handle)
 
 static weft_verdict on_feed(weft_self *self, struct notify *n, struct wf_notify_feed *msg)
 {
-    /* With the first feed a bell that was sent may still be on its way: a new one takes its place. */
-    bool first = msg->what == WF_FEED_OPEN && n->feeds.count == 0;
-    bool heard = (n->bell_sent && !first) || msg->what == WF_FEED_CLOSE;
-    weft_err err = heard ? WEFT_OK : hang_bell(self, n, true);
+    bool heard = n->bell_sent || msg->what == WF_FEED_CLOSE;
+    weft_err err = heard ? WEFT_OK : hang_bell(self, n);
     if (err == WEFT_OK) wf_feeds_take(self, &n->feeds, msg);
     else weft_reply(&msg->req, err);
     return WEFT_KEPT;
@@ -232,11 +262,14 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     if (msg->kind == &wf_notify_ask_kind) return on_ask(self, (struct wf_notify_ask *)msg);
     if (msg->kind == &wf_stored_kind) return on_bell(self, n, (struct wf_stored *)msg);
     if (msg->kind == &wf_notify_feed_kind) return on_feed(self, n, (struct wf_notify_feed *)msg);
-    if (msg->kind == &wf_notify_event_kind) {
+    if (msg->kind == &weft_kind_down) {
+        on_store_end(n);
+    } else if (msg->kind == &wf_notify_event_kind) {
         publish(n, &((const struct wf_notify_event *)msg)->event);
     } else if (msg->kind == &wf_notify_sub_kind) {
         struct wf_notify_sub *sub = (struct wf_notify_sub *)msg;
-        weft_reply(&sub->req, sub->add ? add(self, n, sub) : take_off(n, sub->handle));
+        if (sub->add) subscribe(self, n, sub);
+        else weft_reply(&sub->req, take_off(n, sub->handle));
         return WEFT_KEPT;
     }
     return WEFT_DONE;
@@ -246,7 +279,9 @@ static void fini(weft_self *self, void *state, weft_err reason)
 {
     (void)self;
     (void)reason;
-    wf_feeds_end(&((struct notify *)state)->feeds);
+    struct notify *n = state;
+    refuse_pending(n, WEFT_CLOSED);
+    wf_feeds_end(&n->feeds);
 }
 
 weft_err wf_notify_spawn(weft_rt *rt, weft_addr **out)

@@ -25,7 +25,7 @@ void wf_feeds_take(weft_self *self, struct wf_feeds *feeds, struct wf_notify_fee
 void wf_feeds_rung(weft_self *self, struct wf_feeds *feeds);
 /* A callback closed it: it is freed when that one has returned. */
 void wf_feeds_part(struct wf_feeds *feeds, const weft_feed *feed);
-/* notify ends: answers who waits. The feeds stay their owners'. */
+/* notify or the store ends: answers who waits. The feeds stay their owners'. */
 void wf_feeds_end(struct wf_feeds *feeds);
 
 #endif

@@ -298,6 +298,43 @@ BOTH(ask, deadlines_in_the_past_do_not_starve_the_mailbox)
     weft_addr_put(asker.callee);
 }
 
+static weft_verdict stash_all(weft_self *self, void *data, weft_msg *msg)
+{
+    (void)self, (void)data, (void)msg;
+    return WEFT_STASH;
+}
+
+static void on_other_late(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    (void)self, (void)state;
+    if (req != NULL) weft_drop(&req->msg);
+    if (err == WEFT_TIMED_OUT) ((struct asker *)arg)->err = err;
+}
+
+static weft_verdict ask_late_and_one(weft_self *self, void *data, weft_msg *msg)
+{
+    struct asker *asker = data;
+    struct query *query = query_new(0);
+    cr_assert_eq(
+        weft_ask(self, asker->callee, &query->req, weft_now(self), on_other_late, asker, NULL),
+        WEFT_OK);
+    return ask_late(self, data, msg);
+}
+
+Test(ask, deadlines_in_the_past_do_not_starve_another)
+{
+    struct rig rig = rig_open(true, 1);
+    struct asker asker = {.callee = rig_spawn(&rig, stash_all, NULL, WEFT_UNBOUNDED)};
+    weft_addr *addr = rig_spawn(&rig, ask_late_and_one, &asker, 0);
+    cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);
+    for (int i = 0; i < 20; i++) cr_assert(wf_sim_step(rig.sim));
+    cr_assert_gt(asker.callbacks, 2);
+    cr_assert_eq(asker.err, WEFT_TIMED_OUT, "the other deadline has passed, too");
+    weft_addr_put(addr);
+    weft_addr_put(asker.callee);
+    rig_close(&rig);
+}
+
 /* -- A request embedded in the asker's state outlives the asker -- */
 
 struct embedded {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test_life.c - spawn, stop, join, exit: an actor from its init to its end.
  * Called by: the test runner. */
+#include "port.h"
 #include "rig.h"
+#include "self.h"
 
 #include "block.h"
 #include "log.h"
@@ -569,6 +571,54 @@ Test(runtime, a_stopped_runtime_spawns_no_more)
     cr_assert_eq(weft_rt_stop(rig.rt, rig_soon(&rig)), WEFT_OK);
     cr_assert_eq(weft_spawn(rig.rt, &(weft_spec){.handle = rig_echo}, &addr), WEFT_CLOSED);
     rig_close(&rig);
+}
+
+/* A port on which one thread, once it slept for an end, is late until it is let go. */
+static struct {
+    struct wf_port_ops ops;
+    struct wf_port port;
+    unsigned asleep, let_go;
+} late;
+
+static _Thread_local bool is_late;
+
+static void wait_late(struct wf_port *port, uint32_t *word, uint32_t seen, weft_ns deadline)
+{
+    if (is_late) __atomic_store_n(&late.asleep, 1, __ATOMIC_RELEASE);
+    wf_port_machine()->ops->wait(port, word, seen, deadline);
+    while (is_late && __atomic_load_n(&late.let_go, __ATOMIC_ACQUIRE) == 0) sched_yield();
+}
+
+static void *join_late(void *addr)
+{
+    static weft_err reason = WEFT_INTERNAL;
+    is_late = true;
+    return weft_join(addr, WEFT_NEVER, &reason) == WEFT_OK ? &reason : NULL;
+}
+
+Test(runtime, may_be_destroyed_before_a_thread_that_joins_has_woken_up)
+{
+    weft_rt *rt = NULL;
+    weft_addr *addr = NULL;
+    pthread_t other;
+    void *reason = NULL;
+    late.ops = *wf_port_machine()->ops;
+    late.ops.wait = wait_late;
+    late.port = *wf_port_machine();
+    late.port.ops = &late.ops;
+    late.asleep = late.let_go = 0;
+    cr_assert_eq(wf_rt_create_on(&late.port, &rt), WEFT_OK);
+    weft_spec spec = {.name = "awaited", .handle = rig_echo};
+    cr_assert_eq(weft_spawn(rt, &spec, &addr), WEFT_OK);
+    cr_assert_eq(pthread_create(&other, NULL, join_late, addr), 0);
+    while (__atomic_load_n(&late.asleep, __ATOMIC_ACQUIRE) == 0) sched_yield();
+    cr_assert_eq(weft_rt_stop(rt, WEFT_NEVER), WEFT_OK);
+    cr_assert_eq(weft_rt_destroy(rt), WEFT_OK);
+    __atomic_store_n(&late.let_go, 1, __ATOMIC_RELEASE);
+    cr_assert_eq(pthread_join(other, &reason), 0);
+    cr_assert_not_null(reason);
+    cr_expect_eq(*(weft_err *)reason, WEFT_OK);
+    weft_addr_put(addr);
 }
 
 Test(runtime, an_address_is_safe_after_its_runtime_is_gone)

@@ -122,6 +122,14 @@ Test(timer, many_fire_in_the_order_of_their_times_and_then_of_arming)
     rig_close(&rig);
 }
 
+/* Notes that it fired where the others do not. */
+static void on_other(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct clock *clock = ((struct rig_actor *)state)->data;
+    (void)self, (void)timer, (void)missed;
+    clock->order[TIMERS]++;
+}
+
 static weft_err set_past(weft_self *self, void *data)
 {
     struct clock *clock = data;
@@ -138,6 +146,25 @@ PLACES(timer, one_that_rearms_itself_for_the_past_does_not_starve_the_mailbox)
     cr_assert_eq(rig_join(rig, addr), WEFT_OK);
     cr_assert(clock.fired >= 1);
     weft_addr_put(addr);
+}
+
+static weft_err set_past_and_one(weft_self *self, void *data)
+{
+    struct clock *clock = data;
+    cr_assert_eq(weft_timer_set(self, &clock->timers[1], weft_now(self), 0, on_other), WEFT_OK);
+    return set_past(self, data);
+}
+
+Test(timer, one_that_rearms_itself_for_the_past_does_not_starve_another)
+{
+    struct rig rig = rig_open(true, 1);
+    struct clock clock = {0};
+    weft_addr *addr = start(&rig, &clock, set_past_and_one);
+    for (int i = 0; i < 10; i++) cr_assert(wf_sim_step(rig.sim));
+    cr_assert_gt(clock.fired, 1);
+    cr_assert_eq(clock.order[TIMERS], 1, "the other one was due, too");
+    weft_addr_put(addr);
+    rig_close(&rig);
 }
 
 /* Sends itself the note for ever; ends once its timer has fired. */
@@ -321,6 +348,39 @@ Test(timer, a_long_burst_lets_messages_in_after_64_calls)
     cr_assert_eq(m.owed[0], 199);
     cr_assert_eq(m.owed[63], 136);
     cr_assert_eq(m.owed[64], 135, "none is lost between two turns");
+}
+
+/* Far behind, and with another timer that is due later. */
+struct behind {
+    struct missed missed; /* first: on_missed finds it */
+    struct clock clock;
+};
+
+static void on_behind(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    struct behind *b = ((struct rig_actor *)state)->data;
+    (void)self, (void)timer, (void)missed;
+    b->clock.fired_at[0] = b->missed.fired;
+}
+
+static weft_err set_behind(weft_self *self, void *data)
+{
+    struct behind *b = data;
+    cr_assert_eq(weft_timer_set(self, &b->clock.timers[0], weft_now(self), 0, on_behind), WEFT_OK);
+    return set_missed(self, &b->missed);
+}
+
+Test(timer, a_long_burst_lets_other_timers_in_after_64_calls)
+{
+    struct rig rig = rig_open(true, 1);
+    struct behind b = {
+        .missed = {.policy = WEFT_MISSED_BURST, .every = 2 * WEFT_MS, .ago = 399 * WEFT_MS}};
+    weft_addr *addr = rig_spawn_init(&rig, hear_note, set_behind, &b, 0);
+    run_for(&rig, 4 * WEFT_MS);
+    cr_assert_eq(b.clock.fired_at[0], WEFT_BURST_MAX);
+    cr_assert_eq(b.missed.fired, 202, "and none is lost");
+    weft_addr_put(addr);
+    rig_close(&rig);
 }
 
 Test(timer, a_burst_ends_when_its_callback_stops_it)

@@ -254,6 +254,168 @@ Test(topic, a_full_mailbox_drops_too)
     rig_close(&rig);
 }
 
+/* -- Overflow policies ------------------------------------------------------------------------- */
+
+struct other {
+    weft_msg msg;
+};
+
+static const weft_kind OTHER = {10, "other", sizeof(struct other), weft_free_msg};
+
+/* What was missed before each event, as digits: "0 2" is "02". */
+struct told {
+    char missed[16], seen[16];
+    weft_topic *topic;
+    weft_addr *onward; /* where it sends events on to, or NULL */
+};
+
+static weft_err told_init(weft_self *self, void *state, void *arg)
+{
+    struct told *told = arg;
+    *(struct told **)state = told;
+    return told->topic == NULL ? WEFT_OK : weft_topic_subscribe(self, told->topic, 100);
+}
+
+static weft_verdict told_handle(weft_self *self, void *state, weft_msg *msg)
+{
+    struct told *told = *(struct told **)state;
+    (void)self;
+    if (msg->kind != &weft_kind_event) return WEFT_DONE;
+    weft_event_msg *event = (weft_event_msg *)msg;
+    size_t at = strlen(told->missed);
+    told->missed[at] = (char)('0' + event->missed);
+    told->seen[at] = (char)('0' + weft_buf_bytes(event->payload)[0]);
+    if (told->onward == NULL) return WEFT_DONE;
+    cr_assert_eq(weft_send(told->onward, msg), WEFT_OK);
+    return WEFT_KEPT;
+}
+
+static weft_addr *spawn_told(struct rig *rig, struct told *told, weft_overflow policy,
+                             uint32_t mailbox)
+{
+    weft_addr *addr = NULL;
+    weft_spec spec = {.name = "told",
+                      .arg = told,
+                      .state_size = sizeof told,
+                      .init = told_init,
+                      .handle = told_handle,
+                      .mailbox = mailbox,
+                      .overflow = policy};
+    cr_assert_eq(weft_spawn(rig->rt, &spec, &addr), WEFT_OK);
+    return addr;
+}
+
+static void settle(struct rig *rig) { wf_sim_run_until(rig->sim, wf_sim_now(rig->sim) + 1); }
+
+static void expect_stats(weft_topic *topic, uint64_t delivered, uint64_t dropped)
+{
+    weft_topic_stats stats;
+    weft_topic_stats_get(topic, &stats);
+    cr_expect_eq(stats.delivered, delivered, "%lu", (unsigned long)stats.delivered);
+    cr_expect_eq(stats.dropped, dropped, "%lu", (unsigned long)stats.dropped);
+}
+
+static void other(weft_addr *to)
+{
+    weft_msg *msg = weft_new(&OTHER);
+    cr_assert_not_null(msg);
+    cr_assert_eq(weft_send(to, msg), WEFT_OK);
+}
+
+Test(topic, an_event_that_a_full_mailbox_drops_anew_is_missed)
+{
+    struct rig rig = rig_open(true, 1);
+    struct told told = {.topic = topic_of(&rig, "t")};
+    weft_addr *addr = spawn_told(&rig, &told, WEFT_DROP_NEW, 2);
+    cr_expect_eq(publish(told.topic, 1), 100);
+    cr_expect_eq(publish(told.topic, 2), 100);
+    cr_expect_eq(publish(told.topic, 3), 1);
+    cr_expect_eq(publish(told.topic, 4), 1);
+    settle(&rig);
+    cr_expect_eq(publish(told.topic, 5), 100);
+    settle(&rig);
+    cr_expect_str_eq(told.seen, "125");
+    cr_expect_str_eq(told.missed, "002");
+    expect_stats(told.topic, 3, 2);
+    finish(&rig, addr);
+    weft_topic_put(told.topic);
+    rig_close(&rig);
+}
+
+Test(topic, the_oldest_that_a_full_mailbox_drops_are_missed_at_the_next_in_it)
+{
+    struct rig rig = rig_open(true, 1);
+    struct told told = {.topic = topic_of(&rig, "t")};
+    weft_addr *addr = spawn_told(&rig, &told, WEFT_DROP_OLD, 2);
+    for (uint8_t i = 1; i <= 4; i++) cr_expect_eq(publish(told.topic, i), 100);
+    settle(&rig);
+    cr_expect_eq(publish(told.topic, 5), 100);
+    settle(&rig);
+    cr_expect_str_eq(told.seen, "345");
+    cr_expect_str_eq(told.missed, "200");
+    expect_stats(told.topic, 3, 2);
+    finish(&rig, addr);
+    weft_topic_put(told.topic);
+    rig_close(&rig);
+}
+
+Test(topic, the_oldest_that_others_push_out_are_missed_at_the_next_that_is_sent)
+{
+    struct rig rig = rig_open(true, 1);
+    struct told told = {.topic = topic_of(&rig, "t")};
+    weft_addr *addr = spawn_told(&rig, &told, WEFT_DROP_OLD, 2);
+    for (uint8_t i = 1; i <= 2; i++) cr_expect_eq(publish(told.topic, i), 100);
+    for (int i = 0; i < 2; i++) other(addr);
+    settle(&rig);
+    cr_expect_str_eq(told.seen, "");
+    expect_stats(told.topic, 0, 2);
+    cr_expect_eq(publish(told.topic, 3), 100);
+    settle(&rig);
+    cr_expect_str_eq(told.missed, "2");
+    expect_stats(told.topic, 1, 2);
+    finish(&rig, addr);
+    weft_topic_put(told.topic);
+    rig_close(&rig);
+}
+
+Test(topic, what_a_dropped_event_had_to_tell_is_told_by_the_next)
+{
+    struct rig rig = rig_open(true, 1);
+    struct told told = {.topic = topic_of(&rig, "t")};
+    weft_addr *addr = spawn_told(&rig, &told, WEFT_DROP_OLD, 2);
+    for (uint8_t i = 1; i <= 5; i++) (void)publish(told.topic, i); /* the fifth finds no room */
+    settle(&rig);
+    for (uint8_t i = 6; i <= 8; i++) (void)publish(told.topic, i); /* the sixth says so, and goes */
+    settle(&rig);
+    cr_expect_str_eq(told.seen, "3478");
+    cr_expect_str_eq(told.missed, "2020");
+    expect_stats(told.topic, 4, 4);
+    finish(&rig, addr);
+    weft_topic_put(told.topic);
+    rig_close(&rig);
+}
+
+Test(topic, an_event_that_was_sent_on_is_not_missed_by_its_subscriber)
+{
+    struct rig rig = rig_open(true, 1);
+    struct told told = {.topic = topic_of(&rig, "t")}, worker = {.topic = NULL};
+    told.onward = spawn_told(&rig, &worker, WEFT_DROP_OLD, 1);
+    weft_addr *addr = spawn_told(&rig, &told, WEFT_REJECT, 0);
+    cr_expect_eq(publish(told.topic, 1), 100);
+    while (told.seen[0] == '\0') cr_assert(wf_sim_step(rig.sim));
+    other(told.onward);
+    settle(&rig);
+    cr_expect_str_eq(worker.seen, "");
+    cr_expect_eq(publish(told.topic, 2), 100);
+    settle(&rig);
+    cr_expect_str_eq(told.missed, "00");
+    expect_stats(told.topic, 2, 0);
+    finish(&rig, addr);
+    finish(&rig, told.onward);
+    weft_topic_put(told.topic);
+    rig_close(&rig);
+}
+
 BOTH(topic, subscribing_again_changes_the_bound)
 {
     struct listener heard = {.hold = true};

@@ -4,7 +4,8 @@
  * runtime; the actor ends by the stop or by itself. The runtime's list holds one reference, each
  * thread one of its own.
  * Claims: the stop message is sent once; who joined finds the thread gone and the reason written; the
- * address is freed once, after all uses; the runtime is freed after all uses; nobody waits for ever.
+ * address is freed once, after all uses; the runtime, which is not kept for those who join, is freed
+ * after all uses; nobody waits for ever.
  * Mirrors: addr.c (stop, join), end.c, rt.c. Checked by: check.py.
  *
  * THREAD=1: the actor has a thread of its own, and a join waits for it. THREAD=0: it has not, and
@@ -20,6 +21,8 @@
  * mutant 4 end-state -DJ=1: the end is told to nobody who sleeps
  * mutant 5 assertion -DJ=2: that it was joined is told before the thread is gone
  * mutant 7 assertion -DJ=1 -DTHREAD=0: who reaps does not wait for the end of what it found in the list
+ * mutant 8 assertion -DJ=1: that it was joined is told before it is out of the runtime's list
+ * mutant 9 assertion -DJ=1: who joined touches the runtime after it took the actor out of its list
  * mutant 6 assertion -DJ=1: who stops the runtime holds no reference while it waits */
 #ifndef J
 #define J 1
@@ -36,14 +39,19 @@ mtype list = living;
 byte refs = J + 3;     /* the list's, the joiners', the stoppers' */
 byte stop_mode;        /* 0, 1: DRAIN, 2: NOW */
 byte stop_sent;        /* times the one message was pushed */
-bool box_closed, ended, thread_gone, joined, reason, rt_freed, rt_stopping;
-bool lock, join_lock;
-byte sleepers, stoppers = 2;
+byte joined;           /* NONE, DONE, TAKEN */
+bool box_closed, ended, thread_gone, reason, rt_freed, rt_stopping;
+bool lock;
+byte sleepers;
+
+#define NONE 0
+#define DONE 1
+#define TAKEN 2
 
 #define alive() assert(refs > 0)
 #define rt_alive() assert(!rt_freed)
 
-inline put() { atomic { alive(); refs--; if :: refs == 0 -> assert(joined) :: else fi } }
+inline put() { atomic { alive(); refs--; if :: refs == 0 -> assert(joined == DONE) :: else fi } }
 inline take(l) { atomic { !l -> l = true } }
 inline give(l) { l = false }
 
@@ -61,8 +69,7 @@ proctype stopper(byte wanted)
         :: else
         fi
     fi;
-    put();
-    atomic { stoppers-- }
+    put()
 }
 
 inline wake() { if :: MUTANT == 4 :: else -> sleepers = 0 fi }
@@ -89,19 +96,28 @@ proctype actor()
     atomic { if :: THREAD -> alive() :: else fi; thread_gone = true }
 }
 
+/* The caller holds a reference, and not the runtime. */
 inline join_one()
 {
+    alive();
+    if :: MUTANT == 7 :: else -> ended fi; /* it is in the list a moment before */
+    atomic { took = (joined == NONE); if :: took -> joined = TAKEN :: else fi };
     if
-    :: joined && MUTANT != 3
+    :: !took && MUTANT != 3 -> joined == DONE; alive() /* sleeps until then */
     :: else ->
-        if :: MUTANT == 5 -> joined = true :: else fi;
-        if :: MUTANT == 7 :: else -> ended fi; /* it is in the list a moment before */
+        rt_alive();
+        if :: MUTANT == 5 -> joined = DONE :: else fi;
         if :: THREAD -> thread_gone :: else fi; /* the driver's join */
+        if :: MUTANT == 8 -> joined = DONE :: else fi;
+        rt_alive();
         take(lock);
+        rt_alive();
         assert(list == gone);
         list = nowhere;
         give(lock);
-        joined = true;
+        if :: MUTANT == 9 -> rt_alive() :: else fi;
+        alive();
+        joined = DONE;
         put()
     fi
 }
@@ -111,7 +127,7 @@ inline wait_end()
 {
     alive();
     if
-    :: joined
+    :: joined == DONE
     :: else ->
         do
         :: ended -> break
@@ -120,28 +136,21 @@ inline wait_end()
             if :: asleep -> sleepers == 0; asleep = false :: else fi;
             alive()
         od;
-        rt_alive();
-        take(join_lock);
-        join_one();
-        rt_alive();
-        give(join_lock)
+        join_one()
     fi
 }
 
-byte joining = J;
-
 proctype joiner()
 {
-    bool asleep;
+    bool asleep, took;
     wait_end();
-    assert(joined && (thread_gone || !THREAD) && reason);
-    put();
-    atomic { joining-- }
+    assert(joined == DONE && (thread_gone || !THREAD) && reason);
+    put()
 }
 
 proctype owner()
 {
-    bool asleep, found;
+    bool asleep, found, took;
     byte seen;
     do
     :: take(lock);
@@ -161,15 +170,13 @@ proctype owner()
         fi
     od;
     /* reap: joins what has ended and nobody joined */
-    take(join_lock);
     take(lock);
     found = (list == gone);
     if :: found -> atomic { alive(); refs++ } :: else fi;
     give(lock);
     if :: found -> join_one(); put() :: else fi;
-    give(join_lock);
-    /* The runtime outlives the calls that are made through it: join and stop return first. */
-    atomic { joining == 0 && stoppers == 0 -> rt_freed = true; assert(list == nowhere) }
+    /* Others may be about to join, or to stop, still: they have addresses only. */
+    atomic { rt_freed = true; assert(list == nowhere) }
 }
 
 init
@@ -183,5 +190,5 @@ init
         run owner()
     }
     _nr_pr == 1;
-    assert(refs == 0 && joined && rt_freed)
+    assert(refs == 0 && joined == DONE && rt_freed)
 }

@@ -6,10 +6,13 @@
 
 #include <criterion/criterion.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <weft/log.h>
 
 #define MAP_BYTES (UINT64_C(4) << 30) /* of LMDB: sanitizers keep shadows of addresses */
 
@@ -38,6 +41,32 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
 }
 
 void kk_dir_remove(const char *dir) { nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+
+char kk_dir[64], kk_last_line[512];
+
+static void keep_line(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    (void)arg;
+    (void)level;
+    (void)facility;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* actors log, too */
+    pthread_mutex_lock(&lock);
+    snprintf(kk_last_line, sizeof kk_last_line, "%s", line);
+    pthread_mutex_unlock(&lock);
+}
+
+void kk_setup(void)
+{
+    kk_dir_create(kk_dir);
+    kk_last_line[0] = '\0';
+    weft_log_to(keep_line, NULL, WEFT_LOG_WARN);
+}
+
+void kk_teardown(void)
+{
+    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
+    kk_dir_remove(kk_dir);
+}
 
 weft_err kk_try(const struct kk_engine *engine, const char *dir, bool create, bool read_only,
                 wf_kv **out)

@@ -16,6 +16,13 @@ extern const struct kk_engine kk_memory, kk_rocksdb, kk_lmdb;
 /* Skips the test if this build has no such engine. */
 void kk_need(const struct kk_engine *engine);
 
+/* .init and .fini of suites whose engines are on disk: kk_dir is a directory that the engine makes
+ * and that is removed, and what weft logs from WARN on (refusals are expected) is said to nobody
+ * but kk_last_line. */
+extern char kk_dir[64], kk_last_line[512];
+void kk_setup(void);
+void kk_teardown(void);
+
 /* A new directory for this test; removed by kk_dir_remove. */
 void kk_dir_create(char out[64]);
 void kk_dir_remove(const char *dir);

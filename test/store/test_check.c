@@ -394,6 +394,18 @@ Test(check, the_list_of_a_named_store_is_that_of_the_bodies)
     expect_told(WF_CHECK_INDEX, WF_CF_SUB, -1);
 }
 
+Test(check, the_dominators_of_each_entry_are_what_those_of_its_parents_make_them)
+{
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    uint32_t records;
+    spoil_each(WF_CF_DOM, &records);
+    cr_assert_eq(records, 3, "pages of sixteen");
+    wf_key_dom(key, 1, 100);
+    damage(WF_CF_DOM, key, sizeof key, "x", 1);
+    cr_assert_eq(tell(), 1);
+    expect_told(WF_CHECK_INDEX, WF_CF_DOM, -1);
+}
+
 /* Whichever read it is that the engine answers with CORRUPT: the check ends, and tells. */
 Test(check, a_record_that_cannot_be_read_is_a_fault_and_not_the_end)
 {

@@ -257,7 +257,9 @@ Test(dag_api, a_merge_base_is_passed_by_every_way)
 Test(dag_api, a_merge_base_goes_on_when_it_is_asked_for_again_and_another_begins_anew)
 {
     weft_dag *dag = open_dag(NULL);
-    const weft_cut far = {(weft_id[]){dk->ids[30], dk->ids[0]}, 2}, near = {&dk->ids[28], 2};
+    const weft_id many[] = {dk->ids[30], dk->ids[29], dk->ids[28], dk->ids[27],
+                            dk->ids[26], dk->ids[25], dk->ids[2],  dk->ids[1]};
+    const weft_cut far = {many, 8}, near = {&dk->ids[28], 2};
     weft_id got, far_base;
     uint32_t calls = 1;
     weft_dag_budget(dag, 1);

@@ -18,36 +18,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <weft/log.h>
-
 #include "kv_kit.h"
 
 static const struct kk_engine *under; /* the test that runs */
-static char dir[64], last_line[512];
+static char *const dir = kk_dir;
 
-static void keep_line(void *arg, weft_log_level level, const char *facility, const char *line)
-{
-    (void)arg;
-    (void)level;
-    (void)facility;
-    snprintf(last_line, sizeof last_line, "%s", line);
-}
-
-static void setup(void)
-{
-    kk_dir_create(dir);
-    last_line[0] = '\0';
-    weft_log_to(keep_line, NULL, WEFT_LOG_WARN); /* refusals are expected here */
-}
-
-static void teardown(void)
-{
-    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
-    kk_dir_remove(dir);
-}
-
-TestSuite(disk_rocksdb, .init = setup, .fini = teardown);
-TestSuite(disk_lmdb, .init = setup, .fini = teardown);
+TestSuite(disk_rocksdb, .init = kk_setup, .fini = kk_teardown);
+TestSuite(disk_lmdb, .init = kk_setup, .fini = kk_teardown);
 
 static void run(const struct kk_engine *engine, void (*claim)(void))
 {
@@ -142,7 +119,7 @@ CLAIM(a_store_that_is_open_is_locked_within_the_process)
 {
     wf_kv *kv = kk_open(under, dir);
     expect_refusal(true, WEFT_LOCKED);
-    cr_assert_not_null(strstr(last_line, "in this process"), "%s", last_line);
+    cr_assert_not_null(strstr(kk_last_line, "in this process"), "%s", kk_last_line);
     kk_put(kv, WF_CF_ENTRY, "a", "1", true);
     wf_kv_close(kv);
 }
@@ -166,7 +143,7 @@ CLAIM(a_store_that_another_process_has_names_its_holder)
     cr_assert_eq(byte, '1');
     expect_refusal(true, WEFT_LOCKED);
     snprintf(want, sizeof want, "process %d", (int)child);
-    cr_assert_not_null(strstr(last_line, want), "%s", last_line);
+    cr_assert_not_null(strstr(kk_last_line, want), "%s", kk_last_line);
     close(done[1]);
     close(done[0]);
     waitpid(child, NULL, 0);
@@ -291,7 +268,7 @@ CLAIM(a_full_disk_refuses_to_open_and_never_aborts)
             leave_room(fd, kib);
             weft_err err = open_large(sub, &kv);
             cr_assert_eq(err, WEFT_NO_SPACE, "%lu KiB: %s", (unsigned long)kib, weft_errname(err));
-            cr_assert_not_null(strstr(last_line, "of room"), "%s", last_line);
+            cr_assert_not_null(strstr(kk_last_line, "of room"), "%s", kk_last_line);
             cr_assert_eq(access(sub, F_OK), old - 1, "a refusal changes nothing");
         }
         leave_room(fd, 40 << 10);
@@ -343,7 +320,8 @@ CLAIM(a_nearly_full_disk_is_an_answer_and_takes_nothing_back)
     }
     acked--;
     cr_assert_eq(err, WEFT_NO_SPACE, "%s", weft_errname(err));
-    cr_assert_not_null(strstr(last_line, "nearly full"), "before the disk says it: %s", last_line);
+    cr_assert_not_null(strstr(kk_last_line, "nearly full"), "before the disk says it: %s",
+                       kk_last_line);
     cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_NO_SPACE);
     cr_assert_eq(wf_kv_failed(kv), WEFT_OK, "nothing was touched");
     cr_assert_gt(acked, 20);

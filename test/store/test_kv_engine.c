@@ -6,31 +6,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include <weft/log.h>
 #include <weft/node.h>
 
 #include "kv_kit.h"
 
-static char dir[64];
+static char *const dir = kk_dir;
 
-static void ignore_line(void *arg, weft_log_level level, const char *facility, const char *line)
-{
-    (void)arg, (void)level, (void)facility, (void)line;
-}
-
-static void setup(void)
-{
-    kk_dir_create(dir);
-    weft_log_to(ignore_line, NULL, WEFT_LOG_OFF); /* refusals are expected here */
-}
-
-static void teardown(void)
-{
-    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
-    kk_dir_remove(dir);
-}
-
-TestSuite(kv_engine, .init = setup, .fini = teardown);
+TestSuite(kv_engine, .init = kk_setup, .fini = kk_teardown);
 
 static weft_err open_as(enum wf_engine engine, wf_kv **out)
 {

@@ -13,32 +13,14 @@
 #include <unistd.h>
 
 #include <weft/limits.h>
-#include <weft/log.h>
 
 #include "kv_kit.h"
 
 #define READERS 300 /* more than the engine keeps for later */
 
-static char dir[64];
+static char *const dir = kk_dir;
 
-static void ignore_line(void *arg, weft_log_level level, const char *facility, const char *line)
-{
-    (void)arg, (void)level, (void)facility, (void)line;
-}
-
-static void setup(void)
-{
-    kk_dir_create(dir);
-    weft_log_to(ignore_line, NULL, WEFT_LOG_OFF); /* refusals are expected here */
-}
-
-static void teardown(void)
-{
-    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
-    kk_dir_remove(dir);
-}
-
-TestSuite(kv_lmdb_only, .init = setup, .fini = teardown);
+TestSuite(kv_lmdb_only, .init = kk_setup, .fini = kk_teardown);
 
 static void file_of(char out[96], const char *name) { snprintf(out, 96, "%s/%s", dir, name); }
 

@@ -17,30 +17,9 @@
 
 #include "kv_kit.h"
 
-static char dir[64], last_line[512];
+static char *const dir = kk_dir;
 
-static void keep_line(void *arg, weft_log_level level, const char *facility, const char *line)
-{
-    (void)arg;
-    (void)level;
-    (void)facility;
-    snprintf(last_line, sizeof last_line, "%s", line);
-}
-
-static void setup(void)
-{
-    kk_dir_create(dir);
-    last_line[0] = '\0';
-    weft_log_to(keep_line, NULL, WEFT_LOG_WARN); /* refusals are expected here */
-}
-
-static void teardown(void)
-{
-    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
-    kk_dir_remove(dir);
-}
-
-TestSuite(kv_rocksdb_only, .init = setup, .fini = teardown);
+TestSuite(kv_rocksdb_only, .init = kk_setup, .fini = kk_teardown);
 
 static weft_err open_it(bool create, bool read_only, wf_kv **out)
 {
@@ -69,7 +48,7 @@ Test(kv_rocksdb_only, the_largest_entry_can_be_flushed_and_read_with_a_small_cac
     cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
     wf_batch_destroy(batch);
     wf_kv_close(kv);
-    cr_assert_str_eq(last_line, "", "%s", last_line);
+    cr_assert_str_eq(kk_last_line, "", "%s", kk_last_line);
     kv = kk_open(&kk_rocksdb, dir);
     wf_value values[12];
     weft_err errs[12];

@@ -12,33 +12,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <weft/log.h>
-
 #include "kv_kit.h"
 
-static char dir[64], path[400];
+static char *const dir = kk_dir;
+static char path[400];
 #define BLOCK 32768u
 static uint8_t bytes[4 * BLOCK]; /* of the file at path */
 static size_t len;
 
-static void ignore_line(void *arg, weft_log_level level, const char *facility, const char *line)
-{
-    (void)arg, (void)level, (void)facility, (void)line;
-}
-
-static void setup(void)
-{
-    kk_dir_create(dir);
-    weft_log_to(ignore_line, NULL, WEFT_LOG_OFF); /* refusals are expected here */
-}
-
-static void teardown(void)
-{
-    weft_log_to(NULL, NULL, WEFT_LOG_WARN);
-    kk_dir_remove(dir);
-}
-
-TestSuite(kv_rocksdb_logs, .init = setup, .fini = teardown);
+TestSuite(kv_rocksdb_logs, .init = kk_setup, .fini = kk_teardown);
 
 static bool is_named(const char *name, const char *part) { return strstr(name, part) != NULL; }
 

@@ -18,7 +18,7 @@
 #include "store_kit.h"
 #include "writer.h"
 
-static const enum wf_cf made[] = {WF_CF_TRIE, WF_CF_SKETCH, WF_CF_SUB};
+static const enum wf_cf made[] = {WF_CF_TRIE, WF_CF_SKETCH, WF_CF_SUB, WF_CF_DOM};
 #define MADE (sizeof made / sizeof *made)
 
 static weft_keypair *author;
@@ -105,7 +105,7 @@ static void delete_one(void *arg, const uint8_t *key, size_t key_len, const uint
     wf_batch_delete(e->batch, e->cf, key, key_len);
 }
 
-/* What format 2 had is what format 3 has, without the three families and with its number. */
+/* What format 2 had is what format 3 has, without the four families and with its number. */
 static void make_old(wf_kv *kv)
 {
     struct emptying e;
@@ -319,6 +319,55 @@ Test(migrate, each_allocation_that_fails_is_no_memory_and_can_be_tried_again)
     wf_kv_close(fresh);
 }
 
+/* -- What only a body says ------------------------------------------------------------------------ */
+
+static weft_err base_of(wf_store *store, const sk_dag *dag, const char *name, uint32_t newest)
+{
+    struct wf_dag *view;
+    struct wf_dag_base *base = NULL;
+    struct wf_facts cut = {0};
+    weft_id got;
+    cr_assert_eq(wf_dag_open(store, &dag->tree, name, &view), WEFT_OK);
+    wf_dag_begin(view);
+    cr_assert_eq(wf_dag_cut(view, &(weft_cut){&dag->ids[newest - 1], 2}, &cut, NULL, NULL),
+                 WEFT_OK);
+    weft_err err = wf_dag_base_create(view, &cut, &base);
+    if (err == WEFT_OK) err = wf_dag_base_step(base, &got);
+    cr_expect(err != WEFT_OK || weft_id_equal(&got, &dag->ids[newest - 1]));
+    wf_dag_base_destroy(base);
+    wf_facts_fini(&cut);
+    wf_dag_unref(view);
+    return err;
+}
+
+/* An entry's parents in the store are lost, so the ways down from what stands on it are; those
+ * of the tree, and of what is below, are not. */
+Test(migrate, a_damaged_body_ends_no_migration_and_what_stands_on_it_says_so)
+{
+    wf_store *store;
+    wf_batch *batch;
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    sk_dag *chain = sk_dag_create(SK_CHAIN, 80, author, 9);
+    cr_assert_eq(wf_store_open(kk_open(&kk_memory, NULL), node.rt, &store), WEFT_OK);
+    add(store, chain, 0, 60);
+    wf_kv *kv = wf_store_detach(store);
+    sk_quiet(true);
+    make_old(kv);
+    wf_key_seq(key, 1, 21);
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    wf_batch_put(batch, WF_CF_ENTRY, key, sizeof key, "damaged", 7);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
+    wf_batch_destroy(batch);
+    cr_assert_eq(wf_store_open(kv, node.rt, &store), WEFT_OK);
+    add(store, chain, 60, 80);
+    cr_expect_eq(base_of(store, chain, NULL, 79), WEFT_OK);
+    cr_expect_eq(base_of(store, chain, "main", 19), WEFT_OK);
+    cr_expect_eq(base_of(store, chain, "main", 59), WEFT_CORRUPT);
+    cr_expect_eq(base_of(store, chain, "main", 79), WEFT_CORRUPT);
+    wf_store_close(store);
+    sk_dag_destroy(chain);
+}
+
 /* -- On disk --------------------------------------------------------------------------------------- */
 
 /* In batches that are small, after the engine was closed; and what is there then is durable. */
@@ -416,6 +465,8 @@ Test(migrate, who_only_reads_an_older_store_leaves_it_as_it_is)
     wf_tree_info info;
     wf_gen_walk *walk;
     uint64_t reads;
+    struct wf_dag *dag;
+    struct wf_dag_base *base;
     copy_fixture();
     for (int times = 0; times < 2; times++) {
         wf_store *store = open_fixture(true);
@@ -426,6 +477,10 @@ Test(migrate, who_only_reads_an_older_store_leaves_it_as_it_is)
         cr_assert_eq(wf_store_sketch(store, 1, sketch), WEFT_VERSION);
         cr_assert_eq(wf_store_trie_root(store, 1, &slot, &info), WEFT_VERSION);
         cr_assert_eq(wf_store_range(store, 1, 0, 9, &slot), WEFT_VERSION);
+        cr_assert_eq(wf_store_tree_by_number(store, 1, &info), WEFT_OK);
+        cr_assert_eq(wf_dag_open(store, &info.tree, NULL, &dag), WEFT_OK);
+        cr_assert_eq(wf_dag_base_create(dag, &(struct wf_facts){0}, &base), WEFT_VERSION);
+        wf_dag_unref(dag);
         cr_assert_eq(wf_gen_walk_create_named(store, 1, "main", false, 0, NULL, &walk),
                      WEFT_VERSION);
         wf_store_close(store);

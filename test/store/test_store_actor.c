@@ -540,6 +540,46 @@ Test(store_actor, a_bell_that_asks_for_it_rings_once_without_news)
     cr_expect_eq(node.sink.bells_count, 0);
 }
 
+/* Its record came with the bell; that of the trees does not fit, so it looks at all of them. */
+Test(store_actor, a_bell_is_taken_also_when_memory_is_short)
+{
+    cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 5, true, NULL), WEFT_OK);
+    struct wf_stored *bell = wf_stored_create(node.sink_addr);
+    (void)wf_alloc_fail_at(1, 1);
+    cr_assert_eq(wf_send_system(node.addr, &bell->msg), WEFT_OK);
+    sk_node_settle(&node);
+    cr_expect_gt(wf_alloc_fail_at(0, 0), 0, "else nothing was short");
+    bell = rung();
+    cr_expect(bell->more_trees);
+    give_back(bell);
+    cr_assert_eq(sk_commit(&node, dag->bufs + 5, dag->ids + 5, 3, true, NULL), WEFT_OK);
+    bell = rung();
+    cr_expect_eq(bell->trees_count, 1);
+    cr_expect_eq(bell->trees[0].to_seq, 8);
+    weft_drop(&bell->msg);
+}
+
+/* At its first bell: what the disk is still to have is told then, in whatever words. */
+Test(store_actor, a_bell_that_memory_was_short_for_tells_of_what_is_synced_later)
+{
+    cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 5, true, NULL), WEFT_OK);
+    commit_unsynced(5, 3);
+    struct wf_stored *bell = wf_stored_create(node.sink_addr);
+    bell->at_once = true;
+    (void)wf_alloc_fail_at(1, 1);
+    cr_assert_eq(wf_send_system(node.addr, &bell->msg), WEFT_OK);
+    wf_sim_run_until(node.sim, wf_sim_now(node.sim) + WEFT_LAZY_SYNC_NS / 2);
+    (void)wf_alloc_fail_at(0, 0);
+    cr_assert_eq(node.sink.bells_count, 1);
+    node.sink.bells_count = 0;
+    cr_expect_not(node.sink.bells[0]->more_trees, "the disk does not have it yet");
+    give_back(node.sink.bells[0]);
+    wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 2 * WEFT_LAZY_SYNC_NS);
+    bell = rung();
+    cr_expect(bell->more_trees);
+    weft_drop(&bell->msg);
+}
+
 Test(store_actor, it_is_known_how_far_a_tree_is_durable)
 {
     cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 5, true, NULL), WEFT_OK);

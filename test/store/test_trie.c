@@ -265,7 +265,7 @@ Test(trie, the_cache_answers_with_what_was_put_last_or_not_at_all)
     struct wf_trie_cache cache;
     uint64_t newest[200] = {0}, found = 0;
     kit_random r = {6};
-    wf_trie_cache_init(&cache, 256, 8);
+    wf_trie_cache_init(&cache, 40 << 10); /* about 150 such records */
     for (uint64_t i = 1; i < 20000; i++) {
         uint64_t key = kit_below(&r, 200);
         size_t len;
@@ -292,10 +292,41 @@ Test(trie, the_cache_without_memory_keeps_nothing_and_does_no_harm)
     struct wf_trie_cache cache;
     uint64_t key = 1;
     size_t len;
-    wf_trie_cache_init(&cache, 256, 8);
+    wf_trie_cache_init(&cache, 40 << 10);
     (void)wf_alloc_fail_at(1, 1);
     wf_trie_cache_put(&cache, &key, sizeof key, &key, sizeof key);
     (void)wf_alloc_fail_at(0, 0);
     cr_assert_null(wf_trie_cache_get(&cache, &key, sizeof key, &len));
+    wf_trie_cache_fini(&cache);
+}
+
+/* Values of any length, of which those of one key grow and shrink. */
+Test(trie, the_cache_stays_within_its_bytes_and_its_records_whole)
+{
+    enum { KEYS = 3000, LONGEST = 1280, MOST = 200 << 10 };
+    struct wf_trie_cache cache;
+    static uint32_t lens[KEYS];
+    uint8_t bytes[LONGEST];
+    uint64_t found = 0;
+    kit_random r = {7};
+    wf_trie_cache_init(&cache, MOST);
+    for (uint32_t i = 1; i < 40000; i++) {
+        uint64_t key = kit_below(&r, i % 2 == 0 ? KEYS : 64); /* some are asked for often */
+        size_t len;
+        const uint8_t *value = wf_trie_cache_get(&cache, &key, sizeof key, &len);
+        if (value != NULL) {
+            cr_assert_eq(len, lens[key]);
+            for (size_t k = 0; k < len; k++) cr_assert_eq(value[k], (uint8_t)(key + len));
+            found += i % 2;
+        }
+        lens[key] = (uint32_t)kit_below(&r, LONGEST + 1);
+        memset(bytes, (int)(uint8_t)(key + lens[key]), sizeof bytes);
+        wf_trie_cache_put(&cache, &key, sizeof key, bytes, lens[key]);
+        cr_assert_leq(cache.bytes, MOST);
+    }
+    cr_assert_gt(found, 15000, "what is asked for often went: %llu", (unsigned long long)found);
+    wf_trie_cache_clear(&cache);
+    cr_assert_eq(cache.bytes, 0);
+    cr_assert_eq(cache.count, 0);
     wf_trie_cache_fini(&cache);
 }

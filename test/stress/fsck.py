@@ -127,7 +127,7 @@ def unopenable(place):
 
 
 def indexes(place):
-    for family in ("trie", "sketch", "sub"):
+    for family in ("trie", "sketch", "sub", "dom"):
         path = store(f"{place}/{family}", family)
         done = run(path, code=7)
         assert re.search(rf"^index {family} tree=1 ", done.stdout, re.MULTILINE), done.stdout

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fsck_store.c - makes a store of one tree for fsck.py.
- * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer|trie|sketch|sub] [lmdb]
+ * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer|trie|sketch|sub|dom] [lmdb]
  * May touch: DIR. Never: leaves a key in it. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,7 +99,7 @@ int main(int argc, char **argv)
     weft_node_close(node);
     weft_keypair_destroy(pair);
     if (said(argc, argv, "newer")) make_newer(argv[1]);
-    for (unsigned cf = WF_CF_TRIE; cf <= WF_CF_SUB; cf++)
+    for (unsigned cf = WF_CF_TRIE; cf <= WF_CF_DOM; cf++)
         if (said(argc, argv, wf_cf_names[cf])) spoil(argv[1], (enum wf_cf)cf);
     return 0;
 }

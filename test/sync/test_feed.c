@@ -8,8 +8,9 @@
 #include <weft/feed.h>
 
 #include "alloc.h"
-#include "kv_faulty.h"
+#include "feed.h"
 #include "layout.h"
+#include "lone.h"
 #include "world.h"
 
 #define CALL (20 * WEFT_SEC)
@@ -135,6 +136,45 @@ Test(feed, tells_only_of_the_store_that_it_is_for)
     weft_feed_event event = next(feed);
     cr_expect(weft_id_equal(&event.id, &id));
     expect_nothing(feed);
+    weft_feed_close(feed);
+    world_destroy(w);
+}
+
+/* Behind `away` arrivals that it leaves out there is one that it tells of. */
+static weft_feed *feed_that_leaves_out(struct world *w, uint32_t away, weft_id *told)
+{
+    weft_feed *feed = open_feed(w, 0, &(weft_feed_options){.store = "apples"});
+    for (uint32_t i = 0; i < away; i++) (void)commit_to(w, "pears");
+    *told = commit_to(w, "apples");
+    return feed;
+}
+
+Test(feed, looks_at_no_more_than_a_turn_when_it_has_no_time)
+{
+    struct world *w = world_create(21, WORLD_CHAIN, 1, WORLD_PLAIN);
+    weft_id told;
+    weft_feed *feed = feed_that_leaves_out(w, 3 * WEFT_FEED_TURN, &told);
+    weft_feed_event event;
+    uint64_t from = feed->at;
+    for (uint32_t i = 1; i <= 3; i++) {
+        cr_expect_eq(weft_feed_next(feed, 0, &event), WEFT_AGAIN);
+        cr_expect_eq(feed->at, from + i * WEFT_FEED_TURN);
+    }
+    cr_assert_eq(weft_feed_next(feed, 0, &event), WEFT_OK);
+    cr_expect(weft_id_equal(&event.id, &told));
+    expect_nothing(feed);
+    weft_feed_close(feed);
+    world_destroy(w);
+}
+
+Test(feed, passes_over_as_much_as_it_has_time_for)
+{
+    struct world *w = world_create(22, WORLD_CHAIN, 1, WORLD_PLAIN);
+    weft_id told;
+    weft_feed *feed = feed_that_leaves_out(w, 3 * WEFT_FEED_TURN, &told);
+    weft_feed_event event;
+    cr_assert_eq(weft_feed_next(feed, 1, &event), WEFT_OK, "no time passes meanwhile");
+    cr_expect(weft_id_equal(&event.id, &told));
     weft_feed_close(feed);
     world_destroy(w);
 }
@@ -504,55 +544,21 @@ static void *read_until_closed(void *arg)
 
 Test(feed, a_thread_reads_what_another_commits)
 {
-    weft_node *n = NULL;
-    weft_id tree;
-    weft_keypair *author = NULL;
-    weft_writer *writer = NULL;
+    struct lone l;
     weft_feed *feed = NULL;
     pthread_t reader;
     void *count = NULL;
-    weft_root_spec root = {.everyone = WEFT_RIGHT_WRITE, .everyone_priority = 10};
-    cr_assert_eq(weft_node_open(NULL, &n), WEFT_OK);
-    cr_assert_eq(weft_keypair_create(&author), WEFT_OK);
-    cr_assert_eq(weft_tree_create(n, author, &root, CALL, &tree), WEFT_OK);
-    cr_assert_eq(weft_feed_open(n, &tree, NULL, &feed), WEFT_OK);
-    cr_assert_eq(weft_writer_open(n, &tree, author, &writer), WEFT_OK);
+    lone_open(&l, NULL, NULL);
+    cr_assert_eq(weft_feed_open(l.node, &l.tree, NULL, &feed), WEFT_OK);
     cr_assert_eq(pthread_create(&reader, NULL, read_until_closed, feed), 0);
-    for (uint32_t i = 0; i < 300; i++)
-        cr_assert_eq(weft_commit(writer, "s", &i, sizeof i, WEFT_NEVER, NULL), WEFT_OK);
-    weft_writer_close(writer);
-    cr_assert_eq(weft_shutdown(n, WEFT_NEVER), WEFT_OK);
+    lone_commit(&l, 300, NULL);
+    weft_writer_close(l.writer);
+    l.writer = NULL;
+    cr_assert_eq(weft_shutdown(l.node, WEFT_NEVER), WEFT_OK);
     cr_assert_eq(pthread_join(reader, &count), 0);
     cr_expect_eq((uintptr_t)count, 300);
     cr_assert_eq(weft_feed_close(feed), WEFT_OK);
-    weft_node_close(n);
-    weft_keypair_destroy(author);
-}
-
-/* A batch of the node's waits here while it is shut. */
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t change;
-    bool shut, met;
-    uint32_t heard;
-} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
-
-static void pass_gate(void *arg)
-{
-    (void)arg;
-    pthread_mutex_lock(&gate.lock);
-    gate.met = gate.shut;
-    pthread_cond_broadcast(&gate.change);
-    while (gate.shut) pthread_cond_wait(&gate.change, &gate.lock);
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static void set_gate(bool shut)
-{
-    pthread_mutex_lock(&gate.lock);
-    gate.shut = shut;
-    pthread_cond_broadcast(&gate.change);
-    pthread_mutex_unlock(&gate.lock);
+    lone_close(&l);
 }
 
 static void note_at_gate(void *arg, weft_feed *feed, const weft_feed_event *event)
@@ -560,10 +566,7 @@ static void note_at_gate(void *arg, weft_feed *feed, const weft_feed_event *even
     (void)arg;
     (void)feed;
     (void)event;
-    pthread_mutex_lock(&gate.lock);
-    gate.heard++;
-    pthread_cond_broadcast(&gate.change);
-    pthread_mutex_unlock(&gate.lock);
+    gate_note();
 }
 
 static void *commit_one(void *arg)
@@ -576,42 +579,25 @@ static void *commit_one(void *arg)
  * was no news then, and is durable once the store hears the question. */
 Test(feed, hears_of_what_was_being_written_when_it_was_opened)
 {
-    weft_node *n = NULL;
-    weft_id tree;
-    weft_keypair *author = NULL;
-    weft_writer *writer = NULL;
+    struct lone l;
     weft_feed *feed = NULL;
     pthread_t committer;
     void *committed = NULL;
-    wf_kv *inner = NULL;
-    weft_root_spec root = {.everyone = WEFT_RIGHT_WRITE, .everyone_priority = 10};
-    cr_assert_eq(wf_kv_memory_open(&inner), WEFT_OK);
-    wf_kv *kv = kv_faulty_create(inner);
-    kv_faulty_on_write(kv, pass_gate, NULL);
-    cr_assert_eq(weft_keypair_create(&author), WEFT_OK);
-    cr_assert_eq(wf_node_open_kv(&(weft_node_options){.device = author}, kv, &n), WEFT_OK);
-    cr_assert_eq(weft_tree_create(n, author, &root, CALL, &tree), WEFT_OK);
-    cr_assert_eq(weft_writer_open(n, &tree, author, &writer), WEFT_OK);
-    set_gate(true);
-    cr_assert_eq(pthread_create(&committer, NULL, commit_one, writer), 0);
-    pthread_mutex_lock(&gate.lock);
-    while (!gate.met) pthread_cond_wait(&gate.change, &gate.lock);
-    pthread_mutex_unlock(&gate.lock);
-    cr_assert_eq(weft_feed_open(n, &tree, NULL, &feed), WEFT_OK);
+    lone_open(&l, NULL, gate_kv_create());
+    gate_set(true);
+    cr_assert_eq(pthread_create(&committer, NULL, commit_one, l.writer), 0);
+    gate_wait_met();
+    cr_assert_eq(weft_feed_open(l.node, &l.tree, NULL, &feed), WEFT_OK);
     cr_assert_eq(weft_feed_start(feed, note_at_gate, NULL), WEFT_OK);
     weft_feed *other = NULL; /* notify has looked for the first one by then, as good as always */
     for (uint32_t i = 0; i < 20; i++) {
-        cr_assert_eq(weft_feed_open(n, &tree, NULL, &other), WEFT_OK);
+        cr_assert_eq(weft_feed_open(l.node, &l.tree, NULL, &other), WEFT_OK);
         cr_assert_eq(weft_feed_close(other), WEFT_OK);
     }
-    set_gate(false);
-    pthread_mutex_lock(&gate.lock);
-    while (gate.heard == 0) pthread_cond_wait(&gate.change, &gate.lock);
-    pthread_mutex_unlock(&gate.lock);
+    gate_set(false);
+    gate_wait_noted(1);
     cr_assert_eq(pthread_join(committer, &committed), 0);
     cr_expect_eq((intptr_t)committed, WEFT_OK);
     cr_assert_eq(weft_feed_close(feed), WEFT_OK);
-    weft_writer_close(writer);
-    weft_node_close(n);
-    weft_keypair_destroy(author);
+    lone_close(&l);
 }

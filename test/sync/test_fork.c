@@ -15,38 +15,26 @@
 
 #include "fork.h"
 #include "kv_kit.h"
+#include "lone.h"
 #include "node_internal.h"
 
 #define CALL (20 * WEFT_SEC)
 
 static char dir[64];
-static weft_node *node;
-static weft_keypair *author;
-static weft_id tree, last;
+static struct lone l;
+static weft_id last;
 static weft_key self;
-static weft_writer *writer;
 static weft_dag *dag;
 static weft_iter *iter;
 static weft_hub *hub;
 
-static void commit_some(uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        cr_assert_eq(weft_commit(writer, "log", &i, sizeof i, CALL, &last), WEFT_OK);
-}
-
 static void setup(void)
 {
-    weft_root_spec spec = {.height = WEFT_HEIGHT_INCREMENTAL};
     kk_dir_create(dir);
-    weft_node_options options = {.dir = dir, .verifiers = 1};
-    cr_assert_eq(weft_node_open(&options, &node), WEFT_OK);
-    weft_node_key(node, &self);
-    cr_assert_eq(weft_keypair_create(&author), WEFT_OK);
-    cr_assert_eq(weft_tree_create(node, author, &spec, CALL, &tree), WEFT_OK);
-    cr_assert_eq(weft_writer_open(node, &tree, author, &writer), WEFT_OK);
-    commit_some(5);
-    cr_assert_eq(weft_dag_open(node, &tree, NULL, &dag), WEFT_OK);
+    lone_open(&l, &(weft_node_options){.dir = dir, .verifiers = 1}, NULL);
+    weft_node_key(l.node, &self);
+    lone_commit(&l, 5, &last);
+    cr_assert_eq(weft_dag_open(l.node, &l.tree, NULL, &dag), WEFT_OK);
     cr_assert_eq(weft_dag_all(dag, &iter), WEFT_OK);
     cr_assert_eq(weft_hub_create(&hub), WEFT_OK);
 }
@@ -55,10 +43,8 @@ static void teardown(void)
 {
     weft_iter_close(iter);
     weft_dag_close(dag);
-    weft_writer_close(writer);
-    weft_node_close(node);
+    lone_close(&l);
     weft_hub_destroy(hub);
-    weft_keypair_destroy(author);
     kk_dir_remove(dir);
 }
 
@@ -133,26 +119,26 @@ static void call_trees(void)
     weft_writer *other = NULL;
     weft_store_stats stats;
     weft_map *map = NULL;
-    FORKED(weft_tree_create(node, author, &spec, CALL, &id));
-    FORKED(weft_tree_follow(node, &tree, NULL, 0, CALL));
-    FORKED(weft_tree_unfollow(node, &tree, CALL));
-    FORKED(weft_tree_info_get(node, &tree, &info));
-    FORKED(weft_tree_range_digest(node, &tree, 0, 9, id.bytes, NULL));
-    FORKED(weft_tree_list(node, &id, &count));
-    FORKED(weft_tree_tips(node, &tree, &id, &count));
-    FORKED(weft_tree_walk(node, &tree, on_entry, NULL));
-    FORKED(weft_get(node, &last, &buf));
-    FORKED(weft_add(node, &buf, 1, true, CALL, NULL));
-    FORKED(weft_writer_open(node, &tree, author, &other));
-    FORKED(weft_commit(writer, "log", "x", 1, CALL, NULL));
-    FORKED(weft_commit_async(writer, "log", "x", 1, on_commit, NULL, NULL));
-    FORKED(weft_subscribe(node, on_event, NULL, &handle));
-    FORKED(weft_unsubscribe(node, 1));
-    FORKED(weft_store_checkpoint(node, "there"));
-    FORKED(weft_store_sync(node, CALL));
-    FORKED(weft_store_stats_get(node, &stats));
-    FORKED(weft_map_open(node, &tree, "log", &map));
-    FORKED(weft_shutdown(node, CALL));
+    FORKED(weft_tree_create(l.node, l.author, &spec, CALL, &id));
+    FORKED(weft_tree_follow(l.node, &l.tree, NULL, 0, CALL));
+    FORKED(weft_tree_unfollow(l.node, &l.tree, CALL));
+    FORKED(weft_tree_info_get(l.node, &l.tree, &info));
+    FORKED(weft_tree_range_digest(l.node, &l.tree, 0, 9, id.bytes, NULL));
+    FORKED(weft_tree_list(l.node, &id, &count));
+    FORKED(weft_tree_tips(l.node, &l.tree, &id, &count));
+    FORKED(weft_tree_walk(l.node, &l.tree, on_entry, NULL));
+    FORKED(weft_get(l.node, &last, &buf));
+    FORKED(weft_add(l.node, &buf, 1, true, CALL, NULL));
+    FORKED(weft_writer_open(l.node, &l.tree, l.author, &other));
+    FORKED(weft_commit(l.writer, "log", "x", 1, CALL, NULL));
+    FORKED(weft_commit_async(l.writer, "log", "x", 1, on_commit, NULL, NULL));
+    FORKED(weft_subscribe(l.node, on_event, NULL, &handle));
+    FORKED(weft_unsubscribe(l.node, 1));
+    FORKED(weft_store_checkpoint(l.node, "there"));
+    FORKED(weft_store_sync(l.node, CALL));
+    FORKED(weft_store_stats_get(l.node, &stats));
+    FORKED(weft_map_open(l.node, &l.tree, "log", &map));
+    FORKED(weft_shutdown(l.node, CALL));
 }
 
 static void call_dag(void)
@@ -164,7 +150,7 @@ static void call_dag(void)
     weft_reach reach;
     weft_buf *buf = NULL;
     weft_id id;
-    FORKED(weft_dag_open(node, &tree, NULL, &view));
+    FORKED(weft_dag_open(l.node, &l.tree, NULL, &view));
     FORKED(weft_dag_place(dag, &last, &position));
     FORKED(weft_dag_parents(dag, &last, &other));
     FORKED(weft_dag_tips(dag, &other));
@@ -176,8 +162,8 @@ static void call_dag(void)
     FORKED(weft_dag_merge_base(dag, &cut, &id));
     FORKED(weft_dag_reaches(dag, &cut, &cut, &reach, NULL, NULL));
     FORKED(weft_iter_next(iter, &position));
-    FORKED(weft_roots(node, &other));
-    FORKED(weft_commit_at(node, author, &tree, &cut, "log", "x", 1, CALL, NULL));
+    FORKED(weft_roots(l.node, &other));
+    FORKED(weft_commit_at(l.node, l.author, &l.tree, &cut, "log", "x", 1, CALL, NULL));
     (void)buf;
 }
 
@@ -195,18 +181,18 @@ static void call_peers(void)
     weft_key key = self;
     size_t count = 1;
     key.bytes[0] ^= 1;
-    FORKED(weft_peer_register(node, &key, "n", CALL));
-    FORKED(weft_peer_remove(node, &key, CALL));
-    FORKED(weft_peer_set_status(node, &key, WEFT_PEER_INACTIVE, CALL));
-    FORKED(weft_peer_add_address(node, &key, "tcp:127.0.0.1:1", CALL));
-    FORKED(weft_peer_remove_address(node, &key, "tcp:127.0.0.1:1", CALL));
-    FORKED(weft_peer_get(node, &key, CALL, &info));
-    FORKED(weft_peer_list(node, CALL, &key, &count));
-    FORKED(weft_peer_relate(node, &key, &tree, CALL));
-    FORKED(weft_peer_unrelate(node, &key, &tree, CALL));
-    FORKED(weft_peer_trees(node, &key, CALL, &id, &count));
-    FORKED(weft_tree_peers(node, &tree, CALL, &key, &count));
-    FORKED(weft_peer_register_async(node, &key, "n", on_result, NULL));
+    FORKED(weft_peer_register(l.node, &key, "n", CALL));
+    FORKED(weft_peer_remove(l.node, &key, CALL));
+    FORKED(weft_peer_set_status(l.node, &key, WEFT_PEER_INACTIVE, CALL));
+    FORKED(weft_peer_add_address(l.node, &key, "tcp:127.0.0.1:1", CALL));
+    FORKED(weft_peer_remove_address(l.node, &key, "tcp:127.0.0.1:1", CALL));
+    FORKED(weft_peer_get(l.node, &key, CALL, &info));
+    FORKED(weft_peer_list(l.node, CALL, &key, &count));
+    FORKED(weft_peer_relate(l.node, &key, &l.tree, CALL));
+    FORKED(weft_peer_unrelate(l.node, &key, &l.tree, CALL));
+    FORKED(weft_peer_trees(l.node, &key, CALL, &id, &count));
+    FORKED(weft_tree_peers(l.node, &l.tree, CALL, &key, &count));
+    FORKED(weft_peer_register_async(l.node, &key, "n", on_result, NULL));
 }
 
 static void call_commands(void)
@@ -220,21 +206,21 @@ static void call_commands(void)
     char address[WEFT_ADDRESS_BYTES_MAX];
     size_t count = 1;
     key.bytes[0] ^= 1;
-    FORKED(weft_sync_with_peer(node, &key, CALL, &result));
-    FORKED(weft_sync_with_peer_async(node, &key, CALL, on_result, NULL));
-    FORKED(weft_sync_tree(node, &key, &tree, CALL, &result));
-    FORKED(weft_add_transport(node, "t", "tcp:127.0.0.1:0", CALL));
-    FORKED(weft_add_transport_mem(node, "m", hub, "a", "mem:a:1", CALL));
-    FORKED(weft_start_server(node, NULL, CALL));
-    FORKED(weft_stop_server(node, NULL, CALL));
-    FORKED(weft_server_address(node, "t", CALL, address));
-    FORKED(weft_server_addresses(node, CALL, &server, &count));
-    FORKED(weft_connect(node, "tcp:127.0.0.1:1", NULL, CALL, &key));
-    FORKED(weft_send_request(node, "tcp:127.0.0.1:1", "x", 1, CALL, &buf));
-    FORKED(weft_flush(node, CALL, &result));
-    FORKED(weft_flush_async(node, CALL, on_result, NULL));
-    FORKED(weft_peer_offers(node, &key, CALL, &id, &count));
-    FORKED(weft_node_stats_get(node, &stats));
+    FORKED(weft_sync_with_peer(l.node, &key, CALL, &result));
+    FORKED(weft_sync_with_peer_async(l.node, &key, CALL, on_result, NULL));
+    FORKED(weft_sync_tree(l.node, &key, &l.tree, CALL, &result));
+    FORKED(weft_add_transport(l.node, "t", "tcp:127.0.0.1:0", CALL));
+    FORKED(weft_add_transport_mem(l.node, "m", hub, "a", "mem:a:1", CALL));
+    FORKED(weft_start_server(l.node, NULL, CALL));
+    FORKED(weft_stop_server(l.node, NULL, CALL));
+    FORKED(weft_server_address(l.node, "t", CALL, address));
+    FORKED(weft_server_addresses(l.node, CALL, &server, &count));
+    FORKED(weft_connect(l.node, "tcp:127.0.0.1:1", NULL, CALL, &key));
+    FORKED(weft_send_request(l.node, "tcp:127.0.0.1:1", "x", 1, CALL, &buf));
+    FORKED(weft_flush(l.node, CALL, &result));
+    FORKED(weft_flush_async(l.node, CALL, on_result, NULL));
+    FORKED(weft_peer_offers(l.node, &key, CALL, &id, &count));
+    FORKED(weft_node_stats_get(l.node, &stats));
 }
 
 static void call_all(void)
@@ -249,10 +235,10 @@ static void close_all(void)
 {
     weft_iter_close(iter);
     weft_dag_close(dag);
-    weft_writer_close(writer);
-    weft_node_close(node);
-    weft_node_close(node); /* nothing was freed */
-    FORKED(weft_node_stats_get(node, &(weft_node_stats){0}));
+    weft_writer_close(l.writer);
+    weft_node_close(l.node);
+    weft_node_close(l.node); /* nothing was freed */
+    FORKED(weft_node_stats_get(l.node, &(weft_node_stats){0}));
 }
 
 static void open_anew(void)
@@ -269,20 +255,20 @@ static void open_anew(void)
 /* The parent commits beside its child and after it, and its store is whole. */
 static void expect_parent_well(void)
 {
-    commit_some(20);
+    lone_commit(&l, 20, &last);
     weft_tree_info info;
-    cr_assert_eq(weft_tree_info_get(node, &tree, &info), WEFT_OK);
+    cr_assert_eq(weft_tree_info_get(l.node, &l.tree, &info), WEFT_OK);
     cr_assert_eq(info.entries, 26);
     weft_position position;
     cr_assert_eq(weft_iter_next(iter, &position), WEFT_OK);
     weft_iter_close(iter);
     weft_dag_close(dag);
-    weft_writer_close(writer);
-    weft_node_close(node);
+    weft_writer_close(l.writer);
+    weft_node_close(l.node);
     iter = NULL;
     dag = NULL;
-    writer = NULL;
-    node = NULL;
+    l.writer = NULL;
+    l.node = NULL;
     weft_rt *rt;
     wf_store *store;
     wf_check_report r;

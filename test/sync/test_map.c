@@ -10,6 +10,7 @@
 #include <weft/map.h>
 
 #include "alloc.h"
+#include "settings.h"
 #include "world.h"
 
 #define DOC "doc"
@@ -209,6 +210,101 @@ Test(map, kills_and_a_bad_network_change_nothing_about_it)
         end(&p);
     }
 }
+
+/* -- Keys that come and go ------------------------------------------------------------------------ */
+
+enum { GUESTS = 3 };
+
+/* A guest edits what its node shows, if the door lets it. */
+static void guest_edits(struct played *p, weft_keypair *const guests[GUESTS])
+{
+    struct world_node *n = &p->w->nodes[world_below(p->w, p->w->count)];
+    weft_writer *writer = NULL;
+    weft_map_edit *edit = NULL;
+    weft_map_path path = any_path(p->w);
+    const weft_keypair *guest = guests[world_below(p->w, GUESTS)];
+    cr_assert_eq(weft_writer_open(n->node, &p->w->tree, guest, &writer), WEFT_OK);
+    cr_assert_eq(weft_map_edit_create(&edit), WEFT_OK);
+    cr_assert_eq(weft_map_edit_set(edit, &path, weft_map_uint(2000)), WEFT_OK);
+    weft_err err = weft_map_commit(writer, DOC, edit, CALL, NULL);
+    cr_assert(err == WEFT_OK || err == WEFT_FORBIDDEN, "%s", weft_errname(err));
+    weft_map_edit_destroy(edit);
+    weft_writer_close(writer);
+}
+
+/* The owner, at some node, revokes a guest or takes it in again, above all that is there. */
+static void owner_decides(struct played *p, weft_keypair *const guests[GUESTS])
+{
+    struct world *w = p->w;
+    struct world_node *n = &w->nodes[world_below(w, w->count)];
+    wf_store *store = n->node->table.wf_store;
+    const wf_grant grants[2] = {{WEFT_RIGHT_NONE, 0}, {WEFT_RIGHT_WRITE, 20}};
+    struct wf_settings_text text;
+    weft_id tips[WEFT_ENTRY_PARENTS_MAX], id;
+    uint8_t payload[256];
+    wf_tree_info info;
+    wf_map_op op;
+    weft_key key;
+    size_t len, count;
+    bool complete;
+    uint64_t height = 0;
+    weft_buf *entry = NULL;
+    weft_keypair_public(guests[world_below(w, GUESTS)], &key);
+    wf_settings_grant(&key, &grants[world_below(w, 3) == 0], &text, &op);
+    cr_assert_eq(wf_map_ops_encode(&op, 1, payload, sizeof payload, &len), WEFT_OK);
+    if (wf_store_tree(store, &w->tree, &info) != WEFT_OK || !info.has_root) return;
+    cr_assert_eq(wf_store_tips(store, info.t, tips, WEFT_ENTRY_PARENTS_MAX, &count, &complete),
+                 WEFT_OK);
+    for (size_t i = 0; i < count; i++) {
+        wf_meta_brief meta;
+        cr_assert_eq(wf_store_meta_brief(store, &tips[i], &meta), WEFT_OK);
+        if (meta.height >= height) height = meta.height + 1;
+    }
+    const weft_store_part part = {.name = "_settings", .payload = payload, .payload_len = len};
+    const weft_entry_spec spec = {.tree = w->tree,
+                                  .parents = tips,
+                                  .parents_count = (uint32_t)count,
+                                  .height = height,
+                                  .stores = &part,
+                                  .stores_count = 1};
+    cr_assert_eq(weft_entry_build(&spec, w->author, &entry, &id), WEFT_OK);
+    cr_assert_eq(weft_add(n->node, &entry, 1, true, CALL, NULL), WEFT_OK);
+    weft_buf_unref(entry);
+}
+
+Test(map, nodes_agree_on_what_revoked_keys_wrote_apart)
+{
+    weft_keypair *guests[GUESTS];
+    uint64_t left_out = 0;
+    for (uint8_t i = 0; i < GUESTS; i++) {
+        const uint8_t seed[32] = {(uint8_t)(101 + i)};
+        cr_assert_eq(weft_keypair_from_seed(seed, &guests[i]), WEFT_OK);
+    }
+    for (uint64_t seed = 61; seed <= 66; seed++) {
+        struct played p = {.w = world_create(seed, WORLD_MESH, 3, WORLD_PLAIN)};
+        for (int part = 0; part < 4; part++) { /* they part and meet */
+            cut_all(p.w, part % 2 == 0);
+            for (int step = 0; step < 15; step++) {
+                edit_somewhere(&p);
+                for (int i = 0; i < 2; i++) guest_edits(&p, guests);
+                if (world_below(p.w, 5) == 0) owner_decides(&p, guests);
+                refresh_somewhere(&p);
+                world_run(p.w, world_below(p.w, 300) * WEFT_MS);
+            }
+        }
+        cr_assert(world_converges(p.w, 2400 * WEFT_SEC), "seed %lu", seed);
+        expect_one_map(&p);
+        weft_map_info info = {0};
+        for (uint32_t i = 0; i < p.w->count; i++)
+            if (p.maps[i] != NULL) weft_map_info_get(p.maps[i], &info);
+        left_out += info.left_out;
+        end(&p);
+    }
+    cr_expect_gt(left_out, 60, "%d left out", (int)left_out);
+    for (int i = 0; i < GUESTS; i++) weft_keypair_destroy(guests[i]);
+}
+
+/* -- Disks that fail ----------------------------------------------------------------------------------- */
 
 /* An edit that was answered IO may turn up after the store was opened again, under the number of
  * an arrival that others had expected: maps that were open then see it once, or not at all. */

@@ -3,50 +3,16 @@
  * session begins once it is, so that nothing comes a second time.
  * Called by: the test runner. May touch: threads, a directory of its own. Never: sleeps. */
 #include <criterion/criterion.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kv_faulty.h"
+#include "lone.h"
 #include "node_internal.h"
 
 #define CALL (60 * WEFT_SEC)
 #define IN_VAIN (300 * WEFT_MS) /* a call that cannot succeed */
 #define COMMITS 50
-
-/* The writer of B waits here while it is shut. */
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t change;
-    bool shut, met;
-} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
-
-static void pass_gate(void *arg)
-{
-    (void)arg;
-    pthread_mutex_lock(&gate.lock);
-    gate.met = gate.shut;
-    pthread_cond_broadcast(&gate.change);
-    while (gate.shut) pthread_cond_wait(&gate.change, &gate.lock);
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static void set_gate(bool shut)
-{
-    pthread_mutex_lock(&gate.lock);
-    gate.shut = shut;
-    gate.met = false;
-    pthread_cond_broadcast(&gate.change);
-    pthread_mutex_unlock(&gate.lock);
-}
-
-static void wait_at_gate(void)
-{
-    pthread_mutex_lock(&gate.lock);
-    while (!gate.met) pthread_cond_wait(&gate.change, &gate.lock);
-    pthread_mutex_unlock(&gate.lock);
-}
 
 static char dir[64];
 static weft_keypair *keys[3]; /* of A, of B, of the author */
@@ -66,11 +32,8 @@ static void open_a(void)
 static void open_b(void)
 {
     weft_node_options options = {.device = keys[1]};
-    wf_kv *inner = NULL;
-    cr_assert_eq(wf_kv_memory_open(&inner), WEFT_OK);
-    wf_kv *kv = kv_faulty_create(inner);
-    kv_faulty_on_write(kv, pass_gate, NULL);
-    cr_assert_eq(wf_node_open_kv(&options, kv, &b), WEFT_OK);
+    cr_assert_eq(wf_node_open_kv(&options, gate_kv_create(), &b),
+                 WEFT_OK); /* its writer waits there */
     weft_node_key(b, &key_b);
     cr_assert_eq(weft_add_transport(b, "net", "tcp:127.0.0.1:0", CALL), WEFT_OK);
     cr_assert_eq(weft_start_server(b, "net", CALL), WEFT_OK);
@@ -121,13 +84,13 @@ Test(settle, what_came_before_the_connection_broke_comes_no_second_time)
     weft_node_stats stats;
     weft_tree_info info;
     cr_assert_eq(weft_sync_tree(a, &key_b, &tree, CALL, NULL), WEFT_OK);
-    set_gate(true);
+    gate_set(true);
     commit_some(); /* which live push brings to B, where they wait for the disk */
-    wait_at_gate();
+    gate_wait_met();
     weft_node_close(a);
     open_a();
     cr_assert_eq(weft_sync_tree(a, &key_b, &tree, IN_VAIN, NULL), WEFT_TIMED_OUT, "B is at it");
-    set_gate(false);
+    gate_set(false);
     cr_assert_eq(weft_sync_tree(a, &key_b, &tree, CALL, NULL), WEFT_OK);
     cr_assert_eq(weft_tree_info_get(b, &tree, &info), WEFT_OK);
     cr_expect_eq(info.entries, COMMITS + 1u);

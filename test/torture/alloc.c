@@ -14,12 +14,14 @@
 
 #define LIVES_PER_CHILD 50u
 #define CHILD_SECONDS 120u
+#define SWEEPS 4u /* of a kind: two lives, one failing or all after it */
 
 struct sweep {
     tt_torture *t;
     tt_line *line;
     bool keeps;                   /* the lives of a store that is there already */
     uint32_t lives, met, refused; /* so far */
+    uint32_t to_come;             /* sweeps, which share the time that is left */
     bool bad;
 };
 
@@ -89,9 +91,14 @@ static bool one_child(struct sweep *s, const tt_fault *fault, uint32_t step, uin
 static void sweep(struct sweep *s, enum tt_kind kind, bool persistent, uint32_t step, uint64_t last)
 {
     tt_fault fault = {.kind = kind, .nth = 1 + tt_below(s->t, step), .persistent = persistent};
+    uint64_t now = tt_now(), end = s->t->deadline;
+    end = now < end ? now + (end - now) / s->to_come : now;
+    s->to_come--;
     while (!s->bad && one_child(s, &fault, step, last)) {
         fault.nth += (uint64_t)step * LIVES_PER_CHILD;
-        if (tt_now() >= s->t->deadline) break;
+        if (tt_now() < end) continue;
+        s->t->cut_short = UINT32_MAX;
+        break;
     }
 }
 
@@ -127,7 +134,7 @@ static uint64_t sweep_both(struct sweep *s, enum tt_kind kind, uint32_t step)
 
 void tt_alloc(tt_torture *t, const tt_work *work, tt_line *line)
 {
-    struct sweep s = {.t = t, .line = line};
+    struct sweep s = {.t = t, .line = line, .to_come = SWEEPS};
     uint64_t sites = sweep_both(&s, TT_ALLOC, work->extra);
     if (s.bad) return;
     if (s.met == 0 || s.refused < s.met / 2)
@@ -139,7 +146,7 @@ void tt_alloc(tt_torture *t, const tt_work *work, tt_line *line)
 
 void tt_ops(tt_torture *t, const tt_work *work, tt_line *line)
 {
-    struct sweep s = {.t = t, .line = line};
+    struct sweep s = {.t = t, .line = line, .to_come = 2 * SWEEPS};
     (void)sweep_both(&s, TT_WRITES, 1);
     uint32_t of_writes = s.met;
     if (!s.bad) (void)sweep_both(&s, TT_READS, work->extra);

@@ -96,7 +96,8 @@ static weft_err read_all(weft_node *node)
     return err;
 }
 
-static weft_err live_with_peer(const char *dir)
+/* `step`: what was done last, which is what failed. */
+static weft_err live_with_peer(const char *dir, const char **step)
 {
     weft_node *node = NULL;
     weft_node_options options = {.dir = dir,
@@ -105,15 +106,23 @@ static weft_err live_with_peer(const char *dir)
                                  .verifiers = 1,
                                  .store_memory_bytes = MEMORY_BYTES};
     const weft_id *tree = &me.history.ids[0];
+    *step = "the node's opening";
     weft_err err = weft_node_open(&options, &node);
     if (err != WEFT_OK) return err;
+    *step = "its introduction to the peer";
     err = weft_tree_follow(node, tree, &me.peer_public, 1, CALL_NS);
     if (err == WEFT_OK) err = weft_add_transport_mem(node, "mem", me.hub, "damaged", NULL, CALL_NS);
     if (err == WEFT_OK) err = weft_peer_register(node, &me.peer_public, "peer", CALL_NS);
     if (err == WEFT_EXISTS) err = WEFT_OK;
     if (err == WEFT_OK) err = weft_peer_add_address(node, &me.peer_public, "mem:peer:1", CALL_NS);
-    if (err == WEFT_OK) err = weft_sync_tree(node, &me.peer_public, tree, CALL_NS, NULL);
-    if (err == WEFT_OK) err = read_all(node);
+    if (err == WEFT_OK) {
+        *step = "the sync";
+        err = weft_sync_tree(node, &me.peer_public, tree, CALL_NS, NULL);
+    }
+    if (err == WEFT_OK) {
+        *step = "reading";
+        err = read_all(node);
+    }
     weft_node_close(node);
     return err;
 }
@@ -216,7 +225,8 @@ static tt_healed heal(const tt_heal_order *order)
 {
     tt_healed done = {.how = TT_HEALED_IN_PLACE};
     char to[200], copy[200];
-    if (peers_can_heal(order->dir) && (done.err = live_with_peer(order->dir)) == WEFT_OK &&
+    const char *step = "";
+    if (peers_can_heal(order->dir) && (done.err = live_with_peer(order->dir, &step)) == WEFT_OK &&
         is_whole(order->dir, &done))
         return done;
     done.in_place = done.readable; /* what is left is the engine's own file */
@@ -230,9 +240,10 @@ static tt_healed heal(const tt_heal_order *order)
         done.how = TT_HEALED_ANEW;
         tt_dir_remove(to);
     }
-    done.err = live_with_peer(to);
+    done.err = live_with_peer(to, &step);
     done.why[0] = '\0';
-    if (done.err != WEFT_OK) snprintf(done.why, sizeof done.why, "%s", weft_errname(done.err));
+    if (done.err != WEFT_OK)
+        snprintf(done.why, sizeof done.why, "%s: %s", step, weft_errname(done.err));
     if (done.err != WEFT_OK || !is_whole(to, &done)) done.how = TT_NOT_HEALED;
     return done;
 }

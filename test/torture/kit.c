@@ -53,9 +53,13 @@ uint64_t tt_random(tt_torture *t)
 
 uint32_t tt_below(tt_torture *t, uint32_t bound) { return (uint32_t)(tt_random(t) % bound); }
 
-bool tt_go_on(const tt_torture *t, uint32_t done, uint32_t wanted, uint32_t least)
+bool tt_go_on(tt_torture *t, uint32_t done, uint32_t wanted, uint32_t least)
 {
-    return done < wanted && (done < least || tt_now() < t->deadline);
+    uint64_t now = tt_now();
+    if (done >= wanted) return false;
+    if (now < t->deadline || done == 0 || (done < least && now < t->stop)) return true;
+    t->cut_short = wanted;
+    return false;
 }
 
 /* -- Directories ----------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * main.c - weft-torture: the list of its rooms, how much each does, and a line for each.
+ * main.c - weft-torture: the list of its rooms, how much each does within the time of the lane,
+ * and a line for each.
  * Called by: ./dev torture, meson test, a person. May touch: a directory of its own below
  * $TMPDIR. Never: a store that it did not make. */
 #include <errno.h>
@@ -16,24 +17,38 @@
 enum lane { FAST, DEFAULT, FULL, LANES };
 static const char *const lane_names[LANES] = {"--fast", "--default", "--full"};
 
+/* All of a lane: so many seconds are dealt out, and after the later ones no round begins. Between
+ * them are the least rounds of who was slow, and what the last round takes comes on top. */
+static const struct {
+    uint32_t dealt, last;
+} lane_seconds[LANES] = {{28, 33}, {210, 240}, {UINT32_MAX, UINT32_MAX}};
+
 static const struct room {
     const char *name;
     void (*run)(tt_torture *t, const tt_work *work, tt_line *line);
-    uint32_t seconds[LANES], rounds[LANES], extra[LANES];
+    uint32_t seconds[LANES]; /* its share of the time, and alone its time */
+    uint32_t least[LANES];   /* rounds, also when that time is over */
+    uint32_t rounds[LANES], extra[LANES];
     enum wf_engine engine; /* AUTO: the one in memory */
 } rooms[] = {
-    {"kill9", tt_kill9, {5, 60, 400}, {40, 200, 1000}, {0}, WF_ENGINE_ROCKSDB},
-    {"powercut", tt_powercut, {8, 45, 240}, {3, 20, 100}, {1, 4, 10}, WF_ENGINE_ROCKSDB},
-    {"syscalls", tt_syscalls, {4, 25, 120}, {3, 3, 3}, {25, 5, 1}, WF_ENGINE_ROCKSDB},
-    {"flip", tt_flip, {8, 90, 900}, {30, 200, 1000}, {5, 1, 1}, WF_ENGINE_ROCKSDB},
-    {"full", tt_full, {3, 9, 60}, {1, 3, 20}, {0}, WF_ENGINE_ROCKSDB},
-    {"alloc", tt_alloc, {8, 60, 150}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
-    {"ops", tt_ops, {5, 20, 60}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
-    {"lmdb-kill9", tt_kill9, {2, 20, 240}, {10, 100, 1000}, {0}, WF_ENGINE_LMDB},
-    {"lmdb-powercut", tt_powercut, {2, 15, 240}, {1, 8, 100}, {1, 2, 10}, WF_ENGINE_LMDB},
-    {"lmdb-syscalls", tt_syscalls, {2, 10, 120}, {2, 3, 3}, {9, 2, 1}, WF_ENGINE_LMDB},
-    {"lmdb-flip", tt_flip, {2, 20, 240}, {10, 100, 1000}, {0}, WF_ENGINE_LMDB},
-    {"lmdb-full", tt_full, {1, 5, 60}, {1, 2, 20}, {0}, WF_ENGINE_LMDB},
+    {"kill9", tt_kill9, {5, 60, 400}, {10, 40, 40}, {40, 200, 1000}, {0}, WF_ENGINE_ROCKSDB},
+    {"powercut", tt_powercut, {8, 45, 240}, {1, 3, 3}, {3, 20, 100}, {1, 4, 10}, WF_ENGINE_ROCKSDB},
+    {"syscalls", tt_syscalls, {4, 25, 120}, {2, 3, 3}, {3, 3, 3}, {25, 5, 1}, WF_ENGINE_ROCKSDB},
+    {"flip", tt_flip, {8, 90, 900}, {6, 30, 30}, {30, 200, 1000}, {5, 1, 1}, WF_ENGINE_ROCKSDB},
+    {"full", tt_full, {3, 9, 60}, {1, 1, 1}, {1, 3, 20}, {0}, WF_ENGINE_ROCKSDB},
+    {"alloc", tt_alloc, {8, 60, 150}, {1, 1, 1}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
+    {"ops", tt_ops, {5, 20, 60}, {1, 1, 1}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
+    {"lmdb-kill9", tt_kill9, {2, 20, 240}, {5, 10, 10}, {10, 100, 1000}, {0}, WF_ENGINE_LMDB},
+    {"lmdb-powercut",
+     tt_powercut,
+     {2, 15, 240},
+     {1, 1, 1},
+     {1, 8, 100},
+     {1, 2, 10},
+     WF_ENGINE_LMDB},
+    {"lmdb-syscalls", tt_syscalls, {2, 10, 120}, {1, 2, 2}, {2, 3, 3}, {9, 2, 1}, WF_ENGINE_LMDB},
+    {"lmdb-flip", tt_flip, {2, 20, 240}, {5, 10, 10}, {10, 100, 1000}, {0}, WF_ENGINE_LMDB},
+    {"lmdb-full", tt_full, {1, 5, 60}, {1, 1, 1}, {1, 2, 20}, {0}, WF_ENGINE_LMDB},
 };
 #define ROOMS (sizeof rooms / sizeof *rooms)
 
@@ -94,22 +109,29 @@ static void prepare(void)
 }
 
 /* Its chance depends on the seed and its name alone, so that `--only` repeats it. */
-static enum tt_outcome run_room(const struct room *room, enum lane lane)
+static enum tt_outcome run_room(const struct room *room, enum lane lane, uint64_t time)
 {
     tt_line line = {.outcome = TT_BAD, .text = "it said nothing"};
     tt_work work = {
-        .rounds = room->rounds[lane], .least = room->rounds[FAST], .extra = room->extra[lane]};
+        .rounds = room->rounds[lane], .least = room->least[lane], .extra = room->extra[lane]};
     uint64_t began = tt_now();
     me.random = me.seed;
     for (const char *c = room->name; *c != '\0'; c++) me.random = me.random * 31 + (uint8_t)*c;
-    me.deadline = began + room->seconds[lane] * WEFT_SEC;
+    me.deadline = began + time;
+    me.cut_short = 0;
     me.engine = room->engine;
-    if (me.engine == WF_ENGINE_LMDB && !wf_kv_lmdb_is_built())
+    if (began >= me.stop) tt_skip(&line, "the time of the lane is over");
+    else if (me.engine == WF_ENGINE_LMDB && !wf_kv_lmdb_is_built())
         tt_skip(&line, "this build has no LMDB");
     else room->run(&me, &work, &line);
     double seconds = (double)(tt_now() - began) / 1e9;
     switch (line.outcome) {
-    case TT_OK: printf("ok %s %s; %.1f s\n", room->name, line.text, seconds); break;
+    case TT_OK:
+        printf("ok %s %s; %.1f s", room->name, line.text, seconds);
+        if (me.cut_short == UINT32_MAX) printf(", out of time");
+        else if (me.cut_short > 0) printf(", out of time before %u rounds", me.cut_short);
+        printf("\n");
+        break;
     case TT_SKIP: printf("skip %s: %s\n", room->name, line.text); break;
     default:
         printf("NOT OK %s %s; %.1f s, --seed %llu, kept: %s\n", room->name, line.text, seconds,
@@ -120,12 +142,29 @@ static enum tt_outcome run_room(const struct room *room, enum lane lane)
     return line.outcome;
 }
 
+/* What is left is dealt to those that are still to come: who was quick leaves some, who was slow
+ * takes from all of them. */
+static uint64_t share(const struct room *room, enum lane lane, uint32_t to_come, uint64_t until)
+{
+    uint64_t now = tt_now(), left = now < until ? until - now : 0;
+    return left / to_come * room->seconds[lane];
+}
+
 static int run(enum lane lane, const char *only, const char *engine)
 {
-    uint32_t count[3] = {0};
+    uint32_t count[3] = {0}, to_come = 0;
+    uint64_t began = tt_now();
     prepare();
     for (size_t i = 0; i < ROOMS; i++)
-        if (is_chosen(&rooms[i], only, engine)) count[run_room(&rooms[i], lane)]++;
+        if (is_chosen(&rooms[i], only, engine)) to_come += rooms[i].seconds[lane];
+    uint32_t dealt = to_come < lane_seconds[lane].dealt ? to_come : lane_seconds[lane].dealt;
+    me.stop = lane == FULL ? UINT64_MAX : began + lane_seconds[lane].last * WEFT_SEC;
+    for (size_t i = 0; i < ROOMS; i++) {
+        if (!is_chosen(&rooms[i], only, engine)) continue;
+        uint64_t time = share(&rooms[i], lane, to_come, began + dealt * WEFT_SEC);
+        count[run_room(&rooms[i], lane, time)]++;
+        to_come -= rooms[i].seconds[lane];
+    }
     if (count[TT_BAD] == 0) tt_dir_remove(me.dir);
     if (count[TT_OK] + count[TT_BAD] == 0) count[TT_BAD] = 1; /* nothing ran */
     printf("%u passed, %u failed", count[TT_OK], count[TT_BAD]);

@@ -100,6 +100,8 @@ int tt_victim_main(int argc, char **argv); /* of the process that tt_child_start
 typedef struct tt_torture {
     uint64_t seed, random;
     uint64_t deadline;     /* of the room that runs, by tt_now */
+    uint64_t stop;         /* of all: from then on no second round begins, nor a room */
+    uint32_t cut_short;    /* rounds that there was no time for all of; UINT32_MAX: of no number */
     char dir[128];         /* of this run; kept if something failed */
     const char *self;      /* this program */
     enum wf_engine engine; /* of the stores of the room that runs */
@@ -111,8 +113,8 @@ void tt_sleep_until(uint64_t at);
 uint64_t tt_random(tt_torture *t);
 uint32_t tt_below(tt_torture *t, uint32_t bound);
 /* True while the room should do one more round: fewer than `wanted` are done, and there is
- * time or fewer than `least` are done. */
-bool tt_go_on(const tt_torture *t, uint32_t done, uint32_t wanted, uint32_t least);
+ * time or fewer than `least` are done. If it is the time, that will be said. */
+bool tt_go_on(tt_torture *t, uint32_t done, uint32_t wanted, uint32_t least);
 _Noreturn void tt_die(const char *what); /* this program itself cannot go on; with errno */
 
 void tt_path(char *out, size_t room, const char *dir, const char *name);
