@@ -20,6 +20,15 @@ typedef struct weft_grant {
     char name[WEFT_KEY_NAME_BYTES_MAX + 1]; /* in: "" leaves it; out: "" none        */
 } weft_grant;
 
+typedef struct weft_node weft_node; /* weft/node.h */
+
+/* Acts in the tree with `user` beside the device's key: related peers have it proven to them,
+ * on the connections that there are and on later ones, and judge by both keys what they send
+ * here. A peer hears of the key only then. The pair is copied to locked memory and gone with the
+ * process. NULL: with the device's key alone; a connection on which the key was proven knows it
+ * until it ends. TREE is not asked: the tree may come later. LIMIT (WEFT_IDENTITIES_MAX). */
+weft_err weft_tree_use_key(weft_node *node, const weft_id *tree, const weft_keypair *user);
+
 #ifdef __cplusplus
 }
 #endif

@@ -24,8 +24,10 @@ struct wf_node_table { /* shared by all actors of a node; ends after all of them
     weft_addr *verify[64];
     uint32_t verify_count;
     struct wf_node_counters *counters;
-    struct wf_blocklist *blocked; /* blocklist.h: keys that may not connect */
-    uint32_t walk_entries_max;    /* 0: WEFT_DIFF_ENTRIES_MAX; lower in tests */
+    struct wf_blocklist *blocked;     /* blocklist.h: keys that may not connect */
+    struct wf_keyring *keyring;       /* keyring.h: keys that connected peers have proven */
+    struct wf_identities *identities; /* identities.h: keys that we act with in trees */
+    uint32_t walk_entries_max;        /* 0: WEFT_DIFF_ENTRIES_MAX; lower in tests */
 };
 
 /* Statistics of the sync layer; moved with wf_counter_add (lock.h). */

@@ -114,6 +114,30 @@ struct wf_trees {
     uint32_t count;
     const uint8_t *ids; /* 32 bytes each */
 };
+/* A key that the sender holds beside its device's, proven on this connection. */
+struct wf_prove {
+    uint32_t stream; /* that the sender opens next, or one of its own that is spent by it */
+    weft_key key;
+    uint8_t sig[WEFT_SIGNATURE_BYTES]; /* by `key`, of wf_prove_text */
+};
+struct wf_join {
+    uint32_t stream;
+    weft_id tree;
+    weft_key key;                           /* that asks                               */
+    char name[WEFT_KEY_NAME_BYTES_MAX + 1]; /* 1 to 63 bytes                           */
+    uint32_t right, priority;               /* asked for; right 0: what the key has already */
+    bool has_id;                            /* a look at what became of a request      */
+    uint8_t id[16];
+    const uint8_t *meta;
+    uint32_t meta_len;
+    uint8_t sig[WEFT_SIGNATURE_BYTES]; /* by `key`, of wf_join_text */
+};
+struct wf_joined {
+    uint32_t stream, state /* weft_join_state */, right, priority;
+    uint8_t id[16];
+    uint64_t expires_ms;
+    char text[WEFT_ERROR_TEXT_BYTES_MAX];
+};
 struct wf_err_frame { /* ERR and CLOSE */
     uint32_t stream;
     uint32_t code;
@@ -143,6 +167,22 @@ weft_buf *wf_trees_encode(const struct wf_trees *trees);
 weft_err wf_trees_decode(const uint8_t *bytes, size_t len, struct wf_trees *out);
 weft_buf *wf_err_encode(uint32_t type /* WF_F_ERR or WF_F_CLOSE */, const struct wf_err_frame *err);
 weft_err wf_err_decode(const uint8_t *bytes, size_t len, struct wf_err_frame *out);
+
+/* wire_access.c */
+weft_buf *wf_prove_encode(const struct wf_prove *prove);
+weft_err wf_prove_decode(const uint8_t *bytes, size_t len, struct wf_prove *out);
+weft_buf *wf_join_encode(const struct wf_join *join);
+weft_err wf_join_decode(const uint8_t *bytes, size_t len, struct wf_join *out);
+weft_buf *wf_joined_encode(const struct wf_joined *joined);
+weft_err wf_joined_decode(const uint8_t *bytes, size_t len, struct wf_joined *out);
+/* What is signed: bound to the connection, to both devices and their roles. */
+#define WF_PROVE_TEXT_BYTES (1u + 64u + 32u + 32u + 4u)
+#define WF_JOIN_TEXT_MAX \
+    (WF_PROVE_TEXT_BYTES + 32u + 1u + 4u + 1u + WEFT_KEY_NAME_BYTES_MAX + 16u + 32u)
+void wf_prove_text(const uint8_t channel[64], const weft_key *prover, const weft_key *other,
+                   uint32_t stream, uint8_t out[WF_PROVE_TEXT_BYTES]);
+void wf_join_text(const uint8_t channel[64], const weft_key *prover, const weft_key *other,
+                  const struct wf_join *join, uint8_t out[WF_JOIN_TEXT_MAX], size_t *len);
 
 /* ENTRIES and PUSH are written in place by the reader and the queue: */
 struct wf_entries_builder {

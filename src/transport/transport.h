@@ -40,6 +40,9 @@ enum wf_frame_type {
     WF_F_TREES = 23,
     WF_F_ERR = 21,
     WF_F_BLOCKED = 22,
+    WF_F_PROVE = 24,
+    WF_F_JOIN = 25,
+    WF_F_JOINED = 26,
     WF_F_TYPES = 32
 };
 /* Codes on the wire (PROTOCOL section 4), in CLOSE and ERR. */
@@ -76,6 +79,10 @@ struct wf_transport_options {
     /* Decides about a proven key before any frame is read; any thread; may be NULL. */
     bool (*may_connect)(void *arg, const weft_key *key);
     void *may_connect_arg;
+    /* A judge's seat, NULL otherwise: hears of each piece of a frame to `key` just before it is
+     * encrypted. `cookie_id` is that of the frame's stream, NULL while it has none. */
+    void (*on_encrypt)(void *arg, const weft_key *key, const weft_id *cookie_id, uint32_t type);
+    void *on_encrypt_arg;
 };
 weft_err wf_transport_spawn(weft_rt *rt, const struct wf_transport_options *options,
                             weft_addr **out);

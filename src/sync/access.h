@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * access.h - may this peer read this tree? The one place where the layer asks.
+ * Called by: reader, queue, engine. May touch: the rights and the keyring, in memory.
+ * Never: the disk; an answer that tells an unknown tree from a forbidden one. */
+#ifndef WF_ACCESS_H
+#define WF_ACCESS_H
+
+#include "nodes.h"
+
+/* True if the tree is followed here and its rights let `peer` read it, by the key of its device
+ * or by one that it has proven on its connections. Asked before each frame that tells of the
+ * tree; memory only, any thread. */
+bool wf_access_may_read(const struct wf_node_table *table, const weft_id *tree,
+                        const weft_key *peer);
+
+#endif
