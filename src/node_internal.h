@@ -26,6 +26,7 @@ struct weft_node {
     bool own_rt;
     weft_addr *resolver;
     weft_keypair *device;
+    bool rotated;        /* the opening ended a change of the key that had ended half way */
     wf_counter stopping; /* 1: shutdown has begun */
     wf_counter failed;   /* 1: an actor failed and the node stops */
     uint32_t stage;      /* of shutdown: actors below it have ended */
@@ -34,6 +35,12 @@ struct weft_node {
 
 /* False in a child process: each call that takes a lock or waits answers FORKED then. */
 static inline bool wf_node_is_ours(const weft_node *node) { return node->born == wf_fork_count(); }
+
+enum { WF_KEY_PATH_BYTES = 4096 };
+/* Where the device key of a node with these options is. INVALID: in no file, or too long. */
+weft_err wf_node_key_path(const weft_node_options *options, char out[WF_KEY_PATH_BYTES]);
+/* Writes down whose the store is, for the next opening. */
+weft_err wf_node_claim(weft_node *node, const weft_key *key);
 
 /* As weft_node_open on an engine that is open already (taken on OK). Tests keep memory
  * engines across simulated crashes with it. */

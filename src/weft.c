@@ -9,6 +9,7 @@
 #include "blocklist.h"
 #include "crypto.h"
 #include "engine.h"
+#include "key_file.h"
 #include "log.h"
 #include "node_internal.h"
 #include "notify.h"
@@ -96,6 +97,18 @@ static weft_err owner_of(wf_store *store, weft_key *out)
     return err;
 }
 
+/* Did a change of the key end between the file and the store? Then the pair before is kept
+ * beside the file, and is the one that the store knows. */
+static bool was_rotated(const char *path, const weft_key *owner)
+{
+    weft_keypair *before = NULL;
+    weft_key key;
+    if (wf_key_file_before(path, &before) != WEFT_OK) return false;
+    weft_keypair_public(before, &key);
+    weft_keypair_destroy(before);
+    return weft_key_equal(&key, owner);
+}
+
 /* A key that is a good one, but another node's, would orphan what peers know of us. */
 static weft_err check_owner(weft_node *node, const char *path)
 {
@@ -104,34 +117,47 @@ static weft_err check_owner(weft_node *node, const char *path)
     if (err == WEFT_NOT_FOUND) return WEFT_OK;
     if (err != WEFT_OK) return err;
     weft_keypair_public(node->device, &self);
-    if (weft_key_equal(&self, &owner) || !in_use(node->table.wf_store)) return WEFT_OK;
+    if (weft_key_equal(&self, &owner)) return WEFT_OK;
+    node->rotated = was_rotated(path, &owner);
+    if (node->rotated || !in_use(node->table.wf_store)) return WEFT_OK;
     return wf_fail(WEFT_KEY_FILE, "weft", "the store is in use by another identity than that of %s",
                    path);
 }
 
-/* Writes down whose the store is, for the next opening. */
-static weft_err claim(weft_node *node)
+weft_err wf_node_claim(weft_node *node, const weft_key *key)
 {
     weft_key owner;
     weft_err err = owner_of(node->table.wf_store, &owner);
-    if (err == WEFT_OK && weft_key_equal(&node->table.self, &owner)) return WEFT_OK;
+    if (err == WEFT_OK && weft_key_equal(key, &owner)) return WEFT_OK;
     if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
     struct wf_record_put *put = wf_record_create(sizeof owner.bytes);
     if (put == NULL) return WEFT_NO_MEMORY;
     put->cf = WF_CF_PEER;
     put->key[0] = self_record;
     put->key_len = 1;
-    memcpy(put->value, node->table.self.bytes, sizeof owner.bytes);
+    memcpy(put->value, key->bytes, sizeof owner.bytes);
     return wf_node_call(node, node->table.store, &put->req, WEFT_NEVER, NULL);
+}
+
+static bool has_key_file(const weft_node_options *o)
+{
+    return o->device == NULL && (o->dir != NULL || o->key_file != NULL);
+}
+
+weft_err wf_node_key_path(const weft_node_options *o, char out[WF_KEY_PATH_BYTES])
+{
+    if (!has_key_file(o)) return WEFT_INVALID;
+    int len = o->key_file != NULL ? snprintf(out, WF_KEY_PATH_BYTES, "%s", o->key_file)
+                                  : snprintf(out, WF_KEY_PATH_BYTES, "%s/device.key", o->dir);
+    return len < 0 || len >= WF_KEY_PATH_BYTES ? WEFT_INVALID : WEFT_OK;
 }
 
 static weft_err file_pair(weft_node *node, const weft_node_options *o)
 {
-    char path[4096];
-    int len = o->key_file != NULL ? snprintf(path, sizeof path, "%s", o->key_file)
-                                  : snprintf(path, sizeof path, "%s/device.key", o->dir);
-    if (len < 0 || (size_t)len >= sizeof path) return WEFT_INVALID;
-    weft_err err = weft_keypair_load(path, &node->device);
+    char path[WF_KEY_PATH_BYTES];
+    weft_err err = wf_node_key_path(o, path);
+    if (err != WEFT_OK) return err;
+    err = weft_keypair_load(path, &node->device);
     if (err == WEFT_OK) return check_owner(node, path);
     if (err != WEFT_NOT_FOUND) return err;
     if (in_use(node->table.wf_store))
@@ -140,11 +166,6 @@ static weft_err file_pair(weft_node *node, const weft_node_options *o)
     err = weft_keypair_create(&node->device);
     if (err == WEFT_OK) err = weft_keypair_save(node->device, path);
     return err;
-}
-
-static bool has_key_file(const weft_node_options *o)
-{
-    return o->device == NULL && (o->dir != NULL || o->key_file != NULL);
 }
 
 static weft_err open_identity(weft_node *node, const weft_node_options *o)
@@ -365,7 +386,7 @@ weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node 
     err = open_identity(node, o);
     if (err == WEFT_OK) err = spawn_all(node, o);
     if (err == WEFT_OK) err = wire_all(node);
-    if (err == WEFT_OK && has_key_file(o)) err = claim(node);
+    if (err == WEFT_OK && has_key_file(o)) err = wf_node_claim(node, &node->table.self);
     if (err != WEFT_OK) {
         (void)weft_shutdown(node, WEFT_NEVER);
         (void)wf_store_detach(node->table.wf_store); /* the engine stays the caller's */

@@ -15,6 +15,11 @@
 
 static_assert(sizeof(crypto_generichash_state) <= sizeof(struct wf_hash), "wf_hash is too small");
 static_assert(crypto_sign_BYTES == WEFT_SIGNATURE_BYTES, "Ed25519");
+static_assert(crypto_pwhash_SALTBYTES == WF_SALT_BYTES, "Argon2id");
+static_assert(crypto_aead_xchacha20poly1305_ietf_KEYBYTES == WF_SEAL_KEY_BYTES &&
+                  crypto_aead_xchacha20poly1305_ietf_NPUBBYTES == WF_SEAL_NONCE_BYTES &&
+                  crypto_aead_xchacha20poly1305_ietf_ABYTES == WF_SEAL_TAG_BYTES,
+              "XChaCha20-Poly1305");
 
 /* What the known answers said about the library: 0 before the first test. */
 enum { TESTED_EXACT = 1, TESTED_COFACTORED, TESTED_BROKEN };
@@ -236,7 +241,7 @@ weft_err weft_keypair_from_seed(const uint8_t seed[32], weft_keypair **out)
     err = WEFT_NO_MEMORY;
     weft_keypair *pair = wf_calloc(1, sizeof *pair);
     if (pair == NULL) goto done;
-    pair->secret = sodium_malloc(crypto_sign_SECRETKEYBYTES);
+    pair->secret = wf_locked_alloc(crypto_sign_SECRETKEYBYTES);
     if (pair->secret == NULL) goto done;
     crypto_sign_seed_keypair(pair->key.bytes, pair->secret, seed);
     (void)sodium_mprotect_readonly(pair->secret); /* a guard, not a promise */
@@ -262,13 +267,51 @@ weft_err weft_keypair_create(weft_keypair **out)
 void weft_keypair_destroy(weft_keypair *pair)
 {
     if (pair == NULL) return;
-    sodium_free(pair->secret); /* makes it writable and wipes it first */
+    wf_locked_free(pair->secret);
     wf_free(pair);
 }
 
 void weft_keypair_public(const weft_keypair *pair, weft_key *out) { *out = pair->key; }
 
 void wf_keypair_seed(const weft_keypair *pair, uint8_t out[32]) { memcpy(out, pair->secret, 32); }
+
+/* -- Secrets at rest ---------------------------------------------------------------------- */
+
+void *wf_locked_alloc(size_t size)
+{
+    /* Until it is initialised the library knows neither pages nor canaries. */
+    if (library_state() == TESTED_BROKEN || wf_alloc_refused()) return NULL;
+    return sodium_malloc(size);
+}
+
+void wf_locked_free(void *ptr) { sodium_free(ptr); /* makes it writable and wipes it first */ }
+
+weft_err wf_passphrase_key(const char *passphrase, size_t len, const uint8_t salt[WF_SALT_BYTES],
+                           uint64_t operations, uint64_t memory_bytes,
+                           uint8_t out[WF_SEAL_KEY_BYTES])
+{
+    WF_ASSERT(operations >= crypto_pwhash_argon2id_OPSLIMIT_MIN &&
+              memory_bytes >= crypto_pwhash_argon2id_MEMLIMIT_MIN);
+    /* In that range only memory can be missing, which the library takes by itself. */
+    bool short_of_it = wf_alloc_refused() ||
+                       crypto_pwhash(out, WF_SEAL_KEY_BYTES, passphrase, len, salt, operations,
+                                     (size_t)memory_bytes, crypto_pwhash_ALG_ARGON2ID13) != 0;
+    return short_of_it ? WEFT_NO_MEMORY : WEFT_OK;
+}
+
+void wf_seal(const uint8_t key[WF_SEAL_KEY_BYTES], const uint8_t nonce[WF_SEAL_NONCE_BYTES],
+             const void *beside, size_t beside_len, const void *data, size_t len, uint8_t *out)
+{
+    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(out, NULL, data, len, beside, beside_len, NULL,
+                                                     nonce, key); /* cannot fail */
+}
+
+bool wf_unseal(const uint8_t key[WF_SEAL_KEY_BYTES], const uint8_t nonce[WF_SEAL_NONCE_BYTES],
+               const void *beside, size_t beside_len, const uint8_t *data, size_t len, void *out)
+{
+    return crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, data, len, beside,
+                                                      beside_len, nonce, key) == 0;
+}
 
 /* -- Signatures --------------------------------------------------------------------------- */
 

@@ -5,6 +5,8 @@
 #ifndef WF_CRYPTO_H
 #define WF_CRYPTO_H
 
+#include <stdbool.h>
+
 #include <weft/entry.h>
 
 /* Purposes of signatures; each is the tag "weft/<purpose>/v1" and a NUL. */
@@ -33,6 +35,30 @@ void wf_crypto_random(void *out, size_t len);
 void wf_crypto_wipe(void *data, size_t len);
 /* The seed that a pair was made from, for the key file; wipe it after use. */
 void wf_keypair_seed(const weft_keypair *pair, uint8_t out[32]);
+
+/* -- Secrets at rest ---------------------------------------------------------------------- */
+
+#define WF_SALT_BYTES 16u
+#define WF_SEAL_KEY_BYTES 32u
+#define WF_SEAL_NONCE_BYTES 24u
+#define WF_SEAL_TAG_BYTES 16u
+
+/* Memory for secrets: locked as far as the machine allows, left out of core dumps, fenced, and
+ * wiped when it is freed. Whole pages: for few and large things. NULL when short. */
+void *wf_locked_alloc(size_t size);
+void wf_locked_free(void *ptr); /* NULL is fine */
+
+/* Argon2id (RFC 9106), version 1.3, one lane: `operations` passes over `memory_bytes`, which the
+ * caller has bounded. NO_MEMORY. */
+weft_err wf_passphrase_key(const char *passphrase, size_t len, const uint8_t salt[WF_SALT_BYTES],
+                           uint64_t operations, uint64_t memory_bytes,
+                           uint8_t out[WF_SEAL_KEY_BYTES]);
+/* XChaCha20-Poly1305; `out` has room for len + WF_SEAL_TAG_BYTES. A nonce is used once. */
+void wf_seal(const uint8_t key[WF_SEAL_KEY_BYTES], const uint8_t nonce[WF_SEAL_NONCE_BYTES],
+             const void *beside, size_t beside_len, const void *data, size_t len, uint8_t *out);
+/* `out` has room for len - WF_SEAL_TAG_BYTES. False: another key, or some byte was changed. */
+bool wf_unseal(const uint8_t key[WF_SEAL_KEY_BYTES], const uint8_t nonce[WF_SEAL_NONCE_BYTES],
+               const void *beside, size_t beside_len, const uint8_t *data, size_t len, void *out);
 
 /* Signs tag || NUL || u64be(len) || data. NO_MEMORY (long data only), INTERNAL. */
 weft_err wf_sign(const weft_keypair *pair, enum wf_purpose purpose, const void *data, size_t len,

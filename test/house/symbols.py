@@ -62,9 +62,9 @@ EXCEPTIONS = {
         "looks at the ends of the database's logs before it does"),
     "src/store/kv_rocksdb_room.c": (
         "open(64)? openat(64)? close flock f?stat(64)? statvfs(64)? realpath", "sees that openings on one volume do not share their room"),
-    "src/store/keys.c": (
-        "open(64)? read write close f?stat(64)? fsync fchmod unlink rename link geteuid strerror",
-        "keeps the key of a node in a file of its own"),
+    "src/store/secret_file.c": (
+        "open(64)? read write close [fl]?stat(64)? fsync fchmod ftruncate(64)? flock unlink rename renameat2 geteuid strerror",
+        "reads and writes the files of keys"),
 }
 
 nm, archive = sys.argv[1:3]

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <weft/dag.h>
+#include <weft/keys.h>
 #include <weft/map.h>
 #include <weft/store.h>
 
@@ -139,6 +140,9 @@ static void call_trees(void)
     FORKED(weft_store_stats_get(l.node, &stats));
     FORKED(weft_map_open(l.node, &l.tree, "log", &map));
     FORKED(weft_shutdown(l.node, CALL));
+    weft_keypair *before = NULL, *now = NULL;
+    weft_node_options where = {.dir = dir};
+    FORKED(weft_device_rotate(&where, &before, &now));
 }
 
 static void call_dag(void)
