@@ -30,6 +30,7 @@ enum { TAG_BYTES_MAX = 32, PREFIX_BYTES_MAX = TAG_BYTES_MAX + 8, ON_STACK_BYTES 
 static const char *const tags[WF_PURPOSE_COUNT] = {
     [WF_PURPOSE_ENTRY] = "weft/entry/v1",
     [WF_PURPOSE_NOISE_STATIC] = "weft/noise-static/v1",
+    [WF_PURPOSE_ACCESS] = "weft/access/v1",
 };
 
 const char *wf_purpose_tag(enum wf_purpose purpose)

@@ -10,7 +10,7 @@
 #include <weft/entry.h>
 
 /* Purposes of signatures; each is the tag "weft/<purpose>/v1" and a NUL. */
-enum wf_purpose { WF_PURPOSE_ENTRY, WF_PURPOSE_NOISE_STATIC, WF_PURPOSE_COUNT };
+enum wf_purpose { WF_PURPOSE_ENTRY, WF_PURPOSE_NOISE_STATIC, WF_PURPOSE_ACCESS, WF_PURPOSE_COUNT };
 const char *wf_purpose_tag(enum wf_purpose purpose); /* without the NUL */
 
 /* Loads and tests the library (known answers for small-order and non-canonical

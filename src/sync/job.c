@@ -66,8 +66,7 @@ static void on_sent(weft_self *self, void *state, weft_err err, weft_request *re
 static weft_err may_send(const struct wf_feed *s)
 {
     wf_tree_info info;
-    weft_err err = wf_plan_authorise(s->reader->table->wf_store, &s->job->tree, &s->job->peer,
-                                     &info);
+    weft_err err = wf_plan_authorise(s->reader->table, &s->job->tree, &s->job->peer, &info);
     return err == WEFT_TREE ? WEFT_FORBIDDEN : err;
 }
 
@@ -218,7 +217,7 @@ static weft_err init_op(struct wf_feed *s)
 void wf_feed_start(weft_self *self, struct reader *r, struct wf_job *job)
 {
     wf_tree_info info;
-    weft_err err = wf_plan_authorise(r->table->wf_store, &job->tree, &job->peer, &info);
+    weft_err err = wf_plan_authorise(r->table, &job->tree, &job->peer, &info);
     struct wf_feed *s = NULL;
     if (err == WEFT_OK && (s = wf_calloc(1, sizeof *s)) == NULL) err = WEFT_NO_MEMORY;
     if (err != WEFT_OK) {

@@ -65,7 +65,7 @@ static weft_err send_page(struct wf_feed *s, const struct wf_page *p)
 {
     const struct wf_node_table *table = s->reader->table;
     wf_tree_info info;
-    weft_err err = wf_plan_authorise(table->wf_store, &s->job->tree, &s->job->peer, &info);
+    weft_err err = wf_plan_authorise(table, &s->job->tree, &s->job->peer, &info);
     if (err != WEFT_OK) return err == WEFT_TREE ? WEFT_FORBIDDEN : err;
     uint8_t *room = wf_malloc((size_t)p->count * WEFT_ID_BYTES + 1);
     weft_buf *buf = room == NULL ? NULL : encode_page(s, p, room);

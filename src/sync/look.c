@@ -5,6 +5,7 @@
  * Never: tells a peer apart that asks for an unknown tree from one that may not read. */
 #include <string.h>
 
+#include "access.h"
 #include "alloc.h"
 #include "job.h"
 #include "log.h"
@@ -99,18 +100,18 @@ static weft_err all_trees(wf_store *store, wf_tree_info **out, size_t *count)
     }
 }
 
-static weft_err look_offers(wf_store *store, struct wf_look *look)
+static weft_err look_offers(const struct wf_node_table *table, struct wf_look *look)
 {
     wf_tree_info *infos = NULL;
     size_t count = 0;
     uint32_t n = 0;
-    weft_err err = all_trees(store, &infos, &count);
+    weft_err err = all_trees(table->wf_store, &infos, &count);
     if (err != WEFT_OK) return err;
     look->trees = wf_malloc((count + 1) * sizeof *look->trees);
     if (look->trees == NULL) err = WEFT_NO_MEMORY;
     for (size_t i = 0; i < count && err == WEFT_OK; i++) {
         if (!infos[i].followed || !infos[i].has_root) continue;
-        if (!wf_store_may_read(store, &infos[i].tree, &look->peer)) continue;
+        if (!wf_access_may_read(table, &infos[i].tree, &look->peer)) continue;
         if (n == WEFT_IDS_PER_MESSAGE_MAX) err = WEFT_LIMIT; /* one answer is one message */
         else look->trees[n++] = infos[i].tree;
     }
@@ -125,10 +126,10 @@ void wf_look_answer(struct reader *r, struct wf_look *look)
     wf_tree_info info;
     weft_err err;
     if (look->op == WF_LOOK_OFFERS) {
-        weft_reply(&look->req, look_offers(store, look));
+        weft_reply(&look->req, look_offers(r->table, look));
         return;
     }
-    err = wf_plan_authorise(store, &look->tree, &look->peer, &info);
+    err = wf_plan_authorise(r->table, &look->tree, &look->peer, &info);
     if (err == WEFT_OK && look->op == WF_LOOK_SUMMARY) err = look_summary(store, look, &info);
     else if (err == WEFT_OK && look->op == WF_LOOK_PLAN) err = look_plan(store, look, &info);
     else if (err == WEFT_OK && look->op == WF_LOOK_KNOWN) err = look_known(store, look, &info);

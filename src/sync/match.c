@@ -157,7 +157,7 @@ static weft_err begin(struct match *m)
 void wf_match_start(weft_self *self, struct reader *r, struct wf_look *look)
 {
     wf_tree_info info;
-    weft_err err = wf_plan_authorise(r->table->wf_store, &look->tree, &look->peer, &info);
+    weft_err err = wf_plan_authorise(r->table, &look->tree, &look->peer, &info);
     struct match *m = err == WEFT_OK ? wf_calloc(1, sizeof *m) : NULL;
     if (m == NULL) {
         weft_reply(&look->req, err == WEFT_OK ? WEFT_NO_MEMORY : err);

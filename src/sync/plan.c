@@ -6,16 +6,17 @@
 
 #include <string.h>
 
+#include "access.h"
 #include "log.h"
 
 #define READ_TRIES 4u
 #define SHORT_BYTES 8u
 
-weft_err wf_plan_authorise(wf_store *store, const weft_id *tree, const weft_key *peer,
-                           wf_tree_info *out)
+weft_err wf_plan_authorise(const struct wf_node_table *table, const weft_id *tree,
+                           const weft_key *peer, wf_tree_info *out)
 {
-    weft_err err = wf_store_tree(store, tree, out);
-    bool may = wf_store_may_read(store, tree, peer); /* also for an unknown tree: same work */
+    weft_err err = wf_store_tree(table->wf_store, tree, out);
+    bool may = wf_access_may_read(table, tree, peer); /* also for an unknown tree: same work */
     if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
     return err == WEFT_OK && out->followed && may ? WEFT_OK : WEFT_TREE;
 }

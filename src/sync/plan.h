@@ -5,6 +5,7 @@
 #ifndef WF_PLAN_H
 #define WF_PLAN_H
 
+#include "nodes.h"
 #include "wire.h"
 
 /* As many tips as a summary has bytes for. */
@@ -12,8 +13,8 @@
 
 /* OK if the tree is followed here and `peer` may read it; else TREE, after the same
  * look-ups. */
-weft_err wf_plan_authorise(wf_store *store, const weft_id *tree, const weft_key *peer,
-                           wf_tree_info *out);
+weft_err wf_plan_authorise(const struct wf_node_table *table, const weft_id *tree,
+                           const weft_key *peer, wf_tree_info *out);
 
 /* Ours, with full tips; our cursor into `peer` unless `exact`. *info is what it was
  * made from. */

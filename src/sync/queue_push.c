@@ -5,6 +5,7 @@
  * Never: pushes to who may not read, or what the peer is known to hold. */
 #include <string.h>
 
+#include "access.h"
 #include "alloc.h"
 #include "log.h"
 #include "queue_state.h"
@@ -128,7 +129,7 @@ done:
 
 static bool may_read(struct queue *q, const struct q_pair *p)
 {
-    return wf_store_may_read(q->table->wf_store, &p->key.tree, &p->key.peer);
+    return wf_access_may_read(q->table, &p->key.tree, &p->key.peer);
 }
 
 static bool peer_has(const struct q_pair *p, const struct q_recent *e)

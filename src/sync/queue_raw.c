@@ -2,6 +2,7 @@
  * queue_raw.c - exactly these entries to exactly this peer (C01), and its word for it.
  * Called by: queue.c, queue_result.c. May touch: raw sends.
  * Never: filters what the peer may have; sends what it may not read. */
+#include "access.h"
 #include "alloc.h"
 #include "queue_state.h"
 
@@ -54,7 +55,7 @@ static weft_err raw_frame(struct queue *q, struct q_raw *raw)
     struct wf_q_raw *req = raw->req;
     uint32_t next = raw->next;
     size_t bytes = 0;
-    if (!wf_store_may_read(q->table->wf_store, &req->tree, &req->peer)) return WEFT_FORBIDDEN;
+    if (!wf_access_may_read(q->table, &req->tree, &req->peer)) return WEFT_FORBIDDEN;
     weft_err err = wf_entries_begin(&b, WF_F_ENTRIES, raw->stream, WF_ENTRIES_RAW, 0);
     if (err != WEFT_OK) return err;
     for (; next < req->count; next++) {

@@ -415,6 +415,12 @@ void wf_conn_close(struct wf_conn *c, weft_err why, const char *text)
         if (c->state != WF_CONN_LINGER) wf_conn_drop(c, why, text);
         return;
     }
+    /* What is begun is encrypted now: nobody watches over it later. */
+    wf_send_drop_cur(c);
+    if (wf_send_finish_cur(c) != WEFT_OK) {
+        wf_conn_drop(c, WEFT_NO_MEMORY, "no memory");
+        return;
+    }
     detach(c, WF_CONN_LINGER, why, text);
     c->doom = WEFT_OK;
     c->began = weft_now(c->m->self);

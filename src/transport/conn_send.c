@@ -102,6 +102,20 @@ weft_err wf_conn_raw(struct wf_conn *c, const uint8_t *data, size_t len)
     return err == WEFT_OK ? wf_bytes_append(&c->out, data, len) : err;
 }
 
+/* `n` more bytes of the frame under way, just before they are encrypted. */
+static const uint8_t *piece(struct wf_conn *c, size_t n)
+{
+    const struct wf_transport_options *o = &c->m->options;
+    const uint8_t *from = weft_buf_bytes(c->cur->frame) + c->cur_at;
+    c->cur_at += (uint32_t)n;
+    if (o->on_encrypt != NULL) {
+        const struct wf_stream *s = wf_stream_find(c, c->cur->stream);
+        o->on_encrypt(o->on_encrypt_arg, &c->key, s != NULL && s->registered ? &s->cookie_id : NULL,
+                      c->cur->type);
+    }
+    return from;
+}
+
 /* Makes one record of what waits. END: nothing does. */
 static weft_err make_record(struct wf_conn *c)
 {
@@ -119,24 +133,34 @@ static weft_err make_record(struct wf_conn *c)
         if (c->cur == NULL) c->cur = next_frame(c);
         if (c->cur == NULL && wf_bytes_len(&c->urgent) > 0) continue; /* it asked for credit */
         if (c->cur == NULL) break;
-        const uint8_t *from = weft_buf_bytes(c->cur->frame) + c->cur_at;
         size_t left = c->cur->len - c->cur_at;
         if (fill == 0 && left >= DIRECT_BYTES) {
             size_t n = left < room ? left : room;
-            weft_err err = seal(c, from, n);
+            weft_err err = seal(c, piece(c, n), n);
             if (err != WEFT_OK) return err;
-            c->cur_at += (uint32_t)n;
             if (n == left) frame_done(c);
             return WEFT_OK;
         }
         if (left >= DIRECT_BYTES && left > room) break; /* what is gathered goes first */
         size_t n = left < room ? left : room;
-        memcpy(plain + fill, from, n);
+        memcpy(plain + fill, piece(c, n), n);
         fill += n;
-        c->cur_at += (uint32_t)n;
         if (n == left) frame_done(c);
     }
     return fill > 0 ? seal(c, plain, fill) : WEFT_END;
+}
+
+weft_err wf_send_finish_cur(struct wf_conn *c)
+{
+    while (c->cur != NULL) {
+        size_t left = c->cur->len - c->cur_at;
+        size_t n = left < WF_NOISE_PLAIN_MAX ? left : WF_NOISE_PLAIN_MAX;
+        weft_err err = seal(c, piece(c, n), n);
+        if (err != WEFT_OK) return err;
+        if (n == left) frame_done(c);
+    }
+    wf_manager_flush_later(c->m, c);
+    return WEFT_OK;
 }
 
 /* Every look at the clock asks whether that goes on. */

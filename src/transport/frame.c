@@ -35,7 +35,10 @@ bool wf_frame_known(uint64_t type)
     case WF_F_TREES_REQ:
     case WF_F_TREES:
     case WF_F_ERR:
-    case WF_F_BLOCKED: return true;
+    case WF_F_BLOCKED:
+    case WF_F_PROVE:
+    case WF_F_JOIN:
+    case WF_F_JOINED: return true;
     default: return false;
     }
 }

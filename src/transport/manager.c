@@ -243,7 +243,9 @@ static weft_err queue_frame(struct wf_manager *m, uint64_t conn, uint32_t number
             WEFT_OK ||
         stream != number)
         return WEFT_INVALID;
-    if (wf_frame_in_place(type) && wf_stream_was_ended(c, number)) return WEFT_CLOSED;
+    /* It may have been made under rights that the peer has lost since. */
+    bool tells = wf_frame_in_place(type) || wf_frame_charged(type);
+    if (tells && wf_stream_was_ended(c, number)) return WEFT_CLOSED;
     weft_err err = wf_stream_get(c, number, &s);
     if (err != WEFT_OK) return err;
     if (number % 2 == (c->dialled ? 1u : 0u) && number > c->own_stream) c->own_stream = number;
@@ -254,6 +256,8 @@ static weft_err queue_frame(struct wf_manager *m, uint64_t conn, uint32_t number
     o->frame = frame;
     o->req = req;
     o->len = (uint32_t)len;
+    o->stream = number;
+    o->type = (uint32_t)type;
     o->charged = wf_frame_charged(type);
     length_word(frame);
     err = wf_stream_queue(s, o, wf_frame_in_place(type));

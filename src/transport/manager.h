@@ -62,7 +62,7 @@ struct wf_out { /* a frame that waits to be sent */
     struct wf_out *next;
     weft_buf *frame;        /* counted; the length word is filled in */
     struct wf_tp_bulk *req; /* to be answered; NULL: nobody asks */
-    uint32_t len;
+    uint32_t len, stream, type;
     bool charged;
 };
 
@@ -286,6 +286,8 @@ void wf_conn_flush(struct wf_conn *c);
 weft_err wf_conn_raw(struct wf_conn *c, const uint8_t *data, size_t len); /* one record */
 void wf_conn_poke(struct wf_conn *c);     /* after appending to urgent */
 void wf_send_drop_cur(struct wf_conn *c); /* answers its request; its bytes still go */
+/* Encrypts the rest of the frame that is begun, however much waits for the network. */
+weft_err wf_send_finish_cur(struct wf_conn *c);
 void wf_out_free(struct wf_out *o, weft_err answer);
 
 /* streams.c */

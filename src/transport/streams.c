@@ -146,9 +146,22 @@ void wf_stream_give_back(struct wf_stream *s)
 weft_err wf_stream_end(struct wf_conn *c, uint32_t number)
 {
     struct wf_stream *s = wf_stream_find(c, number);
-    if (s == NULL || !s->registered) return WEFT_NOT_FOUND;
-    if (c->cur != NULL && c->cur->req != NULL && c->cur->req->stream == number) wf_send_drop_cur(c);
+    if (s == NULL) return WEFT_NOT_FOUND;
+    if (c->cur != NULL && c->cur->stream == number) {
+        /* Who ends the stream may do so because the peer has lost a right: nothing of it is
+         * encrypted any more once that is answered. */
+        wf_send_drop_cur(c);
+        if (wf_send_finish_cur(c) != WEFT_OK) {
+            wf_conn_drop(c, WEFT_NO_MEMORY, "no memory");
+            return WEFT_CLOSED;
+        }
+    }
     wf_stream_drop_queue(s, true);
+    if (!s->registered) { /* an OPEN, say, that had no answer yet */
+        if (s->queued == 0) wf_stream_give_back(s);
+        wf_stream_idle(s);
+        return WEFT_NOT_FOUND;
+    }
     unregister(s);
     c->ended[c->ended_at] = number;
     c->ended_at = (c->ended_at + 1) % WF_ENDED_STREAMS;

@@ -135,7 +135,9 @@ struct wf_tp_dial {
 };
 /* Registers a stream before bulk may arrive on it, or ends it. Ending drops what is
  * queued and not yet encrypted (answers CLOSED) and sends the verifiers the stream's
- * end, behind everything that arrived before. CLOSED: no such connection; EXISTS; LIMIT.
+ * end, behind everything that arrived before; a frame of it that is begun is encrypted to its
+ * end first. Once that is answered nothing of the stream is encrypted any more but CLOSE, ERR
+ * and ACK. NOT_FOUND: it is not registered; what waited on it is dropped as well. CLOSED: no such connection; EXISTS; LIMIT.
  * Stream numbers: odd by the side that dialled, even by the other, never reused. */
 struct wf_tp_stream {
     weft_request req; /* may also be sent with weft_send: no reply then */

@@ -305,6 +305,75 @@ static weft_err err_again(const uint8_t *bytes, size_t len, weft_buf **again)
     return err;
 }
 
+/* -- Keys and joining --------------------------------------------------------------------- */
+
+static void fill(void *out, uint8_t byte, size_t len) { memset(out, byte, len); }
+
+static weft_buf *prove(void)
+{
+    struct wf_prove p = {.stream = STREAM};
+    fill(p.key.bytes, 0x6b, sizeof p.key.bytes);
+    fill(p.sig, 0x51, sizeof p.sig);
+    return wf_prove_encode(&p);
+}
+
+static weft_err prove_again(const uint8_t *bytes, size_t len, weft_buf **again)
+{
+    struct wf_prove p;
+    weft_err err = wf_prove_decode(bytes, len, &p);
+    if (err == WEFT_OK) *again = wf_prove_encode(&p);
+    return err;
+}
+
+static weft_buf *join_with(bool has_id, uint32_t meta_len)
+{
+    static uint8_t meta[300];
+    struct wf_join j = {.stream = STREAM,
+                        .tree = id_of(0xaa),
+                        .name = "a laptop",
+                        .right = WEFT_RIGHT_WRITE,
+                        .priority = 70000,
+                        .has_id = has_id,
+                        .meta = meta,
+                        .meta_len = meta_len};
+    fill(meta, 0x3e, sizeof meta);
+    fill(j.key.bytes, 0x6b, sizeof j.key.bytes);
+    if (has_id) fill(j.id, 0x1d, sizeof j.id);
+    fill(j.sig, 0x51, sizeof j.sig);
+    return wf_join_encode(&j);
+}
+
+static weft_buf *join_first(void) { return join_with(false, 300); }
+static weft_buf *join_again(void) { return join_with(true, 0); }
+
+static weft_err join_read(const uint8_t *bytes, size_t len, weft_buf **again)
+{
+    struct wf_join j;
+    weft_err err = wf_join_decode(bytes, len, &j);
+    if (err == WEFT_OK) *again = wf_join_encode(&j);
+    return err;
+}
+
+static weft_buf *joined(void)
+{
+    struct wf_joined j = {.stream = STREAM,
+                          .state = 1,
+                          .right = WEFT_RIGHT_READ,
+                          .priority = 9,
+                          .expires_ms = UINT64_C(1900000000000),
+                          .text = "it waits"};
+    fill(j.id, 0x1d, sizeof j.id);
+    return wf_joined_encode(&j);
+}
+
+static weft_err joined_again(const uint8_t *bytes, size_t len, weft_buf **again)
+{
+    struct wf_joined j;
+    weft_err err = wf_joined_decode(bytes, len, &j);
+    if (err == WEFT_OK) *again = wf_joined_encode(&j);
+    return err;
+}
+
 const struct frame_example frame_examples[FRAMES_COUNT] = {
     {"open_first", open_first, open_again},
     {"open_cursor", open_cursor, open_again},
@@ -328,4 +397,8 @@ const struct frame_example frame_examples[FRAMES_COUNT] = {
     {"trees", trees, trees_again},
     {"err", err_frame, err_again},
     {"close", close_frame, err_again},
+    {"prove", prove, prove_again},
+    {"join", join_first, join_read},
+    {"join_again", join_again, join_read},
+    {"joined", joined, joined_again},
 };

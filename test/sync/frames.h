@@ -6,7 +6,7 @@
 
 #include "wire.h"
 
-enum { FRAMES_COUNT = 22 };
+enum { FRAMES_COUNT = 26 };
 /* A frame by name, its encoder's output and how to read it again. */
 struct frame_example {
     const char *name;
