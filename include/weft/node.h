@@ -79,8 +79,9 @@ void weft_node_key(const weft_node *node, weft_key *out);
 weft_err weft_tree_create(weft_node *node, const weft_keypair *author, const weft_root_spec *spec,
                           weft_ns timeout, weft_id *out_tree);
 /* Follows a tree: accept and serve it. `readers` are the device keys of peers that may
- * read it here (and so exchange it with us); replaces the list. It is created empty if
- * nothing of it is here. LIMIT, IO. */
+ * read it here (and so exchange it with us); replaces the list. Keys to which the tree's settings
+ * give Read or more, themselves or as everyone, may read it too; one that they revoke may not,
+ * though it is in the list. It is created empty if nothing of it is here. LIMIT, IO. */
 weft_err weft_tree_follow(weft_node *node, const weft_id *tree, const weft_key *readers,
                           uint32_t readers_count, weft_ns timeout);
 weft_err weft_tree_unfollow(weft_node *node, const weft_id *tree, weft_ns timeout);

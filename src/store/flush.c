@@ -23,12 +23,16 @@ weft_err wf_writer_cursor(wf_store *store, const weft_key *peer, uint64_t t, con
     return wf_batch_err(store->batch);
 }
 
-weft_err wf_writer_record(wf_store *store, const struct wf_record_put *record)
+static bool record_is_valid(const struct wf_record_put *record)
 {
     bool family = record->cf == WF_CF_PEER || record->cf == WF_CF_TREE;
-    if (!family || record->key_len == 0 || record->key_len > sizeof record->key ||
-        record->key[0] < WF_UPPER_KEYS)
-        return WEFT_INVALID;
+    return family && record->key_len > 0 && record->key_len <= sizeof record->key &&
+           record->key[0] >= WF_UPPER_KEYS;
+}
+
+weft_err wf_writer_record(wf_store *store, const struct wf_record_put *record)
+{
+    if (!record_is_valid(record)) return WEFT_INVALID;
     if (record->remove) wf_batch_delete(store->batch, record->cf, record->key, record->key_len);
     else
         wf_batch_put(store->batch, record->cf, record->key, record->key_len, record->value,
@@ -36,20 +40,68 @@ weft_err wf_writer_record(wf_store *store, const struct wf_record_put *record)
     return wf_batch_err(store->batch);
 }
 
+bool wf_writer_records_valid(struct wf_record_put *const *records, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (records[i] == NULL || !record_is_valid(records[i])) return false;
+    return true;
+}
+
+weft_err wf_writer_records(wf_store *store, struct wf_record_put *const *records, uint32_t count)
+{
+    if (!wf_writer_records_valid(records, count)) return WEFT_INVALID;
+    weft_err err = WEFT_OK;
+    for (uint32_t i = 0; i < count && err == WEFT_OK; i++)
+        err = wf_writer_record(store, records[i]);
+    return err;
+}
+
 static int compare_keys(const void *a, const void *b) { return weft_key_compare(a, b); }
+
+/* The list as it is to be: what there was or was given, and what is added. */
+static weft_err list_readers(const struct wf_tree *tree, const struct wf_follow *follow,
+                             weft_key **out, uint32_t *count)
+{
+    const weft_key *base = follow->readers;
+    uint32_t base_count = follow->readers_count, kept = 0;
+    if (follow->keep_readers) {
+        bool staged = tree != NULL && tree->readers_touched; /* the open batch set it already */
+        base = tree == NULL ? NULL : staged ? tree->staged : tree->readers;
+        base_count = tree == NULL ? 0 : staged ? tree->staged_count : tree->readers_count;
+    }
+    if (base_count > WEFT_READERS_PER_TREE_MAX || follow->add_count > WEFT_READERS_PER_TREE_MAX)
+        return WEFT_LIMIT;
+    const uint32_t sum = base_count + follow->add_count;
+    weft_key *readers = wf_malloc(sum == 0 ? 1 : sum * sizeof *readers);
+    if (readers == NULL) return WEFT_NO_MEMORY;
+    if (base_count > 0) memcpy(readers, base, base_count * sizeof *readers);
+    if (follow->add_count > 0)
+        memcpy(readers + base_count, follow->add, follow->add_count * sizeof *readers);
+    qsort(readers, sum, sizeof *readers, compare_keys);
+    for (uint32_t i = 0; i < sum; i++)
+        if (kept == 0 || !weft_key_equal(&readers[kept - 1], &readers[i]))
+            readers[kept++] = readers[i];
+    if (kept > WEFT_READERS_PER_TREE_MAX) {
+        wf_free(readers);
+        return WEFT_LIMIT;
+    }
+    *out = readers;
+    *count = kept;
+    return WEFT_OK;
+}
 
 weft_err wf_writer_follow(wf_store *store, const struct wf_follow *follow)
 {
     if (store->poison != WEFT_OK) return store->poison;
-    if (follow->readers_count > WEFT_READERS_PER_TREE_MAX) return WEFT_LIMIT;
-    if (!follow->follow && wf_trees_find(&store->trees, &follow->tree) == NULL) return WEFT_OK;
-    size_t bytes = follow->readers_count * sizeof(weft_key);
-    weft_key *readers = wf_malloc(bytes == 0 ? 1 : bytes);
-    if (readers == NULL) return WEFT_NO_MEMORY;
-    if (bytes > 0) memcpy(readers, follow->readers, bytes);
-    qsort(readers, follow->readers_count, sizeof *readers, compare_keys);
+    if (!wf_writer_records_valid(follow->records, follow->records_count)) return WEFT_INVALID;
     struct wf_tree *tree = wf_trees_find(&store->trees, &follow->tree);
-    weft_err err = tree == NULL ? wf_trees_add(store, &follow->tree, &tree) : WEFT_OK;
+    if (tree == NULL && !follow->follow)
+        return wf_writer_records(store, follow->records, follow->records_count);
+    weft_key *readers;
+    uint32_t count;
+    weft_err err = list_readers(tree, follow, &readers, &count);
+    if (err != WEFT_OK) return err;
+    if (tree == NULL) err = wf_trees_add(store, &follow->tree, &tree);
     if (err == WEFT_OK) err = wf_writer_touch(store, tree);
     if (err != WEFT_OK) {
         wf_free(readers);
@@ -58,14 +110,14 @@ weft_err wf_writer_follow(wf_store *store, const struct wf_follow *follow)
     }
     wf_free(tree->staged);
     tree->staged = readers;
-    tree->staged_count = follow->readers_count;
+    tree->staged_count = count;
     tree->readers_touched = true;
     tree->record_touched = true;
     tree->now.followed = follow->follow;
     uint8_t key[WF_KEY_TREE_BYTES];
     wf_key_tree(key, WF_TREE_READERS, tree->now.t);
-    wf_batch_put(store->batch, WF_CF_TREE, key, sizeof key, readers, bytes);
-    return wf_batch_err(store->batch);
+    wf_batch_put(store->batch, WF_CF_TREE, key, sizeof key, readers, count * sizeof *readers);
+    return wf_writer_records(store, follow->records, follow->records_count);
 }
 
 /* -- The batch as a whole ---------------------------------------------------------------- */
@@ -129,6 +181,10 @@ static void publish(wf_store *store)
         tree->published = store->published;
         tree->pub = tree->now;
         tree->trie_pub = tree->trie_now;
+        if (tree->settings_touched) {
+            wf_rights_publish(store, tree, tree->rights_staged, tree->staged_err);
+            tree->rights_staged = NULL;
+        }
         if (!tree->readers_touched) continue;
         wf_counter_add(&store->counters.readers,
                        tree->staged_count - (uint64_t)tree->readers_count);
@@ -210,11 +266,13 @@ weft_err wf_writer_flush(wf_store *store, bool sync)
         return err;
     }
     count(store, sync, weft_rt_now(store->rt) - began);
+    wf_rights_stage(store);
     publish(store);
     wf_sketches_settle(store, true);
     wf_doms_settle(store, true);
     wf_policies_written(&store->policies);
     store->trees_before = store->trees.count;
+    wf_rights_retry(store);
     return WEFT_OK;
 }
 
@@ -225,6 +283,7 @@ void wf_writer_clear(wf_store *store)
         tree->touched = false;
         tree->record_touched = false;
         tree->readers_touched = false;
+        tree->settings_touched = false;
     }
     wf_trees_cut(store, store->trees_before); /* none, unless the batch failed */
     for (uint32_t i = 0; i < store->fresh_count; i++) weft_buf_unref(store->fresh[i].holder);

@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "bells.h"
+#include "crypto.h"
 #include "store_actor.h"
 
 /* -- Frames of entries -------------------------------------------------------------------- */
@@ -40,6 +41,7 @@ static void commit_drop(weft_msg *msg)
     struct wf_commit *commit = (struct wf_commit *)msg;
     for (uint32_t i = 0; commit->entries != NULL && i < commit->count; i++)
         weft_buf_unref(commit->entries[i]);
+    wf_records_free(commit->records, commit->records_count);
     wf_free(commit->entries);
     wf_free(commit->ids);
     wf_free(commit);
@@ -66,7 +68,9 @@ struct wf_commit *wf_commit_create(uint32_t count)
 static void follow_drop(weft_msg *msg)
 {
     struct wf_follow *follow = (struct wf_follow *)msg;
+    wf_records_free(follow->records, follow->records_count);
     wf_free(follow->readers);
+    wf_free(follow->add);
     wf_free(follow);
 }
 
@@ -105,6 +109,93 @@ struct wf_record_put *wf_record_create(uint32_t value_len)
     record->value_len = value_len;
     return record;
 }
+
+void wf_records_free(struct wf_record_put **records, uint32_t count)
+{
+    for (uint32_t i = 0; records != NULL && i < count; i++)
+        if (records[i] != NULL) weft_drop(&records[i]->req.msg);
+    wf_free(records);
+}
+
+static void records_drop(weft_msg *msg)
+{
+    struct wf_records *several = (struct wf_records *)msg;
+    wf_records_free(several->records, several->count);
+    wf_free(several);
+}
+
+const weft_kind wf_records_kind = {
+    .id = 0x050b, .name = "store.records", .size = sizeof(struct wf_records), .drop = records_drop};
+
+struct wf_records *wf_records_create(uint32_t count)
+{
+    struct wf_records *several = wf_calloc(1, sizeof *several);
+    if (several == NULL) return NULL;
+    weft_msg_init(&several->req.msg, &wf_records_kind);
+    several->count = count;
+    several->records = wf_calloc(count == 0 ? 1 : count, sizeof(*several->records));
+    if (several->records != NULL) return several;
+    records_drop(&several->req.msg);
+    return NULL;
+}
+
+/* -- Settings ----------------------------------------------------------------------------------- */
+
+static void settings_drop(weft_msg *msg)
+{
+    struct wf_settings_commit *commit = (struct wf_settings_commit *)msg;
+    wf_records_free(commit->records, commit->records_count);
+    weft_keypair_destroy(commit->admin);
+    weft_buf_unref(commit->payload);
+    wf_free(commit);
+}
+
+const weft_kind wf_settings_commit_kind = {.id = 0x050a,
+                                           .name = "store.settings",
+                                           .size = sizeof(struct wf_settings_commit),
+                                           .drop = settings_drop};
+
+struct wf_settings_commit *wf_settings_commit_create(const weft_id *tree, const weft_keypair *admin,
+                                                     weft_buf *payload)
+{
+    struct wf_settings_commit *commit = wf_calloc(1, sizeof *commit);
+    if (commit == NULL) return NULL;
+    weft_msg_init(&commit->req.msg, &wf_settings_commit_kind);
+    uint8_t seed[32];
+    wf_keypair_seed(admin, seed);
+    weft_err err = weft_keypair_from_seed(seed, &commit->admin);
+    wf_crypto_wipe(seed, sizeof seed);
+    commit->tree = *tree;
+    commit->payload = weft_buf_ref(payload);
+    if (err == WEFT_OK) return commit;
+    settings_drop(&commit->req.msg);
+    return NULL;
+}
+
+/* -- The gate ----------------------------------------------------------------------------------- */
+
+static void gate_sub_drop(weft_msg *msg)
+{
+    weft_addr_put(((struct wf_gate_sub *)msg)->to);
+    wf_free(msg);
+}
+
+const weft_kind wf_gate_sub_kind = {.id = 0x0508,
+                                    .name = "store.gate_sub",
+                                    .size = sizeof(struct wf_gate_sub),
+                                    .drop = gate_sub_drop};
+
+struct wf_gate_sub *wf_gate_sub_create(weft_addr *to)
+{
+    struct wf_gate_sub *sub = wf_calloc(1, sizeof *sub);
+    if (sub == NULL) return NULL;
+    weft_msg_init(&sub->msg, &wf_gate_sub_kind);
+    sub->to = weft_addr_get(to);
+    return sub;
+}
+
+const weft_kind wf_gate_kind = {
+    .id = 0x0509, .name = "store.gate", .size = sizeof(struct wf_gate), .drop = weft_free_msg};
 
 /* -- Doorbells ----------------------------------------------------------------------------------- */
 

@@ -143,6 +143,26 @@ bool wf_policy_said(const wf_policy *policy, const weft_key *key, wf_stamp *out)
     return record != NULL;
 }
 
+void wf_policy_each(const wf_policy *policy,
+                    void (*fn)(void *arg, const weft_key *key, const wf_grant *grant), void *arg)
+{
+    if (policy->everyone.right != WEFT_RIGHT_NONE) fn(arg, NULL, &policy->everyone);
+    for (uint32_t i = 0; i < policy->count; i++)
+        fn(arg, &policy->by_key[i].key, &policy->by_key[i].grant);
+}
+
+const char *wf_policy_name(const wf_policy *policy, const weft_key *key, size_t *len)
+{
+    struct wf_settings_text text;
+    wf_map_path path;
+    wf_map_value value;
+    wf_settings_name_path(key, &text, &path);
+    if (wf_map_get(policy->map, &path, &value) != WEFT_OK || value.type != WEFT_MAP_STR)
+        return NULL;
+    *len = value.as.bytes.len;
+    return value.as.bytes.data;
+}
+
 /* -- The rule ----------------------------------------------------------------------------- */
 
 struct judging {

@@ -36,6 +36,12 @@ void wf_policy_right(const wf_policy *policy, const weft_key *key, weft_right *r
 
 /* When something was said last of `key`'s own grant, whatever it was. False: nothing was. */
 bool wf_policy_said(const wf_policy *policy, const weft_key *key, wf_stamp *out);
+/* Each grant that stands, NONE too: first that of everyone, with key NULL and only if it gives
+ * anything, then by key, ascending. */
+void wf_policy_each(const wf_policy *policy,
+                    void (*fn)(void *arg, const weft_key *key, const wf_grant *grant), void *arg);
+/* The name of a key: UTF-8 of `*len` bytes inside the policy. NULL: none. */
+const char *wf_policy_name(const wf_policy *policy, const weft_key *key, size_t *len);
 
 /* May this entry's author write it, where `policy` is the join of its parents'
  * policies (of a root: anything, it is judged by itself)? BAD_ENTRY: its settings break

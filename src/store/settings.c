@@ -137,6 +137,15 @@ void wf_settings_grant(const weft_key *key, const wf_grant *grant, struct wf_set
     };
 }
 
+void wf_settings_name_path(const weft_key *key, struct wf_settings_text *text, wf_map_path *out)
+{
+    wf_hex_write(key->bytes, WEFT_KEY_BYTES, text->key);
+    *out = (wf_map_path){.depth = 3,
+                         .part = {{auth, sizeof auth - 1},
+                                  {text->key, sizeof text->key},
+                                  {name_name, sizeof name_name - 1}}};
+}
+
 weft_err wf_settings_root(const weft_key *author, const wf_grant *everyone,
                           uint8_t out[WF_SETTINGS_ROOT_BYTES], size_t *len)
 {

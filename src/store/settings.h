@@ -43,6 +43,9 @@ struct wf_settings_text {
 void wf_settings_grant(const weft_key *key, const wf_grant *grant, struct wf_settings_text *text,
                        wf_map_op *out);
 
+/* Where the name of `key` stands; `text` as above. */
+void wf_settings_name_path(const weft_key *key, struct wf_settings_text *text, wf_map_path *out);
+
 /* The settings of a root: its author is Admin(0), everyone has `everyone`. INVALID:
  * everyone Admin. */
 #define WF_SETTINGS_ROOT_BYTES 256u

@@ -11,6 +11,7 @@
 #include "lock.h"
 #include "places.h"
 #include "policies.h"
+#include "rights.h"
 #include "sketch.h"
 #include "store_actor.h"
 #include "tips.h"
@@ -20,6 +21,8 @@ struct wf_tree {
     wf_tree_info pub;  /* as last published; pub.t is 0 before the first time */
     weft_key *readers; /* ascending */
     uint32_t readers_count;
+    struct wf_rights *rights;     /* by its settings; NULL: none are here          */
+    weft_err rights_err;          /* not OK: they are not known, so nobody may read */
     struct wf_trie_slot trie_pub; /* of the entries of `pub` */
     uint64_t published;           /* the number of the batch that it grew by last */
     uint64_t durable_seq;         /* pub.seq before that batch, which may still be lost */
@@ -33,6 +36,9 @@ struct wf_tree {
     bool readers_touched;         /* and `staged` takes the place of `readers` */
     weft_key *staged;
     uint32_t staged_count;
+    bool settings_touched;           /* the open batch has an entry of its settings   */
+    struct wf_rights *rights_staged; /* made when that is written, not published yet */
+    weft_err staged_err;
     struct wf_sketch *sketch; /* with what the open batch holds; NULL: not read yet */
     bool sketch_changed;
     struct wf_dom_tail *dom; /* what the open batch adds: dom_write.c. NULL: nothing */
@@ -73,6 +79,7 @@ struct wf_store {
         wf_counter healed, outages, commits, synced_commits, sync_ns;
         wf_counter writer_bytes; /* what the writer keeps in memory, as of its last batch */
         wf_counter readers;      /* keys of all trees' readers                            */
+        wf_counter rights;       /* bytes of all trees' rights                            */
     } counters;
     struct wf_damage *damage; /* any thread: damage.h */
     struct wf_places places;  /* any thread: places.h */
@@ -94,6 +101,10 @@ struct wf_store {
     struct wf_trie *trie;     /* NULL: nothing was added yet */
     struct wf_dom_cache doms; /* pages of dominators, as they were written */
     uint32_t sketches_kept;
+    uint64_t settings_taken;     /* entries of settings, over all                          */
+    struct wf_narrowed narrowed; /* by what is published                                   */
+    uint32_t rights_unknown;     /* trees of which they are not known                      */
+    weft_ns rights_retry;        /* when those are made again at the soonest               */
     /* What the store actor holds. It frees it itself when it ends, but an actor that a
      * simulated kill took away cannot: then whoever frees the store calls desk_free. */
     struct wf_desk *desk;

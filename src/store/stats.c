@@ -15,7 +15,8 @@ static uint64_t tree_bytes(wf_store *store)
                      store->trees.index_room * sizeof *store->trees.index +
                      wf_tips_bytes(&store->tips);
     wf_rwlock_give(store->lock);
-    return bytes + wf_counter_get(&store->counters.readers) * sizeof(weft_key);
+    return bytes + wf_counter_get(&store->counters.readers) * sizeof(weft_key) +
+           wf_counter_get(&store->counters.rights);
 }
 
 static void read_engine(wf_store *store, weft_store_stats *out)

@@ -71,6 +71,8 @@ static void tree_free(struct wf_tree *tree)
 {
     wf_free(tree->readers);
     wf_free(tree->staged);
+    wf_rights_destroy(tree->rights);
+    wf_rights_destroy(tree->rights_staged);
     wf_free(tree->sketch);
     wf_dom_drop(tree);
     wf_free(tree);
@@ -130,6 +132,8 @@ struct loaded { /* a tree as the engine has it */
     wf_tree_info info;
     weft_key *readers;
     uint32_t readers_count;
+    struct wf_rights *rights;
+    weft_err rights_err;
     struct wf_trie_slot trie;
 };
 
@@ -170,7 +174,7 @@ static bool goes_on_from(const wf_tree_info *pub, const wf_tree_info *info)
            info->count >= pub->count && memcmp(pub->epoch, info->epoch, sizeof pub->epoch) == 0;
 }
 
-/* Into the table, as published. Takes the readers on OK. */
+/* Into the table, as published. Takes the readers and the rights on OK. */
 static weft_err settle(wf_store *store, struct loaded *loaded)
 {
     struct wf_tree *tree = wf_trees_at(&store->trees, loaded->info.t);
@@ -178,6 +182,14 @@ static weft_err settle(wf_store *store, struct loaded *loaded)
         return wf_fail(WEFT_CORRUPT, "store", "a tree has lost what was read already");
     weft_err err = tree == NULL ? append(&store->trees, &loaded->info, &tree) : WEFT_OK;
     if (err != WEFT_OK) return err;
+    const struct wf_rights_view after = {.served = loaded->info.followed,
+                                         .unknown = loaded->rights_err,
+                                         .rights = loaded->rights,
+                                         .readers = loaded->readers,
+                                         .readers_count = loaded->readers_count};
+    wf_rights_compare(store, tree, &after);
+    wf_rights_publish(store, tree, loaded->rights, loaded->rights_err);
+    loaded->rights = NULL;
     tree->now = loaded->info;
     tree->pub = loaded->info;
     tree->trie_now = tree->trie_pub = loaded->trie;
@@ -200,10 +212,13 @@ static weft_err load_one(wf_store *store, const wf_tree_info *record)
     if (err == WEFT_OK) err = read_readers(store, &tree);
     if (err == WEFT_OK) err = wf_trie_load(store->kv, tree.info.t, &tree.trie);
     if (err == WEFT_OK) {
+        /* Who may read is not worth a store that does not open. */
+        tree.rights_err = wf_rights_make(store, tree.info.t, &tree.rights);
         wf_rwlock_write(store->lock);
         err = settle(store, &tree);
         wf_rwlock_give(store->lock);
     }
+    wf_rights_destroy(tree.rights);
     wf_free(tree.readers);
     return err;
 }
@@ -303,30 +318,4 @@ weft_err wf_store_trees(wf_store *store, wf_tree_info *out, size_t *count)
     wf_rwlock_give(store->lock);
     *count = filled;
     return err;
-}
-
-/* The steps depend only on `count`: what they compare does not show. */
-static bool readers_have(const weft_key *readers, uint32_t count, const weft_key *key)
-{
-    bool found = false;
-    uint32_t low = 0, high = count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        int order = weft_key_compare(&readers[middle], key);
-        found |= order == 0;
-        if (order < 0) low = middle + 1;
-        else high = middle;
-    }
-    return found;
-}
-
-bool wf_store_may_read(wf_store *store, const weft_id *id, const weft_key *key)
-{
-    wf_rwlock_read(store->lock);
-    const struct wf_tree *tree = wf_trees_find(&store->trees, id);
-    bool known = tree != NULL && tree->pub.t != 0 && tree->pub.followed;
-    bool named = readers_have(tree == NULL ? NULL : tree->readers,
-                              tree == NULL ? 0 : tree->readers_count, key);
-    wf_rwlock_give(store->lock);
-    return known && named;
 }

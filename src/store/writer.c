@@ -309,6 +309,14 @@ static weft_err put_dominators(wf_store *store, const struct passage *p, uint64_
     return wf_dom_add(store, p->tree, &entry);
 }
 
+/* Who may what is made anew when the batch is written. */
+static void note_settings(wf_store *store, const struct passage *p)
+{
+    if (wf_entry_find_store(p->entry, WF_SETTINGS_NAME) == NULL) return;
+    p->tree->settings_touched = true;
+    store->settings_taken++;
+}
+
 static void write_names(wf_store *store, const weft_entry *entry, struct wf_fresh *fresh)
 {
     fresh->names = store->arena_len;
@@ -362,6 +370,7 @@ static weft_err put_entry(wf_store *store, struct passage *p, uint64_t gen)
     if (err != WEFT_OK) return err;
     put_indexes(store, p, gen, seq);
     put_subs(store, p, gen, seq);
+    note_settings(store, p);
     struct wf_brief facts = {.id = add->id,
                              .t = now->t,
                              .gen = gen,

@@ -29,9 +29,13 @@ struct wf_add {
  * PENDING: parents are missing. TREE, BAD_ENTRY, FORBIDDEN, SYNTAX, UNSUPPORTED..: it
  * is refused. LIMIT, NO_MEMORY, IO, CORRUPT: the store cannot take it now. */
 weft_err wf_writer_add(wf_store *store, struct wf_add *add);
-weft_err wf_writer_follow(wf_store *store, const struct wf_follow *follow); /* LIMIT, NO_MEMORY */
+weft_err wf_writer_follow(wf_store *store,
+                          const struct wf_follow *follow); /* INVALID, LIMIT, NO_MEMORY */
 weft_err wf_writer_cursor(wf_store *store, const weft_key *peer, uint64_t t, const wf_mark *mark);
 weft_err wf_writer_record(wf_store *store, const struct wf_record_put *record); /* INVALID */
+/* Whether wf_writer_records takes them; and all of them, or INVALID and none. */
+bool wf_writer_records_valid(struct wf_record_put *const *records, uint32_t count);
+weft_err wf_writer_records(wf_store *store, struct wf_record_put *const *records, uint32_t count);
 
 /* Notes that the batch must write the counts of `tree`. NO_MEMORY. */
 weft_err wf_writer_touch(wf_store *store, struct wf_tree *tree);

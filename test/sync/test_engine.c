@@ -331,7 +331,7 @@ Test(engine, a_malformed_raw_request_is_refused_here)
 Test(engine, offers_name_only_what_we_may_read)
 {
     struct world *w = world_create(15, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_root_spec root = {.everyone = WEFT_RIGHT_WRITE, .entropy = {5}};
+    weft_root_spec root = {.entropy = {5}};
     weft_id secret, offered[4];
     size_t count = 4;
     cr_assert_eq(weft_tree_create(node(w, 1), w->author, &root, CALL, &secret), WEFT_OK);

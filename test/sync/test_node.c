@@ -31,12 +31,18 @@ static weft_node *memory_node(uint8_t number)
     return node;
 }
 
-static weft_id tree_on(weft_node *node, weft_keypair *author)
+static weft_id tree_for(weft_node *node, weft_keypair *author, weft_right everyone)
 {
-    weft_root_spec spec = {.everyone = WEFT_RIGHT_WRITE, .everyone_priority = 10};
+    weft_root_spec spec = {.everyone = everyone, .everyone_priority = 10};
     weft_id tree;
     cr_assert_eq(weft_tree_create(node, author, &spec, TIMEOUT, &tree), WEFT_OK);
     return tree;
+}
+
+/* Only its author writes it, and who is on the list reads it. */
+static weft_id tree_on(weft_node *node, weft_keypair *author)
+{
+    return tree_for(node, author, WEFT_RIGHT_NONE);
 }
 
 static char *temp_dir(char out[64])
@@ -160,7 +166,7 @@ Test(node, two_writers_make_siblings_that_the_next_commit_joins)
 {
     weft_node *node = memory_node(1);
     weft_keypair *author = author_of(9), *other = author_of(10);
-    weft_id tree = tree_on(node, author);
+    weft_id tree = tree_for(node, author, WEFT_RIGHT_WRITE);
     weft_writer *a = NULL, *b = NULL;
     cr_assert_eq(weft_writer_open(node, &tree, author, &a), WEFT_OK);
     cr_assert_eq(weft_writer_open(node, &tree, other, &b), WEFT_OK);

@@ -179,7 +179,7 @@ struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count
         for (uint32_t k = 0; k < count; k++) w->links[i][k] = linked(shape, count, i, k);
     }
     world_faults(w, NULL);
-    weft_root_spec root = {.everyone = WEFT_RIGHT_WRITE, .everyone_priority = 10, .entropy = {7}};
+    weft_root_spec root = {.entropy = {7}}; /* who may read is what the nodes say by follow */
     cr_assert_eq(weft_tree_create(w->nodes[0].node, w->author, &root, CALL, &w->tree), WEFT_OK);
     for (uint32_t a = 0; a < count; a++) follow(w, a);
     for (uint32_t a = 0; a < count; a++)
