@@ -1,26 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * desk.h - the state of the store actor, shared by the rooms that serve its messages:
  * store_actor.c (the loop), group_commit.c (when the batch is written, and the answers),
- * ingest.c (frames from peers), recover.c (after a failed write).
+ * ingest.c (frames from peers), gate.c (answers that wait), recover.c (after a failed write).
  * Never: seen by anybody else; one thread. */
 #ifndef WF_DESK_H
 #define WF_DESK_H
 
 #include "bells.h"
+#include "gate.h"
 #include "order.h"
 #include "pending.h"
 #include "writer.h"
-
-struct wf_answer { /* a message whose work is in a batch, or needed none */
-    weft_msg *msg;
-    weft_err err;
-    bool sync; /* true: only what is durable may be said to be OK */
-};
-
-struct wf_answers {
-    struct wf_answer *list;
-    uint32_t count, room;
-};
 
 enum wf_desk_phase {
     WF_DESK_TAKING,
@@ -38,6 +28,7 @@ struct wf_desk {
     struct wf_answers answers; /* of the open batch                         */
     struct wf_answers owed;    /* of the batch that the disk is waited for  */
     struct wf_answers told;    /* empty; kept for its memory                */
+    struct wf_gate_state gate; /* and those that may not be given yet       */
     weft_addr *syncer;         /* the child that waits; NULL: not made yet  */
     weft_request *sync_req;    /* NULL: it is with the child, or not made   */
     bool syncing;              /* the child waits for what `owed` is about  */

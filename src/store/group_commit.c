@@ -23,6 +23,8 @@ const weft_kind wf_flush_kind = {
 bool wf_desk_reserve(struct wf_desk *desk)
 {
     struct wf_answers *answers = &desk->answers;
+    if (!wf_gate_reserve(&desk->gate, answers->count + desk->owed.count + desk->told.count + 1))
+        return false;
     if (answers->count < answers->room) return true;
     uint32_t room = answers->room == 0 ? 64 : answers->room * 2;
     struct wf_answer *list = wf_realloc(answers->list, room * sizeof *list);
@@ -35,29 +37,24 @@ bool wf_desk_reserve(struct wf_desk *desk)
 void wf_desk_answer_take(struct wf_desk *desk, weft_msg *msg, weft_err err, bool sync)
 {
     WF_ASSERT(desk->answers.count < desk->answers.room);
-    desk->answers.list[desk->answers.count++] = (struct wf_answer){msg, err, sync};
+    desk->answers.list[desk->answers.count++] = (struct wf_answer){
+        .msg = msg, .err = err, .sync = sync};
     if (sync) desk->must_sync = true;
 }
 
-static void give_answer(struct wf_answer *answer, weft_err failure)
+static void give_answer(struct wf_desk *desk, struct wf_answer *answer, weft_err failure)
 {
     if (failure != WEFT_OK) {
         answer->err = failure;
         if (answer->msg->kind == &wf_commit_kind) ((struct wf_commit *)answer->msg)->applied = 0;
     }
-    if (answer->msg->kind == &wf_ingest_kind) {
-        struct wf_ingest *frame = (struct wf_ingest *)answer->msg;
-        frame->err = answer->err;
-        wf_desk_result_take(frame);
-    } else {
-        weft_reply((weft_request *)answer->msg, answer->err);
-    }
+    wf_gate_answer(desk, answer);
 }
 
 /* Replies run no code of ours, so nothing is added meanwhile. */
-static void give_answers(struct wf_answers *answers, weft_err failure)
+static void give_answers(struct wf_desk *desk, struct wf_answers *answers, weft_err failure)
 {
-    for (uint32_t i = 0; i < answers->count; i++) give_answer(&answers->list[i], failure);
+    for (uint32_t i = 0; i < answers->count; i++) give_answer(desk, &answers->list[i], failure);
     answers->count = 0;
 }
 
@@ -77,7 +74,7 @@ static void owe_answers(struct wf_desk *desk)
     swap(&desk->answers, owed);
     for (uint32_t i = 0; i < owed->count; i++) {
         if (owed->list[i].sync) owed->list[kept++] = owed->list[i];
-        else give_answer(&owed->list[i], WEFT_OK);
+        else give_answer(desk, &owed->list[i], WEFT_OK);
     }
     owed->count = kept;
 }
@@ -93,6 +90,7 @@ void wf_desk_group_fini(struct wf_desk *desk)
 {
     drop_answers(&desk->answers);
     drop_answers(&desk->owed);
+    wf_gate_fini(&desk->gate);
     wf_free(desk->told.list);
     if (desk->flush != NULL) weft_drop(desk->flush);
     if (desk->sync_req != NULL) weft_drop(&desk->sync_req->msg);
@@ -247,7 +245,7 @@ static void settle(struct wf_desk *desk)
     weft_err err = desk->failed == WEFT_OK ? wf_kv_sync(desk->store->kv) : desk->failed;
     if (err == WEFT_OK) is_durable(desk);
     else if (desk->failed == WEFT_OK) was_lost(desk, err);
-    give_answers(&desk->owed, err);
+    give_answers(desk, &desk->owed, err);
 }
 
 /* `beside`: this thread does not wait for the disk. */
@@ -263,6 +261,7 @@ static void flush(struct wf_desk *desk, bool beside)
     weft_err err = desk->failed == WEFT_OK ? flush_engine(desk, sync) : desk->failed;
     desk->sync_commits = wf_counter_get(&store->counters.commits) - commits;
     if (err == WEFT_OK) was_written(desk, wrote, sync);
+    wf_gate_look(desk); /* before an answer of what was just published */
     if (err == WEFT_OK && beside) err = sync_beside(desk, &beside);
     if (err != WEFT_OK && desk->failed == WEFT_OK) was_lost(desk, err);
     /* Where the engine was not touched only this batch is lost: memory was short, the disk is
@@ -270,7 +269,7 @@ static void flush(struct wf_desk *desk, bool beside)
     weft_err engine = err == WEFT_OK || desk->failed != WEFT_OK ? WEFT_OK : wf_kv_failed(store->kv);
     if (engine != WEFT_OK) desk->failed = engine; /* before an answer makes anybody ask again */
     if (err == WEFT_OK && beside) owe_answers(desk);
-    else give_answers(&desk->answers, err);
+    else give_answers(desk, &desk->answers, err);
     desk->must_sync = false;
     wf_writer_clear(store);
     if (engine != WEFT_OK) wf_desk_stop(desk, engine);
@@ -314,7 +313,7 @@ static void sync_failed(struct wf_desk *desk, weft_err err)
     was_lost(desk, err);
     weft_err engine = wf_kv_failed(desk->store->kv);
     if (engine == WEFT_OK) return; /* it is tried again soon */
-    give_answers(&desk->told, err);
+    give_answers(desk, &desk->told, err);
     if (wf_desk_has_work(desk)) flush(desk, false);
     wf_desk_stop(desk, engine);
 }
@@ -338,7 +337,7 @@ static void on_synced(weft_self *self, void *state, weft_err err, weft_request *
         }
         /* The disk first: the answers are given while it works. */
         if (err == WEFT_OK && may_overlap(desk)) flush(desk, true);
-        give_answers(&desk->told, err);
+        give_answers(desk, &desk->told, err);
     } else if (desk->lazy && desk->lazy_timer.heap_at == 0) {
         arm_lazy(desk); /* nobody waited for it, so it is still owed */
     }

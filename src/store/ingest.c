@@ -202,7 +202,7 @@ void wf_desk_ingest_take(struct wf_desk *desk, struct wf_ingest *frame)
     if (err == WEFT_OK) err = wf_order_stream(&desk->order, frame->conn, frame->stream, &stream);
     if (err != WEFT_OK) {
         frame->err = err;
-        wf_desk_result_take(frame);
+        wf_gate_result_take(desk, frame);
         return;
     }
     if (frame->end && frame->n == 0) { /* at once: what is behind a gap never comes */
@@ -218,7 +218,7 @@ void wf_desk_ingest_take(struct wf_desk *desk, struct wf_ingest *frame)
             wf_desk_arm_sweep(desk);
         } else {
             frame->err = err;
-            wf_desk_result_take(frame);
+            wf_gate_result_take(desk, frame);
         }
         return;
     }

@@ -7,6 +7,7 @@
 
 #include "alloc.h"
 #include "block.h"
+#include "compose.h"
 #include "desk.h"
 #include "log.h"
 
@@ -106,6 +107,9 @@ static weft_err apply_commit(struct wf_desk *desk, struct wf_commit *commit)
     uint64_t lost = desk->lost;
     weft_err err = WEFT_OK;
     commit->applied = 0;
+    if (!wf_writer_records_valid(commit->records, commit->records_count)) return WEFT_INVALID;
+    if (commit->count == 0)
+        return wf_writer_records(desk->store, commit->records, commit->records_count);
     for (uint32_t i = 0; i < commit->count; i++) {
         if (wf_writer_is_full(desk->store)) wf_desk_flush(desk);
         if (desk->lost != lost || desk->failed != WEFT_OK) break;
@@ -119,12 +123,51 @@ static weft_err apply_commit(struct wf_desk *desk, struct wf_commit *commit)
         if (err != WEFT_OK) return err;
         commit->applied++;
         commit->seq = add.seq;
+        if (commit->applied == commit->count) /* before who waits for it may end the batch */
+            err = wf_writer_records(desk->store, commit->records, commit->records_count);
+        if (err != WEFT_OK) return err;
         if (!add.known) wf_desk_wake(desk, &commit->ids[i]);
     }
     if (desk->lost != lost || desk->failed != WEFT_OK) {
         commit->applied = 0; /* of a large commit some parts may have been written before */
         err = desk->failed != WEFT_OK ? desk->failed : desk->lost_err;
     }
+    return err;
+}
+
+/* Nothing comes between the tips that it stands on and its own place: this is the only writer. */
+static weft_err apply_settings(struct wf_desk *desk, struct wf_settings_commit *commit)
+{
+    weft_buf *bytes = NULL;
+    wf_store *store = desk->store;
+    if (!wf_writer_records_valid(commit->records, commit->records_count)) return WEFT_INVALID;
+    if (wf_writer_is_open(store)) wf_desk_flush(desk);
+    if (desk->failed != WEFT_OK) return desk->failed;
+    weft_err err = wf_compose_settings(store, &commit->tree, commit->admin, commit->payload, &bytes,
+                                       &commit->id);
+    if (err != WEFT_OK) return err;
+    struct wf_add add = {.holder = bytes,
+                         .bytes = weft_buf_bytes(bytes),
+                         .len = (uint32_t)weft_buf_len(bytes),
+                         .id = commit->id,
+                         .asked = &commit->tree,
+                         .taken_ns = weft_now(desk->self)};
+    err = wf_writer_add(store, &add);
+    if (err == WEFT_OK) err = wf_writer_records(store, commit->records, commit->records_count);
+    if (err == WEFT_OK) commit->seq = add.seq;
+    weft_buf_unref(bytes);
+    return err;
+}
+
+static weft_err apply_commit_of_level(struct wf_desk *desk, struct wf_commit *commit,
+                                      uint8_t *durability)
+{
+    uint64_t settings = desk->store->settings_taken;
+    weft_err err = apply_commit(desk, commit);
+    *durability = commit->durability;
+    /* Who may read does not change before the batch is written, and is not said to. */
+    if (settings != desk->store->settings_taken && *durability == WF_MEMORY)
+        *durability = WF_WRITTEN;
     return err;
 }
 
@@ -138,11 +181,14 @@ static weft_verdict on_request(struct wf_desk *desk, weft_msg *msg)
         return WEFT_KEPT;
     }
     if (msg->kind == &wf_commit_kind) {
-        struct wf_commit *commit = (struct wf_commit *)msg;
-        durability = commit->durability;
-        err = apply_commit(desk, commit);
+        err = apply_commit_of_level(desk, (struct wf_commit *)msg, &durability);
     } else if (msg->kind == &wf_follow_kind) {
         err = wf_writer_follow(desk->store, (struct wf_follow *)msg);
+    } else if (msg->kind == &wf_settings_commit_kind) {
+        err = apply_settings(desk, (struct wf_settings_commit *)msg);
+    } else if (msg->kind == &wf_records_kind) {
+        struct wf_records *several = (struct wf_records *)msg;
+        err = wf_writer_records(desk->store, several->records, several->count);
     } else {
         err = wf_writer_record(desk->store, (struct wf_record_put *)msg);
     }
@@ -163,8 +209,13 @@ static weft_verdict on_message(struct wf_desk *desk, weft_msg *msg)
         wf_bells_ring(&desk->bells, desk->store, !desk->lazy);
         return WEFT_KEPT;
     }
+    if (msg->kind == &wf_gate_sub_kind) {
+        wf_gate_subscribe_take(desk, (struct wf_gate_sub *)msg);
+        return WEFT_KEPT;
+    }
     if (msg->kind == &wf_commit_kind || msg->kind == &wf_follow_kind ||
-        msg->kind == &wf_record_kind)
+        msg->kind == &wf_settings_commit_kind || msg->kind == &wf_record_kind ||
+        msg->kind == &wf_records_kind)
         return on_request(desk, msg);
     wf_log(WEFT_LOG_WARN, "store", "unknown message kind=%s", msg->kind->name);
     return WEFT_DONE;
@@ -232,7 +283,9 @@ static void store_fini(weft_self *self, void *state, weft_err reason)
     (void)reason;
     desk->self = self;
     desk->must_sync = true;
+    wf_gate_end(desk);
     wf_desk_flush(desk);
+    wf_gate_refuse(desk);
     weft_timer_stop(self, &desk->sweep);
     weft_timer_stop(self, &desk->lazy_timer);
     weft_timer_stop(self, &desk->recover);
