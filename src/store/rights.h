@@ -40,6 +40,9 @@ struct wf_rights_view {
     uint32_t readers_count;
 };
 
+/* As published; NULL: of a tree that is not there. Under the lock, or by the writer. */
+struct wf_rights_view wf_rights_of(const struct wf_tree *tree);
+
 /* The rights of tree `t` as the engine has it. *out is NULL if no settings are here. NO_MEMORY,
  * IO, CORRUPT; LIMIT: WEFT_RIGHTS_NODE_BYTES. The writer, or whoever opens the store. */
 weft_err wf_rights_make(wf_store *store, uint64_t t, struct wf_rights **out);

@@ -312,7 +312,8 @@ Test(gate, a_kill_leaks_nothing)
     weft_addr_put(asked.addr);
     asked.addr = NULL;
     sk_node_crash(&node, 0);
-    weft_free_msg(&asked.waiting->req.msg); /* as its actor would have */
+    weft_addr_put(asked.waiting->req.asker); /* as the end of its actor would have */
+    weft_free_msg(&asked.waiting->req.msg);
     asked.waiting = NULL;
     cr_assert_not(rk_may(&node, &tree, BOB));
 }
