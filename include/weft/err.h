@@ -8,6 +8,8 @@
 #ifndef WEFT_ERR_H
 #define WEFT_ERR_H
 
+#include <stdbool.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -74,6 +76,32 @@ const char *weft_strerror(weft_err err);
 
 /* The symbolic name, for example "WEFT_FULL"; static text, never NULL. */
 const char *weft_errname(weft_err err);
+
+/* What an answer or a failure is about, for who deals with many alike; docs/errors.md has all of
+ * them. What a new version adds may be of any class. */
+typedef enum weft_err_class {
+    WEFT_CLASS_OK,
+    WEFT_CLASS_ANSWER,        /* how the call went: no room, too late, nothing left        */
+    WEFT_CLASS_CONFIGURATION, /* this program must be set up otherwise                      */
+    WEFT_CLASS_SERVER,        /* what was called has ended or is starting again             */
+    WEFT_CLASS_NETWORK,       /* the way to the peer                                        */
+    WEFT_CLASS_PROTOCOL,      /* what the peer said                                         */
+    WEFT_CLASS_NOT_FOUND,
+    WEFT_CLASS_VALIDATION, /* an argument, or bytes from outside, are not what they must be */
+    WEFT_CLASS_STORAGE,    /* the disk and what is on it                                    */
+    WEFT_CLASS_PERMISSION, /* who somebody is, and what that one may do                     */
+    WEFT_CLASS_INTERNAL    /* weft itself, or the machine under it                          */
+} weft_err_class;
+/* INTERNAL for values that are not in the map. Any thread. */
+weft_err_class weft_err_class_of(weft_err err);
+
+/* May the very same call succeed later, though nobody changes anything here? Any thread. */
+bool weft_err_is_retryable(weft_err err);
+
+/* What the last failure that arose on this thread said in the log, one line, also when the log
+ * does not take it; "" when that was no `err`, or said nothing. What arises on a thread of weft's
+ * own is told by the log only. Valid until the next failure here. */
+const char *weft_err_detail(weft_err err);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * log.c - one bounded line per event, to the process's sink or standard error.
  * Called by: everybody, any thread. May touch: the sink, the levels, standard error.
- * Never: allocates, formats below the level, prints secrets or payloads. */
+ * Never: allocates, formats below the level (but a failure), prints secrets or payloads. */
 #include "log.h"
 
 #include <inttypes.h>
@@ -122,12 +122,17 @@ static void to_stderr(weft_log_level level, const char *facility, const char *li
     fprintf(stderr, "weft %s %s: %s\n", level_names[level], facility, line);
 }
 
+/* A line is a line: text from outside may not forge a second one. */
+static void clean(char *line)
+{
+    for (char *c = line; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';
+}
+
 /* Callers format into `line`, which has WEFT_LOG_LINE_BYTES_MAX bytes. */
 static void deliver(weft_log_level level, const char *facility, char *line)
 {
-    /* A line is a line: text from outside may not forge a second one. */
-    for (char *c = line; *c != '\0'; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = ' ';
+    clean(line);
     if (sink_fn != NULL) sink_fn(sink_arg, level, facility, line);
     else to_stderr(level, facility, line);
 }
@@ -143,18 +148,33 @@ void wf_log(weft_log_level level, const char *facility, const char *fmt, ...)
     deliver(level, facility, line);
 }
 
+/* The last failure that arose on this thread. */
+static _Thread_local struct {
+    weft_err err;
+    char line[WEFT_LOG_LINE_BYTES_MAX];
+} failed;
+
 weft_err wf_fail(weft_err err, const char *facility, const char *fmt, ...)
 {
-    if (!is_on(WEFT_LOG_ERROR, facility)) return err;
-    char line[WEFT_LOG_LINE_BYTES_MAX];
+    char *line = failed.line;
     va_list args;
     va_start(args, fmt);
-    int len = vsnprintf(line, sizeof line, fmt, args);
+    int len = vsnprintf(line, sizeof failed.line, fmt, args);
     va_end(args);
-    if (len >= 0 && (size_t)len < sizeof line)
-        (void)snprintf(line + len, sizeof line - (size_t)len, " err=%s", weft_errname(err));
-    deliver(WEFT_LOG_ERROR, facility, line);
+    if (len >= 0 && (size_t)len < sizeof failed.line)
+        (void)snprintf(line + len, sizeof failed.line - (size_t)len, " err=%s", weft_errname(err));
+    failed.err = err;
+    clean(line);
+    if (!is_on(WEFT_LOG_ERROR, facility)) return err;
+    char copy[WEFT_LOG_LINE_BYTES_MAX]; /* a sink may call weft, and fail */
+    memcpy(copy, line, sizeof copy);
+    deliver(WEFT_LOG_ERROR, facility, copy);
     return err;
+}
+
+const char *weft_err_detail(weft_err err)
+{
+    return err != WEFT_OK && failed.err == err ? failed.line : "";
 }
 
 /* -- Fields ------------------------------------------------------------------------------ */

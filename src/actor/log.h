@@ -10,8 +10,8 @@
 void wf_log(weft_log_level level, const char *facility, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Logs `fmt` at ERROR with err's name and returns err: the one place where a
- * failure is logged. `return wf_fail(WEFT_IO, "store", "write: %s", why);` */
+/* Logs `fmt` at ERROR with err's name, keeps it for weft_err_detail and returns err: the
+ * one place where a failure is logged. `return wf_fail(WEFT_IO, "store", "write: %s", why);` */
 weft_err wf_fail(weft_err err, const char *facility, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -547,6 +547,16 @@ Test(node, offers_name_only_what_the_peer_may_read)
     pair_close(&p);
 }
 
+Test(node, an_entry_that_is_not_here_is_not_found)
+{
+    weft_node *node = memory_node(1);
+    weft_id id = {{1}};
+    weft_buf *buf = NULL;
+    cr_expect_eq(weft_get(node, &id, &buf), WEFT_NOT_FOUND);
+    cr_expect_null(buf);
+    weft_node_close(node);
+}
+
 Test(node, servers_start_once_and_stop)
 {
     weft_node *node = memory_node(1);

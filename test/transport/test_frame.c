@@ -218,4 +218,13 @@ Test(frame, every_wire_code_has_a_meaning_and_the_way_back)
     }
     cr_expect_eq(wf_wire_err(UINT64_MAX), WEFT_PROTOCOL);
     cr_expect_eq(wf_wire_code_of(WEFT_IO), WF_W_INTERNAL, "our disk is none of their business");
+    cr_expect_eq(wf_wire_err(WF_W_VERSION), WEFT_PEER_VERSION);
+    cr_expect_eq(wf_wire_err(WF_W_INTERNAL), WEFT_INTERNAL);
+}
+
+Test(frame, a_peer_hears_that_its_entry_is_bad_and_not_why)
+{
+    cr_expect_eq(wf_wire_code_of(WEFT_BAD_ID), WF_W_BAD_ENTRY);
+    cr_expect_eq(wf_wire_code_of(WEFT_BAD_SIGNATURE), WF_W_BAD_ENTRY);
+    cr_expect_eq(wf_wire_code_of(WEFT_BAD_ENTRY), WF_W_BAD_ENTRY);
 }
