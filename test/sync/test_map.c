@@ -232,13 +232,12 @@ static void guest_edits(struct played *p, weft_keypair *const guests[GUESTS])
     weft_writer_close(writer);
 }
 
-/* The owner, at some node, revokes a guest or takes it in again, above all that is there. */
-static void owner_decides(struct played *p, weft_keypair *const guests[GUESTS])
+/* The owner, at some node, grants that to a guest, above all that is there. */
+static void owner_says(struct played *p, const weft_keypair *guest, const wf_grant *grant)
 {
     struct world *w = p->w;
     struct world_node *n = &w->nodes[world_below(w, w->count)];
     wf_store *store = n->node->table.wf_store;
-    const wf_grant grants[2] = {{WEFT_RIGHT_NONE, 0}, {WEFT_RIGHT_WRITE, 20}};
     struct wf_settings_text text;
     weft_id tips[WEFT_ENTRY_PARENTS_MAX], id;
     uint8_t payload[256];
@@ -249,8 +248,8 @@ static void owner_decides(struct played *p, weft_keypair *const guests[GUESTS])
     bool complete;
     uint64_t height = 0;
     weft_buf *entry = NULL;
-    weft_keypair_public(guests[world_below(w, GUESTS)], &key);
-    wf_settings_grant(&key, &grants[world_below(w, 3) == 0], &text, &op);
+    weft_keypair_public(guest, &key);
+    wf_settings_grant(&key, grant, &text, &op);
     cr_assert_eq(wf_map_ops_encode(&op, 1, payload, sizeof payload, &len), WEFT_OK);
     if (wf_store_tree(store, &w->tree, &info) != WEFT_OK || !info.has_root) return;
     cr_assert_eq(wf_store_tips(store, info.t, tips, WEFT_ENTRY_PARENTS_MAX, &count, &complete),
@@ -272,6 +271,15 @@ static void owner_decides(struct played *p, weft_keypair *const guests[GUESTS])
     weft_buf_unref(entry);
 }
 
+static const wf_grant out_again = {WEFT_RIGHT_NONE, 0}, writes = {WEFT_RIGHT_WRITE, 20};
+
+/* Revokes a guest or takes it in again. */
+static void owner_decides(struct played *p, weft_keypair *const guests[GUESTS])
+{
+    const weft_keypair *guest = guests[world_below(p->w, GUESTS)];
+    owner_says(p, guest, world_below(p->w, 3) == 0 ? &writes : &out_again);
+}
+
 Test(map, nodes_agree_on_what_revoked_keys_wrote_apart)
 {
     weft_keypair *guests[GUESTS];
@@ -282,6 +290,8 @@ Test(map, nodes_agree_on_what_revoked_keys_wrote_apart)
     }
     for (uint64_t seed = 61; seed <= 66; seed++) {
         struct played p = {.w = world_create(seed, WORLD_MESH, 3, WORLD_PLAIN)};
+        for (int i = 0; i < GUESTS; i++) owner_says(&p, guests[i], &writes);
+        world_run(p.w, WEFT_SEC);
         for (int part = 0; part < 4; part++) { /* they part and meet */
             cut_all(p.w, part % 2 == 0);
             for (int step = 0; step < 15; step++) {
