@@ -18,6 +18,13 @@ struct weft_hub {
     wf_net_hub *hub;
 };
 
+/* Where a judge sits (transport.h, on_encrypt), and a node that is as one of before. */
+struct wf_node_seat {
+    void (*on_encrypt)(void *arg, const weft_key *key, const weft_id *cookie_id, uint32_t type);
+    void *arg;
+    bool plain; /* it says in HELLO that it understands nothing beyond version 1 */
+};
+
 struct weft_node {
     struct wf_node_table table; /* the actors see this one */
     struct wf_node_counters counters;
@@ -31,6 +38,7 @@ struct weft_node {
     wf_counter failed;   /* 1: an actor failed and the node stops */
     uint32_t stage;      /* of shutdown: actors below it have ended */
     wf_lock *shutting;   /* one shutdown at a time */
+    struct wf_node_seat seat;
 };
 
 /* False in a child process: each call that takes a lock or waits answers FORKED then. */
@@ -45,6 +53,8 @@ weft_err wf_node_claim(weft_node *node, const weft_key *key);
 /* As weft_node_open on an engine that is open already (taken on OK). Tests keep memory
  * engines across simulated crashes with it. */
 weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node **out);
+weft_err wf_node_open_seat(const weft_node_options *options, wf_kv *kv,
+                           const struct wf_node_seat *seat /* NULL: none */, weft_node **out);
 
 /* After wf_sim_kill of the node's runtime: frees what is left without a message. The
  * store is not closed when `keep_kv`: its engine outlives the crash and is returned. */

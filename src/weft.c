@@ -9,7 +9,9 @@
 #include "blocklist.h"
 #include "crypto.h"
 #include "engine.h"
+#include "identities.h"
 #include "key_file.h"
+#include "keyring.h"
 #include "log.h"
 #include "node_internal.h"
 #include "notify.h"
@@ -241,6 +243,9 @@ static weft_err spawn_transport(weft_node *node, const weft_node_options *o)
     struct wf_node_table *t = &node->table;
     struct wf_transport_options options = {
         .identity = {t->self, node, sign, verify, random_bytes},
+        .caps = node->seat.plain ? 0 : WF_CAP_ACCESS,
+        .on_encrypt = node->seat.on_encrypt,
+        .on_encrypt_arg = node->seat.arg,
         .node_name = o->name,
         .events_to = t->sync,
         .verifiers = t->verify,
@@ -282,6 +287,16 @@ static weft_err wire_one(weft_node *node, weft_addr *to)
     return err;
 }
 
+/* The store asks sync before it answers for a batch that takes a right away. */
+static weft_err subscribe_gate(weft_node *node)
+{
+    struct wf_gate_sub *sub = wf_gate_sub_create(node->table.sync);
+    if (sub == NULL) return WEFT_NO_MEMORY;
+    weft_err err = wf_send_system(node->table.store, &sub->msg);
+    if (err != WEFT_OK) weft_drop(&sub->msg);
+    return err;
+}
+
 static weft_err wire_all(weft_node *node)
 {
     struct wf_node_table *t = &node->table;
@@ -291,6 +306,7 @@ static weft_err wire_all(weft_node *node)
         err = wire_one(node, t->verify[i]);
     for (size_t i = 0; err == WEFT_OK && i < sizeof to / sizeof to[0]; i++)
         err = wire_one(node, to[i]);
+    if (err == WEFT_OK) err = subscribe_gate(node);
     for (uint32_t stage = 0; err == WEFT_OK && stage < STAGE_END; stage++) {
         weft_addr *actors[64];
         uint32_t count = stage_actors(node, stage, actors);
@@ -358,11 +374,19 @@ static void free_node(weft_node *node)
     if (node->own_rt) (void)weft_rt_destroy(node->rt);
     weft_keypair_destroy(node->device);
     wf_blocklist_destroy(node->table.blocked);
+    wf_keyring_destroy(node->table.keyring);
+    wf_identities_destroy(node->table.identities);
     wf_lock_destroy(node->shutting);
     wf_free(node);
 }
 
 weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node **out)
+{
+    return wf_node_open_seat(options, kv, NULL, out);
+}
+
+weft_err wf_node_open_seat(const weft_node_options *options, wf_kv *kv,
+                           const struct wf_node_seat *seat, weft_node **out)
 {
     static const weft_node_options defaults;
     const weft_node_options *o = options != NULL ? options : &defaults;
@@ -373,10 +397,15 @@ weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node 
     err = WEFT_NO_MEMORY;
     node->born = wf_fork_count();
     node->table.counters = &node->counters;
+    if (seat != NULL) node->seat = *seat;
     set_timers(&node->table.timers, o);
     node->shutting = wf_lock_create();
     node->table.blocked = wf_blocklist_create();
-    if (node->shutting == NULL || node->table.blocked == NULL) goto done;
+    node->table.keyring = wf_keyring_create();
+    node->table.identities = wf_identities_create();
+    if (node->shutting == NULL || node->table.blocked == NULL || node->table.keyring == NULL ||
+        node->table.identities == NULL)
+        goto done;
     err = open_rt(node, o);
     if (err != WEFT_OK) goto done;
     node->table.rt = node->rt;

@@ -170,7 +170,11 @@
 #define WEFT_STORE_POLICIES 64u /* kept: others are read again; new ones of a batch: half */
 
 /* -- Trust: keys, grants, joining, tickets ------------------------------------------------- */
-#define WEFT_PROVEN_KEYS_MAX 8u     /* keys beside the device's, proven on one connection */
+#define WEFT_PROVEN_KEYS_MAX 8u             /* keys beside the device's, proven on one connection */
+#define WEFT_PROOFS_PER_CONNECTION 16u      /* checked at once; each costs a verification   */
+#define WEFT_PROOF_EVERY_NS (10 * WEFT_SEC) /* and one more                              */
+#define WEFT_PROOFS_NODE 256u               /* of all connections                        */
+#define WEFT_PROOF_NODE_EVERY_NS (WEFT_SEC / 64)
 #define WEFT_IDENTITIES_MAX 4096u   /* trees in which a node acts with another key       */
 #define WEFT_KEY_NAME_BYTES_MAX 63u /* of a key in a tree's settings                     */
 #define WEFT_PRINCIPALS_PER_TREE_MAX 256u

@@ -12,7 +12,5 @@ bool wf_access_may_read(const struct wf_node_table *table, const weft_id *tree,
     weft_key keys[1 + WEFT_PROVEN_KEYS_MAX];
     keys[0] = *peer; /* the channel has proven it */
     uint32_t count = 1 + wf_keyring_get(table->keyring, peer, &keys[1]);
-    bool may = false;
-    for (uint32_t i = 0; i < count; i++) may |= wf_store_may_read(table->wf_store, tree, &keys[i]);
-    return may;
+    return wf_store_may_read_as(table->wf_store, tree, keys, count);
 }

@@ -10,6 +10,7 @@
 #include "block.h"
 #include "damage.h"
 #include "engine_state.h"
+#include "identities.h"
 #include "log.h"
 
 static void drop_cmd(weft_msg *msg)
@@ -165,6 +166,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
         wf_econn_on_up(e, (struct wf_tp_up *)msg);
         return WEFT_KEPT;
     }
+    if (kind == &wf_gate_kind) return wf_gate_on_ask(e, (struct wf_gate *)msg);
     if (kind == &wf_damage_kind) {
         wf_heal_on_bell_take(e, (struct wf_damage_bell *)msg);
         return WEFT_KEPT;
@@ -172,6 +174,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     if (kind == &wf_tp_down_kind) wf_econn_on_down(e, (struct wf_tp_down *)msg);
     else if (kind == &wf_tp_frame_kind) wf_e_on_frame(e, (struct wf_tp_frame *)msg);
     else if (kind == &wf_q_applied_kind) wf_e_on_applied(e, (struct wf_q_applied *)msg);
+    else if (kind == &wf_identity_kind) wf_prove_on_identity(e);
     else if (kind == &wf_peer_changed_kind) wf_timer_on_changed(e, (struct wf_peer_changed *)msg);
     return WEFT_DONE;
 }
@@ -203,6 +206,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
     (void)reason;
     struct engine *e = state;
     wf_heal_stop(e);
+    wf_gate_stop(e);
     while (e->ops.first != NULL) {
         struct op *op = (struct op *)((char *)e->ops.first - offsetof(struct op, of_engine));
         wf_op_finish(e, op, WEFT_CLOSED);

@@ -7,6 +7,7 @@
 
 #include "alloc.h"
 #include "engine_state.h"
+#include "keyring.h"
 #include "log.h"
 
 #define OPEN_REST_NS (250 * WEFT_MS)    /* the side that was dialled opens what is left */
@@ -69,7 +70,8 @@ void wf_econn_registered(struct engine *e, struct conn *c)
     note_connected(e, c);
 }
 
-/* Opens a session for each tree that is related to the peer and has none. */
+/* Opens a session for each tree that is related to the peer and has none. The key that we act
+ * with in a tree is shown before its OPEN, and by itself where the peer was the first. */
 static void on_trees(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
@@ -80,7 +82,10 @@ static void on_trees(weft_self *self, void *state, weft_err err, weft_request *r
     if (err == WEFT_OK && !c->gone) {
         c->known = true;
         for (uint32_t i = 0; i < trees->count; i++) {
-            if (wf_es_by_tree(e, c, &trees->ids[i]) != NULL) continue;
+            if (wf_es_by_tree(e, c, &trees->ids[i]) != NULL) {
+                wf_prove_alone(e, c, &trees->ids[i]);
+                continue;
+            }
             if (wf_es_open(e, c, &trees->ids[i], 0, NULL) != WEFT_OK) break; /* later ticks */
         }
     }
@@ -88,7 +93,7 @@ static void on_trees(weft_self *self, void *state, weft_err err, weft_request *r
     wf_econn_put(e, c);
 }
 
-static void open_related(struct engine *e, struct conn *c)
+void wf_econn_open_related(struct engine *e, struct conn *c)
 {
     struct wf_peer_req *req = wf_peer_req_create(WF_PEER_TREES);
     if (req == NULL) return;
@@ -103,7 +108,7 @@ static void on_open_rest(weft_self *self, void *state, weft_timer *timer, uint32
     (void)missed;
     struct engine *e = state;
     e->order++;
-    open_related(e, (struct conn *)((char *)timer - offsetof(struct conn, open_rest)));
+    wf_econn_open_related(e, (struct conn *)((char *)timer - offsetof(struct conn, open_rest)));
 }
 
 static struct conn *conn_create(struct engine *e, struct wf_tp_up *up)
@@ -145,7 +150,7 @@ void wf_econn_on_up(struct engine *e, struct wf_tp_up *up)
     wf_counter_add(&e->table->counters->connections, 1);
     note_connected(e, c);
     wf_e_event(e, &(weft_event){.kind = WEFT_EV_PEER_UP, .peer = up->key});
-    if (up->dialled) open_related(e, c);
+    if (up->dialled) wf_econn_open_related(e, c);
     else
         (void)weft_timer_set(e->self, &c->open_rest, weft_now(e->self) + OPEN_REST_NS, 0,
                              on_open_rest);
@@ -171,6 +176,7 @@ void wf_econn_drop(struct engine *e, struct conn *c, weft_err why)
     weft_timer_stop(e->self, &c->open_rest);
     wf_table_remove(&e->conns, &c->link);
     wf_list_remove(&c->item);
+    if (p->conns.first == NULL) wf_keyring_drop(e->table->keyring, &p->key);
     while (c->sessions.first != NULL) {
         struct esession *es = (struct esession *)((char *)c->sessions.first -
                                                   offsetof(struct esession, of_conn));

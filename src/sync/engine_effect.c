@@ -268,6 +268,7 @@ static weft_err send_open(struct engine *e, const struct esession *es)
     struct wf_open open = {.stream = es->s.stream, .tree = es->s.tree, .flags = es->s.flags};
     if ((open.flags & WF_OPEN_RAW) == 0) open.own = es->s.ours;
     tell_started(e, es);
+    wf_prove_before(e, es->conn, &es->s.tree, es->s.stream);
     return send(e, es, wf_open_encode(&open));
 }
 

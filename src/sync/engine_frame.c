@@ -4,6 +4,7 @@
  * Never: keeps a frame's bytes; lets a malformed frame pass. */
 #include <string.h>
 
+#include "access.h"
 #include "alloc.h"
 #include "engine_state.h"
 #include "log.h"
@@ -18,9 +19,15 @@ static void step(struct engine *e, const struct wf_tp_frame *f, struct wf_sessio
 /* -- OPEN ---------------------------------------------------------------------------- */
 
 /* The peer's streams have its parity and rise. */
-static bool stream_fits(const struct conn *c, uint32_t stream)
+bool wf_e_stream_fits(const struct conn *c, uint32_t stream)
 {
     return stream != 0 && stream % 2 == (c->up->dialled ? 0u : 1u) && stream > c->peer_stream;
+}
+
+void wf_e_refuse(struct engine *e, struct conn *c, uint32_t stream, weft_err why, uint32_t ms)
+{
+    struct wf_err_frame bad = {.stream = stream, .code = wf_wire_code_of(why), .retry_ms = ms};
+    wf_e_control(e, c->id, stream, wf_err_encode(WF_F_ERR, &bad));
 }
 
 /* Both opened at once: the session of the lower key counts. False: theirs is answered. */
@@ -40,14 +47,14 @@ static bool gives_way(struct engine *e, struct conn *c, const struct wf_open *op
 static void on_open(struct engine *e, struct conn *c, const struct wf_tp_frame *f)
 {
     struct wf_open open;
-    if (wf_open_decode(f->bytes, f->len, &open) != WEFT_OK || !stream_fits(c, open.stream)) {
+    if (wf_open_decode(f->bytes, f->len, &open) != WEFT_OK || !wf_e_stream_fits(c, open.stream)) {
         wf_econn_close(e, c, WEFT_PROTOCOL, "OPEN");
         return;
     }
     c->peer_stream = open.stream;
+    if (open.stream == c->refused_stream) return; /* it was told so already */
     if (!wf_es_room(e, c)) {
-        struct wf_err_frame busy = {.stream = open.stream, .code = WF_W_BUSY, .retry_ms = 2000};
-        wf_e_control(e, c->id, open.stream, wf_err_encode(WF_F_ERR, &busy));
+        wf_e_refuse(e, c, open.stream, WEFT_BUSY, 2000);
         return;
     }
     if ((open.flags & WF_OPEN_RAW) == 0 && !gives_way(e, c, &open)) return;
@@ -61,27 +68,30 @@ struct offers {
     uint32_t stream;
 };
 
+/* What the peer may read now: it may have lost a right since the reader looked. */
+static void send_offers(struct engine *e, struct conn *c, uint32_t stream, struct wf_look *look)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < look->trees_count && count < WEFT_IDS_PER_MESSAGE_MAX; i++)
+        if (wf_access_may_read(e->table, &look->trees[i], &c->peer->key))
+            look->trees[count++] = look->trees[i];
+    struct wf_trees trees = {.stream = stream, .count = count, .ids = (const uint8_t *)look->trees};
+    wf_e_control(e, c->id, stream, wf_trees_encode(&trees));
+}
+
 static void on_offers(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
     struct engine *e = state;
     struct offers *o = arg;
-    const struct wf_look *look = (const struct wf_look *)req;
+    struct wf_look *look = (struct wf_look *)req;
     struct conn *c = o->conn;
     e->order++;
     c->peer->offers--;
     e->offers--;
     wf_peer_settle(e, c->peer);
-    if (!c->gone && err == WEFT_OK) {
-        uint32_t count = look->trees_count < WEFT_IDS_PER_MESSAGE_MAX ? look->trees_count
-                                                                      : WEFT_IDS_PER_MESSAGE_MAX;
-        struct wf_trees trees = {
-            .stream = o->stream, .count = count, .ids = (const uint8_t *)look->trees};
-        wf_e_control(e, c->id, o->stream, wf_trees_encode(&trees));
-    } else if (!c->gone) {
-        struct wf_err_frame bad = {.stream = o->stream, .code = wf_wire_code_of(err)};
-        wf_e_control(e, c->id, o->stream, wf_err_encode(WF_F_ERR, &bad));
-    }
+    if (!c->gone && err == WEFT_OK) send_offers(e, c, o->stream, look);
+    else if (!c->gone) wf_e_refuse(e, c, o->stream, err, 0);
     weft_drop(req == NULL ? NULL : &req->msg);
     wf_econn_put(e, c);
     wf_free(o);
@@ -104,8 +114,7 @@ static void on_trees_req(struct engine *e, struct conn *c, const struct wf_tp_fr
         wf_econn_put(e, c);
     }
     wf_free(o);
-    struct wf_err_frame busy = {.stream = f->stream, .code = WF_W_BUSY, .retry_ms = 1000};
-    wf_e_control(e, c->id, f->stream, wf_err_encode(WF_F_ERR, &busy));
+    wf_e_refuse(e, c, f->stream, WEFT_BUSY, 1000);
 }
 
 /* -- Frames of sessions -------------------------------------------------------------- */
@@ -158,10 +167,11 @@ static weft_err on_result(struct engine *e, const struct wf_tp_frame *f)
     return err;
 }
 
-static weft_err on_end(struct engine *e, const struct wf_tp_frame *f)
+static weft_err on_end(struct engine *e, struct conn *c, const struct wf_tp_frame *f)
 {
     struct wf_err_frame end;
     weft_err err = wf_err_decode(f->bytes, f->len, &end);
+    if (err == WEFT_OK && end.code == WF_W_BUSY) wf_prove_on_busy(c, f->stream);
     if (err == WEFT_OK)
         step(e, f,
              &(struct wf_session_event){
@@ -198,8 +208,11 @@ static void dispatch(struct engine *e, struct conn *c, const struct wf_tp_frame 
     case WF_F_WANT: err = on_want(e, f); break;
     case WF_F_RESULT: err = on_result(e, f); break;
     case WF_F_CLOSE:
-    case WF_F_ERR: err = on_end(e, f); break;
+    case WF_F_ERR: err = on_end(e, c, f); break;
     case WF_F_ACK: err = on_ack(e, f); break;
+    case WF_F_PROVE: wf_prove_on_frame(e, c, f); break;
+    case WF_F_JOIN: wf_join_on_frame(e, c, f); break;
+    case WF_F_JOINED:
     case WF_F_TREES: break; /* an answer that came too late */
     default: err = WEFT_PROTOCOL; break;
     }

@@ -11,6 +11,7 @@
 #include "peers.h"
 #include "queue.h"
 #include "reader.h"
+#include "store_actor.h"
 #include "table.h"
 #include "transport.h"
 #include "tree_session.h"
@@ -54,6 +55,11 @@ struct peer { /* with a connection, a dial, or somebody who waits for one */
     weft_ns next_dial;
     weft_timer timer; /* the next automatic dial */
 };
+/* So many at once, and then one more each while. */
+struct bucket {
+    uint32_t spent;
+    weft_ns since; /* what was spent is forgotten from here on */
+};
 struct conn {
     struct item item; /* of the peer */
     struct wf_link link;
@@ -67,6 +73,13 @@ struct conn {
     uint32_t sessions_count; /* also of ended ones that wait for answers */
     struct list sessions;    /* by esession.of_conn */
     weft_timer open_rest;
+    struct bucket proofs;    /* of the peer's, that were looked at */
+    uint32_t refused_stream; /* of a PROVE that was not looked at: what follows on it is void */
+    uint32_t shown_count;    /* our keys that the peer has been shown on it */
+    struct shown {
+        weft_key key;
+        uint32_t stream;
+    } shown[WEFT_PROVEN_KEYS_MAX];
 };
 
 /* -- Sessions ------------------------------------------------------------------------ */
@@ -106,6 +119,7 @@ struct esession {
     struct op *raw;                 /* C01 */
     uint32_t raw_from, raw_count;   /* its entries */
     weft_err broken;                /* an effect could not be carried out */
+    struct item of_gate;            /* the peer has lost the right: it is to end; counted */
 };
 
 /* Somebody who wants (peer, tree) synced as it is from now on. */
@@ -157,6 +171,12 @@ struct engine {
     weft_ns heal_next, heal_wait;
     uint64_t heal_tree; /* the next look begins behind this local number */
     bool retrying, checking;
+    struct bucket proofs; /* of all connections */
+    struct wf_gate *gate; /* ours until replied; NULL: nobody waits */
+    struct list gated;    /* sessions that have to end before that */
+    uint32_t gate_left;   /* streams whose end transport has not confirmed */
+    bool gate_fenced;     /* and it was asked whether it is through with all before */
+    weft_timer gate_again;
 };
 
 /* engine.c */
@@ -191,9 +211,30 @@ void wf_econn_on_down(struct engine *e, const struct wf_tp_down *down);
 void wf_econn_drop(struct engine *e, struct conn *c, weft_err why);
 void wf_econn_close(struct engine *e, struct conn *c, weft_err why, const char *text);
 uint32_t wf_econn_stream(struct conn *c); /* a fresh number; 0: used up */
+/* Opens what is related and has no session; shows the keys that it has not been shown. */
+void wf_econn_open_related(struct engine *e, struct conn *c);
 void wf_econn_registered(struct engine *e, struct conn *c);
 
+/* engine_prove.c */
+/* Shows the peer the key that we act with in the tree, before the first frame on `stream`. */
+void wf_prove_before(struct engine *e, struct conn *c, const weft_id *tree, uint32_t stream);
+void wf_prove_alone(struct engine *e, struct conn *c, const weft_id *tree); /* on its own stream */
+void wf_prove_on_busy(struct conn *c, uint32_t stream); /* what was shown there was not looked at */
+void wf_prove_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame *f);
+/* No tree of this node can be joined by asking: what proves its key hears what an absent tree
+ * would say. */
+void wf_join_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame *f);
+void wf_prove_on_identity(struct engine *e); /* one has changed */
+/* May one more signature of a stranger's choice be checked? */
+bool wf_proof_room(struct engine *e, struct conn *c);
+
+/* engine_gate.c */
+weft_verdict wf_gate_on_ask(struct engine *e, struct wf_gate *gate);
+void wf_gate_stop(struct engine *e); /* the engine ends: answers CLOSED */
+
 /* engine_frame.c */
+bool wf_e_stream_fits(const struct conn *c, uint32_t stream); /* a new one of the peer's */
+void wf_e_refuse(struct engine *e, struct conn *c, uint32_t stream, weft_err why, uint32_t ms);
 void wf_e_release(struct engine *e, uint64_t conn, uint32_t stream, uint32_t bytes);
 void wf_e_on_frame(struct engine *e, struct wf_tp_frame *frame);
 void wf_e_on_applied(struct engine *e, const struct wf_q_applied *applied);

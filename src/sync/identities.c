@@ -12,6 +12,9 @@
 #include "crypto.h"
 #include "lock.h"
 
+const weft_kind wf_identity_kind = {0x5502, "sync.identity", sizeof(struct wf_identity_msg),
+                                    weft_free_msg};
+
 struct identity {
     weft_id tree;
     weft_keypair *pair; /* ours: a copy */

@@ -6,6 +6,7 @@
 #ifndef WF_IDENTITIES_H
 #define WF_IDENTITIES_H
 
+#include <weft/actor.h>
 #include <weft/entry.h>
 
 struct wf_identities;
@@ -18,5 +19,10 @@ bool wf_identities_key(struct wf_identities *ids, const weft_id *tree, weft_key 
 /* By the tree's pair, with the purpose of access. NOT_FOUND: it has none. */
 weft_err wf_identities_sign(struct wf_identities *ids, const weft_id *tree, const void *data,
                             size_t len, weft_key *key, uint8_t out[WEFT_SIGNATURE_BYTES]);
+
+extern const weft_kind wf_identity_kind;
+struct wf_identity_msg { /* api_access.c -> engine: one has changed, show it */
+    weft_msg msg;
+};
 
 #endif

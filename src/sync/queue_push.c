@@ -291,8 +291,13 @@ void wf_push_more(struct queue *q, struct q_pair *p)
         give_up(q, p, WEFT_TREE);
         return;
     }
-    while (covers(p) && p->flights < WEFT_PUSH_FRAMES_MAX)
+    while (covers(p) && p->flights < WEFT_PUSH_FRAMES_MAX) {
+        if (!may_read(q, p)) {
+            give_up(q, p, WEFT_TREE);
+            return;
+        }
         if (frame_from_recent(q, p) != WEFT_OK) break;
+    }
     /* What is newer than the recent entries is on its way here with the next bell. */
     bool far = p->pos.seq < info.seq && !covers(p) &&
                (p->tree->recent_count == 0 ||

@@ -114,13 +114,16 @@ struct wf_trees {
     uint32_t count;
     const uint8_t *ids; /* 32 bytes each */
 };
+/* What we understand beyond version 1, in HELLO: PROVE, JOIN and JOINED. */
+#define WF_CAP_ACCESS 1u
+
 /* A key that the sender holds beside its device's, proven on this connection. */
 struct wf_prove {
     uint32_t stream; /* that the sender opens next, or one of its own that is spent by it */
     weft_key key;
     uint8_t sig[WEFT_SIGNATURE_BYTES]; /* by `key`, of wf_prove_text */
 };
-struct wf_join {
+struct wf_join_ask {
     uint32_t stream;
     weft_id tree;
     weft_key key;                           /* that asks                               */
@@ -171,8 +174,8 @@ weft_err wf_err_decode(const uint8_t *bytes, size_t len, struct wf_err_frame *ou
 /* wire_access.c */
 weft_buf *wf_prove_encode(const struct wf_prove *prove);
 weft_err wf_prove_decode(const uint8_t *bytes, size_t len, struct wf_prove *out);
-weft_buf *wf_join_encode(const struct wf_join *join);
-weft_err wf_join_decode(const uint8_t *bytes, size_t len, struct wf_join *out);
+weft_buf *wf_join_encode(const struct wf_join_ask *join);
+weft_err wf_join_decode(const uint8_t *bytes, size_t len, struct wf_join_ask *out);
 weft_buf *wf_joined_encode(const struct wf_joined *joined);
 weft_err wf_joined_decode(const uint8_t *bytes, size_t len, struct wf_joined *out);
 /* What is signed: bound to the connection, to both devices and their roles. */
@@ -182,7 +185,7 @@ weft_err wf_joined_decode(const uint8_t *bytes, size_t len, struct wf_joined *ou
 void wf_prove_text(const uint8_t channel[64], const weft_key *prover, const weft_key *other,
                    uint32_t stream, uint8_t out[WF_PROVE_TEXT_BYTES]);
 void wf_join_text(const uint8_t channel[64], const weft_key *prover, const weft_key *other,
-                  const struct wf_join *join, uint8_t out[WF_JOIN_TEXT_MAX], size_t *len);
+                  const struct wf_join_ask *join, uint8_t out[WF_JOIN_TEXT_MAX], size_t *len);
 
 /* ENTRIES and PUSH are written in place by the reader and the queue: */
 struct wf_entries_builder {

@@ -57,7 +57,7 @@ weft_err wf_prove_decode(const uint8_t *bytes, size_t len, struct wf_prove *out)
 
 /* -- JOIN ------------------------------------------------------------------------------- */
 
-weft_buf *wf_join_encode(const struct wf_join *join)
+weft_buf *wf_join_encode(const struct wf_join_ask *join)
 {
     struct wf_frame_out f;
     size_t name_len = strnlen(join->name, sizeof join->name);
@@ -79,9 +79,9 @@ weft_buf *wf_join_encode(const struct wf_join *join)
     return wf_frame_out_end(&f);
 }
 
-weft_err wf_join_decode(const uint8_t *bytes, size_t len, struct wf_join *out)
+weft_err wf_join_decode(const uint8_t *bytes, size_t len, struct wf_join_ask *out)
 {
-    struct wf_join j;
+    struct wf_join_ask j;
     size_t meta_len = 0;
     memset(&j, 0, sizeof j);
     wf_cursor c = wf_frame_read(bytes, len, 10, WF_F_JOIN, &j.stream);
@@ -167,7 +167,7 @@ void wf_prove_text(const uint8_t channel[64], const weft_key *prover, const weft
 }
 
 void wf_join_text(const uint8_t channel[64], const weft_key *prover, const weft_key *other,
-                  const struct wf_join *join, uint8_t out[WF_JOIN_TEXT_MAX], size_t *len)
+                  const struct wf_join_ask *join, uint8_t out[WF_JOIN_TEXT_MAX], size_t *len)
 {
     static const uint8_t no_id[REQUEST_BYTES];
     uint8_t digest[32];

@@ -34,6 +34,10 @@ ATOMIC = re.compile(r"\b(_Atomic|atomic_\w+\s*\(|__atomic_\w+|__sync_\w+)")
 BINDS_ATOMICS = {"src/actor/atomic.h", "src/actor/delay.c"}  # delay.c is what the names call
 # Spelled in pieces, so that this file passes its own test.
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "not " + "implemented"]) + r")\b")
+# (a call, where src/ may make it, why)
+CALLS = [
+    (r"wf_store_may_read\w*", ["src/store/", "src/sync/access.c"], "sync asks who may read in one place (sync/access.c)"),
+]
 CODE = (".c", ".h", ".py", ".sh", ".cpp")
 SKIP = {".git", ".cache", "subprojects", "__pycache__"}
 
@@ -62,6 +66,10 @@ def check_code(path, text, headers, bad):
         for owner in headers.get(name, set()):
             if match[1] == '"' and layer in SEES and not headers[name] & SEES[layer]:
                 bad.append(f"{at} includes {owner}/{name}: {layer} may not know {owner}")
+    for pattern, places, why in CALLS:
+        for match in re.finditer(r"\b" + pattern + r"\s*\(", code):
+            if not any(path.startswith(p) for p in places):
+                bad.append(f"{path}:{code.count(chr(10), 0, match.start()) + 1} calls {match[0][:-1]}: {why}")
     begin = None
     for number, line in enumerate(text.split("\n"), 1):
         if line.startswith("{"):
@@ -129,6 +137,7 @@ OFFENCES = {
     "src/actor/n.c": ("int f(void)\n{\n" + ";\n" * (MAX_FUNCTION + 1) + "}\n", "function"),
     "test/n.py": (None, "SPDX"),
     "src/actor/o.c": ("int f(int *p) { return __atomic_load_n(p, 0); }\n", "lost time"),
+    "src/sync/p.c": ("bool f(void) { return wf_store_may_read_as(s, t, k, 1); }\n", "one place"),
     "src/actor/fine.c": ("#include <pthread.h>\n/* <rocksdb/c.h> in a comment */\n", None),
 }
 

@@ -328,14 +328,14 @@ static weft_err prove_again(const uint8_t *bytes, size_t len, weft_buf **again)
 static weft_buf *join_with(bool has_id, uint32_t meta_len)
 {
     static uint8_t meta[300];
-    struct wf_join j = {.stream = STREAM,
-                        .tree = id_of(0xaa),
-                        .name = "a laptop",
-                        .right = WEFT_RIGHT_WRITE,
-                        .priority = 70000,
-                        .has_id = has_id,
-                        .meta = meta,
-                        .meta_len = meta_len};
+    struct wf_join_ask j = {.stream = STREAM,
+                            .tree = id_of(0xaa),
+                            .name = "a laptop",
+                            .right = WEFT_RIGHT_WRITE,
+                            .priority = 70000,
+                            .has_id = has_id,
+                            .meta = meta,
+                            .meta_len = meta_len};
     fill(meta, 0x3e, sizeof meta);
     fill(j.key.bytes, 0x6b, sizeof j.key.bytes);
     if (has_id) fill(j.id, 0x1d, sizeof j.id);
@@ -348,7 +348,7 @@ static weft_buf *join_again(void) { return join_with(true, 0); }
 
 static weft_err join_read(const uint8_t *bytes, size_t len, weft_buf **again)
 {
-    struct wf_join j;
+    struct wf_join_ask j;
     weft_err err = wf_join_decode(bytes, len, &j);
     if (err == WEFT_OK) *again = wf_join_encode(&j);
     return err;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <weft/access.h>
 #include <weft/dag.h>
 #include <weft/keys.h>
 #include <weft/map.h>
@@ -123,6 +124,7 @@ static void call_trees(void)
     FORKED(weft_tree_create(l.node, l.author, &spec, CALL, &id));
     FORKED(weft_tree_follow(l.node, &l.tree, NULL, 0, CALL));
     FORKED(weft_tree_unfollow(l.node, &l.tree, CALL));
+    FORKED(weft_tree_use_key(l.node, &l.tree, l.author));
     FORKED(weft_tree_info_get(l.node, &l.tree, &info));
     FORKED(weft_tree_range_digest(l.node, &l.tree, 0, 9, id.bytes, NULL));
     FORKED(weft_tree_list(l.node, &id, &count));

@@ -212,65 +212,6 @@ Test(hostile, half_a_frame_ends_the_connection)
 
 /* -- Floods -------------------------------------------------------------------------- */
 
-/* In the place of an actor that is slow: it keeps what it hears. */
-struct mute {
-    weft_msg *kept;
-    uint32_t *count;
-};
-
-static weft_err mute_init(weft_self *self, void *state, void *arg)
-{
-    (void)self;
-    ((struct mute *)state)->count = arg;
-    return WEFT_OK;
-}
-
-static weft_verdict mute_handle(weft_self *self, void *state, weft_msg *msg)
-{
-    struct mute *m = state;
-    (void)self;
-    msg->next = m->kept;
-    m->kept = msg;
-    (*m->count)++;
-    return WEFT_KEPT;
-}
-
-static void mute_fini(weft_self *self, void *state, weft_err reason)
-{
-    struct mute *m = state;
-    (void)self;
-    (void)reason;
-    while (m->kept != NULL) {
-        weft_msg *msg = m->kept;
-        m->kept = msg->next;
-        msg->next = NULL;
-        weft_drop(msg);
-    }
-}
-
-static weft_addr *mute(struct play *p, weft_addr **place, uint32_t *count)
-{
-    weft_addr *was = *place;
-    weft_spec spec = {.name = "mute",
-                      .arg = count,
-                      .state_size = sizeof(struct mute),
-                      .init = mute_init,
-                      .handle = mute_handle,
-                      .fini = mute_fini,
-                      .mailbox = WEFT_UNBOUNDED};
-    *count = 0;
-    cr_assert_eq(weft_spawn(p->w->nodes[VICTIM].rt, &spec, place), WEFT_OK);
-    return was;
-}
-
-static void unmute(struct play *p, weft_addr **place, weft_addr *was)
-{
-    (void)weft_stop(*place, WEFT_NOW);
-    cr_assert_eq(weft_join(*place, weft_rt_after(p->w->nodes[VICTIM].rt, CALL), NULL), WEFT_OK);
-    weft_addr_put(*place);
-    *place = was;
-}
-
 Test(hostile, acks_come_no_faster_than_the_queue_takes_them)
 {
     struct play p;
@@ -280,7 +221,7 @@ Test(hostile, acks_come_no_faster_than_the_queue_takes_them)
     say(&p, wf_open_encode(&open));
     live(&p, WEFT_SEC);
     weft_addr **place = &p.w->nodes[VICTIM].node->table.queue;
-    weft_addr *queue = mute(&p, place, &heard);
+    weft_addr *queue = world_mute(p.w, VICTIM, place, &heard);
     for (uint32_t i = 0; i < 2000; i++) {
         struct wf_ack ack = {.stream = 1, .n = 1 + i};
         say(&p, wf_ack_encode(&ack));
@@ -288,7 +229,7 @@ Test(hostile, acks_come_no_faster_than_the_queue_takes_them)
     live(&p, WEFT_SEC);
     cr_expect_gt(heard, WEFT_FRAMES_HELD_MAX / 2);
     cr_expect_leq(heard, WEFT_FRAMES_HELD_MAX + 8u, "%u", heard);
-    unmute(&p, place, queue);
+    world_unmute(p.w, VICTIM, place, queue);
     play_down(&p);
 }
 
@@ -306,7 +247,7 @@ Test(hostile, bits_come_no_faster_than_the_reader_takes_them)
     live(&p, WEFT_SEC);
     cr_assert_eq(p.raw.seen.frames[WF_F_IDS], 1);
     weft_addr **place = &p.w->nodes[VICTIM].node->table.reader;
-    weft_addr *reader = mute(&p, place, &heard);
+    weft_addr *reader = world_mute(p.w, VICTIM, place, &heard);
     for (uint32_t i = 0; i < 500; i++) { /* within the window */
         bits.ref = 1;
         say(&p, wf_bits_encode(&bits));
@@ -314,7 +255,7 @@ Test(hostile, bits_come_no_faster_than_the_reader_takes_them)
     live(&p, WEFT_SEC);
     cr_expect_gt(heard, WEFT_FRAMES_HELD_MAX / 2);
     cr_expect_leq(heard, WEFT_FRAMES_HELD_MAX + 8u, "%u", heard);
-    unmute(&p, place, reader);
+    world_unmute(p.w, VICTIM, place, reader);
     play_down(&p);
 }
 
@@ -329,7 +270,7 @@ Test(hostile, a_page_of_ids_costs_credit_until_the_reader_is_done_with_it)
     say(&p, wf_open_encode(&open));
     live(&p, WEFT_SEC);
     weft_addr **place = &p.w->nodes[VICTIM].node->table.reader;
-    weft_addr *reader = mute(&p, place, &heard);
+    weft_addr *reader = world_mute(p.w, VICTIM, place, &heard);
     uint64_t credits = p.raw.seen.frames[WF_F_CREDIT];
     struct wf_ids page = {
         .stream = 1, .ref = 1, .hi_gen = 4, .id_bytes = 8, .count = IDS, .ids = ids};
@@ -338,7 +279,7 @@ Test(hostile, a_page_of_ids_costs_credit_until_the_reader_is_done_with_it)
     cr_expect_eq(heard, 1);
     cr_expect_not(p.raw.seen.ended);
     cr_expect_eq(p.raw.seen.frames[WF_F_CREDIT], credits);
-    unmute(&p, place, reader); /* what it kept is answered: CLOSED */
+    world_unmute(p.w, VICTIM, place, reader); /* what it kept is answered: CLOSED */
     live(&p, WEFT_SEC);
     cr_expect_eq(p.raw.seen.frames[WF_F_CREDIT], credits + 1);
     play_down(&p);
@@ -350,7 +291,7 @@ Test(hostile, questions_count_over_the_connections_of_a_peer)
     uint32_t heard;
     play_up(&p, 47);
     weft_addr **place = &p.w->nodes[VICTIM].node->table.reader;
-    weft_addr *reader = mute(&p, place, &heard);
+    weft_addr *reader = world_mute(p.w, VICTIM, place, &heard);
     for (unsigned time = 0; time < 4; time++) {
         for (uint32_t i = 0; i < 20; i++) say(&p, wf_trees_req_encode(3 + 2 * i));
         world_run(p.w, 100 * WEFT_MS);
@@ -359,7 +300,7 @@ Test(hostile, questions_count_over_the_connections_of_a_peer)
         up(&p, 700);
     }
     cr_expect_eq(heard, WEFT_OFFERS_UNDER_WAY_MAX);
-    unmute(&p, place, reader);
+    world_unmute(p.w, VICTIM, place, reader);
     play_down(&p);
 }
 
@@ -370,7 +311,7 @@ Test(hostile, sessions_count_over_the_connections_of_a_peer)
     uint32_t heard;
     play_up(&p, 48);
     weft_addr **place = &p.w->nodes[VICTIM].node->table.reader;
-    weft_addr *reader = mute(&p, place, &heard);
+    weft_addr *reader = world_mute(p.w, VICTIM, place, &heard);
     for (unsigned time = 0; time < 4; time++) {
         for (uint32_t i = 0; i < EACH; i++) {
             struct wf_open open = opening(&p, 1 + 2 * i);
@@ -385,7 +326,7 @@ Test(hostile, sessions_count_over_the_connections_of_a_peer)
         up(&p, 700);
     }
     cr_expect_eq(heard, WEFT_SESSIONS_PER_PEER_MAX);
-    unmute(&p, place, reader);
+    world_unmute(p.w, VICTIM, place, reader);
     world_run(p.w, WEFT_SEC);
     expect_served(&p);
     play_down(&p);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <weft/access.h>
 #include <weft/node.h>
 
 #define TIMEOUT (20 * WEFT_SEC)
@@ -589,6 +590,7 @@ static weft_err inside(weft_self *self, void *state, void *arg)
                weft_peer_register(node, &peer, NULL, TIMEOUT) == WEFT_DEADLK &&
                weft_tree_follow(node, &tree, NULL, 0, TIMEOUT) == WEFT_DEADLK &&
                weft_tree_info_get(node, &tree, &info) == WEFT_DEADLK &&
+               weft_tree_use_key(node, &tree, NULL) == WEFT_DEADLK &&
                weft_shutdown(node, TIMEOUT) == WEFT_DEADLK;
     return all ? WEFT_OK : WEFT_INTERNAL;
 }

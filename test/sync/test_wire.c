@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "crypto.h"
 #include "frames.h"
 
 static uint64_t random_state = 20260;
@@ -174,6 +175,73 @@ Test(wire, encoding_answers_null_when_memory_is_short)
         cr_expect_null(buf, "%s", frame_examples[i].name);
         weft_buf_unref(buf);
     }
+}
+
+/* -- What is signed ----------------------------------------------------------------------- */
+
+static void texts(uint8_t channel, uint8_t prover, uint8_t other, const struct wf_join_ask *join,
+                  uint8_t prove_text[WF_PROVE_TEXT_BYTES], uint8_t join_text[WF_JOIN_TEXT_MAX],
+                  size_t *len)
+{
+    uint8_t hash[64] = {channel};
+    weft_key one = {{prover}}, two = {{other}};
+    wf_prove_text(hash, &one, &two, join->stream, prove_text);
+    memset(join_text, 0, WF_JOIN_TEXT_MAX);
+    wf_join_text(hash, &one, &two, join, join_text, len);
+}
+
+Test(wire, what_a_proof_signs_is_what_the_document_says)
+{
+    const struct wf_join_ask join = {.stream = 0x01020304,
+                                     .tree = {{9}},
+                                     .name = "me",
+                                     .right = 2,
+                                     .priority = 0x05060708,
+                                     .has_id = true,
+                                     .id = {7}};
+    uint8_t prove[WF_PROVE_TEXT_BYTES], asked[WF_JOIN_TEXT_MAX], digest[32];
+    const uint8_t stream[] = {1, 2, 3, 4}, middle[] = {2, 5, 6, 7, 8, 2, 'm', 'e', 7};
+    size_t len;
+    texts(1, 2, 3, &join, prove, asked, &len);
+    cr_expect(prove[0] == 'P' && prove[1] == 1 && prove[65] == 2 && prove[97] == 3);
+    cr_expect_arr_eq(prove + 129, stream, 4);
+    cr_expect(asked[0] == 'J' && memcmp(asked + 1, prove + 1, sizeof prove - 1) == 0);
+    cr_expect_eq(asked[133], 9);
+    cr_expect_arr_eq(asked + 165, middle, sizeof middle);
+    wf_blake2b_256(NULL, 0, digest);
+    cr_assert_eq(len, 165 + 8 + 16 + 32);
+    cr_expect_arr_eq(asked + len - 32, digest, 32);
+}
+
+Test(wire, a_proof_of_anything_else_signs_something_else)
+{
+    const uint8_t meta[] = "m";
+    struct wf_join_ask joins[9];
+    uint8_t prove[12][WF_PROVE_TEXT_BYTES], asked[12][WF_JOIN_TEXT_MAX];
+    size_t len;
+    for (unsigned i = 0; i < 9; i++)
+        joins[i] = (struct wf_join_ask){.stream = 1, .tree = {{9}}, .name = "me", .right = 1};
+    joins[1].stream = 3;
+    joins[2].tree.bytes[31] = 1;
+    joins[3].name[1] = '\0';
+    joins[4].right = 2;
+    joins[5].priority = 1;
+    joins[6].has_id = true;
+    joins[6].id[15] = 1;
+    joins[7].meta = meta;
+    joins[7].meta_len = 1;
+    joins[8].name[2] = 'x';
+    for (unsigned i = 0; i < 9; i++) texts(1, 2, 3, &joins[i], prove[i], asked[i], &len);
+    texts(9, 2, 3, &joins[0], prove[9], asked[9], &len);
+    texts(1, 9, 3, &joins[0], prove[10], asked[10], &len);
+    texts(1, 3, 2, &joins[0], prove[11], asked[11], &len);
+    for (unsigned i = 0; i < 12; i++)
+        for (unsigned k = 0; k < i; k++)
+            cr_expect_neq(memcmp(asked[i], asked[k], WF_JOIN_TEXT_MAX), 0, "%u and %u", i, k);
+    const unsigned bound[] = {0, 1, 9, 10, 11};
+    for (unsigned i = 0; i < 5; i++)
+        for (unsigned k = 0; k < i; k++)
+            cr_expect_neq(memcmp(prove[bound[i]], prove[bound[k]], WF_PROVE_TEXT_BYTES), 0);
 }
 
 /* -- Bounds of single fields -------------------------------------------------------------- */

@@ -46,6 +46,12 @@ static void open_writer(struct world_node *n)
         (void)weft_writer_open(n->node, &n->world->tree, n->world->author, &n->writer);
 }
 
+static void on_encrypt(void *arg, const weft_key *key, const weft_id *tree, uint32_t type)
+{
+    struct world_node *n = arg;
+    if (n->world->judge != NULL) n->world->judge(n->world, n->number, key, tree, type);
+}
+
 void world_start(struct world *w, uint32_t number)
 {
     struct world_node *n = &w->nodes[number];
@@ -56,7 +62,8 @@ void world_start(struct world *w, uint32_t number)
                                  .no_live_push = w->no_live_push};
     cr_assert_eq(wf_sim_rt_create(w->sim, &n->rt), WEFT_OK);
     options.rt = n->rt;
-    weft_err err = wf_node_open_kv(&options, n->kv, &n->node);
+    struct wf_node_seat seat = {on_encrypt, n, w->old && number > 0};
+    weft_err err = wf_node_open_seat(&options, n->kv, &seat, &n->node);
     cr_assert_eq(err, WEFT_OK, "seed %lu: node %u does not open: %s", w->seed, number,
                  weft_errname(err));
     weft_node_key(n->node, &n->key);
@@ -159,6 +166,7 @@ struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count
     w->count = count;
     w->no_live_push = (kind & WORLD_NO_PUSH) != 0;
     w->forgetful = (kind & WORLD_FORGETFUL) != 0;
+    w->old = (kind & WORLD_OLD) != 0;
     w->near = (kind & WORLD_UNEVEN) != 0;
     weft_sim_spec spec = {.seed = seed,
                           .schedule = w->near ? WEFT_SCHEDULE_PCT : WEFT_SCHEDULE_UNIFORM};
@@ -231,6 +239,67 @@ weft_err world_commit_bytes(struct world *w, uint32_t number, size_t len)
 weft_err world_commit(struct world *w, uint32_t number)
 {
     return world_commit_bytes(w, number, 32);
+}
+
+/* -- Muting -------------------------------------------------------------------------- */
+
+/* In the place of an actor that is slow: it keeps what it hears. */
+struct mute {
+    weft_msg *kept;
+    uint32_t *count;
+};
+
+static weft_err mute_init(weft_self *self, void *state, void *arg)
+{
+    (void)self;
+    ((struct mute *)state)->count = arg;
+    return WEFT_OK;
+}
+
+static weft_verdict mute_handle(weft_self *self, void *state, weft_msg *msg)
+{
+    struct mute *m = state;
+    (void)self;
+    msg->next = m->kept;
+    m->kept = msg;
+    (*m->count)++;
+    return WEFT_KEPT;
+}
+
+static void mute_fini(weft_self *self, void *state, weft_err reason)
+{
+    struct mute *m = state;
+    (void)self;
+    (void)reason;
+    while (m->kept != NULL) {
+        weft_msg *msg = m->kept;
+        m->kept = msg->next;
+        msg->next = NULL;
+        weft_drop(msg);
+    }
+}
+
+weft_addr *world_mute(struct world *w, uint32_t number, weft_addr **place, uint32_t *count)
+{
+    weft_addr *was = *place;
+    weft_spec spec = {.name = "mute",
+                      .arg = count,
+                      .state_size = sizeof(struct mute),
+                      .init = mute_init,
+                      .handle = mute_handle,
+                      .fini = mute_fini,
+                      .mailbox = WEFT_UNBOUNDED};
+    *count = 0;
+    cr_assert_eq(weft_spawn(w->nodes[number].rt, &spec, place), WEFT_OK);
+    return was;
+}
+
+void world_unmute(struct world *w, uint32_t number, weft_addr **place, weft_addr *was)
+{
+    (void)weft_stop(*place, WEFT_NOW);
+    cr_assert_eq(weft_join(*place, weft_rt_after(w->nodes[number].rt, CALL), NULL), WEFT_OK);
+    weft_addr_put(*place);
+    *place = was;
 }
 
 /* -- Looking ------------------------------------------------------------------------- */

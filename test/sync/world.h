@@ -35,7 +35,12 @@ struct world {
     struct world_node nodes[WORLD_NODES_MAX];
     bool links[WORLD_NODES_MAX][WORLD_NODES_MAX];
     bool no_live_push;
-    bool near;      /* the network takes no time: only who runs next says what comes when */
+    bool near; /* the network takes no time: only who runs next says what comes when */
+    bool old;  /* all but the first are as nodes that know nothing beyond version 1 */
+    /* Hears of each piece of a frame just before it is encrypted; `tree` NULL: of no tree. */
+    void (*judge)(struct world *w, uint32_t from, const weft_key *to, const weft_id *tree,
+                  uint32_t type);
+    void *judge_arg;
     bool forgetful; /* nodes acknowledge what the disk has not: crashes take it back */
     weft_keypair *author;
     weft_id tree;
@@ -51,6 +56,7 @@ struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count
 #define WORLD_NO_PUSH 1u
 #define WORLD_FORGETFUL 2u
 #define WORLD_UNEVEN 4u /* actors are late for long, while messages go round the nodes */
+#define WORLD_OLD 8u
 void world_destroy(struct world *w);
 
 /* The world's dice. */
@@ -70,6 +76,11 @@ void world_kill(struct world *w, uint32_t node);
 void world_start(struct world *w, uint32_t node);
 void world_cut(struct world *w, uint32_t a, uint32_t b, bool cut);
 void world_faults(struct world *w, const wf_net_faults *faults); /* NULL: none */
+
+/* Puts one that only keeps what it hears in an actor's place: it counts, and drops all of it in
+ * the end. Returns whose place it was. */
+weft_addr *world_mute(struct world *w, uint32_t node, weft_addr **place, uint32_t *count);
+void world_unmute(struct world *w, uint32_t node, weft_addr **place, weft_addr *was);
 
 weft_tree_info world_info(struct world *w, uint32_t node);
 weft_node_stats world_stats(struct world *w); /* of all nodes together, dead ones too */

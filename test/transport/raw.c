@@ -114,6 +114,7 @@ static void records(struct state *r)
             cr_assert_eq(wf_noise_read(r->noise, p + 2, len), WEFT_OK);
             speak(r);
             r->seen->secure = wf_noise_done(r->noise);
+            if (r->seen->secure) wf_noise_channel(r->noise, r->seen->channel);
         }
         wf_bytes_take(&r->in, 2 + len);
     }

@@ -18,6 +18,7 @@ struct raw_seen {
     uint64_t err_code;
     uint64_t frames[32]; /* by type */
     uint64_t granted;    /* by CREDIT for streams */
+    uint8_t channel[64]; /* once it is secure */
 };
 
 struct raw {

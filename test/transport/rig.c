@@ -389,7 +389,9 @@ void rig_start(struct rig_node *n, weft_rt *rt, const struct rig_options *o)
                                            .verifiers_count = 1,
                                            .resolver = n->resolver,
                                            .may_connect = o->may_connect,
-                                           .may_connect_arg = o->arg};
+                                           .may_connect_arg = o->arg,
+                                           .on_encrypt = o->on_encrypt,
+                                           .on_encrypt_arg = o->arg};
     cr_assert_eq(wf_transport_spawn(rt, &options, &n->transport), WEFT_OK);
     struct set *set = (struct set *)weft_new(&set_kind);
     set->transport = n->transport;

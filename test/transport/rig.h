@@ -61,6 +61,7 @@ struct rig_options {
     unsigned identity;
     bool release; /* give consumed bytes back at once */
     bool (*may_connect)(void *arg, const weft_key *key);
+    void (*on_encrypt)(void *arg, const weft_key *key, const weft_id *cookie_id, uint32_t type);
     void *arg;
 };
 void rig_start(struct rig_node *n, weft_rt *rt, const struct rig_options *o);

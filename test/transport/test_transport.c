@@ -623,6 +623,92 @@ Test(transport, ending_a_stream_answers_what_waits_on_it)
     pair_down(&p);
 }
 
+/* Hears what is encrypted, and knows whether the stream is over by then. */
+struct judge {
+    bool over;
+    uint64_t before, after, nameless;
+};
+
+static void on_encrypt(void *arg, const weft_key *key, const weft_id *cookie_id, uint32_t type)
+{
+    struct judge *j = arg;
+    (void)key;
+    if (type != WF_F_ENTRIES) return;
+    if (cookie_id == NULL) j->nameless++;
+    if (j->over) j->after++;
+    else j->before++;
+}
+
+Test(transport, nothing_of_a_stream_is_encrypted_once_its_end_is_answered)
+{
+    /* A megabyte takes the network several delays: the frame is half out at most of these moments. */
+    for (unsigned i = 0; i < 12; i++) {
+        const wf_net_faults slow = {.delay_min = 40 * WEFT_MS, .delay_max = 40 * WEFT_MS};
+        struct judge j = {0};
+        struct pair p;
+        uint64_t a, b;
+        pair_up(&p, SIM, (struct rig_options){.identity = 1, .release = true},
+                (struct rig_options){
+                    .identity = 2, .release = true, .on_encrypt = on_encrypt, .arg = &j});
+        wf_net_hub_faults(p.hub, &slow);
+        cr_assert_eq(rig_dial(&p.b, p.address, NULL, &b), WEFT_OK);
+        cr_assert_eq(rig_wait(&p.a, RIG_UPS, 1), WEFT_OK);
+        a = p.a.log->up[0].conn;
+        for (uint32_t stream = 1; stream <= 3; stream += 2) {
+            cr_assert_eq(rig_stream(&p.a, a, stream, true), WEFT_OK);
+            cr_assert_eq(rig_stream(&p.b, b, stream, true), WEFT_OK);
+        }
+        rig_bulk(&p.b, b, 1, 30, 1 << 20);
+        cr_assert_eq(rig_wait(&p.a, RIG_BULKS, 2), WEFT_OK);
+        wf_sim_run_until(p.sim, wf_sim_now(p.sim) + i * 17 * WEFT_MS);
+        cr_assert_eq(rig_stream(&p.b, b, 1, false), WEFT_OK);
+        j.over = true;
+        wf_sim_run_until(p.sim, wf_sim_now(p.sim) + 5 * WEFT_SEC);
+        cr_expect_gt(j.before, 0);
+        cr_expect_eq(j.after, 0, "%u: %lu pieces", i, j.after);
+        cr_expect_eq(j.nameless, 0);
+        j.over = false;
+        rig_look(&p.a);
+        uint64_t had = p.a.log->count[RIG_BULKS];
+        rig_bulk(&p.b, b, 3, 2, 100000); /* what was begun has come to its end: frames are whole */
+        cr_expect_eq(rig_wait(&p.a, RIG_BULKS, had + 2), WEFT_OK);
+        cr_expect_eq(p.a.log->count[RIG_DOWNS], 0);
+        pair_down(&p);
+    }
+}
+
+Test(transport, what_waits_on_a_stream_without_an_answer_goes_with_it)
+{
+    const wf_net_faults slow = {.delay_min = 100 * WEFT_MS, .delay_max = 100 * WEFT_MS};
+    struct pair p;
+    uint64_t a, b;
+    pair_joined(&p, SIM, &a, &b);
+    (void)a;
+    wf_net_hub_faults(p.hub, &slow);
+    rig_send(&p.b, b, 3, WF_F_OPEN, 12000); /* beyond the window: it asks, and waits */
+    wf_sim_run_until(p.sim, wf_sim_now(p.sim) + 50 * WEFT_MS);
+    cr_expect_eq(rig_stream(&p.b, b, 3, false), WEFT_NOT_FOUND);
+    wf_sim_run_until(p.sim, wf_sim_now(p.sim) + 60 * WEFT_SEC);
+    rig_look(&p.a);
+    rig_look(&p.b);
+    cr_expect_eq(p.a.log->count[RIG_FRAMES], 0);
+    cr_expect_eq(p.a.log->count[RIG_DOWNS] + p.b.log->count[RIG_DOWNS], 0, "the loan was returned");
+    pair_down(&p);
+}
+
+Test(transport, nothing_is_taken_for_a_stream_that_has_ended)
+{
+    struct pair p;
+    uint64_t a, b;
+    pair_joined(&p, SIM, &a, &b);
+    for (unsigned open = 2; open-- > 0;) cr_assert_eq(rig_stream(&p.b, b, 1, open != 0), WEFT_OK);
+    for (uint32_t stream = 1; stream < 5; stream += 2) rig_send(&p.b, b, stream, WF_F_IDS, 1000);
+    wf_sim_run_until(p.sim, wf_sim_now(p.sim) + WEFT_SEC);
+    rig_look(&p.a);
+    cr_expect(p.a.log->count[RIG_FRAMES] == 1 && p.a.log->frame[0].stream == 3);
+    pair_down(&p);
+}
+
 Test(transport, bulk_on_a_stream_that_was_never_registered_closes_the_connection)
 {
     for (enum over o = 0; o < OVERS; o++) {
