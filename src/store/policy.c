@@ -19,6 +19,7 @@ struct wf_policy {
     wf_map *map;       /* all that was said, with stamps; owned            */
     wf_grant everyone; /* NONE: no grant                                   */
     uint32_t count;
+    uint32_t names; /* keys that have one */
     struct granted by_key[]; /* ascending by key: the map's order of hex digits */
 };
 
@@ -26,10 +27,10 @@ struct wf_policy {
 
 /* The door lets nothing be written above or below a grant, so each record stands for
  * itself and need not be asked whether it is visible. */
-static bool read_grant(const wf_map_record *r, wf_settings_op *out)
+static bool read_record(const wf_map_record *r, wf_settings_op *out)
 {
     wf_map_op op = {.path = r->path, .set = r->set, .value = r->value};
-    return wf_settings_read(&op, out) == WEFT_OK && out->kind == WF_SETTINGS_GRANT && out->set;
+    return wf_settings_read(&op, out) == WEFT_OK && out->set;
 }
 
 /* Takes `map` also when it fails. */
@@ -43,10 +44,12 @@ static weft_err policy_of_take(wf_map *map, wf_policy **out)
     }
     p->map = map;
     p->everyone = (wf_grant){WEFT_RIGHT_NONE, 0};
-    p->count = 0;
+    p->count = p->names = 0;
     for (uint32_t i = 0; i < records; i++) {
         wf_settings_op found;
-        if (!read_grant(wf_map_at(map, i), &found)) continue;
+        if (!read_record(wf_map_at(map, i), &found)) continue;
+        p->names += found.kind == WF_SETTINGS_NAME_OF_KEY;
+        if (found.kind != WF_SETTINGS_GRANT) continue;
         if (found.everyone) p->everyone = found.grant;
         else p->by_key[p->count++] = (struct granted){found.key, found.grant};
     }
@@ -156,6 +159,7 @@ const char *wf_policy_name(const wf_policy *policy, const weft_key *key, size_t 
     struct wf_settings_text text;
     wf_map_path path;
     wf_map_value value;
+    if (policy->names == 0) return NULL; /* mostly */
     wf_settings_name_path(key, &text, &path);
     if (wf_map_get(policy->map, &path, &value) != WEFT_OK || value.type != WEFT_MAP_STR)
         return NULL;

@@ -175,11 +175,40 @@ Test(compose, settings_stand_on_all_tips)
     sk_expect_clean(node.store);
 }
 
+/* A deeper branch that grants the key, by an entry whose id is among the last ones. */
+static void grow_deep_branch(uint8_t key)
+{
+    rk_tree branch = tree;
+    rk_say says[] = {{.key = key, .text = "read"}, {.key = key}};
+    weft_id id = {{0}};
+    weft_buf *buf = NULL;
+    branch.tip = branch.settings_tip = tree.tree;
+    branch.height = 0;
+    for (int i = 0; i < 4; i++) {
+        buf = rk_next(&branch, RK_OWNER, says, 1, &id);
+        cr_assert_eq(sk_commit(&node, &buf, &id, 1, false, NULL), WEFT_OK);
+        weft_buf_unref(buf);
+    }
+    for (uint32_t i = 0; id.bytes[0] < 0xf8; i++) {
+        rk_tree last = branch;
+        char name[16];
+        if (i > 0) weft_buf_unref(buf);
+        snprintf(name, sizeof name, "%u", i);
+        says[1].name = name;
+        buf = rk_next(&last, RK_OWNER, says, 2, &id);
+        if (id.bytes[0] < 0xf8) continue;
+        cr_assert_eq(sk_commit(&node, &buf, &id, 1, false, NULL), WEFT_OK);
+        weft_buf_unref(buf);
+    }
+}
+
 Test(compose, settings_come_after_all_that_is_here_with_more_tips_than_an_entry_may_name)
 {
     branch_out(2 * WEFT_ENTRY_PARENTS_MAX + 100);
-    expect_tips(NULL, 2 * WEFT_ENTRY_PARENTS_MAX + 100);
-    cr_assert_eq(set(RK_OWNER, 10, "none"), WEFT_OK); /* branches granted it to this key */
+    grow_deep_branch(10);
+    expect_tips(NULL, 2 * WEFT_ENTRY_PARENTS_MAX + 101);
+    cr_assert(rk_may(&node, &tree, 10));
+    cr_assert_eq(set(RK_OWNER, 10, "none"), WEFT_OK);
     cr_assert_not(rk_may(&node, &tree, 10));
     cr_assert_eq(set(RK_OWNER, 10, "read"), WEFT_OK);
     cr_assert_eq(set(RK_OWNER, 10, "none"), WEFT_OK);
@@ -437,6 +466,30 @@ Test(compose, a_follow_brings_its_records)
     msg->records_count = RECORDS;
     cr_assert_eq(call(&msg->req), WEFT_OK);
     cr_assert_eq(records_here(), RECORDS);
+}
+
+Test(compose, any_one_allocation_of_a_follow_may_fail)
+{
+    uint64_t asked = UINT64_MAX;
+    uint32_t failed = 0;
+    sk_quiet(true);
+    cr_assert_eq(sk_follow(&node, &tree.tree, true, rk_key(BOB), 1), WEFT_OK);
+    for (uint64_t nth = 1; asked >= nth; nth++) {
+        struct wf_follow *follow = add_reader((uint8_t)(CAROL + nth));
+        follow->records = records(nth % 2 == 0);
+        follow->records_count = RECORDS;
+        wf_alloc_fail_at(nth, 0);
+        weft_err err = call(&follow->req);
+        asked = wf_alloc_fail_at(0, 0) + 1; /* fewer: it was not met */
+        failed += err != WEFT_OK;
+        if (err != WEFT_OK) wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 60 * WEFT_SEC);
+        bool added = rk_may(&node, &tree, (uint8_t)(CAROL + nth));
+        cr_assert(err != WEFT_OK || added);
+        cr_assert(rk_may(&node, &tree, BOB), "the others stay");
+        if (added) cr_assert_eq(records_here(), nth % 2 == 0 ? 0 : RECORDS);
+    }
+    cr_assert_gt(failed, 5);
+    sk_quiet(false);
 }
 
 /* -- Memory ------------------------------------------------------------------------------------------------ */

@@ -36,12 +36,30 @@ struct answer_now {
 static const weft_kind answer_kind = {
     .id = 2, .name = "test.answer", .size = sizeof(struct answer_now), .drop = weft_free_msg};
 
+/* What is published when it is asked is what it answers for. */
+#define OPS 60u
+static uint8_t revoked[OPS];       /* by the nth command: the key; 0: none */
+static bool seen[256], heard[256]; /* revoked when it was asked; and it has answered since */
+
+static void look_at_rights(void)
+{
+    memset(seen, 0, sizeof seen);
+    for (unsigned i = 0; i < OPS; i++)
+        if (revoked[i] != 0) seen[revoked[i]] = !rk_may(&node, &tree, revoked[i]);
+}
+
+static void note_heard(void)
+{
+    for (unsigned key = 0; key < 256; key++) heard[key] |= seen[key];
+}
+
 static weft_verdict asked_handle(weft_self *self, void *state, weft_msg *msg)
 {
     (void)self;
     (void)state;
     if (msg->kind == &answer_kind) {
         if (asked.waiting != NULL) weft_reply(&asked.waiting->req, WEFT_OK);
+        if (asked.waiting != NULL) note_heard();
         asked.waiting = NULL;
         return WEFT_DONE;
     }
@@ -57,6 +75,7 @@ static weft_verdict asked_handle(weft_self *self, void *state, weft_msg *msg)
         return WEFT_KEPT;
     }
     asked.waiting = gate;
+    look_at_rights();
     return WEFT_KEPT;
 }
 
@@ -271,6 +290,53 @@ Test(gate, more_trees_than_fit_are_told_as_all)
     cr_assert_eq(asked.asks, 3);
     cr_assert(!asked.seen[2].all && asked.seen[2].count == 1, "and then no longer");
     answer_gate();
+}
+
+/* -- At random ------------------------------------------------------------------------------------- */
+
+/* Whatever comes between, no revocation is answered before the gate has, which was asked after it was
+ * published; and answers come in the order of the commands. */
+Test(gate, no_revocation_is_answered_before_the_gate)
+{
+    uint32_t held = 0;
+    for (uint64_t seed = 1; seed <= 25; seed++) {
+        kit_random r = {seed};
+        uint32_t checked = 0, given = 0;
+        rk_say says[OPS];
+        weft_id id;
+        close_node();
+        open_node(seed);
+        memset(heard, 0, sizeof heard);
+        for (uint8_t i = 0; i < OPS; i++) {
+            revoked[i] = kit_below(&r, 3) == 0 ? (uint8_t)(20 + i) : 0;
+            says[i] = (rk_say){.key = (uint8_t)(20 + i), .text = "read"};
+        }
+        weft_buf *buf = rk_next(&tree, RK_OWNER, says, OPS, &id);
+        cr_assert_eq(sk_commit(&node, &buf, &id, 1, false, NULL), WEFT_OK);
+        weft_buf_unref(buf);
+        const uint64_t first = tree.height + 2; /* arrival: the root is the first one */
+        for (int turn = 0; turn < 2000 && node.sink.replies_count < OPS; turn++) {
+            for (uint32_t more = kit_below(&r, 3); more > 0 && given < OPS; more--, given++) {
+                uint8_t key = revoked[given];
+                ask(&saying(key == 0 ? STRANGER : key, key == 0 ? "read" : "none", WF_SYNCED)->req);
+                if (kit_below(&r, 2) == 0) wf_sim_step(node.sim); /* there is something to do */
+            }
+            if (kit_below(&r, 2) == 0) wf_sim_run_until(node.sim, wf_sim_now(node.sim) + WEFT_MS);
+            if (asked.waiting != NULL && kit_below(&r, 5) == 0) {
+                cr_assert_eq(weft_send(asked.addr, weft_new(&answer_kind)), WEFT_OK);
+                while (asked.waiting != NULL) wf_sim_step(node.sim);
+            }
+            for (; checked < node.sink.replies_count; checked++) {
+                uint8_t key = revoked[checked];
+                cr_assert_eq(node.sink.replies[checked].err, WEFT_OK);
+                cr_assert_eq(node.sink.replies[checked].seq, first + checked, "in their order");
+                cr_assert(key == 0 || heard[key], "seed %llu", (unsigned long long)seed);
+            }
+            held += node.store->desk->gate.held.count > node.store->desk->gate.given;
+        }
+        cr_assert_eq(node.sink.replies_count, OPS, "seed %llu", (unsigned long long)seed);
+    }
+    cr_assert_gt(held, 100, "else nothing was tested");
 }
 
 /* -- Ends -------------------------------------------------------------------------------------------- */

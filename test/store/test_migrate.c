@@ -431,6 +431,13 @@ static void expect_fixture(wf_store *store)
         cr_assert_eq(wf_store_tree_by_number(store, t, &info), WEFT_OK);
         cr_assert_eq(info.count, entries[t - 1]);
         cr_assert(info.followed);
+        weft_grant grants[8]; /* who may read is made from what format 2 had */
+        size_t count = 8;
+        cr_assert_eq(wf_store_grants(store, &info.tree, grants, &count), WEFT_OK);
+        cr_assert_eq(count > 0, info.has_root);
+        for (size_t i = 0; i < count; i++)
+            if (!grants[i].everyone)
+                cr_assert(wf_store_may_read(store, &info.tree, &grants[i].key));
     }
     memset(reader.bytes, 3, sizeof reader.bytes);
     cr_assert_eq(wf_store_cursor(store, &reader, 1, &mark), WEFT_OK);

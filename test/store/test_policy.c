@@ -173,6 +173,55 @@ static void expect_right(const wf_policy *p, int key, weft_right right, uint32_t
               got_priority);
 }
 
+struct listed {
+    int count;
+    weft_key last;
+    wf_grant everyone;
+};
+
+static void list_one(void *arg, const weft_key *key, const wf_grant *g)
+{
+    struct listed *l = arg;
+    if (key == NULL) {
+        cr_assert_eq(l->count, 0, "everyone comes first");
+        l->everyone = *g;
+        return;
+    }
+    cr_assert(l->count == 0 || weft_key_compare(&l->last, key) < 0);
+    if (weft_key_equal(key, &keys[BOB])) cr_assert_eq(g->right, WEFT_RIGHT_NONE);
+    if (weft_key_equal(key, &keys[ALICE]))
+        cr_assert(g->right == WEFT_RIGHT_WRITE && g->priority == 5);
+    l->last = *key;
+    l->count++;
+}
+
+Test(policy, grants_are_listed_by_key_with_what_was_revoked)
+{
+    struct listed l = {0};
+    size_t len;
+    wf_policy *p = policy_with(ALICE, "write:5");
+    p = apply(p, grant(BOB, "read"), 3);
+    p = apply(p, grant(BOB, "none"), 4);
+    p = apply(p, grant(CAROL, "read"), 5);
+    p = apply(p, grant(CAROL, NULL), 6); /* deleted: as if it had never been there */
+    wf_policy_each(p, list_one, &l);
+    cr_assert_eq(l.count, 3);
+    cr_assert_eq(l.everyone.right, WEFT_RIGHT_NONE);
+    p = apply(p, grant(EVERYONE, "write:10"), 7);
+    l = (struct listed){0};
+    wf_policy_each(p, list_one, &l);
+    cr_assert_eq(l.everyone.right, WEFT_RIGHT_WRITE);
+    cr_assert_eq(l.everyone.priority, 10);
+    wf_map_op name = {.path = path_of("auth", key_name(DAVE), "name"), .set = true};
+    name.value = (wf_map_value){.type = WEFT_MAP_STR, .as.bytes = {"Dave", 4}};
+    cr_assert_null(wf_policy_name(p, &keys[DAVE], &len));
+    p = apply(p, name, 8);
+    const char *text = wf_policy_name(p, &keys[DAVE], &len);
+    cr_assert_not_null(text);
+    cr_assert(len == 4 && memcmp(text, "Dave", 4) == 0);
+    wf_policy_destroy(p);
+}
+
 Test(policy, a_key_has_its_own_grant_or_that_of_everyone_the_stronger_counts)
 {
     wf_policy *p = policy_with(ALICE, "write:5");

@@ -336,6 +336,7 @@ Test(rights, short_memory_lets_nobody_read_until_it_is_there_again)
     uint64_t asked = UINT64_MAX;
     sk_quiet(true);
     GRANT(ALICE, "read");
+    cr_assert_eq(sk_follow(&node, &tree.tree, true, rk_key(STRANGER), 1), WEFT_OK);
     for (uint64_t nth = 1; asked >= nth; nth++) {
         struct wf_right_now now;
         rk_tree before = tree;
@@ -362,10 +363,12 @@ Test(rights, short_memory_lets_nobody_read_until_it_is_there_again)
             cr_assert_eq(known, WEFT_NO_MEMORY);
             MAY_NOT(RK_OWNER);
             MAY_NOT(ALICE);
+            MAY_NOT(STRANGER); /* who is on the list may have been revoked */
             wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 2 * WEFT_SEC);
             GRANT(CAROL, "none");
         }
         MAY(ALICE);
+        MAY(STRANGER);
         MAY_NOT(CAROL);
     }
     sk_quiet(false);
