@@ -80,8 +80,8 @@ static void read_end(struct raw *raw) { mdb_txn_reset(raw->reading); }
 /* LMDB only says where the value is: who reads it touches each of its cache lines. */
 static void touch(const MDB_val *value)
 {
-    static volatile uint8_t seen;
-    for (size_t at = 0; at < value->mv_size; at += 64) seen = ((const uint8_t *)value->mv_data)[at];
+    const volatile uint8_t *bytes = value->mv_data;
+    for (size_t at = 0; at < value->mv_size; at += 64) (void)bytes[at];
 }
 
 static size_t get(struct raw *raw, enum wf_cf cf, const void *key, size_t key_len, uint8_t *hash)

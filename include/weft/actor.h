@@ -133,8 +133,8 @@ void weft_drop(weft_msg *msg);
 weft_err weft_send(weft_addr *to, weft_msg *msg);
 
 /* Sends `first`..`last`, linked through `next` in sending order, with one
- * compare-and-swap and at most one wake. All or none. FULL, CLOSED, INVALID: one of them is in
- * flight already. */
+ * compare-and-swap and at most one wake. All or none. FULL, CLOSED, INVALID (one of them is in
+ * flight already, or `last` is not behind `first`): all are yours, linked as they were. */
 weft_err weft_send_chain(weft_addr *to, weft_msg *first, weft_msg *last);
 
 /* Staging: many sends to one receiver for one compare-and-swap. An outbox belongs to one
@@ -354,7 +354,8 @@ weft_err weft_join(weft_addr *addr, weft_ns deadline, weft_err *reason);
 
 /* Calls `fn(arg, addr, reason)` on the ending actor's thread after its fini, for
  * FAIL as for STOP. One hook per address, normally set right after weft_spawn; if the
- * actor has ended already the call runs at once here. EXISTS if there is one. */
+ * actor has ended already the call runs at once here. EXISTS if there is one, INVALID: fn is
+ * NULL. */
 weft_err weft_on_exit(weft_addr *addr, void (*fn)(void *arg, weft_addr *addr, weft_err reason),
                       void *arg);
 

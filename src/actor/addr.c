@@ -167,6 +167,7 @@ weft_err weft_on_exit(weft_addr *addr, void (*fn)(void *arg, weft_addr *addr, we
 {
     weft_self *self = addr->self;
     uint32_t seen = WF_HOOK_NONE;
+    if (fn == NULL) return WEFT_INVALID;
     /* The place first, then the fields: of several callers one may write them. */
     if (wf_cas(&addr->exit_state, &seen, WF_HOOK_TAKEN, WF_RELAXED)) {
         self->exit_fn = fn;

@@ -54,9 +54,12 @@ static void spin_paid(struct wf_parker *parker, weft_ns spent)
 /* After a turn that another program kept: none for a while, and for longer each time, because
  * one alone is chance (an interrupt, a program that ran once) and many are a program that stays.
  * Such a program takes only some of the turns, and one of them costs as much as a hundred sleeps:
- * so a turn or two that pay prove nothing yet. */
-static void rest(struct wf_parker *parker)
+ * so a turn or two that pay prove nothing yet. But it takes its next one within the time of the
+ * longest rest: where none was long for longer than that, it has gone. */
+static void rest(struct wf_parker *parker, weft_ns now)
 {
+    if (now - parker->turn_long > WF_TURN_FORGET_NS) parker->turns_rest_next = WF_TURN_REST_FIRST;
+    parker->turn_long = now;
     parker->turns_paid = 0;
     parker->turns_rest = parker->turns_rest_next;
     if (parker->turns_rest_next < WF_TURN_REST_LAST) parker->turns_rest_next *= 2;
@@ -78,7 +81,7 @@ static bool give_turns(struct wf_parker *parker, const uintptr_t *word)
         parker->port->ops->yield(parker->port);
         weft_ns now = wf_port_now(parker->port);
         bool came = wf_load(word, WF_RELAXED) != WF_BOX_EMPTY;
-        if (now - begin > WF_TURN_LONG_NS) rest(parker);
+        if (now - begin > WF_TURN_LONG_NS) rest(parker, now);
         else if (came && ++parker->turns_paid == WF_TURNS_PAID)
             parker->turns_rest_next = WF_TURN_REST_FIRST;
         if (came) return true;

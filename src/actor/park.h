@@ -13,10 +13,11 @@
 #define WF_SPIN_NS WEFT_SPIN_NS
 #define WF_SPIN_CHECKS 8u /* looks at a word between looks at the clock      */
 #define WF_SPIN_YIELDS WEFT_SPIN_YIELDS
-#define WF_TURN_LONG_NS 200000u /* a turn that another program kept, not a thread that talks */
-#define WF_TURN_REST_FIRST 16u  /* spins without turns after one of those, twice as many ... */
-#define WF_TURN_REST_LAST 1024u /* ... after each further one, and at most                   */
-#define WF_TURNS_PAID 1024u     /* turns that paid since a long one make the next rest short */
+#define WF_TURN_LONG_NS 1000000u /* a turn that another program kept, not a thread that talks */
+#define WF_TURN_REST_FIRST 2u    /* spins without turns after one of those, twice as many ... */
+#define WF_TURN_REST_LAST 1024u  /* ... after each further one, and at most                   */
+#define WF_TURNS_PAID 1024u      /* turns that paid since a long one make the next rest short */
+#define WF_TURN_FORGET_NS UINT64_C(100000000) /* so does as much time since then            */
 
 /* Tells the processor that this thread only looks. */
 static inline void wf_relax(void)
@@ -37,6 +38,7 @@ struct wf_parker {
     uint32_t turns_rest;      /* spins to come without turns           */
     uint32_t turns_rest_next; /* how many, after the next long turn   */
     uint32_t turns_paid;      /* since the last long turn             */
+    weft_ns turn_long;        /* when that ended                      */
     uint64_t parks, spins;    /* written by its thread, read anywhere  */
     /* What else may call the thread, or NULL: looked at once the word is parked. Who sets it
      * passes the word by with a read-modify-write afterwards, so one of the two sees the other. */

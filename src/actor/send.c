@@ -96,8 +96,9 @@ weft_err weft_send_chain(weft_addr *to, weft_msg *first, weft_msg *last)
     uint64_t cost = 0;
     uint32_t n = 0;
     for (weft_msg *msg = first;; msg = msg->next) {
-        WF_ASSERT(msg != NULL && n < WEFT_MAILBOX_MAX);
-        if (!wf_msg_claim(to, msg)) {
+        WF_ASSERT(n < WEFT_MAILBOX_MAX);
+        /* `last` is not behind `first`, or one of them is in flight. */
+        if (msg == NULL || !wf_msg_claim(to, msg)) {
             release_until(first, msg);
             return WEFT_INVALID;
         }
@@ -105,12 +106,14 @@ weft_err weft_send_chain(weft_addr *to, weft_msg *first, weft_msg *last)
         n++;
         if (msg == last) break;
     }
+    weft_msg *next = last->next; /* as in weft_send */
     last->next = NULL;
     (void)turn_round(first);
     weft_err err = wf_send_staged(to, last, first, cost);
     if (err != WEFT_OK) {
         (void)turn_round(last);
         release_until(first, NULL);
+        last->next = next;
     }
     return err;
 }

@@ -463,6 +463,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
 {
     (void)reason;
     struct peers *p = state;
+    uint32_t lost = 0;
     /* The store still runs: it stops after us. Nobody waits for these writes, and what
      * an actor asked before its end is handled by the callee all the same. */
     if (p->table != NULL)
@@ -471,11 +472,16 @@ static void fini(weft_self *self, void *state, weft_err reason)
             uint8_t bytes[WF_ROW_RECORD_MAX];
             size_t len = wf_row_encode(p->reg.rows[i], bytes);
             struct wf_record_put *put = wf_record_create((uint32_t)len);
-            if (put == NULL) break;
-            set_key(put, WF_REC_PEER, &p->reg.rows[i]->info.key, NULL);
-            memcpy(put->value, bytes, len);
-            if (weft_send(p->table->store, &put->req.msg) != WEFT_OK) weft_drop(&put->req.msg);
+            if (put != NULL) {
+                set_key(put, WF_REC_PEER, &p->reg.rows[i]->info.key, NULL);
+                memcpy(put->value, bytes, len);
+                if (weft_send(p->table->store, &put->req.msg) == WEFT_OK) continue;
+                weft_drop(&put->req.msg);
+            }
+            lost++;
         }
+    if (lost > 0)
+        wf_log(WEFT_LOG_WARN, "peers", "of %u peers the last counts and times are not saved", lost);
     (void)self;
     wf_registry_fini(&p->reg);
 }

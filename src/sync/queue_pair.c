@@ -122,11 +122,12 @@ static void record_key(uint8_t out[65], const struct q_pair *p)
     memcpy(out + 33, p->key.tree.bytes, 32);
 }
 
-static void save_one(struct queue *q, struct q_pair *p, bool remove)
+/* False: the store has no room now. */
+static bool save_one(struct queue *q, struct q_pair *p, bool remove)
 {
     wf_tree_info info;
     struct wf_record_put *put = wf_record_create(remove ? 0 : 24);
-    if (put == NULL) return;
+    if (put == NULL) return false;
     put->cf = WF_CF_PEER;
     put->remove = remove;
     put->key_len = 65;
@@ -134,20 +135,25 @@ static void save_one(struct queue *q, struct q_pair *p, bool remove)
     if (!remove) {
         if (wf_store_tree(q->table->wf_store, &p->key.tree, &info) != WEFT_OK) {
             weft_drop(&put->req.msg);
-            return;
+            return true; /* the tree is not kept any more */
         }
         memcpy(put->value, info.epoch, 16);
         for (int i = 0; i < 8; i++) put->value[16 + i] = (uint8_t)(p->acked_seq >> (56 - 8 * i));
-        p->saved_seq = p->acked_seq;
     }
-    wf_queue_send(q, q->table->store, &put->req.msg);
+    weft_err err = weft_send(q->table->store, &put->req.msg);
+    if (err == WEFT_OK && !remove) p->saved_seq = p->acked_seq;
+    if (err != WEFT_OK) weft_drop(&put->req.msg);
+    if (err == WEFT_FULL && remove) /* it is a hint, and cut to what the peer says */
+        wf_log(WEFT_LOG_WARN, "queue", "the position of a pair that has ended stays in the store");
+    return err != WEFT_FULL;
 }
 
 void wf_pair_save(struct queue *q)
 {
     for (struct wf_link *at = q->pairs.first; at != NULL; at = at->next) {
         struct q_pair *p = (struct q_pair *)at;
-        if (p->acked_seq != p->saved_seq) save_one(q, p, false);
+        if (p->acked_seq != p->saved_seq && !save_one(q, p, false))
+            return; /* the next tick goes on */
     }
 }
 

@@ -113,6 +113,39 @@ Test(credit, a_chain_refused_by_a_closed_mailbox_keeps_its_order)
     rig_close(&rig);
 }
 
+Test(credit, a_refused_part_of_a_longer_list_stays_in_it)
+{
+    struct rig rig = rig_open(true, 5);
+    struct note *notes[4];
+    weft_addr *addr = rig_spawn(&rig, rig_echo, NULL, 2);
+    weft_msg *first = chain(notes, 4);
+    cr_assert_eq(weft_send_chain(addr, first, &notes[2]->msg), WEFT_FULL);
+    cr_expect_eq(notes[2]->msg.next, &notes[3]->msg);
+    cr_assert_eq(weft_stop(addr, WEFT_NOW), WEFT_OK);
+    cr_assert_eq(rig_join(&rig, addr), WEFT_OK);
+    cr_assert_eq(weft_send_chain(addr, first, &notes[2]->msg), WEFT_CLOSED);
+    cr_expect_eq(notes[2]->msg.next, &notes[3]->msg);
+    for (unsigned i = 0; i < 4; i++) weft_drop(&notes[i]->msg);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
+Test(credit, a_chain_whose_last_is_not_behind_its_first_is_refused)
+{
+    struct rig rig = rig_open(true, 5);
+    struct counter counter = {0};
+    struct note *notes[3], *other = note_new(0, 3);
+    weft_addr *addr = rig_spawn(&rig, count, &counter, 8);
+    weft_msg *first = chain(notes, 3);
+    cr_expect_eq(weft_send_chain(addr, first, &other->msg), WEFT_INVALID);
+    cr_expect_eq(weft_send_chain(addr, first, &notes[2]->msg), WEFT_OK, "it is as it was");
+    wf_sim_run_until(rig.sim, wf_sim_now(rig.sim) + 1);
+    cr_expect_eq(counter.notes, 3);
+    weft_drop(&other->msg);
+    weft_addr_put(addr);
+    rig_close(&rig);
+}
+
 /* -- An actor that is told of room instead of waiting for it -- */
 
 enum { FLOW = 5000 };

@@ -261,6 +261,7 @@ BOTH(exit, the_hook_runs_with_the_reason)
     weft_err told = WEFT_BUSY, heard = WEFT_INVALID;
     weft_log_to(silent, &(unsigned){0}, WEFT_LOG_OFF);
     weft_addr *addr = rig_spawn(rig, fail_as_told, &told, 0);
+    cr_assert_eq(weft_on_exit(addr, NULL, &heard), WEFT_INVALID);
     cr_assert_eq(weft_on_exit(addr, on_exit_count, &heard), WEFT_OK);
     cr_assert_eq(weft_on_exit(addr, on_exit_count, &heard), WEFT_EXISTS);
     cr_assert_eq(weft_send(addr, &note_new(0, 0)->msg), WEFT_OK);

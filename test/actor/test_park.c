@@ -250,3 +250,11 @@ Test(turns, that_pay_between_those_that_take_long_do_not)
     (void)until_long_turn();
     cr_expect_eq(until_long_turn(), WF_TURN_REST_LAST);
 }
+
+Test(turns, that_took_long_some_time_ago_are_forgotten)
+{
+    for (int i = 0; i < 4; i++) (void)until_long_turn();
+    clock_now += 2 * WF_TURN_FORGET_NS;
+    (void)until_long_turn();
+    cr_expect_eq(until_long_turn(), WF_TURN_REST_FIRST);
+}

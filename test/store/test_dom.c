@@ -510,6 +510,22 @@ Test(dom, a_merge_base_costs_a_logarithm_of_two_chains_that_now_and_then_join)
 }
 Test(dom, a_merge_base_costs_a_logarithm_on_diamonds) { costs_a_logarithm(DK_DIAMONDS); }
 
+/* Both of them, and one step from the newer to the older, whose name is known. */
+Test(dom, a_merge_base_that_is_one_of_the_cut_is_not_looked_up)
+{
+    weft_id got;
+    wf_store *store = open_store(NULL);
+    struct dk *dk = dk_create(DK_CHAIN, 100, WEFT_HEIGHT_INCREMENTAL, 11, false, false, author);
+    struct wf_dag *dag = open_long(store, dk);
+    uint64_t before = dag->reads;
+    cr_assert_eq(base_of(dag, &(weft_cut){&dk->ids[98], 2}, &got), WEFT_OK);
+    cr_expect(weft_id_equal(&got, &dk->ids[98]));
+    cr_expect_eq(dag->reads - before, 2 + 3, "two to name them, and three");
+    wf_dag_unref(dag);
+    wf_store_close(store);
+    dk_destroy(dk);
+}
+
 Test(dom, a_jump_leads_where_the_rule_of_two_equal_ones_leads)
 {
     static uint64_t jump[5000];
