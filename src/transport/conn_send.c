@@ -107,12 +107,13 @@ static const uint8_t *piece(struct wf_conn *c, size_t n)
 {
     const struct wf_transport_options *o = &c->m->options;
     const uint8_t *from = weft_buf_bytes(c->cur->frame) + c->cur_at;
-    c->cur_at += (uint32_t)n;
     if (o->on_encrypt != NULL) {
-        const struct wf_stream *s = wf_stream_find(c, c->cur->stream);
-        o->on_encrypt(o->on_encrypt_arg, &c->key, s != NULL && s->registered ? &s->cookie_id : NULL,
-                      c->cur->type);
+        const struct wf_stream *s = c->cur_at == 0 ? wf_stream_find(c, c->cur->stream) : NULL;
+        if (c->cur_at == 0) c->cur_named = s != NULL && s->registered;
+        if (c->cur_at == 0 && c->cur_named) c->cur_id = s->cookie_id;
+        o->on_encrypt(o->on_encrypt_arg, &c->key, c->cur_named ? &c->cur_id : NULL, c->cur->type);
     }
+    c->cur_at += (uint32_t)n;
     return from;
 }
 

@@ -142,6 +142,8 @@ struct wf_conn {
     struct wf_bytes urgent; /* whole frames of the transport itself, in clear */
     struct wf_out *cur;     /* begun, must be ended */
     uint32_t cur_at;
+    bool cur_named; /* for the judge: whose frame it is, also when the stream has ended since */
+    weft_id cur_id;
     struct wf_lane *ready_first[2], *ready_last[2];
     uint64_t control_bytes; /* with WEFT_OUTBOUND_FRAME_COST for each frame */
     weft_ns last_out;       /* the network took something of `out`, or it was empty */
