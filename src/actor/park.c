@@ -54,8 +54,8 @@ static void spin_paid(struct wf_parker *parker, weft_ns spent)
 /* After a turn that another program kept: none for a while, and for longer each time, because
  * one alone is chance (an interrupt, a program that ran once) and many are a program that stays.
  * Such a program takes only some of the turns, and one of them costs as much as a hundred sleeps:
- * so a turn or two that pay prove nothing yet. But it takes its next one within the time of the
- * longest rest: where none was long for longer than that, it has gone. */
+ * so a turn or two that pay prove nothing yet. But where threads talk all the time it takes its next
+ * one soon after the longest rest: where none was long for longer than that, it has gone. */
 static void rest(struct wf_parker *parker, weft_ns now)
 {
     if (now - parker->turn_long > WF_TURN_FORGET_NS) parker->turns_rest_next = WF_TURN_REST_FIRST;

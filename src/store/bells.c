@@ -100,9 +100,11 @@ static bool reserve(struct wf_subscriber *s, uint32_t trees)
     return true;
 }
 
-static uint64_t durable_of(const wf_store *store, const struct wf_tree *tree)
+static void lose(struct wf_subscriber *s, const wf_store *store)
 {
-    return tree->published <= store->durable ? tree->pub.seq : tree->durable_seq;
+    if (!s->lost) s->lost_told = store->durable;
+    s->lost = true;
+    s->lost_at = store->published;
 }
 
 static void grow(struct wf_subscriber *s, const wf_store *store, uint32_t t)
@@ -118,9 +120,9 @@ static void join(struct wf_subscriber *s, struct wf_bells *bells, const wf_store
 {
     s->addr = weft_addr_get(addr);
     s->told_outages = bells->outages;
-    s->lost = !reserve(s, store->trees.count);
+    if (!reserve(s, store->trees.count)) lose(s, store);
     for (uint32_t i = 0; i < store->trees.count && i < s->trees_room; i++) {
-        s->trees[i].told = durable_of(store, store->trees.list[i]);
+        s->trees[i].told = wf_tree_durable(store, store->trees.list[i]);
         grow(s, store, i + 1); /* by what the disk is still to have */
     }
 }
@@ -155,7 +157,7 @@ void wf_bells_gather(struct wf_bells *bells, const wf_store *store)
                         : 0;
     for (uint32_t i = from; i < store->fresh_count; i++) remember(bells, store, &store->fresh[i]);
     for (struct wf_subscriber *s = bells->subscribers; s != NULL; s = s->next) {
-        if (!reserve(s, store->trees.count)) s->lost = true;
+        if (!reserve(s, store->trees.count)) lose(s, store);
         for (uint32_t i = 0; i < store->touched_count; i++) {
             uint32_t t = store->touched[i];
             if (t <= s->trees_room) grow(s, store, t);
@@ -163,13 +165,17 @@ void wf_bells_gather(struct wf_bells *bells, const wf_store *store)
     }
 }
 
+static bool is_told(const struct wf_stored_tree *tree, const struct wf_stored_entry *entry)
+{
+    return entry->t == tree->t && entry->seq > tree->from_seq && entry->seq <= tree->to_seq;
+}
+
 /* Do the newest entries hold all that a tree grew by? */
 static bool is_complete(struct wf_bells *bells, const struct wf_stored_tree *tree)
 {
     uint64_t found = 0;
     for (uint32_t i = 0; i < bells->count; i++) {
-        const struct wf_stored_entry *entry = recent_at(bells, i);
-        if (entry->t == tree->t && entry->seq > tree->from_seq) found++;
+        if (is_told(tree, recent_at(bells, i))) found++;
     }
     return found == tree->to_seq - tree->from_seq;
 }
@@ -180,42 +186,73 @@ static void fill_state(const struct wf_bells *bells, struct wf_subscriber *s)
     s->bell->outages = s->told_outages = bells->outages;
 }
 
+/* Of the trees that grew, those that the disk has something new of go into the bell. The rest
+ * stays, in its order; and behind it those that grow on, so that all get their turn. */
+static void take_grown(const wf_store *store, struct wf_subscriber *s)
+{
+    struct wf_stored *bell = s->bell;
+    uint32_t kept = 0, count = 0;
+    for (uint32_t i = 0; i < s->grown_count; i++) {
+        uint32_t t = s->grown[i];
+        const struct wf_tree *tree = store->trees.list[t - 1];
+        struct wf_bell_tree *told = &s->trees[t - 1];
+        uint64_t to = wf_tree_durable(store, tree);
+        bool news = to > told->told;
+        if (!news || count == WEFT_DOORBELL_TREES) {
+            s->grown[kept++] = t;
+            bell->more_trees |= news;
+            continue;
+        }
+        bell->trees[count++] = (struct wf_stored_tree){
+            .tree = tree->pub.tree, .t = t, .from_seq = told->told, .to_seq = to};
+        told->told = to;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t t = (uint32_t)bell->trees[i].t;
+        s->trees[t - 1].grew = store->trees.list[t - 1]->pub.seq > bell->trees[i].to_seq;
+        if (s->trees[t - 1].grew) s->grown[kept++] = t;
+    }
+    bell->trees_count = count;
+    s->grown_count = kept;
+}
+
 static void fill_trees(struct wf_bells *bells, const wf_store *store, struct wf_subscriber *s)
 {
     struct wf_stored *bell = s->bell;
-    uint32_t count = s->grown_count < WEFT_DOORBELL_TREES ? s->grown_count : WEFT_DOORBELL_TREES;
-    bell->more_trees = s->lost || count < s->grown_count;
-    bell->trees_count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        const wf_tree_info *info = &store->trees.list[s->grown[i] - 1]->pub;
-        struct wf_bell_tree *told = &s->trees[s->grown[i] - 1];
-        struct wf_stored_tree *tree = &bell->trees[i];
-        *tree = (struct wf_stored_tree){
-            .tree = info->tree, .t = info->t, .from_seq = told->told, .to_seq = info->seq};
-        tree->complete = is_complete(bells, tree);
-        told->told = info->seq;
-        told->grew = false;
-    }
+    bell->more_trees = s->lost;
+    take_grown(store, s);
+    uint32_t count = bell->trees_count;
+    for (uint32_t i = 0; i < count; i++)
+        bell->trees[i].complete = is_complete(bells, &bell->trees[i]);
     for (uint32_t i = 0; i < bells->count; i++) {
         const struct wf_stored_entry *entry = recent_at(bells, i);
         for (uint32_t j = 0; j < count; j++) {
             const struct wf_stored_tree *tree = &bell->trees[j];
-            if (tree->t != entry->t || !tree->complete || entry->seq <= tree->from_seq) continue;
+            if (!tree->complete || !is_told(tree, entry)) continue;
             bell->entries[bell->entries_count] = *entry;
             weft_buf_ref(bell->entries[bell->entries_count++].buf);
         }
     }
-    s->grown_count -= count; /* the rest is told when the bell comes back */
-    if (s->grown_count > 0) memmove(s->grown, s->grown + count, s->grown_count * sizeof *s->grown);
-    s->lost = false;
+    s->lost_told = store->durable;
+    if (s->lost_at <= store->durable) s->lost = false;
 }
 
-void wf_bells_ring(struct wf_bells *bells, const wf_store *store, bool durable)
+static bool has_news(const wf_store *store, const struct wf_subscriber *s)
+{
+    if (s->lost && (s->lost_at <= store->durable || s->lost_told < store->durable)) return true;
+    for (uint32_t i = 0; i < s->grown_count; i++) {
+        uint32_t t = s->grown[i];
+        if (wf_tree_durable(store, store->trees.list[t - 1]) > s->trees[t - 1].told) return true;
+    }
+    return false;
+}
+
+void wf_bells_ring(struct wf_bells *bells, const wf_store *store)
 {
     struct wf_subscriber **link = &bells->subscribers;
     while (*link != NULL) {
         struct wf_subscriber *s = *link;
-        bool grown = durable && (s->grown_count > 0 || s->lost);
+        bool grown = s->bell != NULL && has_news(store, s);
         bool state = s->told_err != bells->store_err || s->told_outages != bells->outages;
         if (s->bell != NULL && (grown || state || s->at_once)) {
             fill_state(bells, s);
@@ -237,7 +274,7 @@ void wf_bells_reset(struct wf_bells *bells, const wf_store *store)
 {
     while (bells->count > 0) forget_oldest(bells);
     for (struct wf_subscriber *s = bells->subscribers; s != NULL; s = s->next) {
-        if (!reserve(s, store->trees.count)) s->lost = true;
+        if (!reserve(s, store->trees.count)) lose(s, store);
         for (uint32_t i = 0; i < store->trees.count && i < s->trees_room; i++)
             grow(s, store, i + 1);
     }

@@ -19,9 +19,11 @@ struct wf_subscriber {
     struct wf_bell_tree *trees;
     uint32_t *grown; /* local numbers of trees that grew, in that order */
     uint32_t trees_room, grown_count;
-    bool lost;         /* memory was short: it has to look at all trees */
-    bool at_once;      /* its bell is to ring, with news or without     */
-    weft_err told_err; /* what it heard of the store's writing, and     */
+    bool lost;          /* memory was short: it has to look at all trees,      */
+    uint64_t lost_at;   /* and once more when the disk has this batch; it was  */
+    uint64_t lost_told; /* told so last when the disk had come to that one     */
+    bool at_once;       /* its bell is to ring, with news or without     */
+    weft_err told_err;  /* what it heard of the store's writing, and     */
     uint64_t told_outages;
 };
 
@@ -40,9 +42,9 @@ void wf_bells_fini(struct wf_bells *bells);
 void wf_bells_take(struct wf_bells *bells, const wf_store *store, struct wf_stored *bell);
 /* The batch that was just written grew trees: gather it. */
 void wf_bells_gather(struct wf_bells *bells, const wf_store *store);
-/* Rings the bells that are here and have something to tell. `durable`: all that was gathered
- * is; else they only tell whether writes are taken. */
-void wf_bells_ring(struct wf_bells *bells, const wf_store *store, bool durable);
+/* Rings the bells that are here and have something to tell: of what was gathered and is durable
+ * now, and whether writes are taken. */
+void wf_bells_ring(struct wf_bells *bells, const wf_store *store);
 /* The store was read again from the engine, where everything is durable: what is there and
  * was not told yet is told once, without its bytes. */
 void wf_bells_reset(struct wf_bells *bells, const wf_store *store);

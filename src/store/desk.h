@@ -26,18 +26,19 @@ struct wf_desk {
     struct wf_order order;
     struct wf_bells bells;
     struct wf_answers answers; /* of the open batch                         */
-    struct wf_answers owed;    /* of the batch that the disk is waited for  */
+    struct wf_answers owed;    /* of what the disk is waited for            */
+    struct wf_answers written; /* of what was written since, for the next   */
     struct wf_answers told;    /* empty; kept for its memory                */
     struct wf_gate_state gate; /* and those that may not be given yet       */
     weft_addr *syncer;         /* the child that waits; NULL: not made yet  */
     weft_request *sync_req;    /* NULL: it is with the child, or not made   */
     bool syncing;              /* the child waits for what `owed` is about  */
-    weft_ns sync_began;        /* when the last write began                 */
+    weft_ns sync_began;        /* when the last write that is waited for began */
     uint64_t sync_commits;     /* that it had                               */
+    uint64_t written_commits;  /* that the next one has already             */
     weft_ns sync_ns;           /* what a synced write takes, about          */
     uint32_t herd;             /* as in the options                         */
     bool must_sync;            /* somebody in the batch was promised durability */
-    bool lazy;                 /* something is written and not durable      */
     enum wf_desk_phase phase;
     weft_err failed; /* not TAKING: all that comes gets this answer            */
     uint64_t lost;   /* batches that failed so far, and why the last one did   */
@@ -64,8 +65,8 @@ void wf_desk_ask_flush(struct wf_desk *desk);
 extern const weft_kind wf_flush_kind;
 /* The flush that was asked for is due. */
 void wf_desk_flush_due(struct wf_desk *desk);
-/* Is there a batch to write, or an answer to give? */
-bool wf_desk_has_work(const struct wf_desk *desk);
+/* Is there a batch to write, or an answer to give, and nothing that it had better wait for? */
+bool wf_desk_may_flush(struct wf_desk *desk);
 /* Drops what was not answered, and frees. */
 void wf_desk_group_fini(struct wf_desk *desk);
 

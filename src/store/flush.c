@@ -171,13 +171,24 @@ static void put_tips(wf_store *store)
     }
 }
 
+/* Before a tree grows by one more batch. Two may lack the disk: the one that a sync is under way
+ * for, and what was written since. Of the second kind any number is one to a tree. */
+static void keep_durable(const wf_store *store, struct wf_tree *tree)
+{
+    tree->durable_seq = wf_tree_durable(store, tree);
+    if (tree->mid_batch <= store->durable) tree->mid_batch = 0;
+    if (tree->published <= store->durable || tree->published > store->sync_mark) return;
+    tree->mid_seq = tree->pub.seq;
+    tree->mid_batch = tree->published;
+}
+
 static void publish(wf_store *store)
 {
     wf_rwlock_write(store->lock);
     store->published++;
     for (uint32_t i = 0; i < store->touched_count; i++) {
         struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
-        if (tree->published <= store->durable) tree->durable_seq = tree->pub.seq;
+        keep_durable(store, tree);
         tree->published = store->published;
         tree->pub = tree->now;
         tree->trie_pub = tree->trie_now;

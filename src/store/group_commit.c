@@ -20,18 +20,22 @@ const weft_kind wf_flush_kind = {
 
 /* -- Answers -------------------------------------------------------------------------------- */
 
-bool wf_desk_reserve(struct wf_desk *desk)
+static bool reserve(struct wf_answers *answers, uint32_t more)
 {
-    struct wf_answers *answers = &desk->answers;
-    if (!wf_gate_reserve(&desk->gate, answers->count + desk->owed.count + desk->told.count + 1))
-        return false;
-    if (answers->count < answers->room) return true;
+    if (more <= answers->room - answers->count) return true;
     uint32_t room = answers->room == 0 ? 64 : answers->room * 2;
+    while (room - answers->count < more) room *= 2;
     struct wf_answer *list = wf_realloc(answers->list, room * sizeof *list);
     if (list == NULL) return false;
     answers->list = list;
     answers->room = room;
     return true;
+}
+
+bool wf_desk_reserve(struct wf_desk *desk)
+{
+    uint32_t given = desk->answers.count + desk->owed.count + desk->written.count;
+    return wf_gate_reserve(&desk->gate, given + desk->told.count + 1) && reserve(&desk->answers, 1);
 }
 
 void wf_desk_answer_take(struct wf_desk *desk, weft_msg *msg, weft_err err, bool sync)
@@ -65,18 +69,17 @@ static void swap(struct wf_answers *a, struct wf_answers *b)
     *b = keep;
 }
 
-/* Those who need not wait for the disk are answered now, the others are owed an answer. */
-static void owe_answers(struct wf_desk *desk)
+/* Those who need not wait for the disk are answered now, the others are owed an answer: in `to`,
+ * where there is room. */
+static void owe_answers(struct wf_desk *desk, struct wf_answers *to)
 {
-    struct wf_answers *owed = &desk->owed;
-    uint32_t kept = 0;
-    WF_ASSERT(owed->count == 0);
-    swap(&desk->answers, owed);
-    for (uint32_t i = 0; i < owed->count; i++) {
-        if (owed->list[i].sync) owed->list[kept++] = owed->list[i];
-        else give_answer(desk, &owed->list[i], WEFT_OK);
+    WF_ASSERT(desk->answers.count <= to->room - to->count);
+    for (uint32_t i = 0; i < desk->answers.count; i++) {
+        struct wf_answer *answer = &desk->answers.list[i];
+        if (answer->sync) to->list[to->count++] = *answer;
+        else give_answer(desk, answer, WEFT_OK);
     }
-    owed->count = kept;
+    desk->answers.count = 0;
 }
 
 static void drop_answers(struct wf_answers *answers)
@@ -90,6 +93,7 @@ void wf_desk_group_fini(struct wf_desk *desk)
 {
     drop_answers(&desk->answers);
     drop_answers(&desk->owed);
+    drop_answers(&desk->written);
     wf_gate_fini(&desk->gate);
     wf_free(desk->told.list);
     if (desk->flush != NULL) weft_drop(desk->flush);
@@ -140,6 +144,7 @@ static bool begin_sync(struct wf_desk *desk)
         return false;
     desk->sync_req = NULL;
     desk->syncing = true;
+    desk->store->sync_mark = desk->store->published;
     return true;
 }
 
@@ -147,7 +152,13 @@ static bool begin_sync(struct wf_desk *desk)
 
 static void on_lazy(weft_self *self, void *state, weft_timer *timer, uint32_t missed);
 
-bool wf_desk_has_work(const struct wf_desk *desk)
+/* Is something written and not durable? */
+static bool is_lazy(const struct wf_desk *desk)
+{
+    return desk->store->durable != desk->store->published;
+}
+
+static bool has_work(const struct wf_desk *desk)
 {
     return desk->answers.count > 0 || wf_writer_is_open(desk->store);
 }
@@ -170,35 +181,35 @@ static weft_err flush_engine(struct wf_desk *desk, bool sync)
 {
     weft_err err = WEFT_OK;
     if (wf_writer_is_open(desk->store)) err = wf_writer_flush(desk->store, sync);
-    else if (sync && desk->lazy) err = wf_kv_sync(desk->store->kv);
+    else if (sync && is_lazy(desk)) err = wf_kv_sync(desk->store->kv);
     else return WEFT_OK;
     if (sync) note_sync(desk, weft_rt_now(desk->store->rt) - desk->sync_began);
     return err;
 }
 
-static void arm_lazy(struct wf_desk *desk)
+/* What was written is durable soon: by the sync that is under way, the one after that, or this
+ * timer. */
+static void mind_lazy(struct wf_desk *desk)
 {
-    weft_timer_set(desk->self, &desk->lazy_timer, weft_now(desk->self) + WEFT_LAZY_SYNC_NS, 0,
-                   on_lazy);
+    if (desk->syncing || desk->failed != WEFT_OK || !is_lazy(desk))
+        weft_timer_stop(desk->self, &desk->lazy_timer);
+    else if (desk->lazy_timer.heap_at == 0)
+        weft_timer_set(desk->self, &desk->lazy_timer, weft_now(desk->self) + WEFT_LAZY_SYNC_NS, 0,
+                       on_lazy);
 }
 
 static void is_durable(struct wf_desk *desk)
 {
-    desk->lazy = false;
-    wf_store_settle(desk->store);
-    weft_timer_stop(desk->self, &desk->lazy_timer);
+    wf_store_settle(desk->store, desk->store->published);
+    mind_lazy(desk);
 }
 
 static void was_written(struct wf_desk *desk, bool wrote, bool sync)
 {
     if (wrote) desk->wait = 0;
     wf_bells_gather(&desk->bells, desk->store);
-    if (sync || !desk->sync) {
-        is_durable(desk);
-    } else if (wrote && !desk->lazy) {
-        desk->lazy = true;
-        arm_lazy(desk);
-    }
+    if (sync || !desk->sync) is_durable(desk);
+    else if (wrote) mind_lazy(desk);
 }
 
 static void was_lost(struct wf_desk *desk, weft_err err)
@@ -206,7 +217,7 @@ static void was_lost(struct wf_desk *desk, weft_err err)
     desk->lost++;
     desk->lost_err = err;
     wf_desk_break_streams(desk);
-    if (desk->lazy && desk->lazy_timer.heap_at == 0) arm_lazy(desk); /* it is still owed */
+    mind_lazy(desk); /* what was written before is still owed */
 }
 
 /* -- The next batch gathers while the disk is waited for ------------------------------------------- */
@@ -219,10 +230,31 @@ static bool is_herd(const struct wf_desk *desk)
     return desk->sync_ns > 2 * HANDOVERS_NS && waiters > HANDOVERS_NS / WORK_NS;
 }
 
+/* So many wait for the open batch that it need not be this thread that waits for the disk. */
+static bool is_worth_it(const struct wf_desk *desk)
+{
+    return desk->must_sync && desk->sync && desk->failed == WEFT_OK &&
+           wf_writer_is_open(desk->store) && is_herd(desk);
+}
+
 static bool may_overlap(struct wf_desk *desk)
 {
-    return desk->must_sync && desk->sync && !desk->syncing && desk->failed == WEFT_OK &&
-           wf_writer_is_open(desk->store) && is_herd(desk) && syncer_is_here(desk);
+    return is_worth_it(desk) && !desk->syncing && syncer_is_here(desk) &&
+           reserve(&desk->owed, desk->answers.count);
+}
+
+/* One batch, so that each has its own sync; what comes then gathers on. And not before as many
+ * wait for it as for the disk: a smaller one costs as much to make, and more soon come. */
+static bool may_write_ahead(struct wf_desk *desk)
+{
+    bool none = desk->store->published == desk->store->sync_mark;
+    return is_worth_it(desk) && desk->syncing && none && desk->answers.count >= desk->owed.count &&
+           reserve(&desk->written, desk->answers.count);
+}
+
+bool wf_desk_may_flush(struct wf_desk *desk)
+{
+    return has_work(desk) && (!desk->syncing || may_write_ahead(desk));
 }
 
 /* Has the child make durable what was written; where that cannot be, waits for the disk here. */
@@ -230,60 +262,91 @@ static weft_err sync_beside(struct wf_desk *desk, bool *beside)
 {
     *beside = begin_sync(desk);
     if (*beside) {
-        weft_timer_stop(desk->self, &desk->lazy_timer);
+        mind_lazy(desk);
         return WEFT_OK;
     }
+    give_answers(desk, &desk->told, WEFT_OK); /* who came before is answered before */
     weft_err err = wf_kv_sync(desk->store->kv);
     if (err == WEFT_OK) is_durable(desk);
     return err;
 }
 
-/* Whoever comes later is not answered first: what the child waits for is waited for here. */
+static void give_owed(struct wf_desk *desk, weft_err err)
+{
+    give_answers(desk, &desk->owed, err);
+    give_answers(desk, &desk->written, err);
+    desk->written_commits = 0;
+}
+
+/* Whoever comes later is not answered first: what the child waits for, or would have next, is
+ * waited for here. */
 static void settle(struct wf_desk *desk)
 {
-    if (desk->owed.count == 0) return;
+    if (desk->owed.count == 0 && desk->written.count == 0) return;
     weft_err err = desk->failed == WEFT_OK ? wf_kv_sync(desk->store->kv) : desk->failed;
     if (err == WEFT_OK) is_durable(desk);
     else if (desk->failed == WEFT_OK) was_lost(desk, err);
-    give_answers(desk, &desk->owed, err);
+    give_owed(desk, err);
 }
 
-/* `beside`: this thread does not wait for the disk. */
-static void flush(struct wf_desk *desk, bool beside)
+enum way {
+    HERE,   /* this thread waits for the disk                        */
+    BESIDE, /* the child does                                        */
+    AHEAD   /* the child will, once the sync that it waits for ended */
+};
+
+/* Writes the open batch. The engine says how it went. */
+static weft_err write_open(struct wf_desk *desk, enum way way)
 {
-    desk->flush_due = desk->phase == WF_DESK_ENDING;
-    settle(desk);
     wf_store *store = desk->store;
-    bool sync = desk->must_sync && desk->sync && !beside;
+    if (desk->failed != WEFT_OK) return desk->failed;
+    bool sync = desk->must_sync && desk->sync && way == HERE;
     bool wrote = wf_writer_is_open(store);
     uint64_t commits = wf_counter_get(&store->counters.commits);
-    desk->sync_began = weft_rt_now(store->rt);
-    weft_err err = desk->failed == WEFT_OK ? flush_engine(desk, sync) : desk->failed;
-    desk->sync_commits = wf_counter_get(&store->counters.commits) - commits;
+    if (way != AHEAD) desk->sync_began = weft_rt_now(store->rt);
+    weft_err err = flush_engine(desk, sync);
+    commits = wf_counter_get(&store->counters.commits) - commits;
+    if (way == AHEAD) desk->written_commits += commits;
+    else desk->sync_commits = commits;
     if (err == WEFT_OK) was_written(desk, wrote, sync);
     wf_gate_look(desk); /* before an answer of what was just published */
-    if (err == WEFT_OK && beside) err = sync_beside(desk, &beside);
+    return err;
+}
+
+static void flush(struct wf_desk *desk, enum way way)
+{
+    desk->flush_due = desk->phase == WF_DESK_ENDING;
+    if (way != AHEAD) settle(desk);
+    wf_store *store = desk->store;
+    bool beside = way != HERE;
+    weft_err err = write_open(desk, way);
+    if (err == WEFT_OK && way == BESIDE) err = sync_beside(desk, &beside);
     if (err != WEFT_OK && desk->failed == WEFT_OK) was_lost(desk, err);
     /* Where the engine was not touched only this batch is lost: memory was short, the disk is
      * nearly full, what was read for it is damaged. */
     weft_err engine = err == WEFT_OK || desk->failed != WEFT_OK ? WEFT_OK : wf_kv_failed(store->kv);
-    if (engine != WEFT_OK) desk->failed = engine; /* before an answer makes anybody ask again */
-    if (err == WEFT_OK && beside) owe_answers(desk);
+    if (engine != WEFT_OK) { /* before an answer makes anybody ask again */
+        desk->failed = engine;
+        settle(desk);
+    }
+    if (err == WEFT_OK && beside) owe_answers(desk, way == AHEAD ? &desk->written : &desk->owed);
     else give_answers(desk, &desk->answers, err);
     desk->must_sync = false;
     wf_writer_clear(store);
     if (engine != WEFT_OK) wf_desk_stop(desk, engine);
-    else if (err == WEFT_OK) wf_bells_ring(&desk->bells, store, !desk->lazy);
+    else if (err == WEFT_OK) wf_bells_ring(&desk->bells, store);
     wf_counter_set(&store->counters.pending_now, desk->pool.count);
     wf_counter_set(&store->counters.pending_bytes, desk->pool.bytes);
 }
 
-void wf_desk_flush(struct wf_desk *desk) { flush(desk, false); }
+void wf_desk_flush(struct wf_desk *desk) { flush(desk, HERE); }
 
 void wf_desk_flush_due(struct wf_desk *desk)
 {
-    if (desk->syncing && desk->phase == WF_DESK_TAKING) return; /* on_synced will */
-    flush(desk, may_overlap(desk));
+    if (!desk->syncing || desk->phase != WF_DESK_TAKING)
+        flush(desk, may_overlap(desk) ? BESIDE : HERE);
+    else if (may_write_ahead(desk)) flush(desk, AHEAD);
+    /* else on_synced will */
 }
 
 static void on_lazy(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
@@ -307,15 +370,35 @@ static void count_sync(struct wf_desk *desk)
     wf_counter_add(&store->counters.sync_ns, took);
 }
 
-/* Nobody knows what the disk has of the batch; and the open one cannot be written either. */
+/* Nobody knows what the disk has of the batch, nor of those after it; and the open one cannot be
+ * written either. */
 static void sync_failed(struct wf_desk *desk, weft_err err)
 {
     was_lost(desk, err);
+    give_owed(desk, err);
     weft_err engine = wf_kv_failed(desk->store->kv);
     if (engine == WEFT_OK) return; /* it is tried again soon */
-    give_answers(desk, &desk->told, err);
-    if (wf_desk_has_work(desk)) flush(desk, false);
+    if (has_work(desk)) flush(desk, HERE);
     wf_desk_stop(desk, engine);
+}
+
+/* What was written while the disk was busy is next; else what has gathered. */
+static void sync_next(struct wf_desk *desk)
+{
+    if (desk->failed != WEFT_OK) return;
+    if (is_lazy(desk)) {
+        swap(&desk->written, &desk->owed);
+        desk->sync_began = weft_rt_now(desk->store->rt);
+        desk->sync_commits = desk->written_commits;
+        desk->written_commits = 0;
+        if (!begin_sync(desk)) {
+            give_answers(desk, &desk->told, WEFT_OK);
+            settle(desk);
+        }
+        mind_lazy(desk);
+    } else if (may_overlap(desk)) {
+        flush(desk, BESIDE);
+    }
 }
 
 static void on_synced(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
@@ -326,20 +409,21 @@ static void on_synced(weft_self *self, void *state, weft_err err, weft_request *
     desk->syncing = false;
     if (req == NULL) return; /* this actor ends, and so it flushes once more */
     desk->sync_req = req;
-    if (desk->owed.count > 0) { /* else that was settled meanwhile */
-        swap(&desk->owed, &desk->told);
-        if (err == WEFT_OK) {
+    bool open = desk->store->durable < desk->store->sync_mark; /* not settled meanwhile */
+    WF_ASSERT(open || desk->owed.count == 0);
+    if (open && err != WEFT_OK) {
+        if (desk->owed.count > 0 || desk->written.count > 0) sync_failed(desk, err);
+        else mind_lazy(desk); /* nobody waited for it, so it is still owed */
+    } else {
+        if (open) {
             count_sync(desk);
-            is_durable(desk);
-            wf_bells_ring(&desk->bells, desk->store, true);
-        } else {
-            sync_failed(desk, err);
+            wf_store_settle(desk->store, desk->store->sync_mark);
         }
         /* The disk first: the answers are given while it works. */
-        if (err == WEFT_OK && may_overlap(desk)) flush(desk, true);
-        give_answers(desk, &desk->told, err);
-    } else if (desk->lazy && desk->lazy_timer.heap_at == 0) {
-        arm_lazy(desk); /* nobody waited for it, so it is still owed */
+        swap(&desk->owed, &desk->told);
+        sync_next(desk);
+        wf_bells_ring(&desk->bells, desk->store);
+        give_answers(desk, &desk->told, WEFT_OK);
     }
-    if (!desk->syncing && wf_desk_has_work(desk)) wf_desk_ask_flush(desk);
+    if (wf_desk_may_flush(desk)) wf_desk_ask_flush(desk);
 }

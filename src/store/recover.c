@@ -29,10 +29,10 @@ weft_err wf_desk_prepare(struct wf_desk *desk)
 }
 
 /* What is told of the store goes by the bells: at once to whose bell is here. */
-static void tell(struct wf_desk *desk, bool durable)
+static void tell(struct wf_desk *desk)
 {
     desk->bells.store_err = desk->failed;
-    wf_bells_ring(&desk->bells, desk->store, durable);
+    wf_bells_ring(&desk->bells, desk->store);
 }
 
 /* A disk that takes a write, is opened again and refuses the next is asked less and less
@@ -54,7 +54,7 @@ void wf_desk_stop(struct wf_desk *desk, weft_err err)
     desk->stopped_at = weft_now(desk->self);
     desk->tries = 0;
     weft_timer_stop(desk->self, &desk->lazy_timer);
-    tell(desk, !desk->lazy);
+    tell(desk);
     try_after(desk, desk->wait);
     wait_longer(desk);
 }
@@ -64,10 +64,9 @@ static void go_on(struct wf_desk *desk)
     weft_ns away = weft_now(desk->self) - desk->stopped_at;
     desk->phase = WF_DESK_TAKING;
     desk->failed = WEFT_OK;
-    desk->lazy = false; /* opening it has made everything durable */
     wf_bells_reset(&desk->bells, desk->store);
     wf_gate_look(desk); /* a batch that had failed may be there */
-    tell(desk, true);
+    tell(desk);
     wf_log(WEFT_LOG_INFO, "store", "writes are taken again after %llu ms",
            (unsigned long long)(away / WEFT_MS));
 }
@@ -97,7 +96,8 @@ static void on_recover(weft_self *self, void *state, weft_timer *timer, uint32_t
     (void)missed;
     desk->self = self;
     wf_desk_flush(desk); /* refuses what came meanwhile; nothing stays in the batch */
-    weft_err err = wf_kv_reopen(desk->store->kv);
+    /* As a reader does, a sync that is still under way holds the engine. */
+    weft_err err = desk->syncing ? WEFT_AGAIN : wf_kv_reopen(desk->store->kv);
     if (err == WEFT_AGAIN) {
         try_again(desk);
         return;

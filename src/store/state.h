@@ -25,7 +25,8 @@ struct wf_tree {
     weft_err rights_err;          /* not OK: they are not known, so nobody may read */
     struct wf_trie_slot trie_pub; /* of the entries of `pub` */
     uint64_t published;           /* the number of the batch that it grew by last */
-    uint64_t durable_seq;         /* pub.seq before that batch, which may still be lost */
+    uint64_t mid_seq, mid_batch;  /* pub.seq as the sync under way found it, after that batch; 0: */
+    uint64_t durable_seq;         /* as the disk had it before: that of the two may still be lost */
     uint64_t digest_seq;          /* of the cached root digest; UINT64_MAX: none */
     uint8_t digest[32];
     /* The writer alone; now.tree and now.t never change and may be read by anyone. */
@@ -73,7 +74,8 @@ struct wf_store {
     wf_rwlock *lock; /* guards trees (the table and the parts named above) */
     struct wf_trees trees;
     uint64_t published, durable; /* batches, under the lock: the last, and the last synced */
-    struct wf_tips tips;         /* under the lock: tips.h */
+    uint64_t sync_mark;  /* the last batch that the sync under way finds. The writer alone */
+    struct wf_tips tips; /* under the lock: tips.h */
     struct {
         wf_counter batches, synced, entries, known, refused, pending_now, pending_bytes, write_ns;
         wf_counter healed, outages, commits, synced_commits, sync_ns;
@@ -121,8 +123,10 @@ weft_err wf_trees_load(wf_store *store);
 /* The writer, after wf_kv_reopen and with no batch open: takes what the engine has for the
  * state. CORRUPT: something that was published is gone. IO, NO_MEMORY: to be tried again. */
 weft_err wf_store_reload(wf_store *store);
-/* The writer: all that was published is durable now. */
-void wf_store_settle(wf_store *store);
+/* The writer: all batches up to number `mark` are durable now. */
+void wf_store_settle(wf_store *store, uint64_t mark);
+/* The arrivals of a tree up to this one are durable. Under the lock, or by the writer. */
+uint64_t wf_tree_durable(const wf_store *store, const struct wf_tree *tree);
 void wf_trees_fini(struct wf_trees *trees);
 /* find.c. The counts of a tree as they stand in one snapshot, into `info`. */
 weft_err wf_counts_at(wf_store *store, const wf_kv_snapshot *snap, wf_tree_info *info);

@@ -206,7 +206,7 @@ static weft_verdict on_message(struct wf_desk *desk, weft_msg *msg)
     }
     if (msg->kind == &wf_stored_kind) {
         wf_bells_take(&desk->bells, desk->store, (struct wf_stored *)msg);
-        wf_bells_ring(&desk->bells, desk->store, !desk->lazy);
+        wf_bells_ring(&desk->bells, desk->store);
         return WEFT_KEPT;
     }
     if (msg->kind == &wf_gate_sub_kind) {
@@ -234,7 +234,7 @@ static weft_verdict store_handle(weft_self *self, void *state, weft_msg *msg)
     }
     weft_verdict verdict = on_message(desk, msg);
     if (wf_writer_is_full(desk->store)) wf_desk_flush(desk);
-    if (desk->flush_due || (!desk->syncing && wf_desk_has_work(desk))) wf_desk_ask_flush(desk);
+    if (desk->flush_due || wf_desk_may_flush(desk)) wf_desk_ask_flush(desk);
     return verdict;
 }
 

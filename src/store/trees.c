@@ -261,15 +261,24 @@ weft_err wf_store_reload(wf_store *store)
     weft_err err = wf_policies_init(&store->policies, store->kv);
     if (err == WEFT_OK) err = wf_trees_load(store);
     if (err == WEFT_OK) store->trees_before = store->trees.count;
-    if (err == WEFT_OK) wf_store_settle(store); /* an engine that opens makes its log durable */
+    /* An engine that opens makes its log durable. */
+    if (err == WEFT_OK) wf_store_settle(store, store->published);
     return err;
 }
 
-void wf_store_settle(wf_store *store)
+void wf_store_settle(wf_store *store, uint64_t mark)
 {
+    WF_ASSERT(mark <= store->published);
     wf_rwlock_write(store->lock);
-    store->durable = store->published;
+    if (mark > store->durable) store->durable = mark;
     wf_rwlock_give(store->lock);
+}
+
+uint64_t wf_tree_durable(const wf_store *store, const struct wf_tree *tree)
+{
+    if (tree->published <= store->durable) return tree->pub.seq;
+    bool mid = tree->mid_batch != 0 && tree->mid_batch <= store->durable;
+    return mid ? tree->mid_seq : tree->durable_seq;
 }
 
 /* -- Reading ------------------------------------------------------------------------- */
@@ -298,8 +307,7 @@ uint64_t wf_store_durable(wf_store *store, uint64_t t)
 {
     wf_rwlock_read(store->lock);
     const struct wf_tree *tree = wf_trees_at(&store->trees, t);
-    bool all = tree != NULL && tree->published <= store->durable;
-    uint64_t seq = tree == NULL ? 0 : all ? tree->pub.seq : tree->durable_seq;
+    uint64_t seq = tree == NULL ? 0 : wf_tree_durable(store, tree);
     wf_rwlock_give(store->lock);
     return seq;
 }
