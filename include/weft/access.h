@@ -4,7 +4,7 @@
 #ifndef WEFT_ACCESS_H
 #define WEFT_ACCESS_H
 
-#include <weft/entry.h>
+#include <weft/node.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,7 +20,39 @@ typedef struct weft_grant {
     char name[WEFT_KEY_NAME_BYTES_MAX + 1]; /* in: "" leaves it; out: "" none        */
 } weft_grant;
 
-typedef struct weft_node weft_node; /* weft/node.h */
+/* -- Grants ---------------------------------------------------------------------------------- */
+
+/* One entry of settings by `admin`, on all that this node has of the tree, that says all of it of
+ * `count` keys. When it answers OK the entry is durable here, and if it took the right to read
+ * from somebody, nothing that was framed for them leaves this node any more. *out_id (may be
+ * NULL) is the entry. INVALID: no grant, a key twice, everyone as Admin or with a name, a name
+ * that is no UTF-8. FORBIDDEN: more than `admin` may say (docs/entry.md, section 6). TREE: it is
+ * not followed here, or its root is missing. LIMIT: more than WEFT_MAP_OPS_MAX grants and names.
+ * BAD_ENTRY: the settings would have more than WEFT_POLICY_GRANTS_MAX paths. NO_SPACE, IO.
+ * TIMED_OUT: it may yet be made. */
+weft_err weft_grant_put(weft_node *node, const weft_id *tree, const weft_keypair *admin,
+                        const weft_grant *grants, uint32_t count, weft_ns timeout, weft_id *out_id);
+/* The same; `done` as for the commands of weft/node.h, with nothing in the result. */
+weft_err weft_grant_put_async(weft_node *node, const weft_id *tree, const weft_keypair *admin,
+                              const weft_grant *grants, uint32_t count, weft_on_result done,
+                              void *arg);
+/* Gives `now` the own grant and the name of `before` and revokes that, in one entry: a key was
+ * rotated. `before` may be `admin` itself; it cannot be the Admin(0), which nobody hands on:
+ * FORBIDDEN. NOT_FOUND: nothing is granted to `before` itself. INVALID: they are one key. What
+ * `before` was granted is looked up when this is called. Otherwise as weft_grant_put. */
+weft_err weft_grant_replace(weft_node *node, const weft_id *tree, const weft_keypair *admin,
+                            const weft_key *before, const weft_key *now, weft_ns timeout,
+                            weft_id *out_id);
+/* Who was granted something or was revoked: everyone first, then by key. `*count` in: room of
+ * `out`, out: filled. LIMIT: then it is how many there are. TREE: it is unknown here. While the
+ * rights are not known, because memory was short or the disk failed: NO_MEMORY, IO, CORRUPT. */
+weft_err weft_grant_list(weft_node *node, const weft_id *tree, weft_grant *out, size_t *count);
+/* What the key may do now, by what is here: its own grant or everyone's, the stronger one.
+ * *priority may be NULL. As weft_grant_list. */
+weft_err weft_right_of(weft_node *node, const weft_id *tree, const weft_key *key, weft_right *right,
+                       uint32_t *priority);
+
+/* -- Keys beside the device's ---------------------------------------------------------------- */
 
 /* Acts in the tree with `user` beside the device's key: related peers have it proven to them,
  * on the connections that there are and on later ones, and judge by both keys what they send

@@ -120,6 +120,15 @@ weft_err wf_store_right(wf_store *store, const weft_id *id, const weft_key *key,
     return err;
 }
 
+static void show(const struct wf_granted *g, const char *name, weft_grant *out)
+{
+    *out = (weft_grant){.key = g->key,
+                        .right = (weft_right)g->right,
+                        .priority = g->priority,
+                        .revoked = g->right == WEFT_RIGHT_NONE};
+    memcpy(out->name, name, g->name_len);
+}
+
 static void list_grants(const struct wf_rights *rights, bool everyone, weft_grant *out)
 {
     const char *name = rights->names;
@@ -127,14 +136,9 @@ static void list_grants(const struct wf_rights *rights, bool everyone, weft_gran
         *out++ = (weft_grant){.everyone = true,
                               .right = rights->everyone.right,
                               .priority = rights->everyone.priority};
-    for (uint32_t i = 0; i < rights->count; i++, out++) {
-        const struct wf_granted *g = &rights->by_key[i];
-        *out = (weft_grant){.key = g->key,
-                            .right = (weft_right)g->right,
-                            .priority = g->priority,
-                            .revoked = g->right == WEFT_RIGHT_NONE};
-        memcpy(out->name, name, g->name_len);
-        name += g->name_len;
+    for (uint32_t i = 0; i < rights->count; i++) {
+        show(&rights->by_key[i], name, out++);
+        name += rights->by_key[i].name_len;
     }
 }
 
@@ -149,6 +153,24 @@ weft_err wf_store_grants(wf_store *store, const weft_id *id, weft_grant *out, si
         if (need > *count) err = WEFT_LIMIT;
         else if (need > 0) list_grants(view.rights, everyone, out);
         *count = need;
+    }
+    wf_rwlock_give(store->lock);
+    return err;
+}
+
+weft_err wf_store_grant(wf_store *store, const weft_id *id, const weft_key *key, weft_grant *out)
+{
+    struct wf_rights_view view;
+    uint32_t steps = 0;
+    wf_rwlock_read(store->lock);
+    weft_err err = open_view(store, id, &view);
+    if (err == WEFT_OK) {
+        const struct wf_granted *own = own_grant(view.rights, key, &steps);
+        const char *name = view.rights == NULL ? NULL : view.rights->names;
+        for (uint32_t i = 0; own != NULL && &view.rights->by_key[i] != own; i++)
+            name += view.rights->by_key[i].name_len;
+        if (own == NULL) err = WEFT_NOT_FOUND;
+        else show(own, name, out);
     }
     wf_rwlock_give(store->lock);
     return err;

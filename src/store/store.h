@@ -83,6 +83,8 @@ weft_err wf_store_right(wf_store *store, const weft_id *tree, const weft_key *ke
 /* Who was granted something or was revoked: everyone first, then by key. `*count` in: room, out:
  * filled; LIMIT: then it is how many there are. TREE, and as above. */
 weft_err wf_store_grants(wf_store *store, const weft_id *tree, weft_grant *out, size_t *count);
+/* What `key` itself was granted; NOT_FOUND: nothing. TREE, and as above. */
+weft_err wf_store_grant(wf_store *store, const weft_id *tree, const weft_key *key, weft_grant *out);
 
 /* Tree tips, ascending by id, at most `room`; *complete false: there are more. */
 weft_err wf_store_tips(wf_store *store, uint64_t t, weft_id *out, size_t room, size_t *count,

@@ -110,6 +110,13 @@ static weft_err on_entry(void *arg, const weft_entry *entry)
     return WEFT_OK;
 }
 
+static void on_result(void *arg, weft_err err, const weft_result *result)
+{
+    (void)arg;
+    (void)err;
+    (void)result;
+}
+
 static void call_trees(void)
 {
     weft_root_spec spec = {.height = WEFT_HEIGHT_INCREMENTAL};
@@ -125,6 +132,13 @@ static void call_trees(void)
     FORKED(weft_tree_follow(l.node, &l.tree, NULL, 0, CALL));
     FORKED(weft_tree_unfollow(l.node, &l.tree, CALL));
     FORKED(weft_tree_use_key(l.node, &l.tree, l.author));
+    weft_grant grant = {.right = WEFT_RIGHT_READ};
+    weft_right right;
+    FORKED(weft_grant_put(l.node, &l.tree, l.author, &grant, 1, CALL, &id));
+    FORKED(weft_grant_put_async(l.node, &l.tree, l.author, &grant, 1, on_result, NULL));
+    FORKED(weft_grant_replace(l.node, &l.tree, l.author, &self, &grant.key, CALL, &id));
+    FORKED(weft_grant_list(l.node, &l.tree, &grant, &count));
+    FORKED(weft_right_of(l.node, &l.tree, &self, &right, NULL));
     FORKED(weft_tree_info_get(l.node, &l.tree, &info));
     FORKED(weft_tree_range_digest(l.node, &l.tree, 0, 9, id.bytes, NULL));
     FORKED(weft_tree_list(l.node, &id, &count));
@@ -171,13 +185,6 @@ static void call_dag(void)
     FORKED(weft_roots(l.node, &other));
     FORKED(weft_commit_at(l.node, l.author, &l.tree, &cut, "log", "x", 1, CALL, NULL));
     (void)buf;
-}
-
-static void on_result(void *arg, weft_err err, const weft_result *result)
-{
-    (void)arg;
-    (void)err;
-    (void)result;
 }
 
 static void call_peers(void)
