@@ -10,7 +10,8 @@ weft_err wf_door_tree(const weft_entry *entry, const weft_id *asked, const wf_tr
     /* An entry of another tree than the one that was asked for is injected. */
     if (asked != NULL && !weft_id_equal(&entry->tree, asked)) return WEFT_BAD_ENTRY;
     if (tree == NULL) return entry->is_root && may_create ? WEFT_OK : WEFT_TREE;
-    return tree->followed ? WEFT_OK : WEFT_TREE;
+    /* What is written here goes on while the tree is not shown to peers. */
+    return tree->followed || (asked == NULL && !may_create) ? WEFT_OK : WEFT_TREE;
 }
 
 static bool height_fits(const weft_entry *entry, const struct wf_door_facts *facts)

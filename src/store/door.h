@@ -23,7 +23,8 @@ struct wf_door_facts {
 };
 
 /* Is the entry for `tree`, and is that one known and followed? NULL: unknown. A root
- * opens a tree that is followed and has none, or a new one if `may_create`. TREE,
+ * opens a tree that is followed and has none, or a new one if `may_create`. What was made here
+ * (`asked` NULL) and creates nothing needs no more than a known tree. TREE,
  * BAD_ENTRY (`asked`, if not NULL, is another tree). */
 weft_err wf_door_tree(const weft_entry *entry, const weft_id *asked, const wf_tree_info *tree,
                       bool may_create);

@@ -90,13 +90,10 @@ static weft_err list_readers(const struct wf_tree *tree, const struct wf_follow 
     return WEFT_OK;
 }
 
-weft_err wf_writer_follow(wf_store *store, const struct wf_follow *follow)
+static weft_err follow_one(wf_store *store, const struct wf_follow *follow)
 {
-    if (store->poison != WEFT_OK) return store->poison;
-    if (!wf_writer_records_valid(follow->records, follow->records_count)) return WEFT_INVALID;
     struct wf_tree *tree = wf_trees_find(&store->trees, &follow->tree);
-    if (tree == NULL && !follow->follow)
-        return wf_writer_records(store, follow->records, follow->records_count);
+    if (tree == NULL && !follow->follow) return WEFT_OK;
     weft_key *readers;
     uint32_t count;
     weft_err err = list_readers(tree, follow, &readers, &count);
@@ -117,7 +114,34 @@ weft_err wf_writer_follow(wf_store *store, const struct wf_follow *follow)
     uint8_t key[WF_KEY_TREE_BYTES];
     wf_key_tree(key, WF_TREE_READERS, tree->now.t);
     wf_batch_put(store->batch, WF_CF_TREE, key, sizeof key, readers, count * sizeof *readers);
-    return wf_writer_records(store, follow->records, follow->records_count);
+    return WEFT_OK;
+}
+
+/* How many trees it is the first to name. */
+static uint32_t new_trees(const wf_store *store, const struct wf_follow *follow)
+{
+    uint32_t count = follow->follow && wf_trees_find(&store->trees, &follow->tree) == NULL;
+    for (uint32_t i = 0; i < follow->also_count; i++)
+        count += follow->also[i].follow &&
+                 wf_trees_find(&store->trees, &follow->also[i].tree) == NULL;
+    return count;
+}
+
+weft_err wf_writer_follow(wf_store *store, const struct wf_follow *follow)
+{
+    if (store->poison != WEFT_OK) return store->poison;
+    if (!wf_writer_records_valid(follow->records, follow->records_count)) return WEFT_INVALID;
+    if (new_trees(store, follow) > WEFT_TREES_MAX - store->trees.count) return WEFT_LIMIT;
+    weft_err err = follow_one(store, follow);
+    if (err != WEFT_OK) return err;
+    for (uint32_t i = 0; i < follow->also_count && err == WEFT_OK; i++) {
+        struct wf_follow one = {
+            .tree = follow->also[i].tree, .follow = follow->also[i].follow, .keep_readers = true};
+        err = follow_one(store, &one);
+    }
+    if (err == WEFT_OK) err = wf_writer_records(store, follow->records, follow->records_count);
+    if (err != WEFT_OK) store->poison = err; /* all of it or nothing */
+    return err;
 }
 
 /* -- The batch as a whole ---------------------------------------------------------------- */

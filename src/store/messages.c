@@ -71,6 +71,7 @@ static void follow_drop(weft_msg *msg)
     wf_records_free(follow->records, follow->records_count);
     wf_free(follow->readers);
     wf_free(follow->add);
+    wf_free(follow->also);
     wf_free(follow);
 }
 

@@ -97,6 +97,10 @@ struct wf_commit *wf_commit_create(uint32_t count);
 
 /* -- anyone -> store: follow, unfollow, readers --------------------------------------- */
 extern const weft_kind wf_follow_kind;
+struct wf_follow_also {
+    weft_id tree;
+    bool follow;
+};
 struct wf_follow {
     weft_request req; /* drop frees; LIMIT, IO */
     weft_id tree;
@@ -106,6 +110,8 @@ struct wf_follow {
     weft_key *readers; /* who may read; replaces the list; freed with the message */
     uint32_t add_count;
     weft_key *add; /* added to either; freed with the message                 */
+    uint32_t also_count;
+    struct wf_follow_also *also; /* other trees, which keep their lists; freed with the message */
     uint32_t records_count;
     struct wf_record_put **records; /* in the same batch; as those of a commit */
 };
