@@ -4,6 +4,7 @@
  * Never: writes to the database. */
 #include <string.h>
 
+#include "access_actor.h"
 #include "alloc.h"
 #include "node_internal.h"
 
@@ -54,10 +55,16 @@ static weft_err follow(weft_node *node, const weft_id *tree, bool follows, const
     if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     if (count > WEFT_READERS_PER_TREE_MAX) return WEFT_LIMIT;
-    struct wf_follow *msg = wf_follow_create(tree, readers, count);
-    if (msg == NULL) return WEFT_NO_MEMORY;
-    msg->follow = follows;
-    return wf_node_call(node, node->table.store, &msg->req, timeout, NULL);
+    struct wf_access_req *req = wf_access_req_create(follows ? WF_ACC_FOLLOW : WF_ACC_UNFOLLOW);
+    if (req == NULL) return WEFT_NO_MEMORY;
+    req->tree = *tree;
+    req->readers_count = count;
+    if (count > 0) req->readers = wf_memdup(readers, count * sizeof *readers);
+    if (count > 0 && req->readers == NULL) {
+        weft_drop(&req->req.msg);
+        return WEFT_NO_MEMORY;
+    }
+    return wf_node_call(node, node->table.access, &req->req, timeout, NULL);
 }
 
 weft_err weft_tree_follow(weft_node *node, const weft_id *tree, const weft_key *readers,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access_actor.h"
 #include "alloc.h"
 #include "blocklist.h"
 #include "crypto.h"
@@ -18,6 +19,7 @@
 #include "queue.h"
 #include "reader.h"
 #include "records.h"
+#include "tracks.h"
 #include "verify.h"
 
 const char *weft_version(void) { return "0.1.0"; }
@@ -190,6 +192,7 @@ enum {
     STAGE_VERIFY,
     STAGE_QUEUE,
     STAGE_READER,
+    STAGE_ACCESS,
     STAGE_PEERS,
     STAGE_STORE,
     STAGE_NOTIFY,
@@ -208,6 +211,7 @@ static uint32_t stage_actors(const weft_node *node, uint32_t stage, weft_addr *o
         return t->verify_count;
     case STAGE_QUEUE: out[0] = t->queue; break;
     case STAGE_READER: out[0] = t->reader; break;
+    case STAGE_ACCESS: out[0] = t->access; break;
     case STAGE_PEERS: out[0] = t->peers; break;
     case STAGE_STORE: out[0] = t->store; break;
     case STAGE_NOTIFY: out[0] = t->notify; break;
@@ -264,6 +268,7 @@ static weft_err spawn_all(weft_node *node, const weft_node_options *o)
     weft_err err = wf_store_actor_spawn(node->rt, &store, &t->store);
     if (err == WEFT_OK) err = wf_notify_spawn(node->rt, &t->notify);
     if (err == WEFT_OK) err = wf_peers_spawn(node->rt, &t->peers);
+    if (err == WEFT_OK) err = wf_access_spawn(node->rt, t, &t->access);
     if (err == WEFT_OK) err = wf_queue_spawn(node->rt, &t->queue);
     if (err == WEFT_OK) err = wf_reader_spawn(node->rt, &t->reader);
     uint32_t verifiers = o->verifiers != 0 ? o->verifiers : wf_cpu_count(node->rt);
@@ -376,6 +381,7 @@ static void free_node(weft_node *node)
     wf_blocklist_destroy(node->table.blocked);
     wf_keyring_destroy(node->table.keyring);
     wf_identities_destroy(node->table.identities);
+    wf_tracks_destroy(node->table.tracks);
     wf_lock_destroy(node->shutting);
     wf_free(node);
 }
@@ -403,8 +409,9 @@ weft_err wf_node_open_seat(const weft_node_options *options, wf_kv *kv,
     node->table.blocked = wf_blocklist_create();
     node->table.keyring = wf_keyring_create();
     node->table.identities = wf_identities_create();
+    node->table.tracks = wf_tracks_create();
     if (node->shutting == NULL || node->table.blocked == NULL || node->table.keyring == NULL ||
-        node->table.identities == NULL)
+        node->table.identities == NULL || node->table.tracks == NULL)
         goto done;
     err = open_rt(node, o);
     if (err != WEFT_OK) goto done;

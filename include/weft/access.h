@@ -61,6 +61,70 @@ weft_err weft_right_of(weft_node *node, const weft_id *tree, const weft_key *key
  * until it ends. TREE is not asked: the tree may come later. LIMIT (WEFT_IDENTITIES_MAX). */
 weft_err weft_tree_use_key(weft_node *node, const weft_id *tree, const weft_keypair *user);
 
+/* -- Who tracks a tree here, and how ------------------------------------------------------- */
+
+/* Several principals of one node, people who share it say, each have settings of their own for a
+ * tree. What they come to is what the node does: the tree is served if one of them has it enabled,
+ * its entries are pushed as they are committed if one of them wants that, it is synced at the
+ * shortest of their intervals, and it has the properties of all, where a later change wins. A tree
+ * that is not served is to peers as one that is not here; its entries stay, and writing goes on. */
+
+/* Both are UTF-8 with its NUL; the keys of one settings differ and are not empty. */
+typedef struct weft_property {
+    char key[WEFT_PROPERTY_KEY_BYTES_MAX + 1];
+    char value[WEFT_PROPERTY_VALUE_BYTES_MAX + 1];
+} weft_property;
+
+typedef struct weft_sync_settings {
+    bool enabled;        /* all zero: disabled                                             */
+    bool on_commit;      /* what is stored here is pushed at once. Else it goes out by sync
+                          * commands, flush and the periodic sync, and when a session begins */
+    bool has_interval;   /* of the periodic sync; all trees have the node's default else     */
+    uint64_t interval_s; /* seconds, 1 .. WEFT_INTERVAL_S_MAX if has_interval: INVALID       */
+    uint32_t properties_count; /* <= WEFT_PROPERTIES_MAX: INVALID                          */
+    weft_property properties[WEFT_PROPERTIES_MAX];
+} weft_sync_settings;
+
+/* Inserts the settings of a principal for a tree, or replaces them; equal ones change nothing.
+ * `principal` NULL: the node itself, which tracks, enabled and on_commit, what weft_tree_create and
+ * weft_tree_follow make. Gate, pushes and timer follow before it returns, and what was framed for
+ * peers of a tree that is not served any more does not leave. INVALID; LIMIT
+ * (WEFT_PRINCIPALS_PER_TREE_MAX, WEFT_TRACKS_MAX), IO, NO_SPACE. */
+weft_err weft_settings_put(weft_node *node, const weft_id *tree, const weft_key *principal,
+                           const weft_sync_settings *settings, weft_ns timeout);
+/* Flips `enabled` alone. NOT_FOUND: the principal does not track the tree. */
+weft_err weft_settings_enable(weft_node *node, const weft_id *tree, const weft_key *principal,
+                              bool on, weft_ns timeout);
+/* The principal tracks the tree no longer. With the last one the gate closes. NOT_FOUND. */
+weft_err weft_settings_remove(weft_node *node, const weft_id *tree, const weft_key *principal,
+                              weft_ns timeout);
+/* Those of one principal; NOT_FOUND. Properties come in the order of their keys. */
+weft_err weft_settings_get(weft_node *node, const weft_id *tree, const weft_key *principal,
+                           weft_ns timeout, weft_sync_settings *out);
+/* What those of all come to. Of more than WEFT_PROPERTIES_MAX properties those of the latest
+ * changes. NOT_FOUND: nobody tracks the tree. */
+weft_err weft_settings_combined(weft_node *node, const weft_id *tree, weft_ns timeout,
+                                weft_sync_settings *out);
+
+typedef struct weft_tracked {
+    weft_id tree;
+    weft_sync_settings settings;
+} weft_tracked;
+/* The principal tracks exactly these, all in one batch; what is equal stays as it is. `count` 0:
+ * it leaves. INVALID: a tree is named twice. LIMIT, IO, NO_SPACE. */
+weft_err weft_principal_sync(weft_node *node, const weft_key *principal, const weft_tracked *list,
+                             uint32_t count, weft_ns timeout);
+/* What a principal tracks, ascending. `*count` in: room, out: filled; LIMIT: there are more. */
+weft_err weft_principal_trees(weft_node *node, const weft_key *principal, weft_ns timeout,
+                              weft_id *out, size_t *count);
+
+/* A map of the node itself, for those who set it up: weft looks at none of it. Keys are 1 to
+ * WEFT_SETTING_KEY_BYTES_MAX bytes, values at most WEFT_SETTING_VALUE_BYTES_MAX: INVALID. `value`
+ * NULL removes the key, if it is there. LIMIT (WEFT_SETTINGS_MAX), IO, NO_SPACE. */
+weft_err weft_setting_set(weft_node *node, const char *key, const char *value, weft_ns timeout);
+/* `*len` in: room, out: bytes with the NUL. LIMIT: so many are needed. NOT_FOUND, IO. A read. */
+weft_err weft_setting_get(weft_node *node, const char *key, char *out, size_t *len);
+
 #ifdef __cplusplus
 }
 #endif

@@ -208,6 +208,14 @@
 #define WEFT_HTTP_PENDING_PER_ADDRESS_MAX 8u
 #define WEFT_HTTP_TIMEOUT_NS (5 * WEFT_SEC)
 
+/* -- Sync settings of principals, settings of the node ----------------------------------------- */
+#define WEFT_INTERVAL_S_MAX UINT64_C(315360000) /* of a periodic sync: ten years     */
+#define WEFT_PROPERTY_KEY_BYTES_MAX 63u
+#define WEFT_PROPERTY_VALUE_BYTES_MAX 255u
+#define WEFT_SETTING_KEY_BYTES_MAX 127u
+#define WEFT_SETTING_VALUE_BYTES_MAX 255u
+#define WEFT_CHANGES_WAITING_MAX 1024u /* of either, behind the one that is written now */
+
 /* -- Actors --------------------------------------------------------------------------- */
 #define WEFT_MAILBOX_DEFAULT 1024u
 #define WEFT_MAILBOX_MAX (1u << 30)

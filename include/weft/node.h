@@ -84,6 +84,9 @@ weft_err weft_tree_create(weft_node *node, const weft_keypair *author, const wef
  * though it is in the list. It is created empty if nothing of it is here. LIMIT, IO. */
 weft_err weft_tree_follow(weft_node *node, const weft_id *tree, const weft_key *readers,
                           uint32_t readers_count, weft_ns timeout);
+/* The node itself tracks the tree no longer, and its list of readers is empty. It is not served or
+ * accepted any more, unless another principal has it enabled (weft_settings_put in access.h).
+ * Entries stay, and writing here goes on. */
 weft_err weft_tree_unfollow(weft_node *node, const weft_id *tree, weft_ns timeout);
 
 typedef struct weft_tree_info {

@@ -175,6 +175,8 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     else if (kind == &wf_tp_frame_kind) wf_e_on_frame(e, (struct wf_tp_frame *)msg);
     else if (kind == &wf_q_applied_kind) wf_e_on_applied(e, (struct wf_q_applied *)msg);
     else if (kind == &wf_identity_kind) wf_prove_on_identity(e);
+    else if (kind == &wf_tracks_changed_kind)
+        wf_timer_on_tracks(e, (struct wf_tracks_changed *)msg);
     else if (kind == &wf_peer_changed_kind) wf_timer_on_changed(e, (struct wf_peer_changed *)msg);
     return WEFT_DONE;
 }

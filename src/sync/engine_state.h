@@ -6,6 +6,7 @@
 #ifndef WF_ENGINE_STATE_H
 #define WF_ENGINE_STATE_H
 
+#include "access_actor.h"
 #include "engine.h"
 #include "notify.h"
 #include "peers.h"
@@ -290,6 +291,7 @@ void wf_exact_set(struct engine *e, const weft_key *peer, const weft_id *tree, b
 /* engine_timer.c */
 weft_err wf_timers_start(struct engine *e);
 void wf_timer_on_changed(struct engine *e, const struct wf_peer_changed *changed);
+void wf_timer_on_tracks(struct engine *e, const struct wf_tracks_changed *changed);
 
 /* commands.c */
 weft_verdict wf_cmd_on(struct engine *e, struct wf_cmd *cmd);

@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "engine_state.h"
 #include "log.h"
+#include "tracks.h"
 
 #define LOST_NS (5 * WEFT_SEC)
 
@@ -17,7 +18,9 @@
 static void retry_pair(struct engine *e, const struct wf_q_pair *pair)
 {
     /* Without live push, entries travel by commands and the periodic sync. */
-    if (e->table->timers.no_live_push && !pair->in_backoff) return;
+    bool pushed = !e->table->timers.no_live_push &&
+                  wf_tracks_on_commit(e->table->tracks, &pair->tree);
+    if (!pushed && !pair->in_backoff) return;
     struct conn *c = wf_peer_conn(e, &pair->peer);
     if (c == NULL) {
         wf_dial_auto(e, &pair->peer, 0);
@@ -95,6 +98,12 @@ void wf_e_check_soon(struct engine *e, weft_ns wait)
 
 /* -- Periodic sync: every active peer, both directions ------------------------------- */
 
+static bool is_served(struct engine *e, const weft_id *tree)
+{
+    wf_tree_info info;
+    return wf_store_tree(e->table->wf_store, tree, &info) == WEFT_OK && info.followed;
+}
+
 static void sync_all(struct engine *e, const struct wf_peer_req *all)
 {
     uint32_t count = 0;
@@ -111,7 +120,8 @@ static void sync_all(struct engine *e, const struct wf_peer_req *all)
         const struct wf_peer_view *view = &all->views[i];
         if (view->info.addresses_count == 0 && wf_peer_conn(e, &view->info.key) == NULL) continue;
         for (uint32_t k = 0; k < view->info.trees_count; k++)
-            wf_op_want_add(op, &view->info.key, &view->trees[k], false);
+            if (is_served(e, &view->trees[k]))
+                wf_op_want_add(op, &view->info.key, &view->trees[k], false);
     }
     wf_op_wants_start(e, op);
 }
@@ -140,16 +150,39 @@ static void on_periodic(weft_self *self, void *state, weft_timer *timer, uint32_
 
 /* -- Settings: the interval follows them --------------------------------------------- */
 
+/* The shortest that somebody has asked for, else the node's own. */
+static weft_ns interval_now(const struct engine *e)
+{
+    weft_ns asked = wf_tracks_interval(e->table->tracks);
+    return asked != 0 ? asked : e->table->timers.sync_interval;
+}
+
+static void follow_interval(struct engine *e)
+{
+    weft_ns interval = interval_now(e);
+    if (interval == e->interval) return;
+    e->interval = interval;
+    (void)weft_timer_set(e->self, &e->periodic, weft_now(e->self) + interval, interval,
+                         on_periodic);
+}
+
+/* They are told at once; this is for when memory was short for that. */
 static void on_settings(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
 {
+    (void)self;
     (void)timer;
     (void)missed;
     struct engine *e = state;
-    weft_ns interval = e->table->timers.sync_interval;
     e->order++;
-    if (interval == e->interval) return;
-    e->interval = interval;
-    (void)weft_timer_set(self, &e->periodic, weft_now(self) + interval, interval, on_periodic);
+    follow_interval(e);
+}
+
+void wf_timer_on_tracks(struct engine *e, const struct wf_tracks_changed *changed)
+{
+    if (changed->interval) follow_interval(e);
+    if (!changed->served) return;
+    for (struct wf_link *at = e->conns.first; at != NULL; at = at->next)
+        wf_econn_open_related(e, (struct conn *)((char *)at - offsetof(struct conn, link)));
 }
 
 weft_err wf_timers_start(struct engine *e)
@@ -158,8 +191,8 @@ weft_err wf_timers_start(struct engine *e)
     weft_ns now = weft_now(e->self);
     WF_ASSERT(t->sync_interval > 0 && t->retry_tick > 0 && t->connection_tick > 0 &&
               t->settings_tick > 0);
-    e->interval = t->sync_interval;
-    weft_err err = weft_timer_set(e->self, &e->periodic, now + t->sync_interval, t->sync_interval,
+    e->interval = interval_now(e);
+    weft_err err = weft_timer_set(e->self, &e->periodic, now + e->interval, e->interval,
                                   on_periodic);
     if (err == WEFT_OK)
         err = weft_timer_set(e->self, &e->retry, now + t->retry_tick, t->retry_tick, on_retry);

@@ -20,13 +20,14 @@ struct wf_node_table { /* shared by all actors of a node; ends after all of them
     wf_store *wf_store; /* for reads; the store actor writes */
     weft_key self;
     struct wf_node_timers timers;
-    weft_addr *store, *transport, *sync, *queue, *peers, *notify, *reader;
+    weft_addr *store, *transport, *sync, *queue, *peers, *notify, *reader, *access;
     weft_addr *verify[64];
     uint32_t verify_count;
     struct wf_node_counters *counters;
     struct wf_blocklist *blocked;     /* blocklist.h: keys that may not connect */
     struct wf_keyring *keyring;       /* keyring.h: keys that connected peers have proven */
     struct wf_identities *identities; /* identities.h: keys that we act with in trees */
+    struct wf_tracks *tracks;         /* tracks.h: what sync settings come to */
     uint32_t walk_entries_max;        /* 0: WEFT_DIFF_ENTRIES_MAX; lower in tests */
 };
 

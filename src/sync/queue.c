@@ -144,6 +144,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     else if (kind == &wf_q_live_kind) wf_push_begin(q, (struct wf_q_live *)msg);
     else if (kind == &wf_q_note_kind) wf_pair_on_note(q, (struct wf_q_note *)msg);
     else if (kind == &wf_q_barrier_kind) return wf_push_on_barrier(q, (struct wf_q_barrier *)msg);
+    else if (kind == &wf_tracks_changed_kind) wf_push_on_tracks(q, (struct wf_tracks_changed *)msg);
     else if (kind == &wf_q_raw_kind) return wf_raw_on_request(q, (struct wf_q_raw *)msg);
     else if (kind == &wf_q_pairs_kind) return wf_pair_on_list(q, (struct wf_q_pairs *)msg);
     else if (kind == &wf_q_settle_kind) return wf_settle_on_request(q, (struct wf_q_settle *)msg);

@@ -265,7 +265,7 @@ static bool is_behind(struct queue *q, const struct q_pair *p)
 {
     wf_tree_info info;
     if (wf_store_tree(q->table->wf_store, &p->key.tree, &info) != WEFT_OK) return false;
-    return info.seq > p->acked_seq;
+    return info.followed && info.seq > p->acked_seq; /* else nobody is to have it now */
 }
 
 weft_verdict wf_pair_on_list(struct queue *q, struct wf_q_pairs *req)

@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "log.h"
 #include "queue_state.h"
+#include "tracks.h"
 
 /* A PUSH frame at transport. */
 struct flight {
@@ -282,10 +283,16 @@ static void catch_up(struct queue *q, struct q_pair *p, const struct wf_q_live *
 
 /* -- The rooms' doors ---------------------------------------------------------------- */
 
+static bool on_commit(struct queue *q, const weft_id *tree)
+{
+    return wf_tracks_on_commit(q->table->tracks, tree);
+}
+
 void wf_push_more(struct queue *q, struct q_pair *p)
 {
     wf_tree_info info;
     if (!p->live || p->job || p->gone) return;
+    if (p->waits == NULL && !on_commit(q, &p->key.tree)) return; /* until somebody asks */
     if (wf_store_tree(q->table->wf_store, &p->key.tree, &info) != WEFT_OK) return;
     if (p->pos.seq < info.seq && !may_read(q, p)) {
         give_up(q, p, WEFT_TREE);
@@ -311,11 +318,19 @@ void wf_push_ring(struct queue *q, const struct wf_stored *bell)
     for (uint32_t i = 0; i < bell->trees_count; i++) {
         struct q_tree *t = (struct q_tree *)wf_table_find(&q->trees, bell->trees[i].tree.bytes);
         if (t == NULL) continue;
-        wf_recent_add(q, t, bell, &bell->trees[i]);
+        if (on_commit(q, &t->tree)) wf_recent_add(q, t, bell, &bell->trees[i]);
+        else wf_recent_clear(q, t); /* the reader has it when it is asked for */
         for (struct q_pair *p = t->first; p != NULL; p = p->next) wf_push_more(q, p);
         wf_recent_trim(q, t);
     }
     if (!bell->more_trees) return;
+    for (struct wf_link *at = q->pairs.first; at != NULL; at = at->next)
+        wf_push_more(q, (struct q_pair *)at);
+}
+
+void wf_push_on_tracks(struct queue *q, const struct wf_tracks_changed *changed)
+{
+    (void)changed; /* of one tree or of several: who has nothing to push does not */
     for (struct wf_link *at = q->pairs.first; at != NULL; at = at->next)
         wf_push_more(q, (struct q_pair *)at);
 }
@@ -350,7 +365,7 @@ void wf_push_begin(struct queue *q, const struct wf_q_live *live)
     wf_counter_add(&q->table->counters->live_pairs, 1);
     wf_tree_info info;
     if (wf_store_tree(q->table->wf_store, &p->key.tree, &info) == WEFT_OK &&
-        info.seq > p->pos.seq && may_read(q, p))
+        info.seq > p->pos.seq && on_commit(q, &p->key.tree) && may_read(q, p))
         catch_up(q, p, live);
     wf_push_more(q, p);
 }

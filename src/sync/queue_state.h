@@ -4,6 +4,7 @@
 #ifndef WF_QUEUE_STATE_H
 #define WF_QUEUE_STATE_H
 
+#include "access_actor.h"
 #include "idlog.h"
 #include "queue.h"
 #include "reader.h"
@@ -130,6 +131,7 @@ void wf_push_begin(struct queue *q, const struct wf_q_live *live);
 void wf_push_end(struct queue *q, struct q_pair *pair);  /* not live any more */
 void wf_push_more(struct queue *q, struct q_pair *pair); /* frames what is new */
 void wf_push_ring(struct queue *q, const struct wf_stored *bell);
+void wf_push_on_tracks(struct queue *q, const struct wf_tracks_changed *changed);
 weft_verdict wf_push_on_barrier(struct queue *q, struct wf_q_barrier *req);
 
 /* queue_recent.c */
