@@ -304,8 +304,8 @@ typedef struct weft_spec {
                            * below the platform's minimum (PTHREAD_STACK_MIN) */
     uint32_t spin_max_ns; /* how long to look for mail before sleeping, at most and
                            * only while that pays, and then a few turns for other
-                           * threads; 0: the default of 20 us, about what a wake
-                           * costs; UINT32_MAX: never                            */
+                           * threads, while these do; 0: the default of 20 us,
+                           * about what a wake costs; UINT32_MAX: never          */
     weft_place place;
     weft_group *group;              /* with WEFT_PLACE_GROUP, else NULL: INVALID   */
     const weft_thread_spec *thread; /* with WEFT_PLACE_THREAD; copied; NULL: inherit */

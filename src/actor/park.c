@@ -48,7 +48,6 @@ static void spin_paid(struct wf_parker *parker, weft_ns spent)
     uint32_t hit = parker->spin_hit_ns - parker->spin_hit_ns / 16, least = parker->spin_max_ns / 8;
     parker->spin_hit_ns = took > hit ? took : hit > least ? hit : least;
     parker->spin_probe_every = SPIN_PROBE_FIRST;
-    count(&parker->spins);
 }
 
 /* After a turn that another program kept: none for a while, and for longer each time, because
@@ -65,28 +64,46 @@ static void rest(struct wf_parker *parker, weft_ns now)
     if (parker->turns_rest_next < WF_TURN_REST_LAST) parker->turns_rest_next *= 2;
 }
 
+/* After turns that brought nothing: none for a few idles, and for more each time, as with spins.
+ * Where they had brought something until now the other side has got a processor of its own: it is
+ * time to look again. */
+static void turns_missed(struct wf_parker *parker, bool paid)
+{
+    if (paid) parker->spin_skipped = parker->spin_probe_every = SPIN_PROBE_FIRST;
+    parker->turns_rest = parker->turns_miss;
+    uint32_t next = parker->turns_miss == 0 ? 1 : parker->turns_miss * 2;
+    if (next <= WF_TURN_MISS_LAST) parker->turns_miss = next;
+}
+
 /* Whoever is to send the next message may be waiting for this very processor. Giving it a turn
- * costs about one microsecond; a sleep and the wake from it cost the two sides twenty. But a
- * program that only computes keeps a turn for a whole time slice, which a wake cuts short:
- * where one turn was that long, none is given for a while. A long turn does not pay, also if
- * something came in it: it would have come to a sleeper, too, and sooner. */
-static bool give_turns(struct wf_parker *parker, const uintptr_t *word)
+ * costs about one microsecond; a sleep and the wake from it cost the two sides twenty, and more
+ * often than not leave them on that one processor. But a program that only computes keeps a turn
+ * for a whole time slice, which a wake cuts short: where one turn was that long, none is given for
+ * a while. A long turn does not pay, also if something came in it: it would have come to a
+ * sleeper, too, and sooner. */
+static bool give_turns(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline)
 {
     if (parker->turns_rest > 0) {
         parker->turns_rest--;
         return false;
     }
     weft_ns begin = wf_port_now(parker->port);
-    for (unsigned i = 0; i < WF_SPIN_YIELDS && parker->turns_rest == 0; i++) {
+    if (deadline <= begin || deadline - begin < parker->spin_max_ns) return false;
+    bool paid = parker->turns_pay;
+    for (unsigned i = 0; i < WF_SPIN_YIELDS; i++) {
         parker->port->ops->yield(parker->port);
         weft_ns now = wf_port_now(parker->port);
         bool came = wf_load(word, WF_RELAXED) != WF_BOX_EMPTY;
-        if (now - begin > WF_TURN_LONG_NS) rest(parker, now);
+        bool rests = now - begin > WF_TURN_LONG_NS;
+        if (rests) rest(parker, now);
         else if (came && ++parker->turns_paid == WF_TURNS_PAID)
             parker->turns_rest_next = WF_TURN_REST_FIRST;
-        if (came) return true;
+        parker->turns_pay = came;
+        if (came) parker->turns_miss = 0;
+        if (came || rests) return came;
         begin = now;
     }
+    turns_missed(parker, paid);
     return false;
 }
 
@@ -94,9 +111,8 @@ static bool give_turns(struct wf_parker *parker, const uintptr_t *word)
  * each miss, so a thread whose mail comes rarely soon stops spinning. One idle in
  * `spin_probe_every` tries again with the whole budget, so it can also start to; probes
  * that fail get rarer. */
-bool wf_spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline)
+static bool spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline)
 {
-    if (parker->spin_max_ns == 0) return false;
     bool probe = ++parker->spin_skipped >= parker->spin_probe_every;
     weft_ns budget = 2 * (weft_ns)parker->spin_hit_ns;
     if (probe || budget > parker->spin_max_ns) budget = parker->spin_max_ns;
@@ -104,8 +120,7 @@ bool wf_spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline)
     parker->spin_skipped = 0;
     weft_ns begin = wf_port_now(parker->port), spent;
     if (deadline <= begin) return false;
-    bool hurried = budget > deadline - begin; /* timers are not late for it */
-    if (hurried) budget = deadline - begin;
+    if (budget > deadline - begin) budget = deadline - begin; /* timers are not late for it */
     do {
         for (unsigned i = 0; i < WF_SPIN_CHECKS; i++) {
             if (wf_load(word, WF_RELAXED) != WF_BOX_EMPTY) {
@@ -116,13 +131,19 @@ bool wf_spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline)
         }
         spent = wf_port_now(parker->port) - begin;
     } while (spent < budget);
-    if (!hurried && give_turns(parker, word)) {
-        spin_paid(parker, wf_port_now(parker->port) - begin);
-        return true;
-    }
     parker->spin_hit_ns /= 2;
     if (probe && parker->spin_probe_every < SPIN_PROBE_LAST) parker->spin_probe_every *= 2;
     return false;
+}
+
+/* Spins and turns are learned of apart: on one processor the two sides get nothing by looking and
+ * everything by a turn, on two it is the other way round. */
+bool wf_spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline)
+{
+    if (parker->spin_max_ns == 0) return false;
+    if (!spin(parker, word, deadline) && !give_turns(parker, word, deadline)) return false;
+    count(&parker->spins);
+    return true;
 }
 
 /* After the park, whose acquire pairs with [CALL]. */

@@ -14,10 +14,11 @@
 #define WF_SPIN_CHECKS 8u /* looks at a word between looks at the clock      */
 #define WF_SPIN_YIELDS WEFT_SPIN_YIELDS
 #define WF_TURN_LONG_NS 1000000u /* a turn that another program kept, not a thread that talks */
-#define WF_TURN_REST_FIRST 2u    /* spins without turns after one of those, twice as many ... */
+#define WF_TURN_REST_FIRST 2u    /* idles without turns after one of those, twice as many ... */
 #define WF_TURN_REST_LAST 1024u  /* ... after each further one, and at most                   */
 #define WF_TURNS_PAID 1024u      /* turns that paid since a long one make the next rest short */
 #define WF_TURN_FORGET_NS UINT64_C(100000000) /* so does as much time since then            */
+#define WF_TURN_MISS_LAST 64u /* idles without turns after some that brought nothing, at most */
 
 /* Tells the processor that this thread only looks. */
 static inline void wf_relax(void)
@@ -35,9 +36,11 @@ struct wf_parker {
     uint32_t spin_hit_ns;  /* how long a spin that paid took lately */
     uint32_t spin_skipped; /* idles since the last spin             */
     uint32_t spin_probe_every;
-    uint32_t turns_rest;      /* spins to come without turns           */
+    uint32_t turns_rest;      /* idles to come without turns           */
     uint32_t turns_rest_next; /* how many, after the next long turn   */
     uint32_t turns_paid;      /* since the last long turn             */
+    uint32_t turns_miss;      /* how many, after turns that bring nothing */
+    bool turns_pay;           /* the last one brought something          */
     weft_ns turn_long;        /* when that ended                      */
     uint64_t parks, spins;    /* written by its thread, read anywhere  */
     /* What else may call the thread, or NULL: looked at once the word is parked. Who sets it
@@ -47,7 +50,7 @@ struct wf_parker {
 
 /* `spin_max_ns` as in weft_spec. */
 void wf_parker_init(struct wf_parker *parker, struct wf_port *port, uint32_t spin_max_ns);
-/* Spins a little if that paid lately; true if something came. */
+/* Spins a little if that paid lately, gives turns away if that did; true if something came. */
 bool wf_spin(struct wf_parker *parker, const uintptr_t *word, weft_ns deadline);
 /* Sleeps until there is something in the word or `deadline`. May return early. */
 void wf_sleep(struct wf_parker *parker, uintptr_t *word, weft_ns deadline);

@@ -127,6 +127,8 @@ Test(spin, ends_with_the_deadline)
     cr_assert_leq(clock_now - begin, 1000 + 4 * TICK);
 }
 
+#define SPINS_PROBE 256u /* idles: one of them tries to look again */
+
 static unsigned turns, comes_with_turn;
 static weft_ns turn_takes;
 
@@ -154,7 +156,7 @@ Test(turns, are_given_to_others_before_a_sleep_and_then_no_more)
     cr_assert_eq(turns, WF_SPIN_YIELDS);
 }
 
-Test(turns, that_bring_mail_pay_as_a_spin_does)
+Test(turns, that_bring_mail_are_counted_as_a_spin_is)
 {
     bool hit = false;
     comes_with_turn = 3;
@@ -162,16 +164,57 @@ Test(turns, that_bring_mail_pay_as_a_spin_does)
     cr_assert(hit);
     cr_assert_eq(turns, 3);
     cr_assert_eq(parker.spins, 1);
-    comes_with_turn = 0;
-    cr_assert_geq(miss(), WF_SPIN_NS, "the next idle looks for the whole time");
 }
 
-Test(turns, are_not_given_while_looking_does_not_pay)
+/* Looks for something that comes with the next turn; returns how long that took. */
+static weft_ns look_for_a_turn(bool *hit)
 {
-    while (miss() > 0) {}
-    turns = 0;
-    cr_assert_eq(miss(), 0);
-    cr_assert_eq(turns, 0);
+    comes_with_turn = turns + 1;
+    weft_ns spent = look(WEFT_NEVER, hit);
+    comes_with_turn = 0;
+    return spent;
+}
+
+Test(turns, are_given_also_where_looking_does_not_pay)
+{
+    bool hit = false;
+    for (unsigned n = 0; look_for_a_turn(&hit) > 4 * TICK; n++) cr_assert_lt(n, 16);
+    for (unsigned n = 0; n < SPINS_PROBE; n++) {
+        (void)look_for_a_turn(&hit);
+        cr_assert(hit);
+    }
+}
+
+/* Idles that find nothing until turns are given; returns how many had none. */
+static unsigned until_turns(void)
+{
+    unsigned n = 0, before = turns;
+    for (; turns == before; n++) {
+        (void)miss();
+        cr_assert_leq(n, 2 * WF_TURN_MISS_LAST);
+    }
+    return n - 1;
+}
+
+Test(turns, that_bring_nothing_get_rarer_up_to_a_bound)
+{
+    cr_expect_eq(until_turns(), 0);
+    cr_expect_eq(until_turns(), 0);
+    for (unsigned want = 1; want <= WF_TURN_MISS_LAST; want *= 2) cr_expect_eq(until_turns(), want);
+    cr_expect_eq(until_turns(), WF_TURN_MISS_LAST);
+}
+
+Test(turns, that_bring_something_again_are_given_each_time)
+{
+    bool hit = false;
+    for (int i = 0; i < 8; i++) (void)until_turns();
+    for (unsigned n = 0; !hit; n++) {
+        cr_assert_leq(n, WF_TURN_MISS_LAST);
+        (void)look_for_a_turn(&hit);
+    }
+    cr_expect_eq(until_turns(), 0);
+    cr_expect_eq(until_turns(), 0);
+    cr_expect_eq(until_turns(), 1);
 }
 
 Test(turns, are_not_given_when_a_timer_is_near)
@@ -179,6 +222,24 @@ Test(turns, are_not_given_when_a_timer_is_near)
     word = 0;
     comes_at = WEFT_NEVER;
     cr_assert_not(wf_spin(&parker, &word, clock_now + 1000));
+    cr_assert_eq(turns, 0);
+}
+
+Test(turns, that_bring_nothing_any_more_make_it_look_again)
+{
+    bool hit = false;
+    for (unsigned n = 0; look_for_a_turn(&hit) > 4 * TICK; n++) cr_assert_lt(n, 16);
+    (void)miss();
+    cr_assert_geq(miss(), WF_SPIN_NS);
+}
+
+Test(turns, are_not_given_when_a_timer_is_near_and_looking_does_not_pay)
+{
+    bool hit = false;
+    for (unsigned n = 0; look_for_a_turn(&hit) > 4 * TICK; n++) cr_assert_lt(n, 16);
+    turns = 0;
+    word = 0;
+    cr_assert_not(wf_spin(&parker, &word, clock_now + WF_SPIN_NS / 2));
     cr_assert_eq(turns, 0);
 }
 
