@@ -107,9 +107,11 @@ static int attack_stranger(struct demo *d)
     weft_node *stranger = NULL;
     weft_key proven;
     weft_result result;
+    int code = cluster_close_off(&d->cluster, victim->index);
+    if (code != EXIT_PASS) return code;
     weft_err err = node_open(&stranger);
     if (err == WEFT_OK)
-        err = weft_tree_follow(stranger, &d->cluster.tree, &victim->key, 1, TIMEOUT_NS);
+        err = weft_tree_follow(stranger, &victim->closed, &victim->key, 1, TIMEOUT_NS);
     if (err == WEFT_OK)
         err = weft_connect(stranger, victim->address, &victim->key, TIMEOUT_NS, &proven);
     if (err != WEFT_OK) {
@@ -117,11 +119,11 @@ static int attack_stranger(struct demo *d)
         weft_node_close(stranger);
         return EXIT_HARNESS;
     }
-    err = weft_sync_tree(stranger, &victim->key, &d->cluster.tree, TIMEOUT_NS, &result);
+    err = weft_sync_tree(stranger, &victim->key, &victim->closed, TIMEOUT_NS, &result);
     weft_tree_info info;
-    weft_err look = weft_tree_info_get(stranger, &d->cluster.tree, &info);
+    weft_err look = weft_tree_info_get(stranger, &victim->closed, &info);
     act(d, err == WEFT_TREE && (look != WEFT_OK || info.entries == 0),
-        "a stranger asks for the tree", weft_strerror(err));
+        "a stranger asks for a tree of C alone", weft_strerror(err));
     weft_node_close(stranger);
     return EXIT_PASS;
 }
