@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * attack.c - a reader that turned bad, a stranger and a raw client try their luck.
- * Called by: script.c. May touch: two weft nodes in this process, raw sockets.
+ * Called by: script.c. May touch: three weft nodes in this process, raw sockets.
  * Never: believes an error code alone: the node's own counters and bytes must agree. */
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +13,14 @@
 
 static weft_node *mallory; /* its key is among the readers of the tree */
 
-static weft_err node_open(weft_node **out)
+/* `listen` NULL: it only dials. */
+static weft_err node_open(const char *listen, weft_node **out)
 {
     weft_node_options options = {.name = "hostile"};
     weft_node *node;
     weft_err err = weft_node_open(&options, &node);
     if (err != WEFT_OK) return err;
-    err = weft_add_transport(node, "main", NULL, TIMEOUT_NS);
+    err = weft_add_transport(node, "main", listen, TIMEOUT_NS);
     if (err == WEFT_OK) err = weft_start_server(node, "main", TIMEOUT_NS);
     if (err == WEFT_OK) *out = node;
     else weft_node_close(node);
@@ -28,7 +29,7 @@ static weft_err node_open(weft_node **out)
 
 int demo_attacker_open(struct demo *d, weft_key *out)
 {
-    weft_err err = node_open(&mallory);
+    weft_err err = node_open(NULL, &mallory);
     if (err == WEFT_OK) {
         weft_node_key(mallory, out);
         return EXIT_PASS;
@@ -101,31 +102,48 @@ static int attack_forgery(struct demo *d)
     return code;
 }
 
+/* What the three nodes share everybody may write and so read: this one is nobody else's. */
+static weft_err closed_tree(weft_node *keeper, uint64_t seed, weft_id *out)
+{
+    weft_keypair *author = NULL;
+    weft_root_spec root = {.everyone = WEFT_RIGHT_NONE};
+    weft_err err = node_keypair(seed, NODE_KEY_ROOT, 1, &author);
+    if (err == WEFT_OK) err = weft_tree_create(keeper, author, &root, TIMEOUT_NS, out);
+    weft_keypair_destroy(author);
+    return err;
+}
+
+static weft_err ask_as_stranger(struct demo *d, weft_node *keeper, weft_node *stranger)
+{
+    weft_id tree;
+    weft_key key, proven;
+    weft_result result;
+    char at[WEFT_ADDRESS_BYTES_MAX];
+    weft_node_key(keeper, &key);
+    weft_err err = closed_tree(keeper, d->seed, &tree);
+    if (err == WEFT_OK) err = weft_server_address(keeper, "main", TIMEOUT_NS, at);
+    if (err == WEFT_OK) err = weft_tree_follow(stranger, &tree, &key, 1, TIMEOUT_NS);
+    if (err == WEFT_OK) err = weft_connect(stranger, at, &key, TIMEOUT_NS, &proven);
+    if (err != WEFT_OK) return err;
+    err = weft_sync_tree(stranger, &key, &tree, TIMEOUT_NS, &result);
+    weft_tree_info info;
+    weft_err look = weft_tree_info_get(stranger, &tree, &info);
+    act(d, err == WEFT_TREE && (look != WEFT_OK || info.entries == 0),
+        "a stranger asks a node for its closed tree", weft_strerror(err));
+    return WEFT_OK;
+}
+
 static int attack_stranger(struct demo *d)
 {
-    const struct member *victim = &d->cluster.members[2];
-    weft_node *stranger = NULL;
-    weft_key proven;
-    weft_result result;
-    int code = cluster_close_off(&d->cluster, victim->index);
-    if (code != EXIT_PASS) return code;
-    weft_err err = node_open(&stranger);
-    if (err == WEFT_OK)
-        err = weft_tree_follow(stranger, &victim->closed, &victim->key, 1, TIMEOUT_NS);
-    if (err == WEFT_OK)
-        err = weft_connect(stranger, victim->address, &victim->key, TIMEOUT_NS, &proven);
-    if (err != WEFT_OK) {
-        snprintf(d->why, sizeof d->why, "the stranger cannot connect: %s", weft_strerror(err));
-        weft_node_close(stranger);
-        return EXIT_HARNESS;
-    }
-    err = weft_sync_tree(stranger, &victim->key, &victim->closed, TIMEOUT_NS, &result);
-    weft_tree_info info;
-    weft_err look = weft_tree_info_get(stranger, &victim->closed, &info);
-    act(d, err == WEFT_TREE && (look != WEFT_OK || info.entries == 0),
-        "a stranger asks for a tree of C alone", weft_strerror(err));
+    weft_node *keeper = NULL, *stranger = NULL;
+    weft_err err = node_open("tcp:127.0.0.1:0", &keeper);
+    if (err == WEFT_OK) err = node_open(NULL, &stranger);
+    if (err == WEFT_OK) err = ask_as_stranger(d, keeper, stranger);
+    if (err != WEFT_OK)
+        snprintf(d->why, sizeof d->why, "the stranger cannot ask: %s", weft_strerror(err));
     weft_node_close(stranger);
-    return EXIT_PASS;
+    weft_node_close(keeper);
+    return err == WEFT_OK ? EXIT_PASS : EXIT_HARNESS;
 }
 
 /* The reader talks through a tap, which then sends one record twice, and later the
@@ -137,7 +155,7 @@ static int attack_replay(struct demo *d)
     weft_key proven;
     weft_node *talker = NULL;
     struct tap *tap = tap_open(victim->address, address, sizeof address);
-    weft_err err = tap == NULL ? WEFT_NETWORK : node_open(&talker);
+    weft_err err = tap == NULL ? WEFT_NETWORK : node_open(NULL, &talker);
     if (err == WEFT_OK) err = weft_connect(talker, address, &victim->key, TIMEOUT_NS, &proven);
     if (err != WEFT_OK) {
         snprintf(d->why, sizeof d->why, "the tap cannot be set: %s", weft_strerror(err));

@@ -237,7 +237,6 @@ static int step_verify(struct demo *d)
     struct judge_case jc = {.dir = d->dir,
                             .nodes = 3,
                             .tree = d->cluster.tree,
-                            .closed = &d->cluster.members[2].closed,
                             .dag = &d->dag,
                             .seed = d->seed,
                             .threads = rate_cores()};

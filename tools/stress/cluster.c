@@ -204,12 +204,6 @@ int cluster_follow(struct cluster *c, const weft_key *extra, uint32_t extra_coun
     return cluster_wait_orders(c);
 }
 
-int cluster_close_off(struct cluster *c, uint32_t index)
-{
-    give(c, &c->members[index], (struct order){.type = CONTROL_CLOSED});
-    return cluster_wait_orders(c);
-}
-
 int cluster_import(struct cluster *c, const char *path)
 {
     c->history = path;

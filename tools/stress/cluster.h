@@ -37,7 +37,6 @@ struct member { /* one node as the parent sees it */
     char address[WEFT_ADDRESS_BYTES_MAX];
     char *dir;
     weft_key key;
-    weft_id closed;   /* its own tree, by cluster_close_off    */
     uint64_t open_ns; /* how long the last open took     */
     uint32_t restarts;
     struct control_progress now;  /* of this life               */
@@ -77,8 +76,6 @@ struct cluster {
 /* Opens the ledger in `dir` and starts all nodes. Zero-initialise *c before. */
 int cluster_start(struct cluster *c, struct plan *plan, const char *dir, bool mem,
                   bool memory_store, uint64_t seed, uint64_t deadline_ns);
-/* A node creates one more tree, that nobody else may read. */
-int cluster_close_off(struct cluster *c, uint32_t index);
 /* Node 0 creates the tree; all follow it with all (and `extra`) as readers. */
 int cluster_follow(struct cluster *c, const weft_key *extra, uint32_t extra_count);
 /* Node 0 imports the table at `path` (borrowed). Waits until it is done. */

@@ -99,7 +99,6 @@ static int on_failed(struct cluster *c, const struct member *m, const struct con
 static int on_frame(struct cluster *c, struct member *m, const struct control_frame *frame)
 {
     struct control_ready ready;
-    weft_id *tree;
     switch (frame->type) {
     case CONTROL_DONE: answered(m); return EXIT_PASS;
     case CONTROL_FAILED: return on_failed(c, m, frame);
@@ -114,8 +113,8 @@ static int on_frame(struct cluster *c, struct member *m, const struct control_fr
         answered(m);
         return EXIT_PASS;
     case CONTROL_TREE:
-        tree = m->orders[0].type == CONTROL_CLOSED ? &m->closed : &c->tree;
-        if (!control_body(frame, tree, sizeof *tree)) return odd(c, m, "a message that is cut");
+        if (!control_body(frame, &c->tree, sizeof c->tree))
+            return odd(c, m, "a message that is cut");
         answered(m);
         return EXIT_PASS;
     case CONTROL_INTENT:

@@ -20,8 +20,7 @@
 enum control_type {
     /* parent to node */
     CONTROL_OPEN = 1, /* control_open -> READY                                   */
-    CONTROL_CREATE,   /* -> TREE: one that everybody may write, and so read      */
-    CONTROL_CLOSED,   /* -> TREE: one more, that nobody else may read            */
+    CONTROL_CREATE,   /* -> TREE                                                 */
     CONTROL_FOLLOW,   /* control_follow and keys                                 */
     CONTROL_CONNECT,  /* control_link: know the peer, relate the tree, dial      */
     CONTROL_IMPORT,   /* control_import; INTENT and ACK meanwhile                */

@@ -117,20 +117,13 @@ static int sabotage(struct judge *j, char *why, size_t why_len)
 
 /* -- What is there -------------------------------------------------------------------------------- */
 
-/* The root of the tree that a node keeps for itself, and all that there is of it. */
-static bool is_closed(const struct judge *j, const weft_id *id)
-{
-    return j->jc->closed != NULL && weft_id_equal(id, j->jc->closed);
-}
-
 static weft_err on_entry(void *arg, const weft_id *key, const uint8_t *bytes, size_t len)
 {
     struct judge *j = arg;
     weft_entry entry;
     if (kit_signal() != 0) return WEFT_CANCELED;
-    weft_err err = weft_entry_decode(bytes, len, &entry);
-    if (err == WEFT_OK && is_closed(j, &entry.id)) return WEFT_OK;
-    if (err != WEFT_OK || !weft_id_equal(entry.is_root ? &entry.id : &entry.tree, &j->jc->tree)) {
+    if (weft_entry_decode(bytes, len, &entry) != WEFT_OK ||
+        !weft_id_equal(entry.is_root ? &entry.id : &entry.tree, &j->jc->tree)) {
         j->out->bad_bytes++;
         return WEFT_OK;
     }
@@ -178,7 +171,6 @@ struct tips {
 static weft_err on_tip(void *arg, const weft_id *tip)
 {
     struct tips *t = arg;
-    if (is_closed(t->j, tip)) return WEFT_OK;
     int64_t at = catalog_find(&t->j->cat, tip);
     bool right = at >= 0 && flagged(t->j->here, (uint64_t)at) &&
                  !flagged(&t->j->parent, (uint64_t)at);

@@ -18,7 +18,6 @@ struct judge_case {
     uint32_t nodes;
     bool memory_store;
     weft_id tree;
-    const weft_id *closed; /* root of one that a node keeps for itself, not judged; NULL */
     const struct dag *dag; /* NULL: no history                                     */
     uint64_t seed;
     enum spoil sabotage; /* done to what is judged first                        */

@@ -139,19 +139,19 @@ static void tree_set(struct node *node, const weft_id *tree)
     pthread_mutex_unlock(&node->lock);
 }
 
-static bool create_tree(struct node *node, weft_right everyone)
+static bool create_tree(struct node *node)
 {
     weft_keypair *author = NULL;
     weft_root_spec spec = {
-        .height = WEFT_HEIGHT_INCREMENTAL, .everyone = everyone, .everyone_priority = 10};
-    struct kit_rng rng = kit_rng_for(node->open.seed, 'e', (uint32_t)everyone);
+        .height = WEFT_HEIGHT_INCREMENTAL, .everyone = WEFT_RIGHT_WRITE, .everyone_priority = 10};
+    struct kit_rng rng = kit_rng_for(node->open.seed, 'e', 0);
     kit_rng_fill(&rng, spec.entropy, sizeof spec.entropy);
     weft_id tree;
     weft_err err = node_keypair(node->open.seed, NODE_KEY_ROOT, 0, &author);
     if (err == WEFT_OK) err = weft_tree_create(node->weft, author, &spec, NODE_TIMEOUT_NS, &tree);
     weft_keypair_destroy(author);
     if (err != WEFT_OK) return node_fail(node, err, "creating the tree");
-    if (everyone != WEFT_RIGHT_NONE) tree_set(node, &tree);
+    tree_set(node, &tree);
     return node_send(node, CONTROL_TREE, &tree, sizeof tree, NULL, 0);
 }
 
@@ -219,8 +219,7 @@ static bool obey(struct node *node, const struct control_frame *frame)
         struct control_live live;
     } order;
     switch (frame->type) {
-    case CONTROL_CREATE: return create_tree(node, WEFT_RIGHT_WRITE);
-    case CONTROL_CLOSED: return create_tree(node, WEFT_RIGHT_NONE);
+    case CONTROL_CREATE: return create_tree(node);
     case CONTROL_FOLLOW: return follow(node, frame);
     case CONTROL_CONNECT:
         return control_body(frame, &order.link, sizeof order.link) && link_to(node, &order.link);
