@@ -136,7 +136,7 @@ static weft_err acceptor_decides(struct wf_conn *c)
 }
 
 /* Without the port: one who comes often is still one. */
-static size_t host_len(const char *observed)
+size_t wf_conn_host_len(const char *observed)
 {
     const char *colon = strrchr(observed, ':');
     return colon == NULL ? strlen(observed) : (size_t)(colon - observed);
@@ -147,13 +147,13 @@ static size_t host_len(const char *observed)
 static const char *crowded(const struct wf_conn *c)
 {
     const struct wf_manager *m = c->m;
-    size_t len = host_len(c->observed);
+    size_t len = wf_conn_host_len(c->observed);
     uint32_t all = 0, near = 0;
     for (uint32_t i = 0; i < WEFT_CONNECTIONS_MAX; i++) {
         const struct wf_conn *o = m->conns[i];
         if (o == NULL || o == c || o->dialled || !wf_conn_open(o)) continue;
         all++;
-        near += host_len(o->observed) == len && memcmp(o->observed, c->observed, len) == 0;
+        near += wf_conn_host_len(o->observed) == len && memcmp(o->observed, c->observed, len) == 0;
     }
     if (near >= WEFT_CONNECTIONS_PER_ADDRESS_MAX) return "too many connections from one address";
     return all >= WEFT_CONNECTIONS_ACCEPTED_MAX ? "too many connections" : NULL;

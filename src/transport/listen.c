@@ -10,17 +10,41 @@
 #define ACCEPTS_PER_TURN 64u
 #define LISTEN_RETRY_NS (100 * WEFT_MS) /* when descriptors or slots ran out */
 
-static uint32_t handshakes_from(const struct wf_manager *m, const char *from)
+static bool same_host(const struct wf_conn *a, const struct wf_conn *b)
 {
-    const char *colon = strrchr(from, ':');
-    size_t len = colon == NULL ? strlen(from) : (size_t)(colon - from);
-    uint32_t count = 0;
-    for (uint32_t i = 0; m->handshakes > 0 && i < WEFT_CONNECTIONS_MAX; i++) {
-        const struct wf_conn *c = m->conns[i];
-        if (c == NULL || !c->in_accepted || strncmp(c->observed, from, len) != 0) continue;
-        if (c->observed[len] == ':' && strchr(c->observed + len + 1, ':') == NULL) count++;
+    size_t len = wf_conn_host_len(a->observed);
+    return len == wf_conn_host_len(b->observed) && memcmp(a->observed, b->observed, len) == 0;
+}
+
+static uint32_t from_host(struct wf_conn *const *waiting, uint32_t count, const struct wf_conn *c)
+{
+    uint32_t of_it = 0;
+    for (uint32_t i = 0; i < count; i++) of_it += same_host(waiting[i], c);
+    return of_it;
+}
+
+/* Places for handshakes are few, and whoever says nothing has one for five seconds: so the next
+ * one that comes takes that of another. An address that has its share gives its own; else the
+ * address with the most of them gives way, so that one who comes once does not make room for
+ * those who come often. Of one address it is the one that waits longest. */
+static void make_room(struct wf_manager *m, const struct wf_conn *c)
+{
+    struct wf_conn *waiting[WEFT_PENDING_HANDSHAKES_MAX], *out = NULL;
+    uint32_t count = 0, most = 0;
+    if (m->handshakes == 0) return;
+    for (uint32_t i = 0; i < WEFT_CONNECTIONS_MAX && count < WEFT_PENDING_HANDSHAKES_MAX; i++)
+        if (m->conns[i] != NULL && m->conns[i]->in_accepted) waiting[count++] = m->conns[i];
+    bool own = from_host(waiting, count, c) >= WEFT_PENDING_HANDSHAKES_PER_ADDRESS_MAX;
+    if (!own && m->handshakes < WEFT_PENDING_HANDSHAKES_MAX) return;
+    for (uint32_t i = 0; i < count; i++) {
+        struct wf_conn *w = waiting[i];
+        if (own && !same_host(w, c)) continue;
+        uint32_t of_it = own ? 1 : from_host(waiting, count, w);
+        if (of_it < most || (of_it == most && w->id >= out->id)) continue;
+        most = of_it;
+        out = w; /* the ids of later ones are greater */
     }
-    return count;
+    wf_conn_drop(out, WEFT_LIMIT, "its place went to another handshake");
 }
 
 static void accepted(struct wf_transport *t, struct wf_conn *c, wf_sock *sock, const char *from)
@@ -29,11 +53,7 @@ static void accepted(struct wf_transport *t, struct wf_conn *c, wf_sock *sock, c
     wf_net *net = t->net->net;
     c->sock = sock;
     snprintf(c->observed, sizeof c->observed, "%s", from);
-    if (m->handshakes >= WEFT_PENDING_HANDSHAKES_MAX ||
-        handshakes_from(m, from) >= WEFT_PENDING_HANDSHAKES_PER_ADDRESS_MAX) {
-        wf_conn_drop(c, WEFT_LIMIT, "too many handshakes");
-        return;
-    }
+    make_room(m, c);
     int n = snprintf(c->address, sizeof c->address, "%s:%s", net->ops->type, from);
     if (n < 0 || (size_t)n >= sizeof c->address) c->address[0] = '\0'; /* too long to be dialled */
     memcpy(c->transport, t->name, sizeof c->transport);

@@ -182,6 +182,70 @@ Test(hostile, pending_handshakes_are_bounded_in_all)
     world_down(&w);
 }
 
+Test(hostile, a_newcomer_takes_the_place_of_the_handshake_that_waits_longest)
+{
+    enum { DIALS = WEFT_PENDING_HANDSHAKES_MAX };
+    struct world w;
+    static struct raw r[DIALS];
+    struct raw honest;
+    world_up(&w);
+    for (unsigned i = 0; i < DIALS; i++) join(&w, &r[i], 2 + i, RAW_SILENT);
+    up(&w, &honest);
+    cr_expect(r[0].seen.ended);
+    for (unsigned i = 1; i < DIALS; i++) cr_expect_not(r[i].seen.ended, "%u", i);
+    raw_stop(&honest, w.rt);
+    for (unsigned i = 0; i < DIALS; i++) raw_stop(&r[i], w.rt);
+    world_down(&w);
+}
+
+static void join_from(struct world *w, const char *host, struct raw *r, unsigned identity,
+                      enum raw_stop stop)
+{
+    wf_net *net;
+    cr_assert_eq(wf_net_mem_create(w->hub, w->rt, host, &net), WEFT_OK);
+    raw_start(r, w->rt, net, "a:1", identity, stop);
+    pass(w, 5 * WEFT_MS);
+}
+
+Test(hostile, one_who_comes_once_does_not_make_room_for_those_who_come_often)
+{
+    enum { EACH = WEFT_PENDING_HANDSHAKES_PER_ADDRESS_MAX, HOSTS = 9, DIALS = HOSTS * EACH };
+    struct world w;
+    static struct raw r[DIALS];
+    struct raw lone;
+    world_up(&w);
+    join_from(&w, "lone", &lone, 2, RAW_SILENT);
+    for (unsigned i = 0; i < DIALS; i++) {
+        char host[16];
+        snprintf(host, sizeof host, "often%u", i % HOSTS);
+        join_from(&w, host, &r[i], 3 + i, RAW_SILENT);
+    }
+    cr_expect_not(lone.seen.ended);
+    unsigned there = 0;
+    for (unsigned i = 0; i < DIALS; i++) there += !r[i].seen.ended;
+    cr_expect_eq(there + 1, WEFT_PENDING_HANDSHAKES_MAX);
+    raw_stop(&lone, w.rt);
+    for (unsigned i = 0; i < DIALS; i++) raw_stop(&r[i], w.rt);
+    world_down(&w);
+}
+
+Test(hostile, an_address_that_has_its_share_of_handshakes_gives_its_own)
+{
+    enum { EACH = WEFT_PENDING_HANDSHAKES_PER_ADDRESS_MAX };
+    struct world w;
+    struct raw other, r[EACH + 1];
+    world_up(&w);
+    join_from(&w, "other", &other, 2, RAW_SILENT);
+    for (unsigned i = 0; i < EACH; i++) join_from(&w, "crowd", &r[i], 3 + i, RAW_SILENT);
+    cr_expect_not(r[0].seen.ended);
+    join_from(&w, "crowd", &r[EACH], 99, RAW_SECURE);
+    cr_expect(r[EACH].seen.secure, "it is served");
+    cr_expect(r[0].seen.ended && !r[1].seen.ended && !other.seen.ended);
+    raw_stop(&other, w.rt);
+    for (unsigned i = 0; i < EACH + 1; i++) raw_stop(&r[i], w.rt);
+    world_down(&w);
+}
+
 /* -- HELLO ---------------------------------------------------------------------------------- */
 
 Test(hostile, another_version_is_told_and_refused)
