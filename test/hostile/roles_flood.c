@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * roles_flood.c - strangers with proven keys that want memory, places and attention.
+ * Called by: main.c. May touch: peers. Never: a tree that they may read. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hostile.h"
+
+#define SLACK (3 * WEFT_SEC)
+#define MIB (UINT64_C(1) << 20)
+
+static uint64_t after(uint32_t seconds) { return ht_now() + seconds * WEFT_SEC; }
+
+static double sec(uint64_t ns) { return (double)ns / 1e9; }
+
+static double mib(uint64_t bytes) { return (double)bytes / (double)MIB; }
+
+/* -- Bombs -------------------------------------------------------------------------------- */
+
+/* A frame of this length word, of which only `have` bytes come: what is declared costs nothing. */
+static void declare(ht_peer *p, uint32_t len, uint8_t type, uint8_t fill, uint32_t have)
+{
+    static uint8_t bytes[1 << 16];
+    uint8_t head[] = {(uint8_t)(len >> 24),
+                      (uint8_t)(len >> 16),
+                      (uint8_t)(len >> 8),
+                      (uint8_t)len,
+                      0xdd,
+                      0xff,
+                      0xff,
+                      0xff,
+                      0xff,
+                      type,
+                      1};
+    memcpy(bytes, head, sizeof head);
+    memset(bytes + sizeof head, fill, have);
+    ht_peer_plain(p, bytes, sizeof head + have);
+}
+
+static void ask_for_loans(ht_peer *p)
+{
+    for (uint32_t i = 0; i < 900; i++) {
+        struct wf_bytes b = {0};
+        if (wf_frame_put_blocked(&b, 1 + 2 * i, WEFT_OPENING_STREAM_BYTES, 0) != WEFT_OK)
+            ht_die("BLOCKED");
+        ht_peer_plain(p, wf_bytes_front(&b), wf_bytes_len(&b));
+        wf_bytes_fini(&b);
+    }
+}
+
+static void open_unknown(ht_peer *p, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct wf_open open = {.stream = 1 + 2 * i, .own.tips_complete = true};
+        for (size_t b = 0; b < sizeof open.tree.bytes; b++)
+            open.tree.bytes[b] = (uint8_t)ht_random();
+        ht_peer_say(p, wf_open_encode(&open));
+    }
+}
+
+#define BOMBS 9u
+static void throw_bomb(ht_peer *p)
+{
+    static const uint8_t deep[] = {0,    0,    0,    20,   0x93, 2,    1,    0x91, 0x91,
+                                   0x91, 0x91, 0x91, 0x91, 0x91, 0x91, 0x91, 0x91, 0x91,
+                                   0x91, 0x91, 0x91, 0x91, 0x91, 0x91, 0x91, 0x90};
+    switch (p->number % BOMBS) {
+    case 0: declare(p, WEFT_MESSAGE_BYTES_MAX, WF_F_PING, 0xc0, 0); break;
+    case 1: declare(p, UINT32_MAX, WF_F_OPEN, 0xc0, 0); break;
+    case 2: declare(p, 4000, WF_F_ACK, 0xc0, 3993); break;  /* a flood of nils   */
+    case 3: declare(p, 4000, WF_F_ACK, 0x90, 3993); break;  /* of empty arrays   */
+    case 4: declare(p, 7000, WF_F_OPEN, 0x91, 6993); break; /* nested without end */
+    case 5: ht_peer_plain(p, deep, sizeof deep); break;
+    case 6: /* asks and does not listen: the answers pile up */
+        p->deaf = true;
+        for (uint64_t i = 0; i < 40000; i++) ht_peer_ping(p, i);
+        break;
+    case 7: ask_for_loans(p); break;
+    default: open_unknown(p, 40); break;
+    }
+}
+
+static ht_peer *begin_bomb(ht_crew *crew, uint32_t i)
+{
+    static const ht_manner manner = {.depth = HT_SECURE, .up = throw_bomb};
+    ht_run *run = crew->arg;
+    ht_peer *p = ht_peer_dial(run->born.port, 1 + i, ht_pair(HT_STRANGER, 1000 + i), &manner, crew);
+    p->number = i;
+    return p;
+}
+
+static uint32_t bombs[BOMBS];
+
+static void judge_bomb(ht_crew *crew, ht_peer *p)
+{
+    (void)crew;
+    bombs[p->number % BOMBS] += p->ended;
+}
+
+void ht_bomb(ht_run *run, ht_line *line)
+{
+    ht_crew crew = {.wanted = ht_amount(run, 36, 900),
+                    .width = run->fast ? 36 : 54,
+                    .patience = 3 * WEFT_SEC,
+                    .begin = begin_bomb,
+                    .judge = judge_bomb,
+                    .arg = run};
+    ht_answer before = *ht_facts(run);
+    memset(bombs, 0, sizeof bombs);
+    ht_memory_reset(run);
+    uint64_t resident = run->most_resident;
+    (void)ht_crew_run(&crew, after(run->fast ? 12 : 180));
+    uint64_t grown = run->most_resident > resident ? run->most_resident - resident : 0;
+    for (uint32_t kind = 1; kind <= 5; kind++)
+        if (bombs[kind] != crew.wanted / BOMBS)
+            ht_bad(line, "of %u bombs of kind %u %u ended their connections", crew.wanted / BOMBS,
+                   kind, bombs[kind]);
+    if (grown > crew.width * MIB)
+        ht_bad(line, "%.1f MiB for %u hostile connections", mib(grown), crew.width);
+    ht_unchanged(run, &before, line);
+    ht_still_serves(run, line);
+    ht_ok(line,
+          "%u bombs of %u kinds, %u at a time: +%.1f MiB at most (%.2f each), %u connections ended",
+          crew.wanted, BOMBS, crew.width, mib(grown), mib(grown) / crew.width, crew.ended);
+}
+
+/* -- False names -------------------------------------------------------------------------- */
+
+static void lie(ht_peer *p)
+{
+    ht_run *run = ((ht_crew *)p->arg)->arg;
+    struct wf_hello hello = {.ver_min = 1, .ver_max = 1, .caps = WF_CAP_ACCESS, .name = "honest"};
+    struct wf_prove prove = {.stream = 1, .key = ht_key(HT_FRIEND, 0)};
+    struct wf_open open = {
+        .stream = 3, .tree = run->born.trees[HT_SHARED], .own.tips_complete = true};
+    hello.listens_count = WEFT_ADDRESSES_PER_PEER_MAX;
+    for (uint32_t i = 0; i < hello.listens_count; i++)
+        snprintf(hello.listens[i], sizeof hello.listens[i], "tcp:127.0.0.1:%u", run->born.port + i);
+    ht_peer_hello(p, &hello);
+    ht_peer_say(p, wf_open_encode(&open)); /* a tree that only the other one may read */
+    if (p->number % 2 == 0) return;
+    for (size_t i = 0; i < sizeof prove.sig; i++) prove.sig[i] = (uint8_t)ht_random();
+    ht_peer_say(p, wf_prove_encode(&prove));
+}
+
+static void on_lied(ht_peer *p, uint64_t type, uint32_t stream, const uint8_t *body, size_t len)
+{
+    (void)stream;
+    (void)body;
+    (void)len;
+    if (type == WF_F_ERR && p->number % 2 == 0) p->over = true; /* refused, and that is all */
+}
+
+static ht_peer *begin_lie(ht_crew *crew, uint32_t i)
+{
+    static const ht_manner manner = {.depth = HT_SECURE, .mute = true, .up = lie, .frame = on_lied};
+    ht_run *run = crew->arg;
+    ht_peer *p = ht_peer_dial(run->born.port, 1 + i, ht_pair(HT_STRANGER, 5000 + i), &manner, crew);
+    p->number = i;
+    return p;
+}
+
+static struct {
+    uint32_t refused, ended, served;
+} lies;
+
+static void judge_lie(ht_crew *crew, ht_peer *p)
+{
+    (void)crew;
+    lies.refused += p->err_code == WF_W_TREE || (p->number % 2 == 1 && p->ended);
+    lies.ended += p->number % 2 == 1 && p->ended;
+    lies.served += p->frames[WF_F_STATE] > 0 || p->frames[WF_F_ENTRIES] > 0;
+}
+
+void ht_spoof(ht_run *run, ht_line *line)
+{
+    ht_crew crew = {.wanted = ht_amount(run, 60, 1000),
+                    .width = 16,
+                    .patience = 5 * WEFT_SEC,
+                    .begin = begin_lie,
+                    .judge = judge_lie,
+                    .arg = run};
+    ht_answer before = *ht_facts(run);
+    memset(&lies, 0, sizeof lies);
+    (void)ht_crew_run(&crew, after(run->fast ? 10 : 120));
+    if (crew.over != crew.wanted || lies.refused != crew.wanted)
+        ht_bad(line, "of %u only %u were refused", crew.wanted, lies.refused);
+    if (lies.ended != crew.wanted / 2)
+        ht_bad(line, "of %u false proofs %u ended their connection", crew.wanted / 2, lies.ended);
+    if (lies.served > 0) ht_bad(line, "%u were served", lies.served);
+    ht_unchanged(run, &before, line);
+    ht_ok(
+        line,
+        "%u connections with another's name, addresses and key: all refused, %u false proofs ended "
+        "theirs, the known peers unchanged",
+        lies.refused, lies.ended);
+}
+
+/* -- Keys cost nothing -------------------------------------------------------------------- */
+
+static void come_and_go(ht_peer *p)
+{
+    ht_run *run = ((ht_crew *)p->arg)->arg;
+    struct wf_open open = {
+        .stream = 1, .tree = run->born.trees[HT_FORBIDDEN], .own.tips_complete = true};
+    ht_peer_say(p, wf_open_encode(&open));
+    ht_peer_say(p, wf_trees_req_encode(3));
+}
+
+static void on_answered(ht_peer *p, uint64_t type, uint32_t stream, const uint8_t *body, size_t len)
+{
+    (void)stream;
+    (void)type;
+    (void)body;
+    (void)len;
+    p->over = p->frames[WF_F_ERR] > 0 && p->frames[WF_F_TREES] > 0;
+}
+
+static ht_peer *begin_sybil(ht_crew *crew, uint32_t i)
+{
+    static const ht_manner manner = {.depth = HT_SECURE, .up = come_and_go, .frame = on_answered};
+    ht_run *run = crew->arg;
+    return ht_peer_dial(run->born.port, 1 + i, ht_pair(HT_STRANGER, 10000 + i), &manner, crew);
+}
+
+static uint32_t answered;
+
+static void judge_sybil(ht_crew *crew, ht_peer *p)
+{
+    (void)crew;
+    answered += p->over;
+}
+
+void ht_sybil(ht_run *run, ht_line *line)
+{
+    ht_crew crew = {.wanted = ht_amount(run, 300, 10000),
+                    .width = 32,
+                    .patience = 10 * WEFT_SEC,
+                    .begin = begin_sybil,
+                    .judge = judge_sybil,
+                    .arg = run};
+    ht_answer before = *ht_facts(run);
+    answered = 0;
+    uint64_t began = ht_now();
+    (void)ht_crew_run(&crew, after(run->fast ? 15 : 240));
+    uint64_t took = ht_now() - began;
+    if (answered != crew.wanted) ht_bad(line, "of %u keys %u had an answer", crew.wanted, answered);
+    ht_unchanged(run, &before, line);
+    ht_ok(line,
+          "%u keys came and went (%.0f a second): not a byte of the store is another, no peer is "
+          "known",
+          answered, answered / sec(took));
+}
+
+/* -- Idle ones ---------------------------------------------------------------------------- */
+
+struct idlers {
+    ht_peer **all;
+    uint32_t wanted, begun, up, width;
+    ht_run *run;
+};
+
+static void idle_up(ht_peer *p, uint64_t type, uint32_t stream, const uint8_t *body, size_t len)
+{
+    struct idlers *x = p->arg;
+    (void)stream;
+    (void)body;
+    (void)len;
+    if (type == WF_F_HELLO) x->up++;
+}
+
+static bool all_up(void *arg)
+{
+    static const ht_manner manner = {.depth = HT_SECURE, .frame = idle_up};
+    struct idlers *x = arg;
+    while (x->begun < x->wanted && x->begun < x->up + x->width) {
+        uint32_t i = x->begun++;
+        x->all[i] = ht_peer_dial(x->run->born.port, 1 + i / 4, ht_pair(HT_STRANGER, 30000 + i),
+                                 &manner, x);
+    }
+    return x->up == x->wanted;
+}
+
+static bool few_descriptors(void *arg)
+{
+    ht_run *run = arg;
+    return ht_descriptors(run->victim.pid) <= run->seconds;
+}
+
+void ht_idle(ht_run *run, ht_line *line)
+{
+    struct idlers x = {.wanted = ht_amount(run, 50, run->peers), .width = 16, .run = run};
+    x.all = calloc(x.wanted, sizeof(ht_peer *));
+    ht_pass(500 * WEFT_MS);
+    uint32_t descriptors = ht_descriptors(run->victim.pid);
+    uint64_t before = ht_resident(run->victim.pid);
+    if (!ht_loop(after(60), all_up, &x)) ht_bad(line, "of %u only %u came in", x.wanted, x.up);
+    ht_pass(run->fast ? WEFT_SEC : 3 * WEFT_SEC);
+    uint64_t resident = ht_resident(run->victim.pid);
+    uint32_t more = ht_descriptors(run->victim.pid) - descriptors;
+    uint64_t busy = ht_processor(run->victim.pid), began = ht_now();
+    ht_pass(run->fast ? 2 * WEFT_SEC : 20 * WEFT_SEC);
+    double share = (double)(ht_processor(run->victim.pid) - busy) / (double)(ht_now() - began);
+    uint64_t each = resident > before ? (resident - before) / x.wanted : 0;
+    /* Of few the machine's own blocks would be most of it. */
+    if (!run->fast && each > 100 << 10)
+        ht_bad(line, "%.0f KiB for an idle one", (double)each / 1024);
+    if (more > x.wanted + 8) ht_bad(line, "%u descriptors for %u idle ones", more, x.wanted);
+    for (uint32_t i = 0; i < x.begun; i++) ht_peer_free(x.all[i]);
+    free(x.all);
+    uint32_t seconds = run->seconds;
+    run->seconds = descriptors + 4;
+    if (!ht_loop(after(10), few_descriptors, run))
+        ht_bad(line, "%u descriptors are left", ht_descriptors(run->victim.pid) - descriptors);
+    run->seconds = seconds;
+    ht_ok(line,
+          "%u idle connections: %.1f KiB and %.2f descriptors each, %.1f %% of a processor for "
+          "all; all "
+          "given back",
+          x.wanted, (double)each / 1024, (double)more / x.wanted, 100 * share);
+}
+
+/* -- Slow ones ---------------------------------------------------------------------------- */
+
+enum slow { SLOW_SILENT, SLOW_HANDSHAKE, SLOW_FRAME, SLOW_KINDS };
+static struct {
+    ht_peer **all;
+    uint32_t wanted, begun;
+    ht_run *run;
+    uint64_t resident;
+} slow;
+
+static void say_little(ht_peer *p)
+{
+    static const uint8_t begun[] = {0, 0, 4, 0, 0x94, WF_F_OPEN, 1, 0xc4};
+    if (p->number % SLOW_KINDS == SLOW_SILENT) return;
+    if (p->number % SLOW_KINDS == SLOW_HANDSHAKE) {
+        uint8_t byte = (uint8_t)(p->step == 1 ? 32 : 0);
+        ht_peer_raw(p, &byte, 1);
+    } else {
+        ht_peer_plain(p, begun + (p->step < 8 ? p->step : 7), 1);
+        if (p->step == 0) p->began = ht_now(); /* the message begins here */
+    }
+    p->step++;
+    p->wake_at = ht_now() + (p->number % SLOW_KINDS == SLOW_FRAME ? 5 : 1) * WEFT_SEC;
+}
+
+static void begin_slow(uint32_t i)
+{
+    static const ht_manner handshake = {.connected = say_little, .tick = say_little};
+    static const ht_manner frame = {.depth = HT_SECURE, .up = say_little, .tick = say_little};
+    ht_peer *p = ht_peer_dial(slow.run->born.port, 40000 + i, ht_pair(HT_STRANGER, 40000 + i),
+                              i % SLOW_KINDS == SLOW_FRAME ? &frame : &handshake, NULL);
+    p->number = i;
+    slow.all[i] = p;
+}
+
+static bool slow_begun(void *arg)
+{
+    (void)arg;
+    uint32_t shaking = 0;
+    for (uint32_t i = 0; i < slow.begun; i++)
+        shaking += i % SLOW_KINDS == SLOW_FRAME && !slow.all[i]->secure && !slow.all[i]->ended;
+    /* No more at once than places for handshakes: who is refused there shows nothing here. */
+    for (; slow.begun < slow.wanted && shaking < 8; slow.begun++, shaking++) begin_slow(slow.begun);
+    return slow.begun == slow.wanted && shaking == 0;
+}
+
+void ht_slowloris_start(ht_run *run)
+{
+    slow.run = run;
+    slow.wanted = ht_amount(run, 51, run->peers);
+    slow.all = calloc(slow.wanted, sizeof(ht_peer *));
+    ht_memory_reset(run);
+    slow.resident = run->most_resident;
+    (void)ht_loop(after(20), slow_begun, NULL);
+}
+
+static bool slow_gone(void *arg)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < slow.begun; i++)
+        if (!slow.all[i]->ended) return false;
+    return true;
+}
+
+void ht_slowloris(ht_run *run, ht_line *line)
+{
+    static const uint64_t deadlines[SLOW_KINDS] = {
+        WEFT_HANDSHAKE_TIMEOUT_NS, WEFT_HANDSHAKE_TIMEOUT_NS, WEFT_FRAME_TIMEOUT_NS + WEFT_SEC};
+    uint64_t slowest[SLOW_KINDS] = {0};
+    uint32_t there = 0, late = 0, refused = 0, stayed[SLOW_KINDS] = {0};
+    (void)ht_loop(after(run->fast ? 34 : 45), slow_gone, NULL);
+    for (uint32_t i = 0; i < slow.begun; i++) {
+        const ht_peer *p = slow.all[i];
+        uint32_t kind = i % SLOW_KINDS;
+        uint64_t took = p->ended ? p->ended_at - p->began : ht_now() - p->began;
+        there += !p->ended;
+        late += took > deadlines[kind] + SLACK;
+        refused += took < WEFT_SEC;
+        stayed[kind] += took >= WEFT_SEC;
+        if (took > slowest[kind]) slowest[kind] = took;
+    }
+    if (slow.begun != slow.wanted) ht_bad(line, "only %u of %u came", slow.begun, slow.wanted);
+    if (there > 0) ht_bad(line, "%u of %u slow connections are still there", there, slow.begun);
+    if (late > 0)
+        ht_bad(line, "%u were there for too long: silent %.1f s, handshake %.1f s, frame %.1f s",
+               late, sec(slowest[0]), sec(slowest[1]), sec(slowest[2]));
+    for (uint32_t kind = 0; kind < SLOW_KINDS; kind++)
+        if (stayed[kind] == 0)
+            ht_bad(line, "no slow connection of kind %u was let in at all", kind);
+    for (uint32_t i = 0; i < slow.begun; i++) ht_peer_free(slow.all[i]);
+    free(slow.all);
+    ht_ok(
+        line,
+        "%u slow connections: silent ones gone after %.1f s, slow handshakes %.1f s, slow messages "
+        "%.1f s; %u lost their place to others at once",
+        slow.begun, sec(slowest[0]), sec(slowest[1]), sec(slowest[2]), refused);
+}
