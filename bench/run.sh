@@ -5,10 +5,10 @@
 #     sh bench/run.sh BUILD_FOLDER [NAME...]
 # May touch: the build folder and a temporary directory. Never: the network beyond loopback.
 set -eu
-build=${1:?usage: run.sh BUILD_FOLDER [store|map|push|idle|sync|actors|savina|mailbox ...]}
+build=${1:?usage: run.sh BUILD_FOLDER [store|map|push|idle|sync|trust|actors|savina|mailbox ...]}
 shift
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-[ $# -gt 0 ] || set -- store map push idle sync actors savina # mailbox takes an hour
+[ $# -gt 0 ] || set -- store map push idle sync trust actors savina # mailbox takes an hour
 work=$(mktemp -d "${TMPDIR:-/tmp}/weft-bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -54,6 +54,10 @@ for name; do
             "$build/weft-stress" --dag "$root/test/data/git.dag" --nodes 3 --topology chain \
                 --transport tcp --store "$store" --no-progress
         done
+        ;;
+    trust)
+        ninja_make bench/bench-trust
+        "$build/bench/bench-trust" --rounds 3
         ;;
     actors)
         ninja_make bench/bench-actors
