@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * api_command.c - the commands of the sync engine, blocking and asynchronous.
+ * api_command.c - the commands of the sync engine, blocking and asynchronous; how they are asked.
  * Called by: users (weft/node.h). May touch: messages to the engine.
  * Never: decides anything; it checks arguments and waits. */
 #include <string.h>
 
 #include "alloc.h"
+#include "api_command.h"
 #include "engine.h"
-#include "node_internal.h"
 
 /* -- Making and answering ---------------------------------------------------------- */
 
-static weft_err copy_text(char *out, size_t room, const char *text)
+weft_err wf_api_text(char *out, size_t room, const char *text)
 {
     if (text == NULL) return WEFT_OK;
     size_t len = strlen(text);
@@ -19,7 +19,7 @@ static weft_err copy_text(char *out, size_t room, const char *text)
     return WEFT_OK;
 }
 
-static weft_err make(weft_node *node, enum wf_cmd_op op, struct wf_cmd **out)
+weft_err wf_api_make(weft_node *node, enum wf_cmd_op op, struct wf_cmd **out)
 {
     if (node == NULL) return WEFT_INVALID;
     struct wf_cmd *cmd = wf_cmd_create(op);
@@ -28,8 +28,7 @@ static weft_err make(weft_node *node, enum wf_cmd_op op, struct wf_cmd **out)
     return WEFT_OK;
 }
 
-/* Takes cmd. *out (may be NULL) is the answered command, also when it failed. */
-static weft_err call(weft_node *node, struct wf_cmd *cmd, weft_ns timeout, struct wf_cmd **out)
+weft_err wf_api_call(weft_node *node, struct wf_cmd *cmd, weft_ns timeout, struct wf_cmd **out)
 {
     if (wf_in_actor()) {
         weft_drop(&cmd->req.msg);
@@ -43,9 +42,9 @@ static weft_err call(weft_node *node, struct wf_cmd *cmd, weft_ns timeout, struc
     return err;
 }
 
-static weft_err call_result(weft_node *node, struct wf_cmd *cmd, weft_ns timeout, weft_result *out)
+weft_err wf_api_call_result(weft_node *node, struct wf_cmd *cmd, weft_ns timeout, weft_result *out)
 {
-    weft_err err = call(node, cmd, timeout, &cmd);
+    weft_err err = wf_api_call(node, cmd, timeout, &cmd);
     if (cmd == NULL) return err;
     if (out != NULL) {
         *out = cmd->result;
@@ -55,16 +54,9 @@ static weft_err call_result(weft_node *node, struct wf_cmd *cmd, weft_ns timeout
     return err;
 }
 
-struct completion {
-    weft_on_result result;
-    weft_on_servers servers;
-    weft_on_ids ids;
-    void *arg;
-};
-
 static void on_done(void *arg, weft_err err, weft_request *request)
 {
-    struct completion c = *(struct completion *)arg;
+    struct wf_completion c = *(struct wf_completion *)arg;
     wf_free(arg);
     static const weft_result nothing;
     struct wf_cmd *cmd = (struct wf_cmd *)request;
@@ -76,12 +68,11 @@ static void on_done(void *arg, weft_err err, weft_request *request)
     if (cmd != NULL) weft_drop(&cmd->req.msg);
 }
 
-/* Takes cmd, also when it fails. */
-static weft_err begin_how(weft_node *node, struct wf_cmd *cmd, weft_ns timeout,
-                          struct completion how)
+weft_err wf_api_begin_how(weft_node *node, struct wf_cmd *cmd, weft_ns timeout,
+                          struct wf_completion how)
 {
     bool nobody = how.result == NULL && how.servers == NULL && how.ids == NULL;
-    struct completion *c = nobody ? NULL : wf_malloc(sizeof *c);
+    struct wf_completion *c = nobody ? NULL : wf_malloc(sizeof *c);
     if (c == NULL) {
         weft_drop(&cmd->req.msg);
         return nobody ? WEFT_INVALID : WEFT_NO_MEMORY;
@@ -92,10 +83,10 @@ static weft_err begin_how(weft_node *node, struct wf_cmd *cmd, weft_ns timeout,
     return err;
 }
 
-static weft_err begin(weft_node *node, struct wf_cmd *cmd, weft_ns timeout, weft_on_result done,
+weft_err wf_api_begin(weft_node *node, struct wf_cmd *cmd, weft_ns timeout, weft_on_result done,
                       void *arg)
 {
-    return begin_how(node, cmd, timeout, (struct completion){.result = done, .arg = arg});
+    return wf_api_begin_how(node, cmd, timeout, (struct wf_completion){.result = done, .arg = arg});
 }
 
 /* -- C01: exactly these entries ------------------------------------------------------ */
@@ -106,7 +97,7 @@ static weft_err make_send(weft_node *node, const weft_key *peer, weft_buf *const
     if (peer == NULL || entries == NULL || count == 0) return WEFT_INVALID;
     if (count > WEFT_IDS_PER_MESSAGE_MAX) return WEFT_LIMIT;
     struct wf_cmd *cmd;
-    weft_err err = make(node, WF_CMD_SEND_ENTRIES, &cmd);
+    weft_err err = wf_api_make(node, WF_CMD_SEND_ENTRIES, &cmd);
     if (err != WEFT_OK) return err;
     cmd->peer = *peer;
     cmd->has_peer = true;
@@ -126,7 +117,7 @@ weft_err weft_send_entries(weft_node *node, const weft_key *peer, weft_buf *cons
 {
     struct wf_cmd *cmd;
     weft_err err = make_send(node, peer, entries, count, &cmd);
-    return err != WEFT_OK ? err : call_result(node, cmd, timeout, out);
+    return err != WEFT_OK ? err : wf_api_call_result(node, cmd, timeout, out);
 }
 
 weft_err weft_send_entries_async(weft_node *node, const weft_key *peer, weft_buf *const *entries,
@@ -134,7 +125,7 @@ weft_err weft_send_entries_async(weft_node *node, const weft_key *peer, weft_buf
 {
     struct wf_cmd *cmd;
     weft_err err = make_send(node, peer, entries, count, &cmd);
-    return err != WEFT_OK ? err : begin(node, cmd, timeout, done, arg);
+    return err != WEFT_OK ? err : wf_api_begin(node, cmd, timeout, done, arg);
 }
 
 /* -- C02 and one tree ------------------------------------------------------------------- */
@@ -143,7 +134,7 @@ static weft_err make_sync(weft_node *node, const weft_key *peer, const weft_id *
                           struct wf_cmd **out)
 {
     if (peer == NULL) return WEFT_INVALID;
-    weft_err err = make(node, tree == NULL ? WF_CMD_SYNC_PEER : WF_CMD_SYNC_TREE, out);
+    weft_err err = wf_api_make(node, tree == NULL ? WF_CMD_SYNC_PEER : WF_CMD_SYNC_TREE, out);
     if (err != WEFT_OK) return err;
     (*out)->peer = *peer;
     (*out)->has_peer = true;
@@ -156,7 +147,7 @@ weft_err weft_sync_with_peer(weft_node *node, const weft_key *peer, weft_ns time
 {
     struct wf_cmd *cmd;
     weft_err err = make_sync(node, peer, NULL, &cmd);
-    return err != WEFT_OK ? err : call_result(node, cmd, timeout, out);
+    return err != WEFT_OK ? err : wf_api_call_result(node, cmd, timeout, out);
 }
 
 weft_err weft_sync_with_peer_async(weft_node *node, const weft_key *peer, weft_ns timeout,
@@ -164,7 +155,7 @@ weft_err weft_sync_with_peer_async(weft_node *node, const weft_key *peer, weft_n
 {
     struct wf_cmd *cmd;
     weft_err err = make_sync(node, peer, NULL, &cmd);
-    return err != WEFT_OK ? err : begin(node, cmd, timeout, done, arg);
+    return err != WEFT_OK ? err : wf_api_begin(node, cmd, timeout, done, arg);
 }
 
 weft_err weft_sync_tree(weft_node *node, const weft_key *peer, const weft_id *tree, weft_ns timeout,
@@ -173,7 +164,7 @@ weft_err weft_sync_tree(weft_node *node, const weft_key *peer, const weft_id *tr
     struct wf_cmd *cmd;
     if (tree == NULL) return WEFT_INVALID;
     weft_err err = make_sync(node, peer, tree, &cmd);
-    return err != WEFT_OK ? err : call_result(node, cmd, timeout, out);
+    return err != WEFT_OK ? err : wf_api_call_result(node, cmd, timeout, out);
 }
 
 weft_err weft_sync_tree_async(weft_node *node, const weft_key *peer, const weft_id *tree,
@@ -182,190 +173,7 @@ weft_err weft_sync_tree_async(weft_node *node, const weft_key *peer, const weft_
     struct wf_cmd *cmd;
     if (tree == NULL) return WEFT_INVALID;
     weft_err err = make_sync(node, peer, tree, &cmd);
-    return err != WEFT_OK ? err : begin(node, cmd, timeout, done, arg);
-}
-
-/* -- C04: transports ----------------------------------------------------------------------- */
-
-weft_err weft_hub_create(weft_hub **out)
-{
-    if (out == NULL) return WEFT_INVALID;
-    weft_hub *hub = wf_calloc(1, sizeof *hub);
-    if (hub == NULL) return WEFT_NO_MEMORY;
-    weft_err err = wf_net_hub_create(&hub->hub);
-    if (err != WEFT_OK) {
-        wf_free(hub);
-        return err;
-    }
-    *out = hub;
-    return WEFT_OK;
-}
-
-void weft_hub_destroy(weft_hub *hub)
-{
-    if (hub == NULL) return;
-    wf_net_hub_destroy(hub->hub);
-    wf_free(hub);
-}
-
-/* Takes `net` always. `listen` has the scheme `scheme` or is NULL. */
-static weft_err make_add(weft_node *node, const char *name, wf_net *net, const char *scheme,
-                         const char *listen, struct wf_cmd **out)
-{
-    struct wf_cmd *cmd = NULL;
-    weft_err err = name == NULL || name[0] == '\0' ? WEFT_INVALID : WEFT_OK;
-    if (err == WEFT_OK && listen != NULL) {
-        size_t len = strlen(scheme);
-        err = strncmp(listen, scheme, len) == 0 ? net->ops->check(net, listen + len) : WEFT_ADDRESS;
-        listen += err == WEFT_OK ? len : 0;
-    }
-    if (err == WEFT_OK) err = make(node, WF_CMD_ADD_TRANSPORT, &cmd);
-    if (err == WEFT_OK) err = copy_text(cmd->name, sizeof cmd->name, name);
-    if (err == WEFT_OK) err = copy_text(cmd->text, sizeof cmd->text, listen);
-    if (err != WEFT_OK) {
-        if (cmd != NULL) weft_drop(&cmd->req.msg);
-        net->ops->destroy(net);
-        return err;
-    }
-    cmd->net = net;
-    *out = cmd;
-    return WEFT_OK;
-}
-
-static weft_err make_add_tcp(weft_node *node, const char *name, const char *listen,
-                             struct wf_cmd **out)
-{
-    wf_net *net = NULL;
-    weft_err err = node == NULL ? WEFT_INVALID : wf_net_tcp_create(&net);
-    return err != WEFT_OK ? err : make_add(node, name, net, "tcp:", listen, out);
-}
-
-weft_err weft_add_transport(weft_node *node, const char *name, const char *listen, weft_ns timeout)
-{
-    struct wf_cmd *cmd;
-    weft_err err = make_add_tcp(node, name, listen, &cmd);
-    return err != WEFT_OK ? err : call(node, cmd, timeout, NULL);
-}
-
-weft_err weft_add_transport_async(weft_node *node, const char *name, const char *listen,
-                                  weft_on_result done, void *arg)
-{
-    struct wf_cmd *cmd;
-    weft_err err = make_add_tcp(node, name, listen, &cmd);
-    return err != WEFT_OK ? err : begin(node, cmd, WEFT_NEVER, done, arg);
-}
-
-static weft_err make_add_mem(weft_node *node, const char *name, weft_hub *hub, const char *host,
-                             const char *listen, struct wf_cmd **out)
-{
-    if (node == NULL || hub == NULL || host == NULL) return WEFT_INVALID;
-    if (!wf_node_is_ours(node)) return WEFT_FORKED; /* the hub has a lock too */
-    wf_net *net = NULL;
-    weft_err err = wf_net_mem_create(hub->hub, node->rt, host, &net);
-    return err != WEFT_OK ? err : make_add(node, name, net, "mem:", listen, out);
-}
-
-weft_err weft_add_transport_mem(weft_node *node, const char *name, weft_hub *hub, const char *host,
-                                const char *listen, weft_ns timeout)
-{
-    struct wf_cmd *cmd;
-    weft_err err = make_add_mem(node, name, hub, host, listen, &cmd);
-    return err != WEFT_OK ? err : call(node, cmd, timeout, NULL);
-}
-
-weft_err weft_add_transport_mem_async(weft_node *node, const char *name, weft_hub *hub,
-                                      const char *host, const char *listen, weft_on_result done,
-                                      void *arg)
-{
-    struct wf_cmd *cmd;
-    weft_err err = make_add_mem(node, name, hub, host, listen, &cmd);
-    return err != WEFT_OK ? err : begin(node, cmd, WEFT_NEVER, done, arg);
-}
-
-/* -- C05 to C08: servers --------------------------------------------------------------------- */
-
-static weft_err make_named(weft_node *node, enum wf_cmd_op op, const char *name,
-                           struct wf_cmd **out)
-{
-    weft_err err = make(node, op, out);
-    if (err != WEFT_OK) return err;
-    err = copy_text((*out)->name, sizeof(*out)->name, name);
-    if (err != WEFT_OK) weft_drop(&(*out)->req.msg);
-    return err;
-}
-
-weft_err weft_start_server(weft_node *node, const char *name, weft_ns timeout)
-{
-    struct wf_cmd *cmd;
-    weft_err err = make_named(node, WF_CMD_START_SERVER, name, &cmd);
-    return err != WEFT_OK ? err : call(node, cmd, timeout, NULL);
-}
-
-weft_err weft_start_server_async(weft_node *node, const char *name, weft_on_result done, void *arg)
-{
-    struct wf_cmd *cmd;
-    weft_err err = make_named(node, WF_CMD_START_SERVER, name, &cmd);
-    return err != WEFT_OK ? err : begin(node, cmd, WEFT_NEVER, done, arg);
-}
-
-weft_err weft_stop_server(weft_node *node, const char *name, weft_ns timeout)
-{
-    struct wf_cmd *cmd;
-    weft_err err = make_named(node, WF_CMD_STOP_SERVER, name, &cmd);
-    return err != WEFT_OK ? err : call(node, cmd, timeout, NULL);
-}
-
-weft_err weft_stop_server_async(weft_node *node, const char *name, weft_on_result done, void *arg)
-{
-    struct wf_cmd *cmd;
-    weft_err err = make_named(node, WF_CMD_STOP_SERVER, name, &cmd);
-    return err != WEFT_OK ? err : begin(node, cmd, WEFT_NEVER, done, arg);
-}
-
-weft_err weft_server_address(weft_node *node, const char *name, weft_ns timeout,
-                             char out[WEFT_ADDRESS_BYTES_MAX])
-{
-    struct wf_cmd *cmd;
-    weft_result result;
-    if (name == NULL || out == NULL) return WEFT_INVALID;
-    weft_err err = make_named(node, WF_CMD_SERVER_ADDRESS, name, &cmd);
-    if (err == WEFT_OK) err = call_result(node, cmd, timeout, &result);
-    if (err == WEFT_OK) memcpy(out, result.text, WEFT_ADDRESS_BYTES_MAX);
-    return err;
-}
-
-weft_err weft_server_address_async(weft_node *node, const char *name, weft_on_result done,
-                                   void *arg)
-{
-    struct wf_cmd *cmd;
-    if (name == NULL) return WEFT_INVALID;
-    weft_err err = make_named(node, WF_CMD_SERVER_ADDRESS, name, &cmd);
-    return err != WEFT_OK ? err : begin(node, cmd, WEFT_NEVER, done, arg);
-}
-
-weft_err weft_server_addresses(weft_node *node, weft_ns timeout, weft_server *out, size_t *count)
-{
-    struct wf_cmd *cmd;
-    if (count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
-    weft_err err = make(node, WF_CMD_SERVER_ADDRESSES, &cmd);
-    if (err != WEFT_OK) return err;
-    err = call(node, cmd, timeout, &cmd);
-    if (err == WEFT_OK) {
-        size_t take = cmd->count < *count ? cmd->count : *count;
-        if (take != 0) memcpy(out, cmd->servers, take * sizeof *out);
-        err = cmd->count > *count ? WEFT_LIMIT : WEFT_OK;
-        *count = take;
-    }
-    if (cmd != NULL) weft_drop(&cmd->req.msg);
-    return err;
-}
-
-weft_err weft_server_addresses_async(weft_node *node, weft_on_servers done, void *arg)
-{
-    struct wf_cmd *cmd;
-    weft_err err = make(node, WF_CMD_SERVER_ADDRESSES, &cmd);
-    if (err != WEFT_OK) return err;
-    return begin_how(node, cmd, WEFT_NEVER, (struct completion){.servers = done, .arg = arg});
+    return err != WEFT_OK ? err : wf_api_begin(node, cmd, timeout, done, arg);
 }
 
 /* -- C09, C10: by address ------------------------------------------------------------------------ */
@@ -374,9 +182,9 @@ static weft_err make_addressed(weft_node *node, enum wf_cmd_op op, const char *a
                                struct wf_cmd **out)
 {
     if (address == NULL) return WEFT_INVALID;
-    weft_err err = make(node, op, out);
+    weft_err err = wf_api_make(node, op, out);
     if (err != WEFT_OK) return err;
-    err = copy_text((*out)->text, sizeof(*out)->text, address);
+    err = wf_api_text((*out)->text, sizeof(*out)->text, address);
     if (err == WEFT_OK) return WEFT_OK;
     weft_drop(&(*out)->req.msg);
     return WEFT_ADDRESS;
@@ -398,7 +206,7 @@ weft_err weft_connect(weft_node *node, const char *address, const weft_key *expe
     struct wf_cmd *cmd;
     weft_result result;
     weft_err err = make_connect(node, address, expect, &cmd);
-    if (err == WEFT_OK) err = call_result(node, cmd, timeout, &result);
+    if (err == WEFT_OK) err = wf_api_call_result(node, cmd, timeout, &result);
     if (err == WEFT_OK && out != NULL) *out = result.peer;
     return err;
 }
@@ -408,7 +216,7 @@ weft_err weft_connect_async(weft_node *node, const char *address, const weft_key
 {
     struct wf_cmd *cmd;
     weft_err err = make_connect(node, address, expect, &cmd);
-    return err != WEFT_OK ? err : begin(node, cmd, timeout, done, arg);
+    return err != WEFT_OK ? err : wf_api_begin(node, cmd, timeout, done, arg);
 }
 
 static weft_err make_request(weft_node *node, const char *address, const void *message, size_t len,
@@ -429,7 +237,7 @@ weft_err weft_send_request(weft_node *node, const char *address, const void *mes
     if (out == NULL) return WEFT_INVALID;
     weft_err err = make_request(node, address, message, len, &cmd);
     if (err != WEFT_OK) return err;
-    err = call(node, cmd, timeout, &cmd);
+    err = wf_api_call(node, cmd, timeout, &cmd);
     if (err == WEFT_OK) *out = weft_buf_ref(cmd->message);
     if (cmd != NULL) weft_drop(&cmd->req.msg);
     return err;
@@ -440,7 +248,7 @@ weft_err weft_send_request_async(weft_node *node, const char *address, const voi
 {
     struct wf_cmd *cmd;
     weft_err err = make_request(node, address, message, len, &cmd);
-    return err != WEFT_OK ? err : begin(node, cmd, timeout, done, arg);
+    return err != WEFT_OK ? err : wf_api_begin(node, cmd, timeout, done, arg);
 }
 
 /* -- C11 and offers -------------------------------------------------------------------------------- */
@@ -448,15 +256,15 @@ weft_err weft_send_request_async(weft_node *node, const char *address, const voi
 weft_err weft_flush(weft_node *node, weft_ns timeout, weft_result *out)
 {
     struct wf_cmd *cmd;
-    weft_err err = make(node, WF_CMD_FLUSH, &cmd);
-    return err != WEFT_OK ? err : call_result(node, cmd, timeout, out);
+    weft_err err = wf_api_make(node, WF_CMD_FLUSH, &cmd);
+    return err != WEFT_OK ? err : wf_api_call_result(node, cmd, timeout, out);
 }
 
 weft_err weft_flush_async(weft_node *node, weft_ns timeout, weft_on_result done, void *arg)
 {
     struct wf_cmd *cmd;
-    weft_err err = make(node, WF_CMD_FLUSH, &cmd);
-    return err != WEFT_OK ? err : begin(node, cmd, timeout, done, arg);
+    weft_err err = wf_api_make(node, WF_CMD_FLUSH, &cmd);
+    return err != WEFT_OK ? err : wf_api_begin(node, cmd, timeout, done, arg);
 }
 
 weft_err weft_peer_offers(weft_node *node, const weft_key *peer, weft_ns timeout, weft_id *out,
@@ -464,11 +272,11 @@ weft_err weft_peer_offers(weft_node *node, const weft_key *peer, weft_ns timeout
 {
     struct wf_cmd *cmd;
     if (peer == NULL || count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
-    weft_err err = make(node, WF_CMD_OFFERS, &cmd);
+    weft_err err = wf_api_make(node, WF_CMD_OFFERS, &cmd);
     if (err != WEFT_OK) return err;
     cmd->peer = *peer;
     cmd->has_peer = true;
-    err = call(node, cmd, timeout, &cmd);
+    err = wf_api_call(node, cmd, timeout, &cmd);
     if (err == WEFT_OK) {
         size_t take = cmd->count < *count ? cmd->count : *count;
         if (take != 0) memcpy(out, cmd->ids, take * sizeof *out);
@@ -484,9 +292,9 @@ weft_err weft_peer_offers_async(weft_node *node, const weft_key *peer, weft_ns t
 {
     struct wf_cmd *cmd;
     if (peer == NULL) return WEFT_INVALID;
-    weft_err err = make(node, WF_CMD_OFFERS, &cmd);
+    weft_err err = wf_api_make(node, WF_CMD_OFFERS, &cmd);
     if (err != WEFT_OK) return err;
     cmd->peer = *peer;
     cmd->has_peer = true;
-    return begin_how(node, cmd, timeout, (struct completion){.ids = done, .arg = arg});
+    return wf_api_begin_how(node, cmd, timeout, (struct wf_completion){.ids = done, .arg = arg});
 }

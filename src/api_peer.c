@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "alloc.h"
-#include "node_internal.h"
+#include "api_net.h"
 
 /* Asks the peer manager; *out (may be NULL) is the answered request. */
 static weft_err ask(weft_node *node, struct wf_peer_req *req, weft_ns timeout,
@@ -153,19 +153,34 @@ weft_err weft_peer_set_status_async(weft_node *node, const weft_key *peer, weft_
     return err != WEFT_OK ? err : begin_change(node, req, done, arg);
 }
 
-/* Has the text a scheme that some transport knows, and the form that it wants? */
+/* host:port, as TCP has it; `len` bytes of the text. */
+static weft_err check_host_port(const char *text, size_t len)
+{
+    char copy[WEFT_ADDRESS_BYTES_MAX];
+    wf_net *net = NULL;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    weft_err err = wf_net_tcp_create(&net);
+    if (err != WEFT_OK) return err;
+    err = net->ops->check(net, copy);
+    net->ops->destroy(net);
+    return err;
+}
+
+/* Has the text the form "type:address"? The transport of that type may come later, and has the
+ * last word then; what is known of weft's own types is told at once. */
 static weft_err check_address(const char *address)
 {
     if (address == NULL) return WEFT_INVALID;
     if (strlen(address) >= WEFT_ADDRESS_BYTES_MAX) return WEFT_ADDRESS;
-    if (strncmp(address, "mem:", 4) == 0) return address[4] != '\0' ? WEFT_OK : WEFT_ADDRESS;
-    if (strncmp(address, "tcp:", 4) != 0) return WEFT_ADDRESS;
-    wf_net *net = NULL;
-    weft_err err = wf_net_tcp_create(&net);
-    if (err != WEFT_OK) return err;
-    err = net->ops->check(net, address + 4);
-    net->ops->destroy(net);
-    return err;
+    const char *colon = strchr(address, ':');
+    if (colon == NULL || !wf_type_fits(address, (size_t)(colon - address))) return WEFT_ADDRESS;
+    const char *rest = colon + 1;
+    for (const char *at = rest; *at != '\0'; at++)
+        if ((unsigned char)*at <= ' ' || *at == 0x7f) return WEFT_ADDRESS;
+    if (strncmp(address, "tcp:", 4) == 0) return check_host_port(rest, strlen(rest));
+    if (strncmp(address, "http:", 5) == 0) return check_host_port(rest, strcspn(rest, "/"));
+    return *rest != '\0' ? WEFT_OK : WEFT_ADDRESS;
 }
 
 static weft_err make_address(weft_node *node, enum wf_peer_op op, const weft_key *peer,

@@ -16,6 +16,7 @@
 
 struct weft_hub {
     wf_net_hub *hub;
+    uint64_t born; /* wf_fork_count() then */
 };
 
 /* Where a judge sits (transport.h, on_encrypt), and a node that is as one of before. */
@@ -39,6 +40,7 @@ struct weft_node {
     uint32_t stage;      /* of shutdown: actors below it have ended */
     wf_lock *shutting;   /* one shutdown at a time */
     struct wf_node_seat seat;
+    bool remember; /* the transports of weft_add_transport */
 };
 
 /* False in a child process: each call that takes a lock or waits answers FORKED then. */

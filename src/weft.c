@@ -7,6 +7,7 @@
 
 #include "access_actor.h"
 #include "alloc.h"
+#include "api_net.h"
 #include "blocklist.h"
 #include "crypto.h"
 #include "engine.h"
@@ -423,6 +424,8 @@ weft_err wf_node_open_seat(const weft_node_options *options, wf_kv *kv,
     if (err == WEFT_OK) err = spawn_all(node, o);
     if (err == WEFT_OK) err = wire_all(node);
     if (err == WEFT_OK && has_key_file(o)) err = wf_node_claim(node, &node->table.self);
+    if (err == WEFT_OK && o->restore_transports) err = wf_saved_restore(node);
+    node->remember = o->restore_transports; /* what is saved need not be saved again */
     if (err != WEFT_OK) {
         (void)weft_shutdown(node, WEFT_NEVER);
         (void)wf_store_detach(node->table.wf_store); /* the engine stays the caller's */

@@ -198,6 +198,9 @@
 #define WEFT_HISTORY_MAX 65536u             /* and of all peers                                  */
 #define WEFT_ADDRESS_TTL_MS INT64_C(604800000) /* of a told address that did not work since */
 #define WEFT_TRANSPORT_STATE_BYTES_MAX 4096u
+#define WEFT_TRANSPORT_TYPE_BYTES_MAX 16u /* of the scheme of a network's addresses, with its NUL */
+#define WEFT_TRANSPORTS_SAVED_MAX 64u     /* remembered by one store                      */
+#define WEFT_ENDPOINT_BYTES_MAX 384u      /* an address that was looked up                */
 #define WEFT_KEYSTORE_KEYS_MAX 256u
 #define WEFT_KEYSTORE_OPERATIONS_MAX 32u             /* passes that one try may cost       */
 #define WEFT_KEYSTORE_MEMORY_MAX (UINT64_C(1) << 30) /* and bytes                          */
@@ -207,6 +210,7 @@
 #define WEFT_HTTP_PENDING_MAX 64u /* requests whose head is not here yet               */
 #define WEFT_HTTP_PENDING_PER_ADDRESS_MAX 8u
 #define WEFT_HTTP_TIMEOUT_NS (5 * WEFT_SEC)
+#define WEFT_HTTP_PROXIES_MAX 16u /* whose word for an address is taken             */
 
 /* -- Sync settings of principals, settings of the node ----------------------------------------- */
 #define WEFT_INTERVAL_S_MAX UINT64_C(315360000) /* of a periodic sync: ten years     */

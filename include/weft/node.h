@@ -55,6 +55,9 @@ typedef struct weft_node_options {
      * at the end, on the thread that opens. Records read, of how many. NULL: nobody is told. */
     void (*on_progress)(void *arg, uint64_t done, uint64_t of_all);
     void *progress_arg;
+    /* Transports of weft_add_transport are remembered in the store, and opening it again adds
+     * them; they are not started (weft/net.h). */
+    bool restore_transports;
 } weft_node_options;
 
 /* Opens or creates a node. Nothing listens yet. NOT_STORE, LOCKED, VERSION, CORRUPT,
@@ -235,7 +238,8 @@ weft_err weft_peer_register(weft_node *node, const weft_key *peer, const char *n
 weft_err weft_peer_remove(weft_node *node, const weft_key *peer, weft_ns timeout);
 weft_err weft_peer_set_status(weft_node *node, const weft_key *peer, weft_peer_status status,
                               weft_ns timeout); /* NOT_FOUND */
-/* "tcp:host:port" or "mem:host:port". Appended if not there. NOT_FOUND, ADDRESS, LIMIT. */
+/* "tcp:host:port", "http:host:port[/path]", "mem:host:port", or of a network of your own
+ * (weft/net.h), which need not be there yet. Appended if not there. NOT_FOUND, ADDRESS, LIMIT. */
 weft_err weft_peer_add_address(weft_node *node, const weft_key *peer, const char *address,
                                weft_ns timeout);
 weft_err weft_peer_remove_address(weft_node *node, const weft_key *peer, const char *address,
@@ -309,7 +313,9 @@ weft_err weft_sync_tree(weft_node *node, const weft_key *peer, const weft_id *tr
 weft_err weft_sync_tree_async(weft_node *node, const weft_key *peer, const weft_id *tree,
                               weft_ns timeout, weft_on_result done, void *arg);
 /* C04: adds or replaces a named transport. `listen` is "tcp:host:port" (port 0: any) or
- * "mem:name:port"; NULL: "tcp" without a listener. It is not started. */
+ * "mem:name:port"; NULL: "tcp" without a listener. It is not started. A running one of that name
+ * is stopped; its connections stay. Remembered (`restore_transports`) when this returns; IO and
+ * NO_SPACE are of that alone: the transport is there. weft/net.h has more of transports. */
 weft_err weft_add_transport(weft_node *node, const char *name, const char *listen, weft_ns timeout);
 weft_err weft_add_transport_async(weft_node *node, const char *name, const char *listen,
                                   weft_on_result done, void *arg);
@@ -343,7 +349,8 @@ weft_err weft_server_addresses(weft_node *node, weft_ns timeout, weft_server *ou
 typedef void (*weft_on_servers)(void *arg, weft_err err, const weft_server *servers, size_t count);
 weft_err weft_server_addresses_async(weft_node *node, weft_on_servers done, void *arg);
 /* C09: connects, proves keys, registers the peer and remembers the address. result.peer is
- * the proven key; `expect` (may be NULL) is the only one accepted. */
+ * the proven key; `expect` (may be NULL) is the only one accepted. NO_TRANSPORT: no transport of
+ * this node is of the address's type. */
 weft_err weft_connect(weft_node *node, const char *address, const weft_key *expect, weft_ns timeout,
                       weft_key *out);
 weft_err weft_connect_async(weft_node *node, const char *address, const weft_key *expect,

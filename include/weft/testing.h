@@ -131,6 +131,32 @@ uint64_t weft_sim_digest(weft_sim *sim);
  * process: for tests that have one thread. */
 void weft_test_alloc_fail_at(uint64_t nth, bool persistent);
 
+/* -- A network that fails. The hubs of weft/node.h, for nodes of one world or on threads ----- */
+
+typedef struct weft_hub weft_hub;
+
+/* In a world only. Rates are parts per million of the segments. A stream that loses, repeats,
+ * swaps or flips a segment is a broken network: the secure channel must notice. `reset` breaks a
+ * connection as TCP would. */
+typedef struct weft_net_faults {
+    weft_ns delay_min, delay_max;
+    uint32_t drop_ppm, duplicate_ppm, reorder_ppm, corrupt_ppm, reset_ppm, dial_fail_ppm;
+    size_t segment_max; /* largest piece delivered at once; 0: any */
+} weft_net_faults;
+
+/* From now on; NULL: none any more, and no delay. INVALID: a rate above a million, or a delay
+ * that ends before it begins. FORKED; the same for the next three. */
+weft_err weft_hub_faults(weft_hub *hub, const weft_net_faults *faults);
+/* Cuts or heals a pair of hosts, both directions: dials fail, and in a world bytes are held back
+ * until it is healed. NO_MEMORY. */
+weft_err weft_hub_cut(weft_hub *hub, const char *host_a, const char *host_b, bool cut);
+/* Breaks all connections of a host, as when its process dies; its listeners may be taken over. */
+weft_err weft_hub_kill(weft_hub *hub, const char *host);
+/* Each piece of bytes passes `fn` (NULL: nobody's) when it is sent, on the sender's thread and
+ * under the hub's lock: it may not call anything of the hub. */
+weft_err weft_hub_tap(weft_hub *hub, void (*fn)(void *arg, const uint8_t *data, size_t len),
+                      void *arg);
+
 /* What an exploration found. */
 typedef struct weft_explore {
     bool failed;

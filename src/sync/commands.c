@@ -12,6 +12,7 @@ void wf_op_put(struct op *op)
 {
     WF_ASSERT(op->refs > 0);
     if (--op->refs > 0) return;
+    if (op->record != NULL) weft_drop(&op->record->req.msg);
     wf_free(op->wants);
     wf_free(op->pairs);
     wf_free(op);

@@ -26,6 +26,14 @@ static void done(struct engine *e, struct op *op, weft_err err, weft_request *re
     wf_op_put(op);
 }
 
+/* Of an answer that leads to another ask. */
+static void done_quietly(struct engine *e, struct op *op, weft_request *req)
+{
+    e->order++;
+    weft_drop(req == NULL ? NULL : &req->msg);
+    wf_op_put(op);
+}
+
 static void on_plain(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
@@ -44,6 +52,13 @@ static void on_added(weft_self *self, void *state, weft_err err, weft_request *r
         add->net = NULL;
     }
     if (err == WEFT_OK) wf_e_check_soon(e, CHECK_NS);
+    if (err == WEFT_OK && op->record != NULL) { /* there first, remembered after */
+        weft_request *record = &op->record->req;
+        op->record = NULL;
+        ask(e, op, e->table->store, record, on_plain);
+        done_quietly(e, op, req);
+        return;
+    }
     done(e, op, err, req);
 }
 
@@ -88,6 +103,8 @@ void wf_cmd_server(struct engine *e, struct op *op)
         memcpy(add->listen, cmd->text, sizeof add->listen);
         add->net = cmd->net;
         cmd->net = NULL;
+        op->record = cmd->record;
+        cmd->record = NULL;
         ask(e, op, to, &add->req, on_added);
     } else if (cmd->op == WF_CMD_START_SERVER || cmd->op == WF_CMD_STOP_SERVER) {
         struct wf_tp_server *server = wf_tp_new(&wf_tp_server_kind);
@@ -140,8 +157,7 @@ static void on_dialled(weft_self *self, void *state, weft_err err, weft_request 
     ensure->peer = dial->key;
     memcpy(ensure->text, op->cmd->text, sizeof ensure->text);
     ask(e, op, e->table->peers, &ensure->req, on_ensured);
-    weft_drop(&req->msg);
-    wf_op_put(op);
+    done_quietly(e, op, req);
 }
 
 void wf_cmd_connect(struct engine *e, struct op *op)

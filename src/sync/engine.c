@@ -23,6 +23,7 @@ static void drop_cmd(weft_msg *msg)
     weft_buf_unref(cmd->message);
     wf_free(cmd->ids);
     wf_free(cmd->servers);
+    if (cmd->record != NULL) weft_drop(&cmd->record->req.msg);
     weft_free_msg(msg);
 }
 

@@ -37,6 +37,7 @@ struct wf_cmd { /* asked by weft.c or notify; answered once the command has ende
     char name[WEFT_ACTOR_NAME_BYTES_MAX]; /* transport */
     char text[WEFT_ADDRESS_BYTES_MAX];    /* address, listen */
     wf_net *net; /* ADD_TRANSPORT: taken on OK, destroyed with the message otherwise */
+    struct wf_record_put *record; /* ADD_TRANSPORT: written once it is there; may be NULL */
     uint32_t entries_count;
     weft_buf **entries; /* counted, freed with the message */
     weft_buf *message;  /* SEND_REQUEST: in and out */

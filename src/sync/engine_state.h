@@ -154,6 +154,7 @@ struct op {                /* a command under way */
     struct wf_link by_stream; /* requests: the first frame on it is the answer */
     struct session_key key;
     bool listening;
+    struct wf_record_put *record; /* of a transport under way; its caller may be gone by then */
 };
 
 struct engine {

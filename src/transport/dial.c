@@ -187,31 +187,6 @@ static void on_deadline(weft_self *self, void *state, weft_timer *timer, uint32_
     wf_manager_reap(m);
 }
 
-/* The first transport by name whose type and grammar fit. */
-static weft_err route(struct wf_manager *m, const char *address, struct wf_transport **out,
-                      const char **rest)
-{
-    const char *colon = memchr(address, ':', WEFT_ADDRESS_BYTES_MAX);
-    weft_err err = WEFT_NOT_FOUND;
-    if (memchr(address, 0, WEFT_ADDRESS_BYTES_MAX) == NULL || colon == NULL || colon == address ||
-        colon > (const char *)memchr(address, 0, WEFT_ADDRESS_BYTES_MAX))
-        return WEFT_ADDRESS;
-    for (uint32_t i = 0; i < m->transports_count; i++) {
-        struct wf_transport *t = m->transports[i];
-        const struct wf_net_ops *ops = t->net->net->ops;
-        size_t len = (size_t)(colon - address);
-        if (strlen(ops->type) != len || memcmp(ops->type, address, len) != 0) continue;
-        if (ops->check(t->net->net, colon + 1) != WEFT_OK) {
-            err = WEFT_ADDRESS;
-            continue;
-        }
-        *out = t;
-        *rest = colon + 1;
-        return WEFT_OK;
-    }
-    return err;
-}
-
 static weft_err resolve(struct wf_dial *d, const char *rest)
 {
     struct wf_manager *m = d->m;
@@ -232,7 +207,7 @@ weft_verdict wf_dial_start(struct wf_manager *m, struct wf_tp_dial *req)
     struct wf_transport *t;
     const char *rest;
     struct wf_dial *d = NULL;
-    weft_err err = route(m, req->address, &t, &rest);
+    weft_err err = wf_route(m, req->address, &t, &rest);
     if (err != WEFT_OK) goto failed;
     d = wf_calloc(1, sizeof *d);
     err = WEFT_NO_MEMORY;

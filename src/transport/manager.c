@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * manager.c - the transport actor: named transports, listeners and what the layers
- * above ask for. Called by: weft.c (spawn), the scheduler (handlers). May touch: the
+ * manager.c - the transport actor: what the layers above ask for, and what dead
+ * connections left. Called by: weft.c (spawn), the scheduler (handlers). May touch: the
  * manager's state. Never: blocks, or waits for an answer in a handler. */
 #include "manager.h"
 
@@ -24,14 +24,6 @@ struct wf_conn *wf_manager_conn(struct wf_manager *m, uint64_t id)
 {
     struct wf_conn *c = m->conns[id % WEFT_CONNECTIONS_MAX];
     return c != NULL && c->id == id && c->state == WF_CONN_UP ? c : NULL;
-}
-
-struct wf_transport *wf_manager_transport(struct wf_manager *m, const char *name)
-{
-    for (uint32_t i = 0; i < m->transports_count; i++)
-        if (strncmp(m->transports[i]->name, name, WEFT_ACTOR_NAME_BYTES_MAX) == 0)
-            return m->transports[i];
-    return NULL;
 }
 
 static void on_flush(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
@@ -139,76 +131,6 @@ static void release_dead(struct wf_manager *m, const struct wf_tp_release *r)
 }
 
 /* -- Requests ----------------------------------------------------------------------------------- */
-
-static weft_err transport_insert(struct wf_manager *m, const struct wf_tp_add *req,
-                                 struct wf_tp_net *net)
-{
-    struct wf_transport *t = wf_calloc(1, sizeof *t);
-    if (t == NULL) return WEFT_NO_MEMORY;
-    t->m = m;
-    t->net = net;
-    memcpy(t->name, req->name, sizeof t->name);
-    memcpy(t->listen, req->listen, sizeof t->listen);
-    uint32_t at = m->transports_count++;
-    while (at > 0 && strcmp(m->transports[at - 1]->name, t->name) > 0) {
-        m->transports[at] = m->transports[at - 1];
-        at--;
-    }
-    m->transports[at] = t;
-    return WEFT_OK;
-}
-
-static weft_verdict on_add(struct wf_manager *m, struct wf_tp_add *req)
-{
-    weft_err err = WEFT_INVALID;
-    struct wf_tp_net *net = NULL;
-    if (req->net == NULL || req->name[0] == '\0' ||
-        memchr(req->name, 0, sizeof req->name) == NULL ||
-        memchr(req->listen, 0, sizeof req->listen) == NULL)
-        goto done;
-    err = WEFT_ADDRESS;
-    if (req->listen[0] != '\0' && req->net->ops->check(req->net, req->listen) != WEFT_OK) goto done;
-    struct wf_transport *old = wf_manager_transport(m, req->name);
-    err = WEFT_LIMIT;
-    if (old == NULL && m->transports_count == WEFT_TRANSPORTS_MAX) goto done;
-    err = WEFT_NO_MEMORY;
-    net = wf_calloc(1, sizeof *net);
-    if (net == NULL) goto done;
-    net->net = req->net;
-    wf_counter_set(&net->refs, 1);
-    err = WEFT_OK;
-    if (old != NULL) { /* its connections keep the old network until they end */
-        (void)wf_listen_stop(old);
-        wf_tp_net_put(old->net);
-        old->net = net;
-        memcpy(old->listen, req->listen, sizeof old->listen);
-    } else {
-        err = transport_insert(m, req, net);
-    }
-    if (err == WEFT_OK) {
-        req->net = NULL;
-        net = NULL;
-    }
-done:
-    wf_free(net);
-    weft_reply(&req->req, err);
-    return WEFT_KEPT;
-}
-
-static weft_verdict on_addresses(struct wf_manager *m, struct wf_tp_addresses *req)
-{
-    req->count = 0;
-    for (uint32_t i = 0; i < m->transports_count; i++) {
-        const struct wf_transport *t = m->transports[i];
-        if (t->listener == NULL) continue;
-        memcpy(req->items[req->count].name, t->name, sizeof t->name);
-        int n = snprintf(req->items[req->count].address, WEFT_ADDRESS_BYTES_MAX, "%s:%s",
-                         t->net->net->ops->type, t->bound);
-        if (n > 0 && (size_t)n < WEFT_ADDRESS_BYTES_MAX) req->count++;
-    }
-    weft_reply(&req->req, WEFT_OK);
-    return WEFT_KEPT;
-}
 
 static weft_verdict on_stream(struct wf_manager *m, struct wf_tp_stream *req)
 {
@@ -355,9 +277,10 @@ static weft_verdict dispatch(struct wf_manager *m, weft_msg *msg)
     if (k == &wf_tp_stream_kind) return on_stream(m, (struct wf_tp_stream *)msg);
     if (k == &wf_tp_dial_kind) return wf_dial_start(m, (struct wf_tp_dial *)msg);
     if (k == &wf_tp_close_kind) return on_close(m, (struct wf_tp_close *)msg);
-    if (k == &wf_tp_add_kind) return on_add(m, (struct wf_tp_add *)msg);
+    if (k == &wf_tp_add_kind) return wf_route_add(m, (struct wf_tp_add *)msg);
+    if (k == &wf_tp_remove_kind) return wf_route_remove(m, (struct wf_tp_remove *)msg);
     if (k == &wf_tp_server_kind) return wf_serve(m, (struct wf_tp_server *)msg);
-    if (k == &wf_tp_addresses_kind) return on_addresses(m, (struct wf_tp_addresses *)msg);
+    if (k == &wf_tp_addresses_kind) return wf_route_list(m, (struct wf_tp_addresses *)msg);
     if (k == &wf_tp_stats_kind) return on_stats(m, (struct wf_tp_stats *)msg);
     return WEFT_DONE;
 }
@@ -437,10 +360,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
         wf_conn_drop(c, WEFT_CLOSED, "shutting down");
     }
     wf_manager_reap(m);
-    for (uint32_t i = 0; i < m->transports_count; i++) {
-        wf_tp_net_put(m->transports[i]->net);
-        wf_free(m->transports[i]);
-    }
+    wf_route_fini(m);
     while (m->debts != NULL) debts_return(m, &m->debts, m->debts->bytes, m->debts->frames);
     weft_timer_stop(m->self, &m->flush);
     weft_timer_stop(m->self, &m->debt_timer);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * manager.h - what the rooms of the transport actor share: its state, connections and
  * streams. All of it belongs to the actor's thread.
- * Called by: manager.c (the actor), listen.c, serve.c, dial.c, conn.c (life of a connection), conn_in.c
+ * Called by: manager.c (the actor), routes.c, listen.c, serve.c, dial.c, conn.c (life of a connection), conn_in.c
  * (what arrives), conn_send.c (what leaves), streams.c. */
 #ifndef WF_MANAGER_H
 #define WF_MANAGER_H
@@ -226,11 +226,21 @@ struct wf_manager {
 
 /* manager.c */
 struct wf_conn *wf_manager_conn(struct wf_manager *m, uint64_t id); /* UP ones only */
-struct wf_transport *wf_manager_transport(struct wf_manager *m, const char *name);
 void wf_manager_reap(struct wf_manager *m);         /* frees dead connections; end of a turn */
 void wf_manager_tell(weft_addr *to, weft_msg *msg); /* system lane; drops it if closed */
 void wf_manager_flush_later(struct wf_manager *m, struct wf_conn *c);
 void wf_manager_debt(struct wf_manager *m, uint64_t conn, uint64_t bytes, uint32_t frames);
+
+/* routes.c */
+struct wf_transport *wf_route_named(struct wf_manager *m, const char *name); /* or NULL */
+/* The first by name whose type and grammar fit, and the address without its scheme. ADDRESS,
+ * NO_TRANSPORT. */
+weft_err wf_route(struct wf_manager *m, const char *address, struct wf_transport **out,
+                  const char **rest);
+weft_verdict wf_route_add(struct wf_manager *m, struct wf_tp_add *req);
+weft_verdict wf_route_remove(struct wf_manager *m, struct wf_tp_remove *req);
+weft_verdict wf_route_list(struct wf_manager *m, struct wf_tp_addresses *req);
+void wf_route_fini(struct wf_manager *m); /* after all connections */
 
 /* listen.c */
 /* EXISTS, ADDRESS, NETWORK; AGAIN: `at` has a name that must be looked up. */

@@ -48,6 +48,7 @@ static void drop_resolve(weft_msg *msg)
     }
 
 const weft_kind wf_tp_add_kind = KIND(0x7401, "transport.add", wf_tp_add, drop_add);
+const weft_kind wf_tp_remove_kind = KIND(0x740b, "transport.remove", wf_tp_remove, weft_free_msg);
 const weft_kind wf_tp_server_kind = KIND(0x7402, "transport.server", wf_tp_server, weft_free_msg);
 const weft_kind wf_tp_addresses_kind = KIND(0x7403, "transport.addresses", wf_tp_addresses,
                                             weft_free_msg);

@@ -225,7 +225,7 @@ static void mem_destroy(wf_net *base)
     wf_lock_give(hub->lock);
 }
 
-static const struct wf_net_ops mem_ops = {
+static const struct weft_net_ops mem_ops = {
     .type = "mem",
     .check = mem_check,
     .resolve = mem_resolve,

@@ -34,7 +34,7 @@ struct mem_link {
 
 enum mem_state { MEM_LISTENER, MEM_DIALLING, MEM_OPEN, MEM_REFUSED };
 
-struct wf_sock {
+struct weft_sock {
     struct mem_net *net;
     enum mem_state state;
     char name[MEM_NAME_BYTES]; /* a listener's address; a dial's goal */

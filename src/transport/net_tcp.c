@@ -14,13 +14,13 @@
 
 #include "alloc.h"
 #include "log.h"
-#include "net.h"
+#include "net_tcp.h"
 
 #define BACKLOG 256
 #define HOST_BYTES_MAX 254u
 #define DRAIN_ROUNDS 16u /* of what a closing socket still holds unread */
 
-struct wf_sock {
+struct weft_sock {
     int fd;
     bool watched;
     uint32_t events;
@@ -363,23 +363,47 @@ static weft_err tcp_interest(wf_net *net, weft_self *self, wf_sock *s, uint32_t 
     return WEFT_OK;
 }
 
-static void tcp_close(wf_net *net, weft_self *self, wf_sock *s)
+/* -- Changing hands -------------------------------------------------------------------- */
+
+void wf_net_tcp_take_fd(wf_net *net, weft_self *self, wf_sock *s, int *out)
+{
+    (void)net;
+    if (s->watched) (void)weft_fd_unwatch(self, s->fd);
+    *out = s->fd;
+    wf_free(s);
+}
+
+weft_err wf_net_tcp_from_fd(wf_net *net, int fd, wf_net_ready ready, void *arg, wf_sock **out)
+{
+    (void)net;
+    weft_err err = sock_create(fd, ready, arg, out);
+    if (err == WEFT_OK) no_delay(fd); /* whoever had it may have wished otherwise */
+    return err;
+}
+
+/* Unread bytes would turn the close into a reset, and a reset may overtake what was sent last. */
+void wf_net_tcp_drain(wf_net *net, wf_sock *s)
 {
     uint8_t sink[4096];
     (void)net;
-    if (s == NULL) return;
-    if (s->watched) (void)weft_fd_unwatch(self, s->fd);
-    /* Unread bytes would turn the close into a reset, and a reset may overtake what was
-     * sent last. */
     for (unsigned i = 0; i < DRAIN_ROUNDS; i++)
         if (recv(s->fd, sink, sizeof sink, MSG_DONTWAIT) <= 0) break;
-    (void)close(s->fd);
-    wf_free(s);
+}
+
+void wf_net_tcp_hang_up(int fd) { (void)shutdown(fd, SHUT_RDWR); }
+
+static void tcp_close(wf_net *net, weft_self *self, wf_sock *s)
+{
+    int fd;
+    if (s == NULL) return;
+    wf_net_tcp_drain(net, s);
+    wf_net_tcp_take_fd(net, self, s, &fd);
+    (void)close(fd);
 }
 
 static void tcp_destroy(wf_net *net) { wf_free(net); }
 
-static const struct wf_net_ops tcp_ops = {
+static const struct weft_net_ops tcp_ops = {
     .type = "tcp",
     .check = tcp_check,
     .resolve = tcp_resolve,

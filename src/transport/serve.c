@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * serve.c - requests to start and stop listeners; names to listen at are looked up first.
+ * serve.c - requests to start, restart and stop listeners; names to listen at are looked up first.
  * Called by: manager.c (requests), the resolver's answers. May touch: named transports.
  * Never: waits; starts a listener of a transport that was replaced meanwhile. */
 #include <stdio.h>
@@ -34,7 +34,7 @@ static void note(struct serving *s, const char *name, weft_err err)
 
 static weft_err start_looked_up(struct wf_manager *m, const struct wf_resolve *r)
 {
-    struct wf_transport *t = wf_manager_transport(m, r->name);
+    struct wf_transport *t = wf_route_named(m, r->name);
     if (t == NULL || strcmp(t->listen, r->address) != 0) return WEFT_CANCELED;
     return wf_listen_start(t, r->literal);
 }
@@ -55,6 +55,7 @@ static void on_looked_up(weft_self *self, void *state, weft_err err, weft_reques
 
 static weft_err look_up(struct serving *s, struct wf_transport *t)
 {
+    if (t->net->net->ops->listen_name == NULL) return WEFT_ADDRESS;
     struct wf_resolve *r = (struct wf_resolve *)weft_new(&wf_resolve_kind);
     if (r == NULL) return WEFT_NO_MEMORY;
     r->net = wf_tp_net_ref(t->net);
@@ -78,9 +79,22 @@ static void start(struct serving *s, struct wf_transport *t)
     note(s, t->name, err);
 }
 
+/* Where it listened, so that who knows it finds it again. */
+static void restart(struct serving *s, struct wf_transport *t)
+{
+    char at[WEFT_ADDRESS_BYTES_MAX];
+    if (t->listener == NULL) {
+        start(s, t);
+        return;
+    }
+    memcpy(at, t->bound, sizeof at);
+    (void)wf_listen_stop(t);
+    note(s, t->name, wf_listen_start(t, at));
+}
+
 static weft_err stop(struct wf_manager *m, const char *name)
 {
-    struct wf_transport *t = wf_manager_transport(m, name);
+    struct wf_transport *t = wf_route_named(m, name);
     if (name[0] != '\0') return t == NULL ? WEFT_NOT_FOUND : wf_listen_stop(t);
     for (uint32_t i = 0; i < m->transports_count; i++) (void)wf_listen_stop(m->transports[i]);
     return WEFT_OK;
@@ -97,8 +111,9 @@ weft_verdict wf_serve(struct wf_manager *m, struct wf_tp_server *req)
     }
     s->m = m;
     s->req = req;
-    struct wf_transport *one = wf_manager_transport(m, req->name);
-    if (one != NULL) start(s, one);
+    struct wf_transport *one = wf_route_named(m, req->name);
+    if (one != NULL && req->again) restart(s, one);
+    else if (one != NULL) start(s, one);
     else if (req->name[0] != '\0') s->first = WEFT_NOT_FOUND;
     else
         for (uint32_t i = 0; i < m->transports_count; i++) start(s, m->transports[i]);

@@ -89,9 +89,9 @@ weft_err wf_transport_spawn(weft_rt *rt, const struct wf_transport_options *opti
 weft_err wf_resolver_spawn(weft_rt *rt, weft_addr **out);
 
 /* -- Requests to the manager (asked; replies in place; drop frees) --------------------- */
-extern const weft_kind wf_tp_add_kind, wf_tp_server_kind, wf_tp_addresses_kind, wf_tp_dial_kind,
-    wf_tp_stream_kind, wf_tp_bulk_kind, wf_tp_send_kind, wf_tp_release_kind, wf_tp_close_kind,
-    wf_tp_stats_kind;
+extern const weft_kind wf_tp_add_kind, wf_tp_remove_kind, wf_tp_server_kind, wf_tp_addresses_kind,
+    wf_tp_dial_kind, wf_tp_stream_kind, wf_tp_bulk_kind, wf_tp_send_kind, wf_tp_release_kind,
+    wf_tp_close_kind, wf_tp_stats_kind;
 
 /* Adds or replaces a named transport; a running one of that name is stopped first.
  * The new one is not started. LIMIT, INVALID, ADDRESS. */
@@ -100,6 +100,11 @@ struct wf_tp_add {
     char name[WEFT_ACTOR_NAME_BYTES_MAX];
     wf_net *net;                         /* taken on OK */
     char listen[WEFT_ADDRESS_BYTES_MAX]; /* empty: client only, start does nothing */
+};
+/* Stops a named transport and forgets it; its connections stay. NOT_FOUND. */
+struct wf_tp_remove {
+    weft_request req;
+    char name[WEFT_ACTOR_NAME_BYTES_MAX];
 };
 /* Starts or stops the listener of one transport, or of all (empty name). Start:
  * NOT_FOUND, EXISTS (it runs already, or the address is in use), ADDRESS (malformed, or not
@@ -110,19 +115,23 @@ struct wf_tp_server {
     weft_request req;
     char name[WEFT_ACTOR_NAME_BYTES_MAX];
     bool start;
+    bool again; /* with start, of one: stops it first, and listens where it listened */
 };
 /* The bound addresses of running listeners, in the order of names. */
 struct wf_tp_addresses {
     weft_request req;
+    bool all; /* in: those that do not run too, with an empty address */
     uint32_t count;
     struct {
         char name[WEFT_ACTOR_NAME_BYTES_MAX];
+        char type[WEFT_TRANSPORT_TYPE_BYTES_MAX];
+        char listen[WEFT_ADDRESS_BYTES_MAX];  /* as it was added, with its scheme; or empty */
         char address[WEFT_ADDRESS_BYTES_MAX]; /* with its scheme: "tcp:127.0.0.1:4711" */
     } items[WEFT_TRANSPORTS_MAX];
 };
 /* Connects, proves both keys, exchanges HELLO. `address` has a scheme
  * ("tcp:host:port"); the first transport by name whose type fits is used. ADDRESS,
- * NOT_FOUND (no transport for it), UNREACHABLE, TIMED_OUT, PEER_KEY, AUTH, PEER_VERSION,
+ * NO_TRANSPORT (none for it), UNREACHABLE, TIMED_OUT, PEER_KEY, AUTH, PEER_VERSION,
  * PROTOCOL, BLOCKED. If a connection to that key exists already, the rule of DESIGN 4
  * decides which one stays; either way *conn is the one that lives. UP comes before the
  * reply. BUSY: the other side has as many connections as it takes. */

@@ -40,7 +40,7 @@ examples = {leaf: read("examples", leaf) for leaf in sorted(os.listdir(os.path.j
 bad, blocks = check(read("docs", "actors.md"), examples)
 build = read("examples", "meson.build")
 for leaf in examples:
-    if not re.search(r"'" + re.escape(leaf.rsplit(".", 1)[0]) + r"(\.cpp)?'", build):
+    if not re.search(r"'" + re.escape(leaf.rsplit(".", 1)[0]) + r"(\.c|\.cpp)?'", build):
         bad.append(f"examples/{leaf} is in no test")
 
 # Each complaint can come: a changed block, an unnamed one, a dead link, a dead anchor.

@@ -13,7 +13,9 @@
 #include <weft/dag.h>
 #include <weft/keys.h>
 #include <weft/map.h>
+#include <weft/net.h>
 #include <weft/store.h>
+#include <weft/testing.h>
 
 #include "fork.h"
 #include "kv_kit.h"
@@ -236,12 +238,33 @@ static void call_commands(void)
     FORKED(weft_node_stats_get(l.node, &stats));
 }
 
+static void call_transports(void)
+{
+    weft_transport_config config = {.name = "n", .type = "tcp"};
+    weft_net *net = NULL;
+    size_t count = 0;
+    if (weft_net_tcp_create(&net) == WEFT_OK)
+        FORKED(weft_add_transport_net(l.node, "n", net, NULL, CALL));
+    FORKED(weft_remove_transport(l.node, "n", CALL));
+    FORKED(weft_transport_restart(l.node, "n", CALL));
+    FORKED(weft_transport_restart_async(l.node, "n", on_result, NULL));
+    FORKED(weft_transport_list(l.node, CALL, NULL, &count));
+    FORKED(weft_transport_save(l.node, &config, CALL));
+    FORKED(weft_transport_load(l.node, "n", "tcp", &config));
+    FORKED(weft_transport_saved(l.node, NULL, &count));
+    FORKED(weft_hub_faults(hub, NULL));
+    FORKED(weft_hub_cut(hub, "a", "b", true));
+    FORKED(weft_hub_kill(hub, "a"));
+    FORKED(weft_hub_tap(hub, NULL, NULL));
+}
+
 static void call_all(void)
 {
     call_trees();
     call_dag();
     call_peers();
     call_commands();
+    call_transports();
 }
 
 static void close_all(void)

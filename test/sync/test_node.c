@@ -518,7 +518,7 @@ Test(node, connect_to_nobody_is_unreachable)
     struct pair p;
     pair_open(&p, "tcp:127.0.0.1:0");
     cr_expect_eq(weft_connect(p.b, "tcp:127.0.0.1:1", NULL, TIMEOUT, NULL), WEFT_UNREACHABLE);
-    cr_expect_eq(weft_connect(p.b, "pigeon:loft", NULL, TIMEOUT, NULL), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_connect(p.b, "pigeon:loft", NULL, TIMEOUT, NULL), WEFT_NO_TRANSPORT);
     pair_close(&p);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * test_net.c - the conformance suite of networks (net.h): every claim holds over TCP,
- * over memory on the machine and over memory in the simulator.
+ * test_net.c - the conformance suite of networks (weft/net.h): every claim holds over TCP,
+ * over memory on the machine and in the simulator, and over one that a user could have written.
  * Called by: the test runner. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +9,12 @@
 #include "net.h"
 #include "rig.h"
 #include "sim.h"
+#include "unix_net.h"
 
 #define STREAM_BYTES (1u << 20)
 
-enum over { TCP, MEM, SIM, OVERS };
-static const char *const over_name[] = {"tcp", "mem", "sim"};
+enum over { TCP, MEM, SIM, UNIX, OVERS };
+static const char *const over_name[] = {"tcp", "mem", "sim", "unix"};
 
 enum scene { STREAM, REFUSED, GONE, QUIET, CLOSED_SILENT, NOTHING_THERE, IN_USE, MALFORMED };
 
@@ -39,7 +40,7 @@ static void finish(weft_self *self, struct player *p, weft_err result)
 {
     struct stage *st = p->st;
     if (st == NULL) return;
-    const struct wf_net_ops *ops = st->net->ops;
+    const struct weft_net_ops *ops = st->net->ops;
     st->result = result;
     wf_sock *all[] = {p->client, p->server, p->other, p->listener};
     for (unsigned i = 0; i < 4; i++)
@@ -120,7 +121,7 @@ static void on_client(weft_self *self, void *state, wf_sock *sock, uint32_t even
 {
     struct player *p = state;
     struct stage *st = p->st;
-    const struct wf_net_ops *ops = st->net->ops;
+    const struct weft_net_ops *ops = st->net->ops;
     size_t moved;
     (void)arg;
     if (!(events & WF_NET_WRITE)) return;
@@ -141,7 +142,7 @@ static void on_listener(weft_self *self, void *state, wf_sock *sock, uint32_t ev
 {
     struct player *p = state;
     struct stage *st = p->st;
-    const struct wf_net_ops *ops = st->net->ops;
+    const struct weft_net_ops *ops = st->net->ops;
     char from[WEFT_ADDRESS_BYTES_MAX] = "";
     (void)events;
     (void)arg;
@@ -173,7 +174,7 @@ static void malformed(weft_self *self, struct player *p)
 {
     static const char *const bad[] = {"",    ":",    "a",       "a:",    ":1",
                                       "a:b", "a:-1", "a:65536", "a:1:2", "a:1 "};
-    const struct wf_net_ops *ops = p->st->net->ops;
+    const struct weft_net_ops *ops = p->st->net->ops;
     char bound[WEFT_ADDRESS_BYTES_MAX];
     weft_err result = WEFT_OK;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -190,7 +191,7 @@ static void malformed(weft_self *self, struct player *p)
 static void play(weft_self *self, struct player *p)
 {
     struct stage *st = p->st;
-    const struct wf_net_ops *ops = st->net->ops;
+    const struct weft_net_ops *ops = st->net->ops;
     char bound[WEFT_ADDRESS_BYTES_MAX];
     wf_endpoint to;
     size_t count = 0;
@@ -250,6 +251,7 @@ static void perform(enum over over, enum scene scene, weft_err expected, struct 
     st->scene = scene;
     st->listen = over == TCP ? "127.0.0.1:0" : "a:0";
     if (over == TCP) cr_assert_eq(wf_net_tcp_create(&st->net), WEFT_OK);
+    else if (over == UNIX) cr_assert_eq(unix_net_create(&st->net), WEFT_OK);
     else cr_assert_eq(wf_net_mem_create(hub, rt, "a", &st->net), WEFT_OK);
     cr_assert_eq(weft_spawn(rt, &spec, &actor), WEFT_OK);
     cr_assert_eq(weft_call(actor, &st->req, weft_rt_after(rt, 20 * WEFT_SEC), &out, NULL), WEFT_OK,

@@ -164,7 +164,7 @@ Test(transport, a_malformed_address_and_one_without_a_transport_are_told_apart)
     pair_default(&p, TCP);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_expect_eq(rig_dial(&p.b, bad[i], NULL, NULL), WEFT_ADDRESS, "\"%s\"", bad[i]);
-    cr_expect_eq(rig_dial(&p.b, "mem:a:1", NULL, NULL), WEFT_NOT_FOUND);
+    cr_expect_eq(rig_dial(&p.b, "mem:a:1", NULL, NULL), WEFT_NO_TRANSPORT);
     pair_down(&p);
 }
 
