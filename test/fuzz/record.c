@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * record.c - what is read back from a disk that may be damaged: records of the store and of
+ * the peers. The first byte says which. What is written after it was read reads as the same.
+ * Called by: libfuzzer.c, replay.c. May touch: pure readers and writers. Never: an engine. */
+#include <string.h>
+
+#include "dom.h"
+#include "fuzz.h"
+#include "layout.h"
+#include "registry.h"
+#include "sketch.h"
+#include "trie.h"
+
+enum { ROW, FORMAT, META, ARRIVAL, MARK, TREE, COUNTS, NODE, TOP, SKETCH, DOM, KINDS };
+
+static bool row(const uint8_t *data, size_t len)
+{
+    static struct wf_peer_row first, second;
+    static uint8_t once[WF_ROW_RECORD_MAX], twice[WF_ROW_RECORD_MAX];
+    memset(&first, 0, sizeof first);
+    memset(&second, 0, sizeof second);
+    if (wf_row_decode(data, len, &first) != WEFT_OK) return false;
+    FUZZ_CHECK(first.info.addresses_count <= WEFT_ADDRESSES_PER_PEER_MAX);
+    size_t once_len = wf_row_encode(&first, once);
+    FUZZ_CHECK(wf_row_decode(once, once_len, &second) == WEFT_OK);
+    size_t twice_len = wf_row_encode(&second, twice);
+    FUZZ_CHECK(once_len == twice_len && memcmp(once, twice, once_len) == 0);
+    return true;
+}
+
+static bool meta(const uint8_t *data, size_t len)
+{
+    static uint8_t again[65536 + 256];
+    struct wf_meta_record m;
+    if (wf_meta_read(data, len, &m) != WEFT_OK || len > sizeof again) return false;
+    FUZZ_CHECK(wf_meta_bytes(&m) == len);
+    wf_meta_write(&m, again);
+    FUZZ_CHECK(memcmp(data, again, len) == 0);
+    (void)wf_names_find(m.names, m.names_len, "log", 3);
+    return true;
+}
+
+static bool arrival(const uint8_t *data, size_t len)
+{
+    wf_arrival a, b;
+    uint8_t again[WF_ARR_BYTES_MAX];
+    if (len < WF_KEY_SEQ_BYTES) return false;
+    const uint8_t *value = data + WF_KEY_SEQ_BYTES;
+    if (wf_arrival_read(data, WF_KEY_SEQ_BYTES, value, len - WF_KEY_SEQ_BYTES, &a) != WEFT_OK)
+        return false;
+    size_t written = wf_arrival_write(&a, again);
+    FUZZ_CHECK(wf_arrival_read(data, WF_KEY_SEQ_BYTES, again, written, &b) == WEFT_OK);
+    FUZZ_CHECK(memcmp(&a, &b, sizeof a) == 0);
+    return true;
+}
+
+static bool mark(const uint8_t *data, size_t len)
+{
+    wf_mark m, n;
+    uint8_t again[WF_MARK_BYTES];
+    memset(&m, 0, sizeof m);
+    memset(&n, 0, sizeof n);
+    if (wf_mark_read(data, len, &m) != WEFT_OK) return false;
+    wf_mark_write(&m, again);
+    FUZZ_CHECK(wf_mark_read(again, sizeof again, &n) == WEFT_OK && memcmp(&m, &n, sizeof m) == 0);
+    return true;
+}
+
+static bool tree(const uint8_t *data, size_t len, bool counts)
+{
+    wf_tree_info info, again;
+    uint8_t bytes[WF_TREE_RECORD_BYTES + WF_COUNTS_BYTES];
+    memset(&info, 0, sizeof info);
+    memset(&again, 0, sizeof again);
+    if ((counts ? wf_counts_read : wf_tree_read)(data, len, &info) != WEFT_OK) return false;
+    (counts ? wf_counts_write : wf_tree_write)(&info, bytes);
+    FUZZ_CHECK((counts ? wf_counts_read : wf_tree_read)(bytes, len, &again) == WEFT_OK);
+    FUZZ_CHECK(memcmp(&info, &again, sizeof info) == 0);
+    return true;
+}
+
+static bool node(const uint8_t *data, size_t len)
+{
+    struct wf_trie_node n;
+    struct wf_trie_slot slot;
+    uint8_t again[WF_TRIE_NODE_BYTES_MAX];
+    memset(&n, 0, sizeof n);
+    if (wf_trie_node_read(data, len, &n) != WEFT_OK) return false;
+    wf_trie_node_slot(&n, &slot);
+    size_t written = wf_trie_node_write(&n, again);
+    struct wf_trie_node back;
+    memset(&back, 0, sizeof back);
+    FUZZ_CHECK(wf_trie_node_read(again, written, &back) == WEFT_OK);
+    FUZZ_CHECK(memcmp(&n, &back, sizeof n) == 0);
+    return true;
+}
+
+static bool top(const uint8_t *data, size_t len)
+{
+    struct wf_trie_slot slot;
+    uint8_t again[WF_TRIE_TOP_BYTES];
+    memset(&slot, 0, sizeof slot);
+    if (wf_trie_top_read(data, len, &slot) != WEFT_OK) return false;
+    wf_trie_top_write(&slot, again);
+    FUZZ_CHECK(len == sizeof again && memcmp(data, again, len) == 0);
+    return true;
+}
+
+/* Two sketches, or one against nothing: peers do not send them, but a disk may lie. */
+static bool sketch(const uint8_t *data, size_t len)
+{
+    struct wf_sketch a, b;
+    struct wf_sketch_ids ids;
+    uint8_t again[WF_SKETCH_BYTES];
+    size_t half = len < WF_SKETCH_BYTES ? len : WF_SKETCH_BYTES;
+    memset(&b, 0, sizeof b);
+    if (wf_sketch_read(data, half, &a) != WEFT_OK) return false;
+    wf_sketch_write(&a, again);
+    FUZZ_CHECK(memcmp(data, again, sizeof again) == 0);
+    if (wf_sketch_read(data + half, len - half, &b) == WEFT_OK) wf_sketch_subtract(&a, &b);
+    (void)wf_sketch_peel(&a, &ids);
+    FUZZ_CHECK(ids.mine_count <= WF_SKETCH_CELLS && ids.others_count <= WF_SKETCH_CELLS);
+    return true;
+}
+
+static bool dom(const uint8_t *data, size_t len)
+{
+    struct wf_dom_at at = {0};
+    struct wf_dom found;
+    if (len < 3) return false;
+    at.seq = 1 + ((uint64_t)data[0] << 8 | data[1]);
+    at.part = data[2] % (1 + WEFT_ENTRY_STORES_MAX);
+    if (wf_dom_find(data + 3, len - 3, at, &found) != WEFT_OK) return false;
+    FUZZ_CHECK(found.at.seq == at.seq && found.at.part == at.part);
+    FUZZ_CHECK(found.up.seq < at.seq && found.jump.seq <= found.up.seq);
+    return true;
+}
+
+bool fuzz_record(const uint8_t *data, size_t len)
+{
+    uint32_t format;
+    if (len < 1) return false;
+    const uint8_t *at = data + 1;
+    len--;
+    switch (data[0] % KINDS) {
+    case ROW: return row(at, len);
+    case FORMAT: return wf_format_read(at, len, &format) == WEFT_OK;
+    case META: return meta(at, len);
+    case ARRIVAL: return arrival(at, len);
+    case MARK: return mark(at, len);
+    case TREE: return tree(at, len, false);
+    case COUNTS: return tree(at, len, true);
+    case NODE: return node(at, len);
+    case TOP: return top(at, len);
+    case SKETCH: return sketch(at, len);
+    default: return dom(at, len);
+    }
+}
