@@ -46,13 +46,31 @@ struct start {
     enum raw_stop stop;
 };
 
+static void close_sock(weft_self *self, struct state *r)
+{
+    if (r->sock == NULL) return;
+    r->net->ops->close(r->net, self, r->sock);
+    r->sock = NULL;
+}
+
+static void ended(weft_self *self, struct state *r)
+{
+    r->seen->ended = true;
+    r->seen->ended_ns = weft_now(self);
+    close_sock(self, r);
+}
+
 static void flush(weft_self *self, struct state *r)
 {
     size_t moved;
     while (r->sock != NULL && wf_bytes_len(&r->out) > 0) {
-        if (r->net->ops->send(r->net, r->sock, wf_bytes_front(&r->out), wf_bytes_len(&r->out),
-                              &moved) != WEFT_OK)
+        weft_err err = r->net->ops->send(r->net, r->sock, wf_bytes_front(&r->out),
+                                         wf_bytes_len(&r->out), &moved);
+        if (err == WEFT_AGAIN) break;
+        if (err != WEFT_OK) { /* who is deaf does not hear of it in another way */
+            ended(self, r);
             break;
+        }
         wf_bytes_take(&r->out, moved);
     }
     if (r->sock == NULL) return;
@@ -120,13 +138,6 @@ static void records(struct state *r)
     }
 }
 
-static void close_sock(weft_self *self, struct state *r)
-{
-    if (r->sock == NULL) return;
-    r->net->ops->close(r->net, self, r->sock);
-    r->sock = NULL;
-}
-
 static void ready(weft_self *self, void *state, wf_sock *sock, uint32_t events, void *arg)
 {
     struct state *r = state;
@@ -142,9 +153,7 @@ static void ready(weft_self *self, void *state, wf_sock *sock, uint32_t events, 
         weft_err err = r->net->ops->receive(r->net, r->sock, data, sizeof data, &moved);
         if (err == WEFT_AGAIN) break;
         if (err != WEFT_OK) {
-            r->seen->ended = true;
-            r->seen->ended_ns = weft_now(self);
-            close_sock(self, r);
+            ended(self, r);
             return;
         }
         r->seen->bytes_in += moved;
