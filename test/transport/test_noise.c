@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test_noise.c - the secure session: published vectors, forged bytes, replays, keys.
  * Called by: the test runner. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,98 @@ Test(noise, published_vectors_of_xx_and_ik_match)
         /* These sources let the sides alternate by the index, also after the handshake. */
         for (; i < v->count; i++) transport_message(&send[i % 2], &receive[1 - i % 2], v, i);
     }
+}
+
+/* -- The vectors of another implementation ------------------------------------------------ */
+
+/* What Debian's golang-github-flynn-noise-dev brings; WEFT_FLYNN_VECTORS names another place. */
+#define FLYNN_VECTORS "/usr/share/gocode/src/github.com/flynn/noise/vectors.txt"
+
+/* One block of the file: `name=hexadecimal digits` lines. */
+struct block {
+    char text[40][2048];
+    unsigned lines;
+};
+
+static const char *value(const struct block *b, const char *name)
+{
+    size_t len = strlen(name);
+    for (unsigned i = 0; i < b->lines; i++)
+        if (strncmp(b->text[i], name, len) == 0 && b->text[i][len] == '=')
+            return b->text[i] + len + 1;
+    return "";
+}
+
+static bool read_block(FILE *file, struct block *b)
+{
+    char line[2048];
+    b->lines = 0;
+    while (fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\r\n")] = '\0';
+        if (line[0] == '\0' && b->lines > 0) return true;
+        if (line[0] == '\0' || line[0] == '#') continue;
+        cr_assert_lt(b->lines, sizeof b->text / sizeof b->text[0]);
+        memcpy(b->text[b->lines++], line, sizeof line);
+    }
+    return b->lines > 0;
+}
+
+static void block_vector(const struct block *b, enum wf_noise_pattern pattern, struct vector *v)
+{
+    char name[32];
+    memset(v, 0, sizeof *v);
+    v->source = value(b, "handshake");
+    v->pattern = pattern;
+    v->init_prologue = v->resp_prologue = value(b, "prologue");
+    v->init_static = value(b, "init_static");
+    v->resp_static = value(b, "resp_static");
+    v->init_ephemeral = value(b, "gen_init_ephemeral");
+    v->resp_ephemeral = value(b, "gen_resp_ephemeral");
+    v->handshake_hash = "";
+    for (; v->count < MESSAGES_MAX; v->count++) {
+        snprintf(name, sizeof name, "msg_%u_ciphertext", v->count);
+        v->messages[v->count].ciphertext = value(b, name);
+        snprintf(name, sizeof name, "msg_%u_payload", v->count);
+        v->messages[v->count].payload = value(b, name);
+        if (v->messages[v->count].ciphertext[0] == '\0') break;
+    }
+}
+
+/* In this source the initiator sends the first message behind the handshake. */
+static void run_block(const struct vector *v)
+{
+    struct wf_handshake hs[2];
+    struct wf_cipher send[2], receive[2];
+    unsigned i = 0;
+    side(&hs[0], v, true);
+    side(&hs[1], v, false);
+    for (; !wf_handshake_done(&hs[0]); i++) handshake_message(&hs[i % 2], &hs[1 - i % 2], v, i);
+    wf_handshake_split(&hs[0], &send[0], &receive[0]);
+    wf_handshake_split(&hs[1], &send[1], &receive[1]);
+    cr_assert_eq(v->count, i + 2, "%s", v->source);
+    transport_message(&send[0], &receive[1], v, i);
+    transport_message(&send[1], &receive[0], v, i + 1);
+}
+
+Test(noise, the_vectors_of_flynn_noise_match)
+{
+    static struct block b;
+    struct vector v;
+    const char *path = getenv("WEFT_FLYNN_VECTORS");
+    FILE *file = fopen(path == NULL ? FLYNN_VECTORS : path, "r");
+    unsigned xx = 0, ik = 0;
+    if (file == NULL) cr_skip_test("golang-github-flynn-noise-dev is not installed");
+    while (read_block(file, &b)) {
+        const char *name = value(&b, "handshake");
+        bool is_xx = strcmp(name, "Noise_XX_25519_ChaChaPoly_BLAKE2b") == 0;
+        if (!is_xx && strcmp(name, "Noise_IK_25519_ChaChaPoly_BLAKE2b") != 0) continue;
+        block_vector(&b, is_xx ? WF_NOISE_XX : WF_NOISE_IK, &v);
+        run_block(&v);
+        if (is_xx) xx++;
+        else ik++;
+    }
+    (void)fclose(file);
+    cr_expect(xx >= 4 && ik >= 4, "%u of XX, %u of IK", xx, ik);
 }
 
 /* -- Sessions --------------------------------------------------------------------------- */
