@@ -188,8 +188,9 @@
 #define WEFT_JOIN_TTL_MS INT64_C(604800000) /* of a request, by the wall clock: 7 days     */
 #define WEFT_JOIN_POLL_NS (60 * WEFT_SEC)   /* who waits for a decision asks again         */
 #define WEFT_ASKED_MAX 1024u                /* requests of ours that wait elsewhere              */
-#define WEFT_TICKET_BYTES_MAX 8192u         /* of a ticket's text, with its NUL                  */
+#define WEFT_TICKET_BYTES_MAX 16384u        /* of a ticket's text, with its NUL                  */
 #define WEFT_TICKET_HINTS_MAX 16u           /* addresses in a ticket: others are passed over     */
+#define WEFT_DECLARED_MAX 4096u             /* trees that are kept with a peer by handles        */
 #define WEFT_TICKET_TRY_NS (30 * WEFT_SEC)  /* for one of them                              */
 #define WEFT_GATE_TREES 64u                 /* whose rights changed: more are told as all        */
 #define WEFT_STANDING_PAIRS_MAX 65536u      /* questions of ancestry for one tree's rights       */
