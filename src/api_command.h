@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * api_command.h - how the rooms of the public API ask the engine for a command.
- * Called by: api_command.c, api_net.c. Never: included by a layer. */
+ * Called by: api_command.c, api_net.c, api_sync_peer.c, api_ticket.c. Never: included by a layer. */
 #ifndef WF_API_COMMAND_H
 #define WF_API_COMMAND_H
 

@@ -183,6 +183,8 @@ static weft_err check_address(const char *address)
     return *rest != '\0' ? WEFT_OK : WEFT_ADDRESS;
 }
 
+weft_err wf_api_check_address(const char *address) { return check_address(address); }
+
 static weft_err make_address(weft_node *node, enum wf_peer_op op, const weft_key *peer,
                              const char *address, struct wf_peer_req **out)
 {

@@ -72,4 +72,7 @@ weft_err wf_node_call(weft_node *node, weft_addr *to, weft_request *req, weft_ns
 weft_err wf_node_ask(weft_node *node, weft_addr *to, weft_request *req, weft_ns timeout,
                      void (*done)(void *arg, weft_err err, weft_request *request), void *arg);
 
+/* Has the text a type that some transport knows, and the form that it wants? ADDRESS, INVALID. */
+weft_err wf_api_check_address(const char *address);
+
 #endif

@@ -39,6 +39,12 @@ weft_err weft_ticket_write(const weft_ticket *ticket, char *out, size_t *len);
  * is here is not asked. */
 weft_err weft_ticket_create(weft_node *node, const weft_id *tree, weft_ns timeout,
                             weft_ticket *out);
+/* A ticket for a tree that is offered from now on: as weft_ticket_create, and then the settings of
+ * the principal (NULL: the node itself) for the tree become enabled; if it has none they are enabled
+ * and on_commit. Its servers need not run. NOT_FOUND: the tree's root is not here. NO_TRANSPORT: the
+ * node has none. LIMIT, IO, NO_SPACE. On a failure the settings are as they were. */
+weft_err weft_share(weft_node *node, const weft_id *tree, const weft_key *principal,
+                    weft_ns timeout, weft_ticket *out);
 
 /* Gets what the ticket names: dials all hints at once, each for WEFT_TICKET_TRY_NS at most, and
  * syncs the tree in both directions with the first who proves the server's key; the others end

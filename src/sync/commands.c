@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "alloc.h"
+#include "declared.h"
 #include "engine_state.h"
 #include "log.h"
 
@@ -34,8 +35,10 @@ static void leave_raws(struct engine *e, struct op *op)
 void wf_op_finish(struct engine *e, struct op *op, weft_err err)
 {
     if (op->of_engine.in == NULL) return; /* finished before */
+    struct declared *declared = op->declared;
     op->refs++;
     wf_list_remove(&op->of_engine);
+    wf_list_remove(&op->of_declared);
     e->ops_count--;
     weft_timer_stop(e->self, &op->timer);
     for (uint32_t i = 0; i < op->wants_count; i++) wf_want_cancel(e, &op->wants[i]);
@@ -47,7 +50,9 @@ void wf_op_finish(struct engine *e, struct op *op, weft_err err)
     leave_raws(e, op);
     struct wf_cmd *cmd = op->cmd;
     op->cmd = NULL;
+    op->declared = NULL;
     if (cmd != NULL) weft_reply(&cmd->req, err);
+    if (declared != NULL) wf_declared_tried(e, declared, err);
     wf_op_put(op); /* the list's */
     wf_op_put(op);
 }
@@ -107,6 +112,10 @@ weft_verdict wf_cmd_on(struct engine *e, struct wf_cmd *cmd)
     case WF_CMD_SEND_REQUEST: wf_cmd_send_request(e, op); break;
     case WF_CMD_FLUSH: wf_cmd_flush(e, op); break;
     case WF_CMD_OFFERS: wf_cmd_offers(e, op); break;
+    case WF_CMD_TICKET: wf_cmd_ticket(e, op); break;
+    case WF_CMD_DECLARE:
+    case WF_CMD_DECLARED_STATUS:
+    case WF_CMD_DECLARED_WAIT: wf_cmd_declare(e, op); break;
     default: wf_op_finish(e, op, WEFT_INVALID); break;
     }
     wf_op_put(op);

@@ -42,6 +42,7 @@ static void start_half(struct engine *e, struct op *op, bool retry)
 static void finish(struct engine *e, struct op *op)
 {
     weft_err err = op->first_err;
+    if (err != WEFT_OK && wf_ticket_again(e, op)) return;
     if (op->cmd != NULL && op->cmd->op == WF_CMD_FLUSH && err != WEFT_OK) err = WEFT_NETWORK;
     wf_op_finish(e, op, err);
 }
@@ -59,8 +60,8 @@ static void on_related(weft_self *self, void *state, weft_err err, weft_request 
 /* What was synced once is related from then on (REFERENCE S16). */
 static bool relate(struct engine *e, struct op *op)
 {
-    if (op->cmd == NULL || op->cmd->op != WF_CMD_SYNC_TREE || op->first_err != WEFT_OK)
-        return false;
+    if (op->cmd == NULL || op->first_err != WEFT_OK) return false;
+    if (op->cmd->op != WF_CMD_SYNC_TREE && op->cmd->op != WF_CMD_TICKET) return false;
     struct wf_peer_req *req = wf_peer_req_create(WF_PEER_RELATE);
     if (req == NULL) return false;
     req->peer = op->cmd->peer;

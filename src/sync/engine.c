@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "block.h"
 #include "damage.h"
+#include "declared.h"
 #include "engine_state.h"
 #include "identities.h"
 #include "log.h"
@@ -24,10 +25,18 @@ static void drop_cmd(weft_msg *msg)
     wf_free(cmd->ids);
     wf_free(cmd->servers);
     if (cmd->record != NULL) weft_drop(&cmd->record->req.msg);
+    wf_free(cmd->ticket);
+    wf_free(cmd->addresses);
+    if (cmd->end != NULL && (!cmd->declared || weft_send(cmd->home, &cmd->end->msg) != WEFT_OK))
+        weft_drop(&cmd->end->msg);
+    weft_addr_put(cmd->home);
     weft_free_msg(msg);
 }
 
 const weft_kind wf_cmd_kind = {0x5501, "sync.command", sizeof(struct wf_cmd), drop_cmd};
+
+const weft_kind wf_declared_note_kind = {0x5502, "sync.declared", sizeof(struct wf_declared_note),
+                                         weft_free_msg};
 
 struct wf_cmd *wf_cmd_create(enum wf_cmd_op op)
 {
@@ -178,6 +187,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     else if (kind == &wf_identity_kind) wf_prove_on_identity(e);
     else if (kind == &wf_tracks_changed_kind)
         wf_timer_on_tracks(e, (struct wf_tracks_changed *)msg);
+    else if (kind == &wf_declared_note_kind) wf_declared_on_note(e, (struct wf_declared_note *)msg);
     else if (kind == &wf_peer_changed_kind) wf_timer_on_changed(e, (struct wf_peer_changed *)msg);
     return WEFT_DONE;
 }
@@ -199,6 +209,7 @@ static weft_err init(weft_self *self, void *state, void *arg)
                   sizeof(struct tree_key), e->salt);
     wf_table_init(&e->requests, offsetof(struct op, key) - offsetof(struct op, by_stream),
                   sizeof(struct session_key), e->salt);
+    wf_declared_init(e);
     return WEFT_OK;
 }
 
@@ -210,6 +221,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
     struct engine *e = state;
     wf_heal_stop(e);
     wf_gate_stop(e);
+    wf_declared_fini(e);
     while (e->ops.first != NULL) {
         struct op *op = (struct op *)((char *)e->ops.first - offsetof(struct op, of_engine));
         wf_op_finish(e, op, WEFT_CLOSED);

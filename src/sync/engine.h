@@ -6,7 +6,7 @@
 #ifndef WF_ENGINE_H
 #define WF_ENGINE_H
 
-#include <weft/node.h>
+#include <weft/ticket.h>
 
 #include "nodes.h"
 #include "wire.h"
@@ -26,7 +26,19 @@ enum wf_cmd_op {
     WF_CMD_CONNECT,
     WF_CMD_SEND_REQUEST,
     WF_CMD_FLUSH,
-    WF_CMD_OFFERS
+    WF_CMD_OFFERS,
+    WF_CMD_TICKET,
+    WF_CMD_DECLARE,
+    WF_CMD_DECLARED_STATUS,
+    WF_CMD_DECLARED_WAIT
+};
+/* To the engine, of a handle that was declared: it ends, or there is something new to try. */
+extern const weft_kind wf_declared_note_kind;
+struct wf_declared_note {
+    weft_msg msg;
+    weft_key peer;
+    weft_id tree;
+    bool end;
 };
 struct wf_cmd { /* asked by weft.c or notify; answered once the command has ended */
     weft_request req;
@@ -39,13 +51,23 @@ struct wf_cmd { /* asked by weft.c or notify; answered once the command has ende
     wf_net *net; /* ADD_TRANSPORT: taken on OK, destroyed with the message otherwise */
     struct wf_record_put *record; /* ADD_TRANSPORT: written once it is there; may be NULL */
     uint32_t entries_count;
-    weft_buf **entries; /* counted, freed with the message */
-    weft_buf *message;  /* SEND_REQUEST: in and out */
+    weft_buf **entries;  /* counted, freed with the message */
+    weft_buf *message;   /* SEND_REQUEST: in and out */
+    weft_ticket *ticket; /* TICKET: freed with the message */
+    uint32_t addresses_count;
+    char (*addresses)
+        [WEFT_ADDRESS_BYTES_MAX]; /* DECLARE: freed with the message; `text` is the name */
+    /* DECLARE: the handle's end, until somebody takes it: a handle that nobody waited for is
+     * ended with the message. `home` is the engine, counted. */
+    struct wf_declared_note *end;
+    weft_addr *home;
     /* out: */
     weft_result result;
     uint32_t count;
     weft_id *ids;         /* OFFERS */
     weft_server *servers; /* SERVER_ADDRESSES */
+    bool declared;        /* DECLARE: it has begun */
+    weft_sync_status status;
 };
 struct wf_cmd *wf_cmd_create(enum wf_cmd_op op); /* drop frees what it owns */
 

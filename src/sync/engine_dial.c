@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "declared.h"
 #include "engine_state.h"
 #include "log.h"
 
@@ -82,6 +83,7 @@ static void note_failed(struct engine *e, struct peer *p, weft_err err)
     struct wf_peer_note *note = wf_e_note_peer(&p->key, WF_NOTE_FAILED, err);
     if (note != NULL) wf_e_send(e, e->table->peers, &note->msg);
     wf_e_note_pair(e, &p->key, NULL, WF_Q_FAILED, 0);
+    wf_declared_reached(e, &p->key, err);
 }
 
 static void on_timer(weft_self *self, void *state, weft_timer *timer, uint32_t missed);
@@ -226,6 +228,7 @@ void wf_dial_up(struct engine *e, struct peer *p, struct conn *c)
     p->attempts = 0;
     p->next_dial = 0;
     weft_timer_stop(e->self, &p->timer);
+    wf_declared_reached(e, &p->key, WEFT_OK);
     waits_run(e, p, WEFT_OK, c);
 }
 

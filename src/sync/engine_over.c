@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "declared.h"
 #include "engine_state.h"
 #include "log.h"
 
@@ -51,12 +52,14 @@ void wf_over_synced(struct engine *e, struct esession *es)
                                 .sent = s->sent,
                                 .received = s->received});
     note_peer(e, es, WF_NOTE_SYNCED, WEFT_OK);
+    wf_declared_synced(e, &s->peer, &s->tree);
     fulfil(e, es, es->began);
 }
 
 void wf_over_round(struct engine *e, struct esession *es)
 {
     note_peer(e, es, WF_NOTE_SYNCED, WEFT_OK);
+    wf_declared_synced(e, &es->s.peer, &es->s.tree);
     fulfil(e, es, es->round_began);
 }
 
@@ -127,6 +130,7 @@ static void tell_failed(struct engine *e, struct esession *es, weft_err err)
     wf_e_event(e, &(weft_event){
                       .kind = WEFT_EV_SYNC_FAILED, .tree = s->tree, .peer = s->peer, .err = err});
     note_peer(e, es, WF_NOTE_SYNC_FAILED, err);
+    wf_declared_failed(e, &s->peer, &s->tree, err);
 }
 
 void wf_over_ended(struct engine *e, struct esession *es, const struct wf_session_effect *x)

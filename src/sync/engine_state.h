@@ -137,6 +137,7 @@ struct want {
 };
 
 /* -- Commands ------------------------------------------------------------------------ */
+struct declared;
 struct op {                /* a command under way */
     struct conn_wait wait; /* first */
     struct item of_engine;
@@ -155,6 +156,14 @@ struct op {                /* a command under way */
     struct session_key key;
     bool listening;
     struct wf_record_put *record; /* of a transport under way; its caller may be gone by then */
+    /* What waits for the answer of something that several commands need. */
+    void (*then)(struct engine *e, struct op *op, weft_err err);
+    uint32_t hints_open;       /* ticket: dials under way */
+    bool hints_busy;           /* one of them is synced with */
+    bool hints_spare;          /* and another has answered since */
+    weft_err hints_err;        /* of the last that failed */
+    struct declared *declared; /* whose try this is; counted */
+    struct item of_declared;   /* who waits for its first sync */
 };
 
 struct engine {
@@ -162,7 +171,7 @@ struct engine {
     const struct wf_node_table *table; /* NULL: not wired yet */
     uint64_t order;                    /* counts what happens: what came first */
     uint8_t salt[16];
-    struct wf_table peers, conns, sessions, trees, requests, exact;
+    struct wf_table peers, conns, sessions, trees, requests, exact, declared;
     struct list ops, due;
     uint32_t ops_count;
     uint32_t sessions_count, offers; /* of all peers */
@@ -318,6 +327,18 @@ void wf_cmd_offers(struct engine *e, struct op *op);
 void wf_cmd_raw_ended(struct engine *e, struct op *op, weft_err err, uint64_t sent);
 void wf_cmd_request_answer(struct engine *e, struct op *op, const struct wf_tp_frame *frame);
 void wf_cmd_requests_down(struct engine *e, const struct conn *c, weft_err why);
+
+/* commands_ticket.c */
+void wf_cmd_ticket(struct engine *e, struct op *op);
+/* The sync has ended with first_err: does another hint go on with it? */
+bool wf_ticket_again(struct engine *e, struct op *op);
+
+/* commands_declare.c */
+void wf_cmd_declare(struct engine *e, struct op *op);
+/* Follows the command's tree with its peer among the readers; `then` hears how that went, maybe
+ * before this returns. A tree that is followed and not empty stays as it is, unless `always`. */
+void wf_op_follow(struct engine *e, struct op *op, bool always,
+                  void (*then)(struct engine *e, struct op *op, weft_err err));
 
 /* commands_server.c */
 void wf_cmd_server(struct engine *e, struct op *op);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "declared.h"
 #include "engine_state.h"
 #include "log.h"
 #include "tracks.h"
@@ -218,6 +219,7 @@ static void on_blocked(struct engine *e, const weft_key *key)
     /* Inactive peers are only left alone; blocked ones lose their connections. */
     bool blocked = !wf_peers_may_connect((void *)(uintptr_t)e->table, key);
     if (blocked) wf_e_note_pair(e, key, NULL, WF_Q_UNRELATED, 0);
+    if (blocked) wf_declared_blocked(e, key);
     if (p == NULL) return;
     wf_dial_off(e, p);
     for (struct item *at = p->conns.first; blocked && at != NULL; at = at->next)

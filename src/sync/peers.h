@@ -26,8 +26,10 @@ enum wf_peer_op {
     WF_PEER_UNRELATE,
     WF_PEER_TREES,
     WF_PEER_TREE_PEERS,
-    WF_PEER_ALL,   /* for sync: every active peer with its addresses and trees */
-    WF_PEER_ENSURE /* register if unknown, unblocked only: BLOCKED otherwise; adds address */
+    WF_PEER_ALL,    /* for sync: every active peer with its addresses and trees */
+    WF_PEER_ENSURE, /* register if unknown, unblocked only: BLOCKED otherwise; adds address */
+    WF_PEER_DECLARE /* likewise, with a name if it is new, several addresses and a relation: in one
+                     * batch. BLOCKED, LIMIT: nothing has changed */
 };
 struct wf_peer_view { /* one row of WF_PEER_ALL */
     weft_peer_info info;
@@ -40,6 +42,8 @@ struct wf_peer_req {
     weft_id tree;
     weft_peer_status status;
     char text[WEFT_ADDRESS_BYTES_MAX]; /* name or address */
+    uint32_t addresses_count;
+    char (*addresses)[WEFT_ADDRESS_BYTES_MAX]; /* DECLARE: freed with the request */
     /* out: */
     weft_peer_info info;
     uint32_t count;

@@ -38,6 +38,7 @@ static void drop_peer_req(weft_msg *msg)
     wf_free(req->views);
     wf_free(req->keys);
     wf_free(req->ids);
+    wf_free(req->addresses);
     weft_free_msg(msg);
 }
 
@@ -117,29 +118,38 @@ static void set_key(struct wf_record_put *put, uint8_t prefix, const weft_key *p
     put->key_len += (uint32_t)sizeof tree->bytes;
 }
 
-static void save_row(weft_self *self, struct peers *p, struct change *change,
-                     struct wf_peer_row *row)
+static struct wf_record_put *row_record(const struct wf_peer_row *row)
 {
     uint8_t bytes[WF_ROW_RECORD_MAX];
     size_t len = wf_row_encode(row, bytes);
     struct wf_record_put *put = wf_record_create((uint32_t)len);
-    if (put != NULL) {
-        set_key(put, WF_REC_PEER, &row->info.key, NULL);
-        memcpy(put->value, bytes, len);
-        row->dirty = false;
-    }
+    if (put == NULL) return NULL;
+    set_key(put, WF_REC_PEER, &row->info.key, NULL);
+    memcpy(put->value, bytes, len);
+    return put;
+}
+
+static struct wf_record_put *relation_record(const weft_key *peer, const weft_id *tree, bool remove)
+{
+    struct wf_record_put *put = wf_record_create(0);
+    if (put == NULL) return NULL;
+    set_key(put, WF_REC_RELATION, peer, tree);
+    put->remove = remove;
+    return put;
+}
+
+static void save_row(weft_self *self, struct peers *p, struct change *change,
+                     struct wf_peer_row *row)
+{
+    struct wf_record_put *put = row_record(row);
+    if (put != NULL) row->dirty = false;
     change_put(self, p, change, put);
 }
 
 static void save_relation(weft_self *self, struct peers *p, struct change *change,
                           const weft_key *peer, const weft_id *tree, bool remove)
 {
-    struct wf_record_put *put = wf_record_create(0);
-    if (put != NULL) {
-        set_key(put, WF_REC_RELATION, peer, tree);
-        put->remove = remove;
-    }
-    change_put(self, p, change, put);
+    change_put(self, p, change, relation_record(peer, tree, remove));
 }
 
 static void tell_sync(struct peers *p, const weft_key *peer, const weft_id *tree,
@@ -287,6 +297,61 @@ static weft_err op_relate(weft_self *self, struct peers *p, struct wf_peer_req *
     return WEFT_OK;
 }
 
+/* All of it is in one batch, so that a crash leaves all or nothing. */
+static weft_err save_declared(weft_self *self, struct peers *p, struct change *change,
+                              struct wf_peer_row *row, const weft_id *tree)
+{
+    struct wf_records *all = wf_records_create(2);
+    if (all == NULL) return WEFT_NO_MEMORY;
+    all->records[0] = row_record(row);
+    all->records[1] = relation_record(&row->info.key, tree, false);
+    weft_err err = all->records[0] == NULL || all->records[1] == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+    if (err == WEFT_OK)
+        err = weft_ask(self, p->table->store, &all->req, WEFT_NEVER, on_written, change, NULL);
+    if (err == WEFT_OK) {
+        change->open++;
+        row->dirty = false;
+        return WEFT_OK;
+    }
+    weft_drop(&all->req.msg);
+    return err == WEFT_FULL ? WEFT_BUSY : err;
+}
+
+static weft_err add_addresses(struct wf_peer_row *row, const struct wf_peer_req *req)
+{
+    weft_err err = WEFT_OK;
+    for (uint32_t i = 0; err == WEFT_OK && i < req->addresses_count; i++) {
+        err = wf_row_add_address(row, req->addresses[i]);
+        if (err == WEFT_EXISTS) err = WEFT_OK;
+    }
+    return err;
+}
+
+/* A peer with addresses that keeps a tree with us. What fails leaves the row as it was. */
+static weft_err op_declare(weft_self *self, struct peers *p, struct wf_peer_req *req,
+                           struct change *change)
+{
+    struct wf_peer_row *row = wf_registry_find(&p->reg, &req->peer);
+    if (row != NULL && row->info.status == WEFT_PEER_BLOCKED) return WEFT_BLOCKED;
+    bool fresh = row == NULL;
+    weft_err err = fresh ? op_register(p, req, &row) : WEFT_OK;
+    if (err != WEFT_OK) return err;
+    weft_peer_info *before = wf_memdup(&row->info, sizeof row->info);
+    err = before == NULL ? WEFT_NO_MEMORY : add_addresses(row, req);
+    bool related = wf_row_related(row, &req->tree);
+    if (err == WEFT_OK && !related) err = wf_row_relate(row, &req->tree);
+    if (err == WEFT_OK) err = save_declared(self, p, change, row, &req->tree);
+    if (err == WEFT_OK) {
+        if (!related) tell_sync(p, &req->peer, &req->tree, WF_CHANGED_RELATED);
+    } else if (before != NULL) {
+        if (!related) (void)wf_row_unrelate(row, &req->tree);
+        row->info = *before;
+    }
+    if (err != WEFT_OK && fresh) wf_registry_remove(&p->reg, row);
+    wf_free(before);
+    return err;
+}
+
 static weft_err op_address(struct peers *p, struct wf_peer_req *req, struct wf_peer_row *row)
 {
     weft_err err = req->op == WF_PEER_ADD_ADDRESS ? wf_row_add_address(row, req->text)
@@ -306,7 +371,8 @@ static weft_verdict change_peer(weft_self *self, struct peers *p, struct wf_peer
 {
     struct wf_peer_row *row = wf_registry_find(&p->reg, &req->peer);
     if (row == NULL && req->op == WF_PEER_REMOVE) return answer(req, WEFT_OK);
-    if (row == NULL && req->op != WF_PEER_REGISTER && req->op != WF_PEER_ENSURE)
+    if (row == NULL && req->op != WF_PEER_REGISTER && req->op != WF_PEER_ENSURE &&
+        req->op != WF_PEER_DECLARE)
         return answer(req, WEFT_NOT_FOUND);
     struct change *change = change_open(req);
     if (change == NULL) return answer(req, WEFT_NO_MEMORY);
@@ -317,6 +383,10 @@ static weft_verdict change_peer(weft_self *self, struct peers *p, struct wf_peer
     case WF_PEER_ENSURE:
         err = op_ensure(p, req, &row);
         save = err == WEFT_OK && row->dirty;
+        break;
+    case WF_PEER_DECLARE:
+        err = op_declare(self, p, req, change);
+        save = false;
         break;
     case WF_PEER_STATUS: err = op_status(p, req, row); break;
     case WF_PEER_REMOVE: err = op_remove(self, p, req, change, row); break;

@@ -61,6 +61,14 @@ weft_err wf_registry_add(struct wf_registry *reg, const weft_key *key, struct wf
     return WEFT_OK;
 }
 
+void wf_registry_remove(struct wf_registry *reg, struct wf_peer_row *row)
+{
+    uint32_t at = lower_bound(reg, &row->info.key), after = --reg->count - at;
+    memmove(&reg->rows[at], &reg->rows[at + 1], after * sizeof(struct wf_peer_row *));
+    wf_free(row->trees);
+    wf_free(row);
+}
+
 static uint32_t address_at(const struct wf_peer_row *row, const char *address)
 {
     uint32_t i = 0;

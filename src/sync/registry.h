@@ -23,6 +23,7 @@ void wf_registry_fini(struct wf_registry *reg);
 struct wf_peer_row *wf_registry_find(const struct wf_registry *reg, const weft_key *key);
 /* A new row, active and disconnected. LIMIT, NO_MEMORY. */
 weft_err wf_registry_add(struct wf_registry *reg, const weft_key *key, struct wf_peer_row **out);
+void wf_registry_remove(struct wf_registry *reg, struct wf_peer_row *row); /* and frees it */
 
 /* EXISTS, LIMIT. */
 weft_err wf_row_add_address(struct wf_peer_row *row, const char *address);

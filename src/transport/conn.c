@@ -101,7 +101,10 @@ static bool dialled_by_lower(const struct wf_conn *c, const weft_key *peer)
 static void replace(struct wf_conn *loser, struct wf_conn *winner)
 {
     while (loser->waiters != NULL) wf_dial_wait_for(loser->waiters, winner);
-    if (loser->dial != NULL) wf_dial_wait_for(loser->dial, winner);
+    if (loser->dial != NULL) {
+        loser->dial->proved = true;
+        wf_dial_wait_for(loser->dial, winner);
+    }
     wf_conn_close(loser, WEFT_OK, "replaced");
 }
 
@@ -118,6 +121,7 @@ static weft_err dialler_decides(struct wf_conn *c)
     /* One that we dialled ourselves stands, so another is of no use; of crossing ones the
      * rule decides. Either way the other side never learns of this one. */
     if (rival != NULL && (rival->dialled || dialled_by_lower(rival, &key))) {
+        c->dial->proved = true;
         wf_dial_wait_for(c->dial, rival);
         return WEFT_EXISTS;
     }
@@ -360,6 +364,7 @@ static void disappoint(struct wf_conn *c, enum wf_conn_state was, weft_err why)
     c->dial = NULL;
     if (dial == NULL) return;
     dial->conn = NULL;
+    dial->proved |= other;
     if (rival != NULL) wf_dial_wait_for(dial, rival);
     else if (other) wf_dial_hope(dial, &c->key);
     else wf_dial_failed(dial, answer);

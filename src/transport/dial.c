@@ -42,6 +42,7 @@ void wf_dial_answer(struct wf_dial *d, weft_err err, const struct wf_conn *c)
     if (req != NULL && c != NULL) {
         req->conn = c->id;
         req->key = c->key;
+        req->proved = d->proved || attempted == c;
     }
     d->req = NULL;
     d->conn = NULL;

@@ -192,6 +192,7 @@ struct wf_dial {
     bool resolving; /* the resolver's reply is still to come */
     uint64_t token; /* of that ask */
     weft_err worst; /* the most telling failure so far */
+    bool proved;    /* an attempt has heard the peer prove the key */
     bool hoping;    /* the peer kept another connection, which we do not know yet */
     weft_key hoped; /* its key */
     weft_timer timer, hope;

@@ -141,6 +141,7 @@ struct wf_tp_dial {
     bool expect;   /* refuse another key than `key` */
     weft_key key;  /* in: the expected key; out: the proven one */
     uint64_t conn; /* out */
+    bool proved;   /* out: at `address` itself, not only over a connection that there was */
 };
 /* Registers a stream before bulk may arrive on it, or ends it. Ending drops what is
  * queued and not yet encrypted (answers CLOSED) and sends the verifiers the stream's

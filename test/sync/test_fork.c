@@ -16,6 +16,7 @@
 #include <weft/net.h>
 #include <weft/store.h>
 #include <weft/testing.h>
+#include <weft/ticket.h>
 
 #include "fork.h"
 #include "kv_kit.h"
@@ -31,6 +32,7 @@ static weft_key self;
 static weft_dag *dag;
 static weft_iter *iter;
 static weft_hub *hub;
+static weft_sync_peer *kept;
 
 static void setup(void)
 {
@@ -41,10 +43,13 @@ static void setup(void)
     cr_assert_eq(weft_dag_open(l.node, &l.tree, NULL, &dag), WEFT_OK);
     cr_assert_eq(weft_dag_all(dag, &iter), WEFT_OK);
     cr_assert_eq(weft_hub_create(&hub), WEFT_OK);
+    weft_sync_peer_spec spec = {.peer = {{1}}, .tree = l.tree};
+    cr_assert_eq(weft_sync_peer_open(l.node, &spec, CALL, &kept), WEFT_OK);
 }
 
 static void teardown(void)
 {
+    if (l.node != NULL) weft_sync_peer_close(kept);
     weft_iter_close(iter);
     weft_dag_close(dag);
     lone_close(&l);
@@ -210,6 +215,25 @@ static void call_peers(void)
     FORKED(weft_peer_register_async(l.node, &key, "n", on_result, NULL));
 }
 
+static void call_tickets(void)
+{
+    weft_ticket ticket = {.hints = {"tcp:127.0.0.1:1"}, .hints_count = 1, .has_server = true};
+    weft_sync_peer_spec spec = {.peer = {{2}}, .tree = l.tree};
+    weft_sync_peer *other = NULL;
+    weft_sync_status status;
+    weft_result result;
+    FORKED(weft_sync_with_ticket(l.node, &ticket, CALL, &result));
+    FORKED(weft_sync_with_ticket_async(l.node, &ticket, CALL, on_result, NULL));
+    FORKED(weft_share(l.node, &l.tree, NULL, CALL, &ticket));
+    FORKED(weft_ticket_create(l.node, &l.tree, CALL, &ticket));
+    FORKED(weft_sync_peer_open(l.node, &spec, CALL, &other));
+    FORKED(weft_sync_peer_status(kept, CALL, &status));
+    FORKED(weft_sync_peer_add_address(kept, "tcp:127.0.0.1:1", CALL));
+    FORKED(weft_sync_peer_wait(kept, CALL));
+    weft_sync_peer_close(kept);
+    FORKED(weft_sync_peer_status(kept, CALL, &status)); /* nothing was freed */
+}
+
 static void call_commands(void)
 {
     weft_node_stats stats;
@@ -265,6 +289,7 @@ static void call_all(void)
     call_peers();
     call_commands();
     call_transports();
+    call_tickets();
 }
 
 static void close_all(void)
@@ -300,6 +325,7 @@ static void expect_parent_well(void)
     weft_iter_close(iter);
     weft_dag_close(dag);
     weft_writer_close(l.writer);
+    weft_sync_peer_close(kept);
     weft_node_close(l.node);
     iter = NULL;
     dag = NULL;
