@@ -18,10 +18,28 @@ static void step(struct engine *e, const struct wf_tp_frame *f, struct wf_sessio
 
 /* -- OPEN ---------------------------------------------------------------------------- */
 
-/* The peer's streams have its parity and rise. */
+/* The peer's streams have its parity, and none is used twice. They come about in their order, but
+ * not quite: an OPEN gets its number before its summary is made, and may wait for credit. */
 bool wf_e_stream_fits(const struct conn *c, uint32_t stream)
 {
-    return stream != 0 && stream % 2 == (c->up->dialled ? 0u : 1u) && stream > c->peer_stream;
+    if (stream == 0 || stream % 2 != (c->up->dialled ? 0u : 1u)) return false;
+    if (stream > c->peer_stream) return true;
+    uint32_t at = stream / 2 % STREAMS_BACK;
+    return (c->peer_stream - stream) / 2 < STREAMS_BACK &&
+           (c->peer_used[at / 64] >> (at % 64) & 1u) == 0;
+}
+
+void wf_e_stream_used(struct conn *c, uint32_t stream)
+{
+    uint32_t next = c->peer_stream / 2 + 1, now = stream / 2;
+    if (stream > c->peer_stream) {
+        if (c->peer_stream == 0) next = now;
+        if (now - next >= STREAMS_BACK) next = now - STREAMS_BACK + 1;
+        for (; next <= now; next++)
+            c->peer_used[next % STREAMS_BACK / 64] &= ~(UINT64_C(1) << (next % 64));
+        c->peer_stream = stream;
+    }
+    c->peer_used[now % STREAMS_BACK / 64] |= UINT64_C(1) << (now % 64);
 }
 
 void wf_e_refuse(struct engine *e, struct conn *c, uint32_t stream, weft_err why, uint32_t ms)
@@ -51,7 +69,7 @@ static void on_open(struct engine *e, struct conn *c, const struct wf_tp_frame *
         wf_econn_close(e, c, WEFT_PROTOCOL, "OPEN");
         return;
     }
-    c->peer_stream = open.stream;
+    wf_e_stream_used(c, open.stream);
     if (open.stream == c->refused_stream) return; /* it was told so already */
     if (!wf_es_room(e, c)) {
         wf_e_refuse(e, c, open.stream, WEFT_BUSY, 2000);

@@ -133,7 +133,7 @@ void wf_join_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame
         wf_econn_close(e, c, WEFT_PROTOCOL, "JOIN");
         return;
     }
-    c->peer_stream = join.stream;
+    wf_e_stream_used(c, join.stream);
     if (!wf_proof_room(e, c)) {
         wf_e_refuse(e, c, join.stream, WEFT_BUSY, 1000);
         return;

@@ -6,6 +6,8 @@
 #ifndef WF_ENGINE_STATE_H
 #define WF_ENGINE_STATE_H
 
+#include <assert.h>
+
 #include "access_actor.h"
 #include "engine.h"
 #include "notify.h"
@@ -56,6 +58,9 @@ struct peer { /* with a connection, a dial, or somebody who waits for one */
     weft_ns next_dial;
     weft_timer timer; /* the next automatic dial */
 };
+#define STREAMS_BACK 2048u /* numbers: what a peer has under way at once comes in any order */
+static_assert(STREAMS_BACK >= 2 * WEFT_SESSIONS_PER_CONNECTION_MAX, "all that may wait");
+
 /* So many at once, and then one more each while. */
 struct bucket {
     uint32_t spent;
@@ -70,7 +75,8 @@ struct conn {
     uint32_t refs;
     bool gone;
     bool known; /* the peer is registered: it may leave traces */
-    uint32_t next_stream, peer_stream;
+    uint32_t next_stream, peer_stream;     /* the highest that the peer has opened       */
+    uint64_t peer_used[STREAMS_BACK / 64]; /* of the last numbers up to that one: used    */
     uint32_t sessions_count; /* also of ended ones that wait for answers */
     struct list sessions;    /* by esession.of_conn */
     weft_timer open_rest;
@@ -245,6 +251,7 @@ void wf_gate_stop(struct engine *e); /* the engine ends: answers CLOSED */
 
 /* engine_frame.c */
 bool wf_e_stream_fits(const struct conn *c, uint32_t stream); /* a new one of the peer's */
+void wf_e_stream_used(struct conn *c, uint32_t stream);       /* it is no new one any more */
 void wf_e_refuse(struct engine *e, struct conn *c, uint32_t stream, weft_err why, uint32_t ms);
 void wf_e_release(struct engine *e, uint64_t conn, uint32_t stream, uint32_t bytes);
 void wf_e_on_frame(struct engine *e, struct wf_tp_frame *frame);

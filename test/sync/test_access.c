@@ -349,6 +349,34 @@ Test(access, a_proof_comes_on_a_new_stream_of_its_sender)
     play_down(&p);
 }
 
+Test(access, streams_are_opened_in_any_order_and_none_twice)
+{
+    struct play p;
+    const struct {
+        uint32_t stream;
+        bool fits;
+    } opened[] = {{5, true}, {1, true}, {3, true}, {4999, true}, {905, true}, {905, false}};
+    play_up(&p, 17);
+    up(&p, "n1:1");
+    for (size_t i = 0; i < sizeof opened / sizeof *opened; i++) {
+        struct wf_open open = {
+            .stream = opened[i].stream, .tree = {{9}}, .own.tips_complete = true};
+        send_frame(&p, wf_open_encode(&open));
+        cr_expect_eq(told_to_go(&p), !opened[i].fits, "%zu", i);
+    }
+    cr_expect_eq(p.raw.seen.close_code, WF_W_FRAME);
+    down(&p);
+    up(&p, "n1:1");
+    struct wf_open late = {.stream = 8193, .tree = {{9}}, .own.tips_complete = true};
+    send_frame(&p, wf_open_encode(&late));
+    cr_expect_not(told_to_go(&p));
+    late.stream = 1; /* so far back nobody remembers what was used */
+    send_frame(&p, wf_open_encode(&late));
+    cr_expect_eq(p.raw.seen.close_code, WF_W_FRAME);
+    down(&p);
+    play_down(&p);
+}
+
 Test(access, too_many_proofs_cost_the_connection)
 {
     struct play p;
