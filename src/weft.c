@@ -180,6 +180,7 @@ static weft_err open_identity(weft_node *node, const weft_node_options *o)
     else if (has_key_file(o)) err = file_pair(node, o);
     else err = fresh_pair(node);
     if (err == WEFT_OK) weft_keypair_public(node->device, &node->table.self);
+    node->table.device = node->device;
     return err;
 }
 

@@ -172,9 +172,10 @@ typedef enum weft_event_kind {
     WEFT_EV_SYNC_FAILED, /* err says why */
     WEFT_EV_STOPPED,     /* the node failed and stops: err says why */
     WEFT_EV_STORE,       /* err: why writes are refused from now on; OK: they are taken again */
-    WEFT_EV_JOIN         /* tree, peer (the key that asks) and request are set. err OK: a request
-                          * waits for a decision here. Else how one has ended, here or where this
-                          * node asked: AWAITING, REJECTED, EXPIRED; EXISTS: it was granted    */
+    WEFT_EV_JOIN         /* weft/join.h: tree, peer (the key that asks) and request are set. err
+                          * OK: a request waits for a decision here; AWAITING: one of this node
+                          * waits elsewhere. Else how one has ended, here or where this node
+                          * asked: REJECTED, EXPIRED; EXISTS: it was granted                   */
 } weft_event_kind;
 typedef struct weft_event {
     weft_event_kind kind;

@@ -62,13 +62,19 @@ static weft_err init(weft_self *self, void *state, void *arg)
     a->table = arg;
     weft_err err = wf_acc_load(a);
     if (err != WEFT_OK) return wf_fail(err, "access", "the sync settings cannot be read");
-    return WEFT_OK;
+    err = wf_join_desk_start(&a->joins, self, a->table);
+    if (err == WEFT_OK) return WEFT_OK;
+    wf_join_desk_fini(&a->joins);
+    wf_acc_unload(a);
+    return err;
 }
 
 static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
 {
     (void)self;
     struct access *a = state;
+    weft_verdict verdict;
+    if (wf_join_desk_handle(&a->joins, msg, &verdict)) return verdict;
     if (msg->kind == &wf_access_req_kind) return on_request(a, (struct wf_access_req *)msg);
     return WEFT_DONE;
 }
@@ -79,6 +85,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
     (void)reason;
     struct access *a = state;
     wf_acc_change_end(a);
+    wf_join_desk_fini(&a->joins);
     wf_acc_unload(a);
 }
 

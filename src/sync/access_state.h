@@ -5,6 +5,7 @@
 #define WF_ACCESS_STATE_H
 
 #include "access_actor.h"
+#include "join_desk.h"
 #include "settings_rows.h"
 #include "store_actor.h"
 #include "tracks.h"
@@ -20,6 +21,7 @@ struct access {
     struct change *change; /* on its way to the store; NULL: none                        */
     struct wf_access_req *first, *last; /* changes that wait for it                      */
     uint32_t waiting;
+    struct wf_join_desk joins; /* apart from all that: what is asked and decided about joining */
 };
 
 /* access_load.c */

@@ -116,6 +116,7 @@ weft_verdict wf_cmd_on(struct engine *e, struct wf_cmd *cmd)
     case WF_CMD_DECLARE:
     case WF_CMD_DECLARED_STATUS:
     case WF_CMD_DECLARED_WAIT: wf_cmd_declare(e, op); break;
+    case WF_CMD_JOIN: wf_cmd_join(e, op); break;
     default: wf_op_finish(e, op, WEFT_INVALID); break;
     }
     wf_op_put(op);

@@ -135,9 +135,8 @@ static weft_err patch(const weft_buf *message, uint32_t stream, weft_buf **out)
     return WEFT_OK;
 }
 
-/* Sends `frame` (taken) on a stream whose first frame back is the answer. */
-static weft_err listen(struct engine *e, struct op *op, struct conn *c, uint32_t stream,
-                       weft_buf *frame)
+weft_err wf_op_listen(struct engine *e, struct op *op, struct conn *c, uint32_t stream,
+                      weft_buf *frame)
 {
     op->key = (struct session_key){c->id, stream};
     weft_err err = wf_table_add(&e->requests, &op->by_stream);
@@ -156,7 +155,7 @@ static weft_err send_request(struct engine *e, struct op *op, struct conn *c)
     uint32_t stream = wf_econn_stream(c);
     if (stream == 0) return WEFT_LIMIT;
     weft_err err = patch(op->cmd->message, stream, &frame);
-    return err != WEFT_OK ? err : listen(e, op, c, stream, frame);
+    return err != WEFT_OK ? err : wf_op_listen(e, op, c, stream, frame);
 }
 
 void wf_cmd_request_answer(struct engine *e, struct op *op, const struct wf_tp_frame *f)
@@ -165,6 +164,10 @@ void wf_cmd_request_answer(struct engine *e, struct op *op, const struct wf_tp_f
     weft_err err = WEFT_OK;
     struct wf_trees trees;
     struct wf_err_frame bad;
+    if (cmd->op == WF_CMD_JOIN) {
+        wf_cmd_join_answer(e, op, f);
+        return;
+    }
     if (cmd->op == WF_CMD_SEND_REQUEST) {
         weft_buf_unref(cmd->message);
         cmd->message = NULL;
@@ -190,7 +193,7 @@ void wf_cmd_requests_down(struct engine *e, const struct conn *c, weft_err why)
     for (struct wf_link *at = e->requests.first; at != NULL; at = next) {
         struct op *op = (struct op *)((char *)at - offsetof(struct op, by_stream));
         next = at->next;
-        if (op->key.conn == c->id) wf_op_finish(e, op, why);
+        if (op->key.conn == c->id && !wf_cmd_join_again(e, op, why)) wf_op_finish(e, op, why);
     }
 }
 
@@ -251,7 +254,7 @@ static void on_conn_for_offers(struct engine *e, struct conn_wait *wait, weft_er
         uint32_t stream = wf_econn_stream(c);
         weft_buf *frame = stream == 0 ? NULL : wf_trees_req_encode(stream);
         err = stream == 0 ? WEFT_LIMIT : frame == NULL ? WEFT_NO_MEMORY : WEFT_OK;
-        if (err == WEFT_OK) err = listen(e, op, c, stream, frame);
+        if (err == WEFT_OK) err = wf_op_listen(e, op, c, stream, frame);
     }
     if (err != WEFT_OK) wf_op_finish(e, op, err);
 }

@@ -12,6 +12,7 @@
 #include "declared.h"
 #include "engine_state.h"
 #include "identities.h"
+#include "joining.h"
 #include "log.h"
 
 static void drop_cmd(weft_msg *msg)
@@ -30,6 +31,7 @@ static void drop_cmd(weft_msg *msg)
     if (cmd->end != NULL && (!cmd->declared || weft_send(cmd->home, &cmd->end->msg) != WEFT_OK))
         weft_drop(&cmd->end->msg);
     weft_addr_put(cmd->home);
+    wf_join_cmd_free(cmd->join);
     weft_free_msg(msg);
 }
 
@@ -184,6 +186,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     if (kind == &wf_tp_down_kind) wf_econn_on_down(e, (struct wf_tp_down *)msg);
     else if (kind == &wf_tp_frame_kind) wf_e_on_frame(e, (struct wf_tp_frame *)msg);
     else if (kind == &wf_q_applied_kind) wf_e_on_applied(e, (struct wf_q_applied *)msg);
+    else if (kind == &wf_join_said_kind) wf_join_on_said(e, (struct wf_join_said *)msg);
     else if (kind == &wf_identity_kind) wf_prove_on_identity(e);
     else if (kind == &wf_tracks_changed_kind)
         wf_timer_on_tracks(e, (struct wf_tracks_changed *)msg);

@@ -30,7 +30,8 @@ enum wf_cmd_op {
     WF_CMD_TICKET,
     WF_CMD_DECLARE,
     WF_CMD_DECLARED_STATUS,
-    WF_CMD_DECLARED_WAIT
+    WF_CMD_DECLARED_WAIT,
+    WF_CMD_JOIN
 };
 /* To the engine, of a handle that was declared: it ends, or there is something new to try. */
 extern const weft_kind wf_declared_note_kind;
@@ -61,6 +62,8 @@ struct wf_cmd { /* asked by weft.c or notify; answered once the command has ende
      * ended with the message. `home` is the engine, counted. */
     struct wf_declared_note *end;
     weft_addr *home;
+    struct wf_join_cmd *join; /* JOIN: joining.h; of the peer, or of who is at `text` if that is
+                               * not empty; freed with the message. result.peer: who was asked */
     /* out: */
     weft_result result;
     uint32_t count;

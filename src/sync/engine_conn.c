@@ -150,6 +150,7 @@ void wf_econn_on_up(struct engine *e, struct wf_tp_up *up)
     wf_counter_add(&e->table->counters->connections, 1);
     note_connected(e, c);
     wf_e_event(e, &(weft_event){.kind = WEFT_EV_PEER_UP, .peer = up->key});
+    wf_join_tell_up(e, c);
     if (up->dialled) wf_econn_open_related(e, c);
     else
         (void)weft_timer_set(e->self, &c->open_rest, weft_now(e->self) + OPEN_REST_NS, 0,

@@ -230,7 +230,7 @@ static void dispatch(struct engine *e, struct conn *c, const struct wf_tp_frame 
     case WF_F_ACK: err = on_ack(e, f); break;
     case WF_F_PROVE: wf_prove_on_frame(e, c, f); break;
     case WF_F_JOIN: wf_join_on_frame(e, c, f); break;
-    case WF_F_JOINED:
+    case WF_F_JOINED: wf_joined_on_frame(e, c, f); break;
     case WF_F_TREES: break; /* an answer that came too late */
     default: err = WEFT_PROTOCOL; break;
     }

@@ -123,23 +123,3 @@ void wf_prove_on_frame(struct engine *e, struct conn *c, const struct wf_tp_fram
         break;
     }
 }
-
-void wf_join_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame *f)
-{
-    struct wf_join_ask join;
-    uint8_t text[WF_JOIN_TEXT_MAX];
-    size_t len;
-    if (wf_join_decode(f->bytes, f->len, &join) != WEFT_OK || !wf_e_stream_fits(c, join.stream)) {
-        wf_econn_close(e, c, WEFT_PROTOCOL, "JOIN");
-        return;
-    }
-    wf_e_stream_used(c, join.stream);
-    if (!wf_proof_room(e, c)) {
-        wf_e_refuse(e, c, join.stream, WEFT_BUSY, 1000);
-        return;
-    }
-    wf_join_text(c->up->channel, &c->peer->key, &e->table->self, &join, text, &len);
-    weft_err err = wf_verify(&join.key, WF_PURPOSE_ACCESS, text, len, join.sig);
-    if (err == WEFT_BAD_SIGNATURE) wf_econn_close(e, c, WEFT_AUTH, "JOIN");
-    else wf_e_refuse(e, c, join.stream, err == WEFT_OK ? WEFT_TREE : err, 0);
-}

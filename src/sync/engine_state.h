@@ -74,11 +74,11 @@ struct conn {
     struct wf_tp_up *up; /* ours */
     uint32_t refs;
     bool gone;
-    bool known; /* the peer is registered: it may leave traces */
+    bool known;                            /* the peer is registered: it may leave traces */
     uint32_t next_stream, peer_stream;     /* the highest that the peer has opened       */
     uint64_t peer_used[STREAMS_BACK / 64]; /* of the last numbers up to that one: used    */
-    uint32_t sessions_count; /* also of ended ones that wait for answers */
-    struct list sessions;    /* by esession.of_conn */
+    uint32_t sessions_count;               /* also of ended ones that wait for answers */
+    struct list sessions;                  /* by esession.of_conn */
     weft_timer open_rest;
     struct bucket proofs;    /* of the peer's, that were looked at */
     uint32_t refused_stream; /* of a PROVE that was not looked at: what follows on it is void */
@@ -87,6 +87,8 @@ struct conn {
         weft_key key;
         uint32_t stream;
     } shown[WEFT_PROVEN_KEYS_MAX];
+    uint32_t joining_next; /* streams on which a decision of the peer's is waited for */
+    uint32_t joining[WEFT_JOINS_PER_PEER_MAX]; /* 0: free; a newer one takes the oldest's place */
 };
 
 /* -- Sessions ------------------------------------------------------------------------ */
@@ -157,6 +159,7 @@ struct op {                /* a command under way */
     struct wf_q_pair *pairs; /* flush */
     uint32_t pairs_count;
     bool second_half;         /* flush: the pairs in back-off are through */
+    uint32_t tries;           /* join: asked again because the connection went */
     bool quiet;               /* of a timer: nobody waits */
     struct wf_link by_stream; /* requests: the first frame on it is the answer */
     struct session_key key;
@@ -238,12 +241,17 @@ void wf_prove_before(struct engine *e, struct conn *c, const weft_id *tree, uint
 void wf_prove_alone(struct engine *e, struct conn *c, const weft_id *tree); /* on its own stream */
 void wf_prove_on_busy(struct conn *c, uint32_t stream); /* what was shown there was not looked at */
 void wf_prove_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame *f);
-/* No tree of this node can be joined by asking: what proves its key hears what an absent tree
- * would say. */
-void wf_join_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame *f);
 void wf_prove_on_identity(struct engine *e); /* one has changed */
 /* May one more signature of a stranger's choice be checked? */
 bool wf_proof_room(struct engine *e, struct conn *c);
+
+/* engine_join.c */
+struct wf_join_said;
+void wf_join_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame *f);
+void wf_joined_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame *f);
+void wf_join_on_said(struct engine *e, const struct wf_join_said *said); /* by access */
+void wf_join_tell_up(struct engine *e, const struct conn *c);
+void wf_join_waits(struct conn *c, uint32_t stream); /* the peer decides later, there */
 
 /* engine_gate.c */
 weft_verdict wf_gate_on_ask(struct engine *e, struct wf_gate *gate);
@@ -331,6 +339,9 @@ void wf_op_want_ended(struct engine *e, struct op *op, struct want *want, weft_e
 void wf_cmd_send_entries(struct engine *e, struct op *op);
 void wf_cmd_send_request(struct engine *e, struct op *op);
 void wf_cmd_offers(struct engine *e, struct op *op);
+/* Sends `frame` (taken) on a stream whose first frame back is the answer. LIMIT, NO_MEMORY. */
+weft_err wf_op_listen(struct engine *e, struct op *op, struct conn *c, uint32_t stream,
+                      weft_buf *frame);
 void wf_cmd_raw_ended(struct engine *e, struct op *op, weft_err err, uint64_t sent);
 void wf_cmd_request_answer(struct engine *e, struct op *op, const struct wf_tp_frame *frame);
 void wf_cmd_requests_down(struct engine *e, const struct conn *c, weft_err why);
@@ -346,6 +357,13 @@ void wf_cmd_declare(struct engine *e, struct op *op);
  * before this returns. A tree that is followed and not empty stays as it is, unless `always`. */
 void wf_op_follow(struct engine *e, struct op *op, bool always,
                   void (*then)(struct engine *e, struct op *op, weft_err err));
+
+/* commands_join.c */
+void wf_cmd_join(struct engine *e, struct op *op);
+/* The connection is gone before the answer came, in favour of another perhaps: asks once more.
+ * False: there is nothing to be gained by that, and nothing was done. */
+bool wf_cmd_join_again(struct engine *e, struct op *op, weft_err why);
+void wf_cmd_join_answer(struct engine *e, struct op *op, const struct wf_tp_frame *frame);
 
 /* commands_server.c */
 void wf_cmd_server(struct engine *e, struct op *op);

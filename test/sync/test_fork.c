@@ -11,6 +11,7 @@
 
 #include <weft/access.h>
 #include <weft/dag.h>
+#include <weft/join.h>
 #include <weft/keys.h>
 #include <weft/map.h>
 #include <weft/net.h>
@@ -124,6 +125,13 @@ static void on_result(void *arg, weft_err err, const weft_result *result)
     (void)result;
 }
 
+static void on_join(void *arg, weft_err err, const weft_join_outcome *outcome)
+{
+    (void)arg;
+    (void)err;
+    (void)outcome;
+}
+
 static void call_trees(void)
 {
     weft_root_spec spec = {.height = WEFT_HEIGHT_INCREMENTAL};
@@ -135,10 +143,22 @@ static void call_trees(void)
     weft_writer *other = NULL;
     weft_store_stats stats;
     weft_map *map = NULL;
+    weft_join_request request = {.id = {1}};
+    weft_join_spec join = {.tree = l.tree, .name = "x"};
     FORKED(weft_tree_create(l.node, l.author, &spec, CALL, &id));
     FORKED(weft_tree_follow(l.node, &l.tree, NULL, 0, CALL));
     FORKED(weft_tree_unfollow(l.node, &l.tree, CALL));
     FORKED(weft_tree_use_key(l.node, &l.tree, l.author));
+    FORKED(weft_join_mode_set(l.node, &l.tree, WEFT_JOIN_ASK, NULL, WEFT_RIGHT_NONE, 0, CALL));
+    FORKED(weft_join_list(l.node, WEFT_JOIN_PENDING, CALL, &request, &count));
+    FORKED(weft_join_get(l.node, request.id, CALL, &request));
+    FORKED(weft_join_approve(l.node, request.id, l.author, CALL));
+    FORKED(weft_join_approve_async(l.node, request.id, l.author, on_result, NULL));
+    FORKED(weft_join_reject(l.node, request.id, l.author, CALL));
+    FORKED(weft_join_reject_async(l.node, request.id, l.author, on_result, NULL));
+    FORKED(weft_tree_join(l.node, "tcp:127.0.0.1:1", NULL, &join, CALL, NULL));
+    FORKED(weft_tree_join_async(l.node, "tcp:127.0.0.1:1", NULL, &join, CALL, on_join, NULL));
+    FORKED(weft_tree_join_check(l.node, &l.tree, NULL, CALL, NULL));
     weft_grant grant = {.right = WEFT_RIGHT_READ};
     weft_right right;
     FORKED(weft_grant_put(l.node, &l.tree, l.author, &grant, 1, CALL, &id));

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * join_desk.c - the door of joining: its messages, its records, its clock.
+ * Called by: access_actor.c, on its thread. May touch: the desk; records through the store.
+ * Never: decides; join_judge.c and join_asking.c do. */
+#include "join_desk.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "block.h"
+#include "crypto.h"
+#include "log.h"
+#include "notify.h"
+#include "records.h"
+
+/* -- Messages --------------------------------------------------------------------------- */
+
+static void drop_req(weft_msg *msg)
+{
+    struct wf_join_req *req = (struct wf_join_req *)msg;
+    weft_keypair_destroy(req->pair);
+    wf_free(req->joins);
+    weft_free_msg(msg);
+}
+
+const weft_kind wf_join_req_kind = {0x5608, "access.join", sizeof(struct wf_join_req), drop_req};
+const weft_kind wf_join_in_kind = {0x5609, "access.join_in", sizeof(struct wf_join_in),
+                                   weft_free_msg};
+const weft_kind wf_join_said_kind = {0x560a, "access.join_said", sizeof(struct wf_join_said),
+                                     weft_free_msg};
+const weft_kind wf_join_up_kind = {0x560b, "access.join_up", sizeof(struct wf_join_up),
+                                   weft_free_msg};
+
+struct wf_join_req *wf_join_req_create(enum wf_join_op op)
+{
+    struct wf_join_req *req = (struct wf_join_req *)weft_new(&wf_join_req_kind);
+    if (req != NULL) req->op = op;
+    return req;
+}
+
+void wf_join_cmd_free(struct wf_join_cmd *join)
+{
+    if (join == NULL) return;
+    weft_keypair_destroy(join->pair);
+    wf_free(join);
+}
+
+weft_err wf_join_pair_copy(const weft_keypair *pair, weft_keypair **out)
+{
+    uint8_t seed[32];
+    wf_keypair_seed(pair, seed);
+    weft_err err = weft_keypair_from_seed(seed, out);
+    wf_crypto_wipe(seed, sizeof seed);
+    return err;
+}
+
+/* -- Shared ----------------------------------------------------------------------------- */
+
+int64_t wf_join_now(const struct wf_join_desk *desk)
+{
+    int64_t now = wf_wall_ms(desk->table->rt);
+    return now > 0 ? now : 0;
+}
+
+bool wf_join_ask_store(struct wf_join_desk *desk, weft_request *req, weft_on_reply fn, void *arg)
+{
+    weft_err err = weft_ask(desk->self, desk->table->store, req, WEFT_NEVER, fn, arg, NULL);
+    if (err != WEFT_OK) weft_drop(&req->msg);
+    return err == WEFT_OK;
+}
+
+void wf_join_key(struct wf_record_put *put, uint8_t prefix, const void *a, size_t a_len,
+                 const void *b, size_t b_len)
+{
+    put->cf = WF_CF_PEER;
+    put->key[0] = prefix;
+    memcpy(put->key + 1, a, a_len);
+    if (b_len > 0) memcpy(put->key + 1 + a_len, b, b_len);
+    put->key_len = (uint32_t)(1 + a_len + b_len);
+}
+
+struct wf_record_put *wf_join_row_record(const weft_join_request *request)
+{
+    uint8_t bytes[WF_JOIN_RECORD_MAX];
+    size_t len = wf_join_record_encode(request, bytes);
+    struct wf_record_put *put = wf_record_create((uint32_t)len);
+    if (put == NULL) return NULL;
+    wf_join_key(put, WF_REC_JOIN, request->id, sizeof request->id, NULL, 0);
+    memcpy(put->value, bytes, len);
+    return put;
+}
+
+struct wf_record_put *wf_asked_row_record(const struct wf_asked_row *row)
+{
+    uint8_t bytes[WF_ASKED_RECORD_MAX];
+    size_t len = wf_asked_record_encode(row, bytes);
+    struct wf_record_put *put = wf_record_create((uint32_t)len);
+    if (put == NULL) return NULL;
+    wf_join_key(put, WF_REC_ASKED, row->tree.bytes, sizeof row->tree.bytes, row->key.bytes,
+                sizeof row->key.bytes);
+    memcpy(put->value, bytes, len);
+    return put;
+}
+
+void wf_join_event(struct wf_join_desk *desk, const weft_id *tree, const weft_key *key,
+                   const uint8_t id[16], weft_err err)
+{
+    struct wf_notify_event *msg = (struct wf_notify_event *)weft_new(&wf_notify_event_kind);
+    if (msg == NULL) return; /* the feed may leave out; the lists do not */
+    msg->event = (weft_event){.kind = WEFT_EV_JOIN, .err = err, .tree = *tree, .peer = *key};
+    memcpy(msg->event.request, id, sizeof msg->event.request);
+    if (wf_send_system(desk->table->notify, &msg->msg) != WEFT_OK) weft_drop(&msg->msg);
+}
+
+/* -- Time ------------------------------------------------------------------------------- */
+
+static void on_tick(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
+{
+    (void)self;
+    (void)state;
+    (void)missed;
+    struct wf_join_desk *desk = (struct wf_join_desk *)((char *)timer -
+                                                        offsetof(struct wf_join_desk, tick));
+    wf_judge_on_tick(desk);
+    wf_asking_on_tick(desk);
+    wf_join_arm(desk);
+}
+
+void wf_join_arm(struct wf_join_desk *desk)
+{
+    if (desk->tick.heap_at != 0 || desk->joins.count + desk->asked.count == 0) return;
+    (void)weft_timer_set(desk->self, &desk->tick, weft_now(desk->self) + WEFT_JOIN_POLL_NS, 0,
+                         on_tick);
+}
+
+/* -- Begin and end ---------------------------------------------------------------------- */
+
+static weft_err load_join(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
+                          size_t value_len)
+{
+    struct wf_join_desk *desk = arg;
+    struct wf_join_row *row;
+    weft_join_request *r = wf_calloc(1, sizeof *r);
+    if (r == NULL) return WEFT_NO_MEMORY;
+    weft_err err = key_len == 1 + sizeof r->id ? WEFT_OK : WEFT_CORRUPT;
+    if (err == WEFT_OK) {
+        memcpy(r->id, key + 1, sizeof r->id);
+        err = wf_join_record_decode(value, value_len, r);
+    }
+    if (err == WEFT_OK) err = wf_joins_add(&desk->joins, r, &row);
+    if (err == WEFT_OK) row->saved = true;
+    wf_free(r);
+    return err;
+}
+
+static weft_err load_mode(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
+                          size_t value_len)
+{
+    struct wf_join_desk *desk = arg;
+    struct wf_join_mode mode = {0};
+    if (key_len != 1 + sizeof mode.tree.bytes) return WEFT_CORRUPT;
+    memcpy(mode.tree.bytes, key + 1, sizeof mode.tree.bytes);
+    weft_err err = wf_join_mode_decode(value, value_len, &mode);
+    return err != WEFT_OK ? err : wf_join_modes_put_take(&desk->modes, &mode);
+}
+
+static weft_err load_asked(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
+                           size_t value_len)
+{
+    struct wf_join_desk *desk = arg;
+    struct wf_asked_row row = {0};
+    const size_t tree_len = sizeof row.tree.bytes;
+    if (key_len != 1 + tree_len + sizeof row.key.bytes) return WEFT_CORRUPT;
+    memcpy(row.tree.bytes, key + 1, tree_len);
+    memcpy(row.key.bytes, key + 1 + tree_len, sizeof row.key.bytes);
+    weft_err err = wf_asked_record_decode(value, value_len, &row);
+    return err != WEFT_OK ? err : wf_asked_put(&desk->asked, &row);
+}
+
+weft_err wf_join_desk_start(struct wf_join_desk *desk, weft_self *self,
+                            const struct wf_node_table *table)
+{
+    static const struct {
+        uint8_t prefix;
+        weft_err (*fn)(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
+                       size_t value_len);
+    } kinds[] = {
+        {WF_REC_JOIN, load_join}, {WF_REC_JOIN_MODE, load_mode}, {WF_REC_ASKED, load_asked}};
+    weft_err err = WEFT_OK;
+    desk->self = self;
+    for (size_t i = 0; err == WEFT_OK && i < sizeof kinds / sizeof *kinds; i++)
+        err = wf_store_record_each(table->wf_store, WF_CF_PEER, &kinds[i].prefix, 1, kinds[i].fn,
+                                   desk);
+    if (err != WEFT_OK) return wf_fail(err, "access", "the records of joining cannot be read");
+    desk->table = table;
+    wf_join_arm(desk);
+    return WEFT_OK;
+}
+
+void wf_join_desk_fini(struct wf_join_desk *desk)
+{
+    wf_joins_fini(&desk->joins);
+    wf_join_modes_fini(&desk->modes);
+    wf_asked_fini(&desk->asked);
+    desk->table = NULL;
+}
+
+/* -- Hearing ---------------------------------------------------------------------------- */
+
+static weft_verdict look(const struct wf_join_desk *desk, struct wf_join_req *req)
+{
+    const struct wf_join_row *row = NULL;
+    if (req->op == WF_JOIN_GET) row = wf_joins_find(&desk->joins, req->id);
+    if (row != NULL && !row->saved) row = NULL;
+    uint32_t count = req->op == WF_JOIN_GET ? row != NULL
+                                            : wf_joins_list(&desk->joins, req->state, NULL);
+    weft_err err = req->op == WF_JOIN_GET && row == NULL ? WEFT_NOT_FOUND : WEFT_OK;
+    if (count > 0) {
+        req->joins = wf_calloc(count, sizeof *req->joins);
+        if (req->joins == NULL) err = WEFT_NO_MEMORY;
+        else if (row != NULL) req->joins[0] = row->r;
+        else (void)wf_joins_list(&desk->joins, req->state, req->joins);
+    }
+    if (err == WEFT_OK) req->count = count;
+    weft_reply(&req->req, err);
+    return WEFT_KEPT;
+}
+
+static weft_verdict on_req(struct wf_join_desk *desk, struct wf_join_req *req)
+{
+    switch (req->op) {
+    case WF_JOIN_MODE: return wf_judge_on_mode(desk, req);
+    case WF_JOIN_APPROVE:
+    case WF_JOIN_REJECT: return wf_judge_on_decision(desk, req);
+    case WF_JOIN_ASK:
+    case WF_JOIN_CHECK: return wf_asking_on_req(desk, req);
+    default: return look(desk, req);
+    }
+}
+
+bool wf_join_desk_handle(struct wf_join_desk *desk, weft_msg *msg, weft_verdict *verdict)
+{
+    const weft_kind *kind = msg->kind;
+    *verdict = WEFT_DONE;
+    if (kind != &wf_join_req_kind && kind != &wf_join_in_kind && kind != &wf_join_said_kind &&
+        kind != &wf_join_up_kind)
+        return false;
+    if (desk->table == NULL) return true; /* not wired: it is dropped */
+    if (kind == &wf_join_req_kind) *verdict = on_req(desk, (struct wf_join_req *)msg);
+    else if (kind == &wf_join_in_kind) *verdict = wf_judge_on_in(desk, (struct wf_join_in *)msg);
+    else if (kind == &wf_join_said_kind) wf_asking_on_said(desk, (struct wf_join_said *)msg);
+    else wf_asking_on_up(desk, &((struct wf_join_up *)msg)->peer);
+    return true;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * join_desk.h - joining, as the actor `access` does it: requests of others and our own.
+ * join_desk.c begins, ends and hands out; join_judge.c hears and decides what others ask;
+ * join_asking.c follows what we asked elsewhere.
+ * Called by: access_actor.c, on its thread. May touch: its rows, records through the store.
+ * Never: waits; sockets, sessions. */
+#ifndef WF_JOIN_DESK_H
+#define WF_JOIN_DESK_H
+
+#include "asked.h"
+#include "join_modes.h"
+#include "joining.h"
+#include "joins.h"
+#include "nodes.h"
+#include "store_actor.h"
+
+struct wf_join_desk { /* part of the actor's state */
+    weft_self *self;
+    const struct wf_node_table *table; /* NULL: not begun */
+    struct wf_joins joins;
+    struct wf_join_modes modes;
+    struct wf_asked asked;
+    weft_timer tick;
+};
+
+/* Once the node is wired: reads the records. CORRUPT, IO, NO_MEMORY. */
+weft_err wf_join_desk_start(struct wf_join_desk *desk, weft_self *self,
+                            const struct wf_node_table *table);
+/* False: the message is none of joining, and nothing was done with it. */
+bool wf_join_desk_handle(struct wf_join_desk *desk, weft_msg *msg, weft_verdict *verdict);
+void wf_join_desk_fini(struct wf_join_desk *desk); /* fine also if it never began */
+
+/* -- Shared by the three rooms ----------------------------------------------------------------- */
+
+/* Its record, with the row's state or, for `decided`, with how it will be; NULL: short memory. */
+struct wf_record_put *wf_join_row_record(const weft_join_request *request);
+struct wf_record_put *wf_asked_row_record(const struct wf_asked_row *row);
+void wf_join_key(struct wf_record_put *put, uint8_t prefix, const void *a, size_t a_len,
+                 const void *b, size_t b_len);
+/* The store always answers. False: `fn` is not called, and the request is dropped. */
+bool wf_join_ask_store(struct wf_join_desk *desk, weft_request *req, weft_on_reply fn, void *arg);
+void wf_join_event(struct wf_join_desk *desk, const weft_id *tree, const weft_key *key,
+                   const uint8_t id[16], weft_err err);
+int64_t wf_join_now(const struct wf_join_desk *desk); /* wall clock, never below 0 */
+void wf_join_arm(struct wf_join_desk *desk);          /* there is something to look after */
+
+/* join_judge.c */
+weft_verdict wf_judge_on_in(struct wf_join_desk *desk, struct wf_join_in *in);
+weft_verdict wf_judge_on_mode(struct wf_join_desk *desk, struct wf_join_req *req);
+weft_verdict wf_judge_on_decision(struct wf_join_desk *desk, struct wf_join_req *req);
+void wf_judge_on_tick(struct wf_join_desk *desk);
+
+/* join_asking.c */
+weft_verdict wf_asking_on_req(struct wf_join_desk *desk, struct wf_join_req *req);
+void wf_asking_on_said(struct wf_join_desk *desk, const struct wf_join_said *said);
+void wf_asking_on_up(struct wf_join_desk *desk, const weft_key *peer);
+void wf_asking_on_tick(struct wf_join_desk *desk);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * join_modes.c - who may ask to join which tree, in memory, and the bytes of the records.
+ * Called by: join_desk.c, join_judge.c. May touch: its own memory.
+ * Never: messages, clock, disk; writes a secret down. */
+#include "join_modes.h"
+
+#include <string.h>
+
+#include "alloc.h"
+#include "cursor.h"
+#include "log.h"
+#include "pack.h"
+
+void wf_join_modes_fini(struct wf_join_modes *modes)
+{
+    for (uint32_t i = 0; i < modes->count; i++) weft_keypair_destroy(modes->items[i].admin);
+    wf_free(modes->items);
+    *modes = (struct wf_join_modes){0};
+}
+
+static uint32_t place_of(const struct wf_join_modes *modes, const weft_id *tree, bool *found)
+{
+    uint32_t lo = 0, hi = modes->count;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (weft_id_compare(&modes->items[mid].tree, tree) < 0) lo = mid + 1;
+        else hi = mid;
+    }
+    *found = lo < modes->count && weft_id_equal(&modes->items[lo].tree, tree);
+    return lo;
+}
+
+const struct wf_join_mode *wf_join_modes_find(const struct wf_join_modes *modes,
+                                              const weft_id *tree)
+{
+    bool found;
+    uint32_t at = place_of(modes, tree, &found);
+    return found ? &modes->items[at] : NULL;
+}
+
+static weft_err make_room(struct wf_join_modes *modes)
+{
+    if (modes->count == WEFT_TREES_MAX) return WEFT_LIMIT;
+    if (modes->count < modes->room) return WEFT_OK;
+    uint32_t room = modes->room == 0 ? 4 : modes->room * 2;
+    struct wf_join_mode *items = wf_realloc(modes->items, room * sizeof *items);
+    if (items == NULL) return WEFT_NO_MEMORY;
+    modes->items = items;
+    modes->room = room;
+    return WEFT_OK;
+}
+
+weft_err wf_join_modes_put_take(struct wf_join_modes *modes, const struct wf_join_mode *mode)
+{
+    bool found;
+    uint32_t at = place_of(modes, &mode->tree, &found);
+    struct wf_join_mode now = *mode;
+    weft_err err = found || mode->mode == WEFT_JOIN_CLOSED ? WEFT_OK : make_room(modes);
+    if (err != WEFT_OK || (!found && mode->mode == WEFT_JOIN_CLOSED)) goto done;
+    struct wf_join_mode *item = &modes->items[at];
+    if (found) {
+        weft_keypair_destroy(item->admin);
+    } else {
+        memmove(item + 1, item, (modes->count - at) * sizeof *item);
+        modes->count++;
+    }
+    if (mode->mode == WEFT_JOIN_CLOSED) {
+        modes->count--;
+        memmove(item, item + 1, (modes->count - at) * sizeof *item);
+    } else {
+        *item = now;
+        now.admin = NULL;
+    }
+done:
+    weft_keypair_destroy(now.admin);
+    return err;
+}
+
+/* -- Records ---------------------------------------------------------------------------- */
+
+enum { RECORD_VERSION = 1, RECORD_FIELDS = 4 };
+
+size_t wf_join_mode_encode(const struct wf_join_mode *mode, uint8_t out[WF_JOIN_MODE_RECORD_MAX])
+{
+    struct wf_pack pack = {out, out + WF_JOIN_MODE_RECORD_MAX, false};
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, &pack, wf_pack_write);
+    msgpack_pack_array(&pk, RECORD_FIELDS);
+    msgpack_pack_uint64(&pk, RECORD_VERSION);
+    msgpack_pack_uint64(&pk, (uint64_t)mode->mode);
+    msgpack_pack_uint64(&pk, (uint64_t)mode->right);
+    msgpack_pack_uint64(&pk, mode->priority);
+    WF_ASSERT(!pack.overflow);
+    return (size_t)(pack.at - out);
+}
+
+weft_err wf_join_mode_decode(const uint8_t *bytes, size_t len, struct wf_join_mode *out)
+{
+    if (wf_scan(bytes, len, 1, RECORD_FIELDS + 1) != WEFT_OK) return WEFT_CORRUPT;
+    wf_cursor c = wf_cursor_open(bytes, len, false);
+    if (wf_cursor_array(&c, RECORD_FIELDS) != RECORD_FIELDS ||
+        wf_cursor_uint(&c, RECORD_VERSION) != RECORD_VERSION)
+        return WEFT_CORRUPT;
+    out->mode = (weft_join_mode)wf_cursor_uint(&c, WEFT_JOIN_AUTO);
+    out->right = (weft_right)wf_cursor_uint(&c, WEFT_RIGHT_ADMIN);
+    out->priority = (uint32_t)wf_cursor_uint(&c, UINT32_MAX);
+    return wf_cursor_done(&c) == WEFT_OK && out->mode != WEFT_JOIN_CLOSED ? WEFT_OK : WEFT_CORRUPT;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * join_modes.h - who may ask to join which tree, in memory, and the bytes of the records. Pure: no
+ * messages, no clock, no disk.
+ * Called by: join_desk.c, join_judge.c. May touch: its own memory; secrets stay in locked memory.
+ * Never: asks, sends; writes a secret down. */
+#ifndef WF_JOIN_MODES_H
+#define WF_JOIN_MODES_H
+
+#include <weft/join.h>
+
+struct wf_join_mode { /* of a tree that is not closed */
+    weft_id tree;
+    weft_join_mode mode;
+    weft_right right; /* AUTO: at most that is granted */
+    uint32_t priority;
+    weft_keypair *admin; /* AUTO: ours; NULL: not given since the process began */
+};
+
+struct wf_join_modes {
+    struct wf_join_mode *items; /* ascending by tree */
+    uint32_t count, room;
+};
+
+void wf_join_modes_fini(struct wf_join_modes *modes);
+/* NULL: the tree is closed. Valid until the next put. */
+const struct wf_join_mode *wf_join_modes_find(const struct wf_join_modes *modes,
+                                              const weft_id *tree);
+/* Takes the mode's admin, always; CLOSED removes the tree. LIMIT, NO_MEMORY. */
+weft_err wf_join_modes_put_take(struct wf_join_modes *modes, const struct wf_join_mode *mode);
+
+/* The value of a record; its key is the tree. */
+#define WF_JOIN_MODE_RECORD_MAX 32u
+size_t wf_join_mode_encode(const struct wf_join_mode *mode, uint8_t out[WF_JOIN_MODE_RECORD_MAX]);
+/* All but tree and admin, which are left as they are. CORRUPT. */
+weft_err wf_join_mode_decode(const uint8_t *bytes, size_t len, struct wf_join_mode *out);
+
+#endif
