@@ -25,6 +25,7 @@ void fuzz_start(void);
     X(entry)            \
     X(map)              \
     X(addr)             \
+    X(ticket)           \
     X(record)           \
     X(keystore)         \
     X(session)          \
