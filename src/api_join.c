@@ -184,7 +184,7 @@ weft_err weft_join_reject_async(weft_node *node, const uint8_t id[16], const wef
 
 /* -- Where somebody wants in ------------------------------------------------------------ */
 
-static weft_err check_spec(const weft_join_spec *spec)
+weft_err wf_api_check_join(const weft_join_spec *spec)
 {
     if (spec == NULL || spec->name == NULL || (spec->meta == NULL && spec->meta_len != 0))
         return WEFT_INVALID;
@@ -202,7 +202,7 @@ static weft_err make_ask(weft_node *node, const char *address, const weft_key *s
 {
     if (address == NULL) return WEFT_INVALID;
     size_t len = strnlen(address, WEFT_ADDRESS_BYTES_MAX);
-    weft_err err = check_spec(spec);
+    weft_err err = wf_api_check_join(spec);
     if (err != WEFT_OK) return err;
     if (len == 0 || len == WEFT_ADDRESS_BYTES_MAX) return WEFT_ADDRESS;
     err = make(node, WF_JOIN_ASK, spec->key, out);

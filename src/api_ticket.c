@@ -3,6 +3,7 @@
  * Called by: users. May touch: messages to engine and transport.
  * Never: dials; the engine does (sync/commands_ticket.c). */
 #include <weft/access.h>
+#include <weft/join.h>
 #include <weft/ticket.h>
 
 #include <string.h>
@@ -51,6 +52,13 @@ weft_err weft_ticket_create(weft_node *node, const weft_id *tree, weft_ns timeou
     return err;
 }
 
+/* How long it is until then. */
+static weft_ns rest_of(weft_node *node, weft_ns end)
+{
+    weft_ns now = weft_rt_now(node->rt);
+    return end == WEFT_NEVER ? end : end > now ? end - now : 0;
+}
+
 static weft_err enable(weft_node *node, const weft_id *tree, const weft_key *principal,
                        weft_ns timeout)
 {
@@ -71,17 +79,16 @@ weft_err weft_share(weft_node *node, const weft_id *tree, const weft_key *princi
     if (err != WEFT_OK) return err;
     weft_ns end = weft_rt_after(node->rt, timeout);
     err = make_ticket(node, tree, timeout, &ticket);
-    weft_ns now = weft_rt_now(node->rt);
     /* The last step is the only one that changes anything. */
-    if (err == WEFT_OK)
-        err = enable(node, tree, principal, end == WEFT_NEVER ? end : end > now ? end - now : 0);
+    if (err == WEFT_OK) err = enable(node, tree, principal, rest_of(node, end));
     if (err == WEFT_OK) *out = ticket;
     return err;
 }
 
 /* -- Followed ----------------------------------------------------------------------------- */
 
-static weft_err make_sync(weft_node *node, const weft_ticket *ticket, struct wf_cmd **out)
+static weft_err make_sync(weft_node *node, enum wf_cmd_op op, const weft_ticket *ticket,
+                          struct wf_cmd **out)
 {
     size_t len = 0;
     if (node == NULL || ticket == NULL) return WEFT_INVALID;
@@ -89,7 +96,7 @@ static weft_err make_sync(weft_node *node, const weft_ticket *ticket, struct wf_
     if (ticket->hints_count == 0) return WEFT_ADDRESS;
     if (!ticket->has_server) return WEFT_PEER_KEY;
     if (weft_key_equal(&ticket->server, &node->table.self)) return WEFT_INVALID;
-    struct wf_cmd *cmd = wf_cmd_create(WF_CMD_TICKET);
+    struct wf_cmd *cmd = wf_cmd_create(op);
     if (cmd == NULL) return WEFT_NO_MEMORY;
     cmd->peer = ticket->server;
     cmd->has_peer = true;
@@ -107,7 +114,7 @@ weft_err weft_sync_with_ticket(weft_node *node, const weft_ticket *ticket, weft_
                                weft_result *out)
 {
     struct wf_cmd *cmd;
-    weft_err err = make_sync(node, ticket, &cmd);
+    weft_err err = make_sync(node, WF_CMD_TICKET, ticket, &cmd);
     return err != WEFT_OK ? err : wf_api_call_result(node, cmd, timeout, out);
 }
 
@@ -115,6 +122,27 @@ weft_err weft_sync_with_ticket_async(weft_node *node, const weft_ticket *ticket,
                                      weft_on_result done, void *arg)
 {
     struct wf_cmd *cmd;
-    weft_err err = make_sync(node, ticket, &cmd);
+    weft_err err = make_sync(node, WF_CMD_TICKET, ticket, &cmd);
     return err != WEFT_OK ? err : wf_api_begin(node, cmd, timeout, done, arg);
+}
+
+weft_err weft_tree_join_with_ticket(weft_node *node, const weft_ticket *ticket,
+                                    const weft_join_spec *spec, weft_ns timeout,
+                                    weft_join_outcome *out)
+{
+    struct wf_cmd *cmd;
+    weft_result found;
+    weft_err err = wf_api_check_join(spec);
+    if (err == WEFT_OK) err = make_sync(node, WF_CMD_TICKET_CONNECT, ticket, &cmd);
+    if (err != WEFT_OK) return err;
+    weft_join_spec ask = *spec;
+    ask.tree = ticket->tree;
+    if (!wf_node_is_ours(node)) {
+        weft_drop(&cmd->req.msg);
+        return WEFT_FORKED;
+    }
+    weft_ns end = weft_rt_after(node->rt, timeout);
+    err = wf_api_call_result(node, cmd, timeout, &found);
+    if (err != WEFT_OK) return err;
+    return weft_tree_join(node, found.text, &ticket->server, &ask, rest_of(node, end), out);
 }

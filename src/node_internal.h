@@ -74,5 +74,8 @@ weft_err wf_node_ask(weft_node *node, weft_addr *to, weft_request *req, weft_ns 
 
 /* Has the text a type that some transport knows, and the form that it wants? ADDRESS, INVALID. */
 weft_err wf_api_check_address(const char *address);
+/* Can somebody ask to join like that (weft/join.h)? INVALID. */
+struct weft_join_spec;
+weft_err wf_api_check_join(const struct weft_join_spec *spec);
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef WEFT_TICKET_H
 #define WEFT_TICKET_H
 
+#include <weft/join.h>
 #include <weft/node.h>
 
 #ifdef __cplusplus
@@ -58,6 +59,12 @@ weft_err weft_sync_with_ticket(weft_node *node, const weft_ticket *ticket, weft_
                                weft_result *out);
 weft_err weft_sync_with_ticket_async(weft_node *node, const weft_ticket *ticket, weft_ns timeout,
                                      weft_on_result done, void *arg);
+/* Connects by the hints as weft_sync_with_ticket does, and then asks as weft_tree_join: `spec`
+ * says who asks for what, and the ticket which tree. What both of them answer; INVALID, before
+ * anybody is dialled, for a spec that weft_tree_join would not take. */
+weft_err weft_tree_join_with_ticket(weft_node *node, const weft_ticket *ticket,
+                                    const weft_join_spec *spec, weft_ns timeout,
+                                    weft_join_outcome *out);
 
 /* -- Trees that are kept with a peer -------------------------------------------------------- */
 

@@ -112,7 +112,8 @@ weft_verdict wf_cmd_on(struct engine *e, struct wf_cmd *cmd)
     case WF_CMD_SEND_REQUEST: wf_cmd_send_request(e, op); break;
     case WF_CMD_FLUSH: wf_cmd_flush(e, op); break;
     case WF_CMD_OFFERS: wf_cmd_offers(e, op); break;
-    case WF_CMD_TICKET: wf_cmd_ticket(e, op); break;
+    case WF_CMD_TICKET:
+    case WF_CMD_TICKET_CONNECT: wf_cmd_ticket(e, op); break;
     case WF_CMD_DECLARE:
     case WF_CMD_DECLARED_STATUS:
     case WF_CMD_DECLARED_WAIT: wf_cmd_declare(e, op); break;

@@ -48,7 +48,7 @@ static void on_ensured(weft_self *self, void *state, weft_err err, weft_request 
         struct conn *c = wf_peer_conn(e, &op->cmd->peer);
         if (c != NULL && err == WEFT_BLOCKED) wf_econn_close(e, c, WEFT_BLOCKED, "blocked");
         else if (c != NULL && err == WEFT_OK) wf_econn_registered(e, c);
-        if (err == WEFT_OK) wf_op_follow(e, op, false, on_followed);
+        if (err == WEFT_OK && op->cmd->op == WF_CMD_TICKET) wf_op_follow(e, op, false, on_followed);
         else wf_op_finish(e, op, err);
     }
     weft_drop(req == NULL ? NULL : &req->msg);
@@ -70,7 +70,6 @@ static void take(struct engine *e, struct op *op, const struct wf_tp_dial *dial)
 /* Wants the tree once more: another hint has answered since. */
 static void again(struct engine *e, struct op *op)
 {
-    if (op->cmd == NULL) return;
     op->hints_busy = true;
     op->hints_spare = false;
     op->first_err = WEFT_OK;
@@ -110,7 +109,8 @@ static void on_dialled(weft_self *self, void *state, weft_err err, weft_request 
         struct wf_peer_req *more = dial->proved ? remember(dial) : NULL;
         wf_e_send(e, e->table->peers, more == NULL ? NULL : &more->req.msg);
         op->hints_spare = true;
-        if (!op->hints_busy) again(e, op); /* the one before it broke off while it synced */
+        if (op->cmd != NULL && !op->hints_busy)
+            again(e, op); /* the one before it broke off while it synced */
     }
     settle(e, op);
     weft_drop(req == NULL ? NULL : &req->msg);

@@ -28,6 +28,7 @@ enum wf_cmd_op {
     WF_CMD_FLUSH,
     WF_CMD_OFFERS,
     WF_CMD_TICKET,
+    WF_CMD_TICKET_CONNECT, /* as TICKET, but the connection is all that is wanted */
     WF_CMD_DECLARE,
     WF_CMD_DECLARED_STATUS,
     WF_CMD_DECLARED_WAIT,

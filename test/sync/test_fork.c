@@ -244,6 +244,8 @@ static void call_tickets(void)
     weft_result result;
     FORKED(weft_sync_with_ticket(l.node, &ticket, CALL, &result));
     FORKED(weft_sync_with_ticket_async(l.node, &ticket, CALL, on_result, NULL));
+    weft_join_spec join = {.name = "n"};
+    FORKED(weft_tree_join_with_ticket(l.node, &ticket, &join, CALL, NULL));
     FORKED(weft_share(l.node, &l.tree, NULL, CALL, &ticket));
     FORKED(weft_ticket_create(l.node, &l.tree, CALL, &ticket));
     FORKED(weft_sync_peer_open(l.node, &spec, CALL, &other));

@@ -417,6 +417,61 @@ Test(ticket_sync, a_blocked_server_is_not_dialled_for_a_ticket)
     world_destroy(w);
 }
 
+/* -- Asking to be let in ------------------------------------------------------------------ */
+
+Test(ticket_sync, who_has_no_right_yet_asks_by_the_ticket)
+{
+    struct world *w = four(18);
+    weft_root_spec root = {.entropy = {48}};
+    weft_id tree;
+    weft_join_spec spec = {.name = "guest", .right = WEFT_RIGHT_READ};
+    weft_join_outcome out;
+    weft_join_request waiting[4];
+    size_t count = 4;
+    cr_assert_eq(weft_tree_create(node(w, SERVER), w->author, &root, CALL, &tree), WEFT_OK);
+    weft_ticket t = ticket_for(w, &tree);
+    add(&t, "mem:nobody:1");
+    add(&t, "mem:n1:1");
+    add(&t, "mem:n0:1");
+    cr_expect_eq(weft_tree_join_with_ticket(node(w, GUEST), &t, &spec, CALL, &out), WEFT_TREE);
+    cr_assert_eq(
+        weft_join_mode_set(node(w, SERVER), &tree, WEFT_JOIN_ASK, NULL, WEFT_RIGHT_NONE, 0, CALL),
+        WEFT_OK);
+    cr_expect_eq(weft_tree_join_with_ticket(node(w, GUEST), &t, &spec, CALL, &out), WEFT_AWAITING);
+    cr_expect_eq(out.state, WEFT_JOIN_PENDING);
+    cr_assert_eq(weft_join_list(node(w, SERVER), WEFT_JOIN_PENDING, CALL, waiting, &count),
+                 WEFT_OK);
+    cr_assert_eq(count, 1, "once, by whatever hint");
+    cr_expect_str_eq(waiting[0].name, "guest");
+    cr_assert_eq(weft_join_approve(node(w, SERVER), waiting[0].id, w->author, CALL), WEFT_OK);
+    cr_expect_eq(weft_tree_join_with_ticket(node(w, GUEST), &t, &spec, CALL, &out), WEFT_OK);
+    cr_expect_eq(out.state, WEFT_JOIN_GRANTED);
+    cr_expect_eq(entries(w, GUEST, &tree), entries(w, SERVER, &tree));
+    world_destroy(w);
+}
+
+Test(ticket_sync, a_request_that_is_none_dials_nobody)
+{
+    struct world *w = four(19);
+    weft_id tree = tree_at(w, SERVER, 1);
+    weft_ticket t = ticket_for(w, &tree);
+    weft_join_spec spec = {.name = ""};
+    weft_peer_info info;
+    cr_expect_eq(weft_tree_join_with_ticket(node(w, GUEST), &t, NULL, CALL, NULL), WEFT_INVALID);
+    add(&t, "mem:n0:1");
+    cr_expect_eq(weft_tree_join_with_ticket(node(w, GUEST), &t, &spec, CALL, NULL), WEFT_INVALID);
+    spec.name = "x";
+    cr_expect_eq(weft_tree_join_with_ticket(NULL, &t, &spec, CALL, NULL), WEFT_INVALID);
+    cr_expect_eq(weft_tree_join_with_ticket(node(w, GUEST), NULL, &spec, CALL, NULL), WEFT_INVALID);
+    t.hints_count = 0;
+    cr_expect_eq(weft_tree_join_with_ticket(node(w, GUEST), &t, &spec, CALL, NULL), WEFT_ADDRESS);
+    cr_expect_eq(weft_peer_get(node(w, GUEST), key(w, SERVER), CALL, &info), WEFT_NOT_FOUND);
+    t.hints_count = 1;
+    t.server = *key(w, OTHER);
+    cr_expect_eq(weft_tree_join_with_ticket(node(w, GUEST), &t, &spec, CALL, NULL), WEFT_PEER_KEY);
+    world_destroy(w);
+}
+
 /* -- What is none ------------------------------------------------------------------------- */
 
 Test(ticket_sync, without_hints_or_key_nothing_is_begun)
