@@ -178,12 +178,40 @@ static void on_settings(weft_self *self, void *state, weft_timer *timer, uint32_
     follow_interval(e);
 }
 
+/* A tree is served that was not: whoever is connected and shares it syncs it now. */
+static void on_its_peers(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    (void)self;
+    (void)arg;
+    struct engine *e = state;
+    const struct wf_peer_req *peers = (const struct wf_peer_req *)req;
+    e->order++;
+    for (uint32_t i = 0; err == WEFT_OK && i < peers->count; i++) {
+        struct conn *c = wf_peer_conn(e, &peers->keys[i]);
+        if (c != NULL && wf_es_by_tree(e, c, &peers->tree) == NULL)
+            (void)wf_es_open(e, c, &peers->tree, 0, NULL);
+    }
+    weft_drop(req == NULL ? NULL : &req->msg);
+}
+
+static void on_served(struct engine *e, const weft_id *tree)
+{
+    static const weft_id several;
+    if (weft_id_equal(tree, &several)) {
+        for (struct wf_link *at = e->conns.first; at != NULL; at = at->next)
+            wf_econn_open_related(e, (struct conn *)((char *)at - offsetof(struct conn, link)));
+        return;
+    }
+    struct wf_peer_req *req = wf_peer_req_create(WF_PEER_TREE_PEERS);
+    if (req == NULL) return; /* the next tick of those that are behind */
+    req->tree = *tree;
+    (void)wf_e_ask(e, e->table->peers, &req->req, on_its_peers, NULL);
+}
+
 void wf_timer_on_tracks(struct engine *e, const struct wf_tracks_changed *changed)
 {
     if (changed->interval) follow_interval(e);
-    if (!changed->served) return;
-    for (struct wf_link *at = e->conns.first; at != NULL; at = at->next)
-        wf_econn_open_related(e, (struct conn *)((char *)at - offsetof(struct conn, link)));
+    if (changed->served) on_served(e, &changed->tree);
 }
 
 weft_err wf_timers_start(struct engine *e)

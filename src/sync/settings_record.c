@@ -2,6 +2,7 @@
  * settings_record.c - one row of sync settings: made, compared, and the bytes of its record.
  * Called by: access_*.c, settings_rows.c. May touch: its arguments, the heap.
  * Never: other rows, messages, disk. */
+#include <assert.h>
 #include <msgpack.h>
 #include <string.h>
 

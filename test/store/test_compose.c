@@ -468,6 +468,51 @@ Test(compose, a_follow_brings_its_records)
     cr_assert_eq(records_here(), RECORDS);
 }
 
+/* Of the first tree its list is emptied; the others keep theirs. */
+static struct wf_follow *follow_several(const weft_id *trees, bool follow)
+{
+    struct wf_follow *msg = wf_follow_create(&trees[0], NULL, 0);
+    msg->follow = follow;
+    msg->also = wf_calloc(2, sizeof *msg->also);
+    msg->also_count = 2;
+    for (unsigned i = 0; i < 2; i++) msg->also[i] = (struct wf_follow_also){trees[1 + i], follow};
+    msg->records = records(!follow);
+    msg->records_count = RECORDS;
+    return msg;
+}
+
+Test(compose, a_follow_takes_other_trees_along_or_nothing_is_done)
+{
+    weft_id trees[3] = {kit_id(88), tree.tree, kit_id(89)};
+    wf_tree_info info;
+    uint32_t failed = 0;
+    sk_quiet(true);
+    cr_assert_eq(sk_follow(&node, &tree.tree, true, rk_key(ALICE), 1), WEFT_OK);
+    for (bool done = false; !done; failed += !done) {
+        struct wf_follow *msg = follow_several(trees, true);
+        cr_assert_lt(failed, 100);
+        (void)wf_alloc_fail_at(failed + 1, 0);
+        weft_err err = call(&msg->req);
+        (void)wf_alloc_fail_at(0, 0);
+        if (err != WEFT_OK) wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 60 * WEFT_SEC);
+        done = wf_store_tree(node.store, &trees[0], &info) == WEFT_OK;
+        cr_assert(done || err != WEFT_OK);
+        cr_assert_eq(wf_store_tree(node.store, &trees[2], &info) == WEFT_OK, done);
+        cr_assert_eq(records_here(), done ? RECORDS : 0);
+    }
+    cr_assert_gt(failed, 5);
+    sk_quiet(false);
+    cr_assert_eq(call(&follow_several(trees, false)->req), WEFT_OK);
+    cr_assert_eq(records_here(), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert_eq(wf_store_tree(node.store, &trees[i], &info), WEFT_OK);
+        cr_assert_not(info.followed);
+    }
+    cr_assert_not(rk_may(&node, &tree, ALICE));
+    cr_assert_eq(call(&follow_several(trees, true)->req), WEFT_OK);
+    cr_assert(rk_may(&node, &tree, ALICE), "its list is as it was");
+}
+
 Test(compose, any_one_allocation_of_a_follow_may_fail)
 {
     uint64_t asked = UINT64_MAX;

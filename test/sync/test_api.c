@@ -184,9 +184,9 @@ static weft_buf *child_of(struct world *w, const weft_id *tree, const weft_id *p
     return buf;
 }
 
-Test(api, entries_of_several_trees_are_sent_at_once)
+static void send_to_several_trees(uint64_t seed)
 {
-    struct world *w = world_create(3, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    struct world *w = world_create(seed, WORLD_CHAIN, 2, WORLD_NO_PUSH);
     weft_root_spec root = {.everyone = WEFT_RIGHT_WRITE, .entropy = {8}};
     weft_id trees[2] = {w->tree}, ids[4], parents[2];
     weft_buf *bufs[4], *got = NULL;
@@ -211,6 +211,11 @@ Test(api, entries_of_several_trees_are_sent_at_once)
         weft_buf_unref(bufs[i]);
     }
     world_destroy(w);
+}
+
+Test(api, entries_of_several_trees_are_sent_at_once)
+{
+    for (uint64_t seed = 3; seed < 23; seed++) send_to_several_trees(seed);
 }
 
 /* -- Lists ----------------------------------------------------------------------------------- */

@@ -166,6 +166,17 @@ static void call_trees(void)
     FORKED(weft_grant_replace(l.node, &l.tree, l.author, &self, &grant.key, CALL, &id));
     FORKED(weft_grant_list(l.node, &l.tree, &grant, &count));
     FORKED(weft_right_of(l.node, &l.tree, &self, &right, NULL));
+    static weft_sync_settings settings;
+    char text[8];
+    FORKED(weft_settings_put(l.node, &l.tree, NULL, &settings, CALL));
+    FORKED(weft_settings_enable(l.node, &l.tree, NULL, true, CALL));
+    FORKED(weft_settings_remove(l.node, &l.tree, NULL, CALL));
+    FORKED(weft_settings_get(l.node, &l.tree, NULL, CALL, &settings));
+    FORKED(weft_settings_combined(l.node, &l.tree, CALL, &settings));
+    FORKED(weft_principal_sync(l.node, NULL, NULL, 0, CALL));
+    FORKED(weft_principal_trees(l.node, NULL, CALL, &id, &count));
+    FORKED(weft_setting_set(l.node, "k", "v", CALL));
+    FORKED(weft_setting_get(l.node, "k", text, &count));
     FORKED(weft_tree_info_get(l.node, &l.tree, &info));
     FORKED(weft_tree_range_digest(l.node, &l.tree, 0, 9, id.bytes, NULL));
     FORKED(weft_tree_list(l.node, &id, &count));
