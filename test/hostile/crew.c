@@ -63,12 +63,22 @@ const ht_answer *ht_round(ht_run *run, enum ht_tree tree, const char *address)
     return ht_node_call(&run->friend_, &ask);
 }
 
-void ht_unchanged(ht_run *run, const ht_answer *before, ht_line *line)
+static void compare_stores(const ht_answer *now, const ht_answer *before, ht_line *line)
 {
-    const ht_answer *now = ht_facts(run);
     if (memcmp(now->store, before->store, sizeof now->store) != 0)
         ht_bad(line, "the store is not as it was: %llu entries came",
                (unsigned long long)(now->entries - before->entries));
+}
+
+void ht_same_store(ht_run *run, const ht_answer *before, ht_line *line)
+{
+    compare_stores(ht_facts(run), before, line);
+}
+
+void ht_unchanged(ht_run *run, const ht_answer *before, ht_line *line)
+{
+    const ht_answer *now = ht_facts(run);
+    compare_stores(now, before, line);
     if (memcmp(now->registry, before->registry, sizeof now->registry) != 0)
         ht_bad(line, "the known peers are not as they were: %llu, now %llu",
                (unsigned long long)before->peers, (unsigned long long)now->peers);

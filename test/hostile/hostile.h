@@ -103,11 +103,27 @@ struct ht_peer {
         uint64_t bytes;
     } loans[HT_LOANS]; /* that we have given */
     uint8_t channel[64];
+    struct wf_bytes *heard;              /* all that it decrypts is added here; NULL: nothing */
+    uint8_t proof[WEFT_SIGNATURE_BYTES]; /* of the other side, in the handshake */
 };
 /* Dials `port` from the address `from` (0: the ordinary one) with the pair, which is taken.
  * `state` is `arg` of the peer. */
 ht_peer *ht_peer_dial(uint16_t port, uint32_t from, weft_keypair *pair, const ht_manner *manner,
                       void *arg);
+/* A server that is one of them: each who comes is a peer of `manner`. */
+typedef struct ht_server {
+    ht_item item;
+    uint16_t port;
+    enum ht_whose whose;
+    uint32_t number; /* of its key */
+    const ht_manner *manner;
+    void *arg;
+    uint32_t came, proven; /* connections, and those whose other side has shown its key */
+    uint64_t most;         /* bytes that one of them brought */
+    ht_peer *peers[16];
+} ht_server;
+void ht_server_open(ht_server *s);
+void ht_server_close(ht_server *s);
 ht_peer *ht_peer_accept(int fd, weft_keypair *pair, const ht_manner *manner, void *arg);
 void ht_peer_free(ht_peer *p); /* closes it without a word; NULL is fine */
 /* Bytes into the session, or as they are. */
@@ -174,7 +190,7 @@ enum ht_tree {
     HT_LISTED,    /* the readers of HT_READER and both friends; its author writes       */
     HT_TREES
 };
-#define HT_MARK "weft-forbidden-payload-mark:"
+#define HT_MARK "THIS/NOBODY/MAY/READ/" /* has no 8 bytes of the other one */
 #define HT_SHARED_MARK "weft-shared-payload-mark:"
 
 enum ht_op {
@@ -250,7 +266,9 @@ void ht_rounds(ht_run *run, uint64_t for_ns, ht_pace *out);
 const ht_answer *ht_facts(ht_run *run); /* the victim's, of now */
 /* One round of the pair by `address` with `tree`; the answer is the friend's. */
 const ht_answer *ht_round(ht_run *run, enum ht_tree tree, const char *address);
-/* Complains if the store, or what is known of peers, is not as it was. */
+/* Complains if the store is not as it was; readers that came are known from then on. */
+void ht_same_store(ht_run *run, const ht_answer *before, ht_line *line);
+/* Likewise, and if what is known of peers is not as it was. */
 void ht_unchanged(ht_run *run, const ht_answer *before, ht_line *line);
 /* Complains if the pair cannot sync any more. */
 void ht_still_serves(ht_run *run, ht_line *line);

@@ -18,10 +18,27 @@ static const struct role {
     const char *name;
     void (*run)(ht_run *run, ht_line *line);
 } roles[] = {
-    {"capture", ht_capture},     {"replay", ht_replay}, /* the second one restarts the victim */
-    {"garbage", ht_garbage},     {"amp", ht_amp},       {"mitm", ht_mitm},
-    {"truncate", ht_truncate},   {"bomb", ht_bomb},     {"spoof", ht_spoof},
-    {"sybil", ht_sybil},         {"idle", ht_idle},     {"crowd", ht_crowd},
+    {"capture", ht_capture},
+    {"replay", ht_replay}, /* the second one restarts the victim */
+    {"garbage", ht_garbage},
+    {"amp", ht_amp},
+    {"mitm", ht_mitm},
+    {"truncate", ht_truncate},
+    {"bomb", ht_bomb},
+    {"spoof", ht_spoof},
+    {"sybil", ht_sybil},
+    {"idle", ht_idle},
+    {"oracle", ht_oracle},
+    {"timing", ht_timing},
+    {"proofs", ht_proofs},
+    {"forbidden", ht_forbidden},
+    {"fanin", ht_fanin},
+    {"orphans", ht_orphans},
+    {"evil-server", ht_evil_server},
+    {"poison", ht_poison},
+    {"revoked", ht_revoked},
+    {"forge", ht_forge},
+    {"crowd", ht_crowd},
     {"slowloris", ht_slowloris},
 };
 #define ROLES (sizeof roles / sizeof *roles)
@@ -87,7 +104,7 @@ static void prepare(void)
     if (wf_crypto_init() != WEFT_OK) ht_die("libsodium");
     ht_seed(me.seed);
     me.entries = me.fast ? 3000 : 10000;
-    me.readers = 64;
+    me.readers = 128;
     ht_node_start(&me.victim, self, true, me.entries, me.readers);
     ht_node_start(&me.friend_, self, false, me.entries, me.readers);
     ht_every(sample, &me);

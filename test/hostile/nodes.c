@@ -16,12 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <weft/access.h>
 #include <weft/node.h>
 
 #include "crypto.h"
 #include "hostile.h"
 #include "node_internal.h"
-#include "settings.h"
 
 extern char **environ;
 
@@ -209,20 +209,10 @@ static void facts(ht_answer *out)
 
 static weft_err right_of(const ht_ask *ask)
 {
-    struct wf_settings_text text;
-    wf_map_op op;
-    weft_key key = ht_key(HT_READER, ask->count);
-    wf_grant grant = {(weft_right)ask->right, ask->right >= WEFT_RIGHT_WRITE ? 10u : 0u};
-    uint8_t bytes[512];
-    size_t len;
-    weft_buf *payload = NULL;
-    wf_settings_grant(&key, &grant, &text, &op);
-    must(wf_map_ops_encode(&op, 1, bytes, sizeof bytes, &len), "settings");
-    must(weft_buf_create_copy(bytes, len, &payload), "settings");
-    struct wf_settings_commit *commit = wf_settings_commit_create(&me.trees[ask->tree], me.author,
-                                                                  payload);
-    weft_buf_unref(payload);
-    return wf_node_call(me.node, me.node->table.store, &commit->req, CALL, NULL);
+    weft_grant grant = {.key = ht_key(HT_READER, ask->count),
+                        .right = (weft_right)ask->right,
+                        .priority = ask->right >= WEFT_RIGHT_WRITE ? 10 : 0};
+    return weft_grant_put(me.node, &me.trees[ask->tree], me.author, &grant, 1, CALL, NULL);
 }
 
 /* A peer whose address we were told is looked for. */

@@ -21,14 +21,16 @@ uint32_t ht_peers(void) { return peers_count; }
 
 static weft_err sign(void *arg, const void *data, size_t len, uint8_t out[WEFT_SIGNATURE_BYTES])
 {
-    return wf_sign(arg, WF_PURPOSE_NOISE_STATIC, data, len, out);
+    return wf_sign(((ht_peer *)arg)->pair, WF_PURPOSE_NOISE_STATIC, data, len, out);
 }
 
 static weft_err verify(void *arg, const weft_key *key, const void *data, size_t len,
                        const uint8_t signature[WEFT_SIGNATURE_BYTES])
 {
-    (void)arg;
-    return wf_verify(key, WF_PURPOSE_NOISE_STATIC, data, len, signature);
+    weft_err err = wf_verify(key, WF_PURPOSE_NOISE_STATIC, data, len, signature);
+    ht_peer *p = arg;
+    if (err == WEFT_OK) memcpy(p->proof, signature, sizeof p->proof);
+    return err;
 }
 
 static void random_bytes(void *arg, void *out, size_t len)
@@ -197,6 +199,7 @@ static void frame(ht_peer *p, const uint8_t *body, size_t len)
 static void plain(ht_peer *p, const uint8_t *data, size_t len)
 {
     p->plain_in += len;
+    if (p->heard != NULL && wf_bytes_append(p->heard, data, len) != WEFT_OK) ht_die("memory");
     for (size_t at = 0, used; at < len && !p->ended; at += used) {
         weft_err err = wf_frame_in_feed(&p->frame_in, data + at, len - at, &used);
         if (err != WEFT_OK && err != WEFT_AGAIN) ht_die("the node speaks nonsense");
@@ -309,7 +312,7 @@ static ht_peer *peer(int fd, bool dialled, weft_keypair *pair, const ht_manner *
     p->close_code = p->err_code = UINT64_MAX;
     p->window = WEFT_WINDOW_BYTES;
     weft_keypair_public(pair, &p->key);
-    p->identity = (struct wf_identity){p->key, pair, sign, verify, random_bytes};
+    p->identity = (struct wf_identity){p->key, p, sign, verify, random_bytes};
     if (our_static == NULL && wf_noise_static_create(&p->identity, &our_static) != WEFT_OK)
         ht_die("a static key");
     if (wf_noise_create(&p->identity, our_static, dialled, NULL, &p->noise) != WEFT_OK)
@@ -335,6 +338,36 @@ ht_peer *ht_peer_dial(uint16_t port, uint32_t from, weft_keypair *pair, const ht
 ht_peer *ht_peer_accept(int fd, weft_keypair *pair, const ht_manner *manner, void *arg)
 {
     return peer(fd, false, pair, manner, arg);
+}
+
+static void on_incoming(ht_item *item, uint32_t events)
+{
+    ht_server *s = (ht_server *)((char *)item - offsetof(ht_server, item));
+    (void)events;
+    for (;;) {
+        int fd = accept4(item->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) return;
+        uint32_t slot = s->came++ % (sizeof s->peers / sizeof *s->peers);
+        ht_peer_free(s->peers[slot]);
+        s->peers[slot] = ht_peer_accept(fd, ht_pair(s->whose, s->number), s->manner, s->arg);
+    }
+}
+
+void ht_server_open(ht_server *s)
+{
+    s->item = (ht_item){.fd = ht_listen(&s->port), .ready = on_incoming};
+    ht_watch(&s->item, EPOLLIN);
+}
+
+void ht_server_close(ht_server *s)
+{
+    for (uint32_t i = 0; i < sizeof s->peers / sizeof *s->peers; i++) {
+        const ht_peer *p = s->peers[i];
+        if (p != NULL) s->proven += p->secure;
+        if (p != NULL && p->bytes_in > s->most) s->most = p->bytes_in;
+        ht_peer_free(s->peers[i]);
+    }
+    ht_close(&s->item);
 }
 
 void ht_peer_free(ht_peer *p)
