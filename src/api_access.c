@@ -207,6 +207,14 @@ weft_err weft_right_of(weft_node *node, const weft_id *tree, const weft_key *key
     return WEFT_OK;
 }
 
+weft_err weft_entry_counts(weft_node *node, const weft_id *entry, bool *out)
+{
+    if (node == NULL || entry == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    return wf_store_counts(node->table.wf_store, entry, out);
+}
+
 /* -- Keys beside the device's -------------------------------------------------------------------- */
 
 weft_err weft_tree_use_key(weft_node *node, const weft_id *tree, const weft_keypair *user)

@@ -47,10 +47,17 @@ weft_err weft_grant_replace(weft_node *node, const weft_id *tree, const weft_key
  * `out`, out: filled. LIMIT: then it is how many there are. TREE: it is unknown here. While the
  * rights are not known, because memory was short or the disk failed: NO_MEMORY, IO, CORRUPT. */
 weft_err weft_grant_list(weft_node *node, const weft_id *tree, weft_grant *out, size_t *count);
-/* What the key may do now, by what is here: its own grant or everyone's, the stronger one.
+/* What the key may do now, by what is here: its own grant or everyone's, the stronger one, by the
+ * settings that count (docs/entry.md, section 6; the door judges each entry by its ancestors).
  * *priority may be NULL. As weft_grant_list. */
 weft_err weft_right_of(weft_node *node, const weft_id *tree, const weft_key *key, weft_right *right,
                        uint32_t *priority);
+
+/* Does the entry count, or do maps leave it out because its author was revoked? That may change when
+ * more entries come. weft_get, weft_tree_walk, weft_dag and feeds show both kinds. Where somebody
+ * was revoked it reads the tree's settings. NOT_FOUND; LIMIT, CORRUPT, IO, NO_MEMORY: as of a
+ * refresh of a map. */
+weft_err weft_entry_counts(weft_node *node, const weft_id *entry, bool *out);
 
 /* -- Keys beside the device's ---------------------------------------------------------------- */
 

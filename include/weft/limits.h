@@ -194,6 +194,7 @@
 #define WEFT_TICKET_TRY_NS (30 * WEFT_SEC)  /* for one of them                              */
 #define WEFT_GATE_TREES 64u                 /* whose rights changed: more are told as all        */
 #define WEFT_STANDING_PAIRS_MAX 65536u      /* questions of ancestry for one tree's rights       */
+#define WEFT_STANDING_WORDS_MAX (1u << 18)  /* said of keys by one tree's settings         */
 #define WEFT_RIGHTS_NODE_BYTES (256u << 20) /* of the rights of all trees, in memory       */
 #define WEFT_HISTORY_PER_PEER_MAX 256u      /* syncs that are remembered: the oldest goes        */
 #define WEFT_HISTORY_MAX 65536u             /* and of all peers                                  */

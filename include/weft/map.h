@@ -17,13 +17,14 @@
  * Two kinds of entries have no effect on any node; weft_map_info counts them:
  *   - whose payload is no list of operations: malformed, too deep, a path twice, too many;
  *   - whose author was revoked. A *revocation* of a key is an entry, not the root, that grants it
- *     `none`. With it stays what is among its ancestors, and what the door let in by a grant that
- *     was made with the revocation in sight. All else by the key is left out, whenever it
- *     arrives: above all what it writes beside the revocation. Grants and revocations are left
- *     out in the same way, but a revocation only because of those that are stronger: by a key
- *     with a stronger right among the entry's ancestors. Two that are equally strong revoke each
- *     other. docs/entry.md, section 6, has the whole rule. A map of `_settings` leaves nothing
- *     out: it shows what the door goes by.
+ *     `none` or less than it had, or deletes its grant. With it stays what is among its ancestors,
+ *     what it still permits, and what stands on a grant that was made with the revocation in
+ *     sight. All else by the key is left out, whenever it arrives: above all what it writes beside
+ *     the revocation. Grants and revocations count by the same rule, but a revocation is void only
+ *     because of those that are stronger: by a key with a stronger right among the entry's
+ *     ancestors. Two that are equally strong revoke each other. docs/entry.md, section 6, has the
+ *     whole rule; weft_entry_counts (weft/access.h) asks it of one entry. A map of `_settings`
+ *     leaves nothing out: it shows what the door goes by.
  *
  * A weft_map is what one thread at a time knows of it, in memory: it shows what it read until
  * the next weft_map_refresh. Close it before the node. Calls that may wait for the disk answer
@@ -203,7 +204,9 @@ void weft_map_close(weft_map *map); /* NULL is fine */
  * revocation made that void, the map is read anew through the store's list, and this answers as a
  * first refresh would; until one answers OK or CORRUPT the map shows
  * what it did before, and the two may have WEFT_MAP_VIEW_BYTES each. With more revocations than
- * WEFT_MAP_REVOCATIONS_MAX in the tree the answer is LIMIT.
+ * WEFT_MAP_REVOCATIONS_MAX in the tree, more words than WEFT_STANDING_WORDS_MAX that its settings
+ * say of keys, or more than WEFT_STANDING_PAIRS_MAX of them to be asked which is below which, the
+ * answer is LIMIT.
  * When to call it: after a commit, and when weft_subscribe tells that the tree grew. */
 weft_err weft_map_refresh(weft_map *map, uint64_t *entries_read);
 /* So many arrivals, places of lists (`_settings` has one, too) and entries below revocations may

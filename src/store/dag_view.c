@@ -88,6 +88,22 @@ static weft_err read_view(struct wf_dag *dag)
     return err;
 }
 
+static struct wf_dag *new_dag(wf_store *store, const weft_id *tree, uint64_t t)
+{
+    struct wf_dag *dag = wf_calloc(1, sizeof *dag);
+    if (dag == NULL) return NULL;
+    dag->store = store;
+    dag->users = 1;
+    dag->tree = *tree;
+    dag->t = t;
+    dag->until = UINT64_MAX;
+    dag->bounds.apart = WEFT_DAG_APART_MAX;
+    dag->bounds.found = WEFT_DIFF_ENTRIES_MAX;
+    dag->bounds.waiting = WEFT_DAG_WAITING_MAX;
+    wf_random(store->rt, dag->key, sizeof dag->key);
+    return dag;
+}
+
 weft_err wf_dag_open(wf_store *store, const weft_id *tree, const char *name, struct wf_dag **out)
 {
     wf_tree_info info;
@@ -95,19 +111,10 @@ weft_err wf_dag_open(wf_store *store, const weft_id *tree, const char *name, str
     if (len > WEFT_STORE_NAME_BYTES_MAX) return WEFT_INVALID;
     weft_err err = wf_store_tree(store, tree, &info);
     if (err != WEFT_OK) return err == WEFT_NOT_FOUND ? WEFT_TREE : err;
-    struct wf_dag *dag = wf_calloc(1, sizeof *dag);
+    struct wf_dag *dag = new_dag(store, tree, info.t);
     if (dag == NULL) return WEFT_NO_MEMORY;
-    dag->store = store;
-    dag->users = 1;
-    dag->tree = *tree;
-    dag->t = info.t;
     if (len > 0) memcpy(dag->name, name, len);
     dag->name_len = len;
-    dag->until = UINT64_MAX;
-    dag->bounds.apart = WEFT_DAG_APART_MAX;
-    dag->bounds.found = WEFT_DIFF_ENTRIES_MAX;
-    dag->bounds.waiting = WEFT_DAG_WAITING_MAX;
-    wf_random(store->rt, dag->key, sizeof dag->key);
     err = read_view(dag);
     /* The root, and with it the strategy, may have come a moment ago. */
     if (err == WEFT_OK) err = wf_store_tree(store, tree, &info);
@@ -117,6 +124,16 @@ weft_err wf_dag_open(wf_store *store, const weft_id *tree, const char *name, str
         dag = NULL; /* the caller's now */
     }
     wf_dag_unref(dag);
+    return err;
+}
+
+weft_err wf_dag_open_written(wf_store *store, const weft_id *tree, uint64_t t, struct wf_dag **out)
+{
+    struct wf_dag *dag = new_dag(store, tree, t);
+    if (dag == NULL) return WEFT_NO_MEMORY;
+    weft_err err = read_view(dag);
+    if (err == WEFT_OK) *out = dag;
+    else wf_dag_unref(dag);
     return err;
 }
 

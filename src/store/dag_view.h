@@ -58,6 +58,9 @@ struct wf_dag {
 
 /* `name` NULL or "": the whole tree. TREE, INVALID (name), LIMIT (a store with too many tips). */
 weft_err wf_dag_open(wf_store *store, const weft_id *tree, const char *name, struct wf_dag **out);
+/* All of tree `t` that is written, also when nobody has published it yet: to reach in and to mark,
+ * which do not ask for its strategy. */
+weft_err wf_dag_open_written(wf_store *store, const weft_id *tree, uint64_t t, struct wf_dag **out);
 /* Fills tips[]. Of a tree that has grown since it reads what came, with its parents. LIMIT. */
 weft_err wf_dag_tips(struct wf_dag *dag);
 /* dag_tips.c for dag_view.c: the tips of now; the newest arrival. */

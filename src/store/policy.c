@@ -19,7 +19,7 @@ struct wf_policy {
     wf_map *map;       /* all that was said, with stamps; owned            */
     wf_grant everyone; /* NONE: no grant                                   */
     uint32_t count;
-    uint32_t names; /* keys that have one */
+    uint32_t names;          /* keys that have one */
     struct granted by_key[]; /* ascending by key: the map's order of hex digits */
 };
 
@@ -135,15 +135,31 @@ void wf_policy_right(const wf_policy *policy, const weft_key *key, weft_right *r
     *priority = grant.priority;
 }
 
-bool wf_policy_said(const wf_policy *policy, const weft_key *key, wf_stamp *out)
+bool wf_policy_said(const wf_policy *policy, const weft_key *key, wf_said *out)
 {
     const wf_grant none = {WEFT_RIGHT_NONE, 0};
     struct wf_settings_text text;
+    wf_settings_op found;
     wf_map_op op;
     wf_settings_grant(key, &none, &text, &op);
     const wf_map_record *record = wf_map_find(policy->map, &op.path);
-    if (record != NULL) *out = record->at;
-    return record != NULL;
+    if (record == NULL) return false;
+    *out = (wf_said){.at = record->at, .set = read_record(record, &found)};
+    if (out->set) out->grant = found.grant;
+    return true;
+}
+
+weft_err wf_policy_ops_of(const wf_policy *policy, const wf_stamp *at,
+                          weft_err (*fn)(void *arg, const wf_map_op *op), void *arg)
+{
+    weft_err err = WEFT_OK;
+    for (uint32_t i = 0; err == WEFT_OK && i < wf_map_count(policy->map); i++) {
+        const wf_map_record *r = wf_map_at(policy->map, i);
+        if (wf_stamp_compare(&r->at, at) != 0) continue;
+        const wf_map_op op = {.path = r->path, .set = r->set, .value = r->value};
+        err = fn(arg, &op);
+    }
+    return err;
 }
 
 void wf_policy_each(const wf_policy *policy,

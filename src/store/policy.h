@@ -34,8 +34,18 @@ weft_err wf_policy_apply(const wf_policy *policy, const void *payload, size_t le
 void wf_policy_right(const wf_policy *policy, const weft_key *key, weft_right *right,
                      uint32_t *priority);
 
-/* When something was said last of `key`'s own grant, whatever it was. False: nothing was. */
-bool wf_policy_said(const wf_policy *policy, const weft_key *key, wf_stamp *out);
+/* What was said last of a grant. */
+typedef struct wf_said {
+    wf_stamp at;
+    bool set;       /* false: it was deleted */
+    wf_grant grant; /* of a set one          */
+} wf_said;
+/* Of `key`'s own, or of everyone's (NULL). False: nothing was. */
+bool wf_policy_said(const wf_policy *policy, const weft_key *key, wf_said *out);
+/* The operations of the entry at `at`, by the policy that holds after it: nothing newer hides them.
+ * What fn returns other than OK ends the walk and is returned. */
+weft_err wf_policy_ops_of(const wf_policy *policy, const wf_stamp *at,
+                          weft_err (*fn)(void *arg, const wf_map_op *op), void *arg);
 /* Each grant that stands, NONE too: first that of everyone, with key NULL and only if it gives
  * anything, then by key, ascending. */
 void wf_policy_each(const wf_policy *policy,

@@ -4,10 +4,12 @@
  * Never: judges an entry, which policy.c does by the entry's own ancestry; reads the engine
  * when it is asked.
  *
- * The rights of now are a function of the set of the tree's settings entries: the last writer of
- * a grant wins, by (gen, id). Each entry names the policy that holds after it, and every settings
- * entry is a tip of the store `_settings` or stands below one; so the join of those tips'
- * policies knows all that was ever said, and there are few of them. */
+ * The rights of now are a function of the set of the tree's settings entries: of those that count
+ * (standing.h) the last writer of a grant wins, by (gen, id); but a revocation in force holds a key
+ * down to what it left it, or to the most that was granted above it. While nobody was ever revoked
+ * all count: each entry names the policy that holds after it, and every settings entry is a tip of
+ * the store `_settings` or stands below one; so the join of those tips' policies knows all that
+ * was ever said, and there are few of them. */
 #ifndef WF_RIGHTS_H
 #define WF_RIGHTS_H
 
@@ -23,8 +25,11 @@ struct wf_granted { /* 40 bytes of one key */
     uint8_t name_len;
 };
 
-struct wf_rights { /* immutable once it is made */
-    size_t bytes;  /* of all of it */
+struct wf_standing;
+
+struct wf_rights {    /* immutable once it is made                                 */
+    size_t bytes;     /* of all of it, and of what the writer keeps to make the next */
+    bool revocations; /* somebody was revoked                                      */
     wf_grant everyone;
     const char *names; /* one after the other, in the order of the keys */
     uint32_t count;
@@ -43,9 +48,12 @@ struct wf_rights_view {
 /* As published; NULL: of a tree that is not there. Under the lock, or by the writer. */
 struct wf_rights_view wf_rights_of(const struct wf_tree *tree);
 
-/* The rights of tree `t` as the engine has it. *out is NULL if no settings are here. NO_MEMORY,
- * IO, CORRUPT; LIMIT: WEFT_RIGHTS_NODE_BYTES. The writer, or whoever opens the store. */
-weft_err wf_rights_make(wf_store *store, uint64_t t, struct wf_rights **out);
+/* The rights of tree `t` as the engine has it. *out is NULL if no settings are here; *standing if
+ * nobody was revoked: else it is what the writer keeps. NO_MEMORY, IO, CORRUPT; LIMIT:
+ * WEFT_RIGHTS_NODE_BYTES, WEFT_STANDING_PAIRS_MAX, WEFT_STANDING_WORDS_MAX. The writer, or whoever
+ * opens the store. */
+weft_err wf_rights_make(wf_store *store, uint64_t t, const weft_id *tree, struct wf_rights **out,
+                        struct wf_standing **standing);
 void wf_rights_destroy(struct wf_rights *rights); /* NULL is fine */
 
 /* May the key read? `steps` counts the keys that it was compared with: as many for every tree

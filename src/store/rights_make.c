@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * rights_make.c - the rights of a tree (rights.h), made from the tips of its settings.
+ * rights_make.c - the rights of a tree (rights.h), made when its settings change.
  * Called by: the writer, and whoever opens the store. May touch: the engine (reads), the caches of
  * the writer, the published part of the trees under the store's lock.
- * Never: an entry's body, a peer. */
-#include "rights.h"
-
+ * Never: a peer. */
 #include "alloc.h"
 #include "entry.h"
 #include "log.h"
+#include "rights_fold.h"
 #include "state.h"
 
 #define RETRY_NS WEFT_SEC
@@ -81,6 +80,16 @@ static weft_err from_policy(wf_store *store, const wf_policy *policy, struct wf_
 
 void wf_rights_destroy(struct wf_rights *rights) { wf_free(rights); }
 
+static weft_err new_standing(wf_store *store, uint64_t t, const weft_id *tree,
+                             struct wf_standing **out)
+{
+    weft_err err = wf_standing_create(store, t, tree, out);
+    if (err != WEFT_OK) return err;
+    (*out)->folds = true;
+    if (store->pairs_max > 0) (*out)->pairs_max = store->pairs_max;
+    return WEFT_OK;
+}
+
 /* What the tips of the settings know together. */
 struct joining {
     uint32_t number;   /* of the only policy so far; 0: none */
@@ -137,25 +146,102 @@ static weft_err join_tips(wf_store *store, uint64_t t, struct joining *j)
     return err;
 }
 
-weft_err wf_rights_make(wf_store *store, uint64_t t, struct wf_rights **out)
+static weft_err make_of_tips(wf_store *store, uint64_t t, struct wf_rights **out)
 {
     struct joining j = {0};
     const wf_policy *policy = NULL;
-    *out = NULL;
     weft_err err = join_tips(store, t, &j);
     if (err == WEFT_OK && j.joined == NULL && j.number != 0)
         err = wf_policies_get(&store->policies, store->kv, j.number, &policy);
     if (j.joined != NULL) policy = j.joined;
     if (err == WEFT_OK && policy != NULL) err = from_policy(store, policy, out);
     wf_policy_destroy(j.joined);
-    if (err != WEFT_OK)
-        wf_log(WEFT_LOG_WARN, "store",
-               "who may read is not known, so nobody may, until it can be made t=%llu err=%s",
-               (unsigned long long)t, weft_errname(err));
+    return err;
+}
+
+/* All of it, as the engine has it. */
+static weft_err make_all(wf_store *store, uint64_t t, const weft_id *tree, struct wf_rights **out,
+                         struct wf_standing **standing)
+{
+    struct wf_standing *s = NULL;
+    weft_err err = WEFT_OK;
+    if (wf_store_lists_named(store)) { /* an older format is only read: nothing comes any more */
+        err = new_standing(store, t, tree, &s);
+        if (err == WEFT_OK) err = wf_standing_read(s, UINT64_MAX);
+    }
+    if (err == WEFT_OK && s != NULL && s->revocations > 0) err = wf_rights_fold(store, s, out);
+    else if (err == WEFT_OK) err = make_of_tips(store, t, out);
+    if (err == WEFT_OK && s != NULL && s->revocations > 0) {
+        *standing = s;
+        s = NULL; /* the caller's now */
+    }
+    wf_standing_destroy(s);
+    return err;
+}
+
+static void tell(uint64_t t, weft_err err)
+{
+    if (err == WEFT_OK) return;
+    wf_log(WEFT_LOG_WARN, "store",
+           "who may read is not known, so nobody may, until it can be made t=%llu err=%s",
+           (unsigned long long)t, weft_errname(err));
+}
+
+weft_err wf_rights_make(wf_store *store, uint64_t t, const weft_id *tree, struct wf_rights **out,
+                        struct wf_standing **standing)
+{
+    *out = NULL;
+    *standing = NULL;
+    weft_err err = make_all(store, t, tree, out, standing);
+    tell(t, err);
     return err;
 }
 
 /* -- With the batch --------------------------------------------------------------------------- */
+
+/* What the open batch says of keys is added to what was said before. */
+static weft_err add_fresh(wf_store *store, uint64_t t, struct wf_standing *s)
+{
+    weft_err err = WEFT_OK;
+    for (uint32_t i = 0; err == WEFT_OK && i < store->fresh_count; i++) {
+        const struct wf_fresh *fresh = &store->fresh[i];
+        const wf_place place = {fresh->gen, fresh->seq, fresh->id};
+        if (fresh->t != t) continue;
+        if (!wf_names_have(store->arena + fresh->names, fresh->names_len, WF_SETTINGS_NAME,
+                           sizeof WF_SETTINGS_NAME - 1))
+            continue;
+        err = wf_entry_parse(fresh->bytes, fresh->len, store->entry);
+        if (err == WEFT_OK) err = wf_standing_take_in(s, &place, store->entry);
+    }
+    return err;
+}
+
+static weft_err make_next(wf_store *store, struct wf_tree *tree, struct wf_rights **out)
+{
+    const bool known = tree->rights_err == WEFT_OK;
+    const bool calm = known && (tree->rights == NULL || !tree->rights->revocations);
+    struct wf_standing *s = tree->standing;
+    weft_err err = WEFT_OK;
+    tree->standing = NULL;
+    if (s == NULL && calm) { /* nobody was revoked so far: does the batch? */
+        err = new_standing(store, tree->now.t, &tree->now.tree, &s);
+        if (err == WEFT_OK) err = add_fresh(store, tree->now.t, s);
+        const bool still = err == WEFT_OK && s->revocations == 0;
+        wf_standing_destroy(s);
+        s = NULL;
+        if (err != WEFT_OK) return err;
+        if (still) return make_of_tips(store, tree->now.t, out);
+    }
+    if (s == NULL || !known) {
+        wf_standing_destroy(s);
+        return make_all(store, tree->now.t, &tree->now.tree, out, &tree->standing);
+    }
+    err = add_fresh(store, tree->now.t, s);
+    if (err == WEFT_OK) err = wf_rights_fold(store, s, out);
+    if (err == WEFT_OK) tree->standing = s;
+    else wf_standing_destroy(s);
+    return err;
+}
 
 void wf_rights_stage(wf_store *store)
 {
@@ -164,7 +250,10 @@ void wf_rights_stage(wf_store *store)
         if (!tree->settings_touched && !tree->readers_touched) continue;
         struct wf_rights_view after = wf_rights_of(tree);
         if (tree->settings_touched) {
-            after.unknown = wf_rights_make(store, tree->now.t, &tree->rights_staged);
+            tree->rights_staged = NULL;
+            after.unknown = make_next(store, tree, &tree->rights_staged);
+            tell(tree->now.t, after.unknown);
+            if (after.unknown == WEFT_NO_MEMORY) store->rights_retry = 0; /* that may be over */
             after.rights = tree->rights_staged;
             tree->staged_err = after.unknown;
         }
@@ -199,7 +288,9 @@ void wf_rights_retry(wf_store *store)
         struct wf_tree *tree = store->trees.list[i];
         struct wf_rights *rights;
         if (tree->rights_err == WEFT_OK) continue;
-        weft_err err = wf_rights_make(store, tree->now.t, &rights);
+        wf_standing_destroy(tree->standing);
+        weft_err err = wf_rights_make(store, tree->now.t, &tree->now.tree, &rights,
+                                      &tree->standing);
         wf_rwlock_write(store->lock);
         wf_rights_publish(store, tree, rights, err);
         wf_rwlock_give(store->lock);

@@ -39,6 +39,7 @@ struct wf_tree {
     uint32_t staged_count;
     bool settings_touched;           /* the open batch has an entry of its settings   */
     struct wf_rights *rights_staged; /* made when that is written, not published yet */
+    struct wf_standing *standing;    /* with that; NULL: nobody was revoked, or it is not read */
     weft_err staged_err;
     struct wf_sketch *sketch; /* with what the open batch holds; NULL: not read yet */
     bool sketch_changed;
@@ -105,6 +106,7 @@ struct wf_store {
     uint32_t sketches_kept;
     uint64_t settings_taken;     /* entries of settings, over all                          */
     struct wf_narrowed narrowed; /* by what is published                                   */
+    uint32_t pairs_max;          /* WEFT_STANDING_PAIRS_MAX; tests choose a smaller one    */
     uint32_t rights_unknown;     /* trees of which they are not known                      */
     weft_ns rights_retry;        /* when those are made again at the soonest               */
     /* What the store actor holds. It frees it itself when it ends, but an actor that a

@@ -70,8 +70,8 @@ weft_err wf_store_trees(wf_store *store, wf_tree_info *out, size_t *count);
 bool wf_store_may_read_as(wf_store *store, const weft_id *tree, const weft_key *keys,
                           uint32_t count);
 bool wf_store_may_read(wf_store *store, const weft_id *tree, const weft_key *key); /* one */
-/* What the settings of the tree say now, to show: the door judges each entry by its own
- * ancestry. TREE: it is unknown. NO_MEMORY, IO, CORRUPT: why the rights are not known. */
+/* What the settings of the tree that count (standing.h) say now, to show: the door judges each
+ * entry by its own ancestry. TREE: it is unknown. NO_MEMORY, IO, CORRUPT: why the rights are not known. */
 struct wf_right_now {
     weft_right right; /* of the key, its own or everyone's: the stronger one  */
     uint32_t priority;
@@ -157,6 +157,9 @@ weft_err wf_store_meta_brief(wf_store *store, const weft_id *id, wf_meta_brief *
 /* Does the entry write the named store? NOT_FOUND. */
 weft_err wf_store_writes(wf_store *store, const weft_id *id, const char *name, size_t name_len,
                          bool *out);
+/* Does the entry count, or is it left out because its author was revoked (standing.h)? Reads the
+ * settings of a tree of which somebody was. NOT_FOUND, LIMIT, IO, CORRUPT, NO_MEMORY. */
+weft_err wf_store_counts(wf_store *store, const weft_id *id, bool *out);
 /* Calls fn for each parent (tree and store parents together, ascending). */
 weft_err wf_store_parents(wf_store *store, const weft_id *id, wf_meta_brief *meta,
                           weft_err (*fn)(void *arg, const weft_id *parent), void *arg);

@@ -7,6 +7,7 @@
 #include "dom_write.h"
 #include "log.h"
 #include "sketches.h"
+#include "standing.h"
 #include "trie_write.h"
 
 static uint32_t index_place(const struct wf_trees *trees, const weft_id *id)
@@ -73,6 +74,7 @@ static void tree_free(struct wf_tree *tree)
     wf_free(tree->staged);
     wf_rights_destroy(tree->rights);
     wf_rights_destroy(tree->rights_staged);
+    wf_standing_destroy(tree->standing);
     wf_free(tree->sketch);
     wf_dom_drop(tree);
     wf_free(tree);
@@ -133,6 +135,7 @@ struct loaded { /* a tree as the engine has it */
     weft_key *readers;
     uint32_t readers_count;
     struct wf_rights *rights;
+    struct wf_standing *standing;
     weft_err rights_err;
     struct wf_trie_slot trie;
 };
@@ -190,6 +193,9 @@ static weft_err settle(wf_store *store, struct loaded *loaded)
     wf_rights_compare(store, tree, &after);
     wf_rights_publish(store, tree, loaded->rights, loaded->rights_err);
     loaded->rights = NULL;
+    wf_standing_destroy(tree->standing);
+    tree->standing = loaded->standing;
+    loaded->standing = NULL;
     tree->now = loaded->info;
     tree->pub = loaded->info;
     tree->trie_now = tree->trie_pub = loaded->trie;
@@ -213,12 +219,14 @@ static weft_err load_one(wf_store *store, const wf_tree_info *record)
     if (err == WEFT_OK) err = wf_trie_load(store->kv, tree.info.t, &tree.trie);
     if (err == WEFT_OK) {
         /* Who may read is not worth a store that does not open. */
-        tree.rights_err = wf_rights_make(store, tree.info.t, &tree.rights);
+        tree.rights_err = wf_rights_make(store, tree.info.t, &tree.info.tree, &tree.rights,
+                                         &tree.standing);
         wf_rwlock_write(store->lock);
         err = settle(store, &tree);
         wf_rwlock_give(store->lock);
     }
     wf_rights_destroy(tree.rights);
+    wf_standing_destroy(tree.standing);
     wf_free(tree.readers);
     return err;
 }

@@ -10,7 +10,7 @@
 #define WF_VIEW_H
 
 #include "map.h"
-#include "revoked.h"
+#include "standing.h"
 
 /* -- The view ---------------------------------------------------------------------------- */
 
@@ -72,8 +72,8 @@ struct wf_view_source {
     struct wf_view_holes holes, settings_holes;
     weft_entry *entry; /* room for a decoded one */
     uint64_t entries, skipped, left_out;
-    struct wf_revoked *revoked; /* NULL: nothing is left out         */
-    bool stale;                 /* others are revoked than when the view was begun     */
+    struct wf_standing *standing; /* NULL: nothing is left out                           */
+    bool stale;                   /* others are revoked than when the view was begun     */
 };
 
 /* TREE, INVALID (name). *out is filled on OK; fini takes a zeroed one, too. */

@@ -9,7 +9,7 @@
  * end is reached all of them are in. What comes meanwhile has later numbers and is met after
  * that, once.
  *
- * Settings are read, too: whoever they revoke is left out (revoked.h). By the list they come first.
+ * Settings are read, too: whoever they revoke is left out (standing.h). By the list they come first.
  * A revocation that comes later makes the view stale: it is begun anew, and knows it then. */
 #include <string.h>
 
@@ -41,7 +41,8 @@ weft_err wf_view_source_init(wf_store *store, const weft_id *tree, const char *n
     err = make_room(out);
     /* Settings show what the door goes by, and that is all of them. */
     if (err == WEFT_OK && strcmp(name, WF_SETTINGS_NAME) != 0)
-        err = wf_revoked_create(store, info.t, tree, &out->revoked);
+        err = wf_standing_create(store, info.t, tree, &out->standing);
+    if (out->standing != NULL) out->standing->marks = true;
     if (err != WEFT_OK) wf_view_source_fini(out);
     return err;
 }
@@ -58,7 +59,7 @@ weft_err wf_view_source_renew(struct wf_view_source *old, struct wf_view_source 
         wf_free(new.page);
         return err;
     }
-    old->revoked = NULL;
+    old->standing = NULL;
     old->settings_holes = (struct wf_view_holes){0};
     old->only = (struct wf_dag_bits){0};
     *out = new;
@@ -70,7 +71,7 @@ void wf_view_source_fini(struct wf_view_source *source)
     wf_dag_bits_fini(&source->only);
     wf_free(source->holes.list);
     wf_free(source->settings_holes.list);
-    wf_revoked_destroy(source->revoked);
+    wf_standing_destroy(source->standing);
     wf_free(source->entry);
     wf_free(source->page);
     *source = (struct wf_view_source){.seq = 0};
@@ -174,8 +175,11 @@ static weft_err leaves_out(struct wf_view_source *source, struct turn *turn, con
 {
     const uint64_t left = turn->left;
     *out = false;
-    if (source->revoked == NULL) return WEFT_OK;
-    weft_err err = wf_revoked_leaves_out(source->revoked, place, source->entry, &turn->left, out);
+    if (source->standing == NULL) return WEFT_OK;
+    const weft_entry *entry = source->entry;
+    const bool settings = wf_entry_find_store(entry, WF_SETTINGS_NAME) != NULL;
+    weft_err err = wf_standing_leaves_out(source->standing, place, &entry->author, settings,
+                                          &turn->left, out);
     source->looked += left - turn->left;
     return err;
 }
@@ -212,7 +216,7 @@ static weft_err take_settings(struct wf_view_source *source, const wf_place *pla
 {
     weft_buf *buf = NULL;
     weft_err err = read_body(source, place, &buf);
-    if (err == WEFT_OK) err = wf_revoked_take_in(source->revoked, place, source->entry);
+    if (err == WEFT_OK) err = wf_standing_take_in(source->standing, place, source->entry);
     weft_buf_unref(buf);
     return err;
 }
@@ -267,15 +271,13 @@ static uint64_t met(const struct wf_view_source *source)
 
 static bool unsettled(const struct wf_view_source *source)
 {
-    return source->revoked != NULL && source->revoked->dirty;
+    return source->standing != NULL && source->standing->dirty;
 }
 
-static weft_err settle(struct wf_view_source *source, struct turn *turn)
+static weft_err settle(struct wf_view_source *source)
 {
-    const uint64_t left = turn->left;
     bool changed = false;
-    weft_err err = wf_revoked_settle(source->revoked, &turn->left, &changed);
-    source->looked += left - turn->left;
+    weft_err err = wf_standing_settle(source->standing, &changed);
     if (err != WEFT_OK) return err;
     source->stale = changed && met(source) > source->holes.count;
     return source->stale ? WEFT_AGAIN : WEFT_OK;
@@ -293,7 +295,7 @@ static bool list_is_short(const struct wf_view_source *source, uint64_t upto)
 
 static bool settings_are_known(const struct wf_view_source *source, uint64_t upto)
 {
-    return source->revoked == NULL || source->revoked->upto >= upto;
+    return source->standing == NULL || source->standing->upto >= upto;
 }
 
 static void begin_list(struct wf_view_source *source, bool settings, uint64_t upto,
@@ -335,7 +337,7 @@ static weft_err read_page(struct wf_view_source *source, uint64_t room, uint32_t
 static weft_err read_listed(struct wf_view_source *source, struct turn *turn, const wf_place *place)
 {
     const bool settings = source->list.settings;
-    const uint64_t known = settings ? source->revoked->upto : source->seq;
+    const uint64_t known = settings ? source->standing->upto : source->seq;
     weft_err err = WEFT_OK;
     bool counts = place->seq > known && place->seq <= source->list.upto;
     if (source->fixed) counts = counts && wf_dag_bits_has(&source->only, place->seq);
@@ -371,7 +373,7 @@ static weft_err read_by_list(struct wf_view_source *source, struct turn *turn)
     }
     source->list.under_way = false;
     if (source->list.settings) {
-        source->revoked->upto = source->list.upto;
+        source->standing->upto = source->list.upto;
         source->list.prepared = true;
     } else {
         source->seq = source->list.upto;
@@ -389,9 +391,9 @@ static weft_err read_one(struct wf_view_source *source, struct turn *turn, uint6
     weft_err err = look_up(source, seq, &place, &member, &settings);
     if (err == WEFT_OK && !settings_are_known(source, seq)) {
         if (settings) err = read_settings(source, &place);
-        if (err == WEFT_OK) source->revoked->upto = seq;
+        if (err == WEFT_OK) source->standing->upto = seq;
     }
-    if (err == WEFT_OK && unsettled(source)) err = settle(source, turn);
+    if (err == WEFT_OK && unsettled(source)) err = settle(source);
     if (err != WEFT_OK || !member) return err;
     if (source->list.given_up && source->list.begun) { /* what the list gave, it has */
         const wf_stamp at = {place.gen, place.id}, done = {source->list.gen, source->list.id};
@@ -427,7 +429,7 @@ static weft_err read_some(struct wf_view_source *source, struct turn *turn, uint
         if ((list || cut) && !source->list.prepared && !settings_are_known(source, upto))
             begin_list(source, true, upto, top_gen);
         else if (list)
-            begin_list(source, false, source->list.prepared ? source->revoked->upto : upto,
+            begin_list(source, false, source->list.prepared ? source->standing->upto : upto,
                        top_gen);
     }
     if (source->list.under_way) return read_by_list(source, turn);
@@ -445,7 +447,7 @@ weft_err wf_view_source_read(struct wf_view_source *source, wf_view *view, uint6
     err = fill_holes(source, &turn, true);
     while (err == WEFT_OK && (source->seq < upto || unsettled(source))) {
         bool gathering = source->list.under_way && source->list.settings;
-        if (unsettled(source) && !gathering) err = settle(source, &turn);
+        if (unsettled(source) && !gathering) err = settle(source);
         else err = read_some(source, &turn, upto, info.max_gen);
     }
     if (err == WEFT_OK) err = fill_holes(source, &turn, false);

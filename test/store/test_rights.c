@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "rights_kit.h"
+#include "standing_model.h"
 #include "state.h"
 #include "stats.h"
 
@@ -182,13 +183,21 @@ Test(rights, grants_are_listed_by_key_with_their_names)
 struct history {
     weft_buf *bufs[ENTRIES];
     weft_id ids[ENTRIES];
-    uint64_t gens[ENTRIES], heights[ENTRIES];
+    uint64_t gens[ENTRIES], heights[ENTRIES], below[ENTRIES];
     bool settings[ENTRIES];
     uint8_t about[ENTRIES]; /* and what it says of whom */
     const char *text[ENTRIES];
 };
 
 static const char *const texts[] = {"read", "none", "write:3", "admin:7", NULL};
+
+/* Two that say the same on the same ones are one. */
+static bool is_new(const struct history *h, uint32_t i)
+{
+    for (uint32_t at = 0; at < i; at++)
+        if (weft_id_equal(&h->ids[at], &h->ids[i])) return false;
+    return true;
+}
 
 /* Entry i, by the owner, on random ones before it. Some name the stores' parents, some do not. */
 static void invent_one(struct history *h, uint32_t i, kit_random *r)
@@ -199,6 +208,7 @@ static void invent_one(struct history *h, uint32_t i, kit_random *r)
     for (uint32_t want = 1 + kit_below(r, 3); want > 0; want--) {
         uint32_t at = kit_below(r, i);
         parents[count++] = h->ids[at];
+        h->below[i] |= h->below[at] | UINT64_C(1) << at;
         if (names && h->settings[at]) named[named_count++] = h->ids[at];
         if (h->gens[at] >= h->gens[i]) h->gens[i] = h->gens[at] + 1;
         if (h->heights[at] >= h->heights[i]) h->heights[i] = h->heights[at] + 1;
@@ -229,31 +239,41 @@ static void invent(struct history *h, uint64_t seed)
     *h = (struct history){.settings = {true}, .about = {RK_OWNER}, .text = {"admin:0"}};
     h->bufs[0] = sk_root(rk_pair(RK_OWNER), (uint8_t)seed, WEFT_HEIGHT_INCREMENTAL, WEFT_RIGHT_NONE,
                          &h->ids[0]);
-    for (uint32_t i = 1; i < ENTRIES; i++) invent_one(h, i, &r);
+    for (uint32_t i = 1; i < ENTRIES; i++) {
+        invent_one(h, i, &r);
+        while (!is_new(h, i)) {
+            weft_buf_unref(h->bufs[i]);
+            h->gens[i] = h->heights[i] = h->below[i] = 0;
+            invent_one(h, i, &r);
+        }
+    }
 }
 
-/* The grant of the key by what is here: the last one by (gen, id). NULL: none. */
-static const char *fold(const struct history *h, const bool *here, uint8_t key)
+/* As the model has it. */
+static const struct sm_history *model(const struct history *h)
 {
-    const char *text = NULL;
-    uint32_t last = ENTRIES;
+    static struct sm_history m;
+    m.count = ENTRIES;
     for (uint32_t i = 0; i < ENTRIES; i++) {
-        if (!here[i] || !h->settings[i] || h->about[i] != key) continue;
-        bool later = last == ENTRIES || h->gens[i] > h->gens[last] ||
-                     (h->gens[i] == h->gens[last] &&
-                      memcmp(h->ids[i].bytes, h->ids[last].bytes, WEFT_ID_BYTES) > 0);
-        if (!later) continue;
-        last = i;
-        text = h->text[i];
+        struct sm_entry *e = &m.list[i];
+        *e = (struct sm_entry){.at = {h->gens[i], h->ids[i]},
+                               .below = h->below[i],
+                               .author = RK_OWNER,
+                               .settings = h->settings[i],
+                               .key = h->about[i] == RK_EVERYONE ? SM_EVERYONE : h->about[i]};
+        if (h->settings[i]) e->says = h->text[i] == NULL ? SM_DELETES : SM_GRANTS;
+        if (e->says == SM_GRANTS)
+            cr_assert_eq(wf_grant_read(h->text[i], strlen(h->text[i]), &e->grant), WEFT_OK);
     }
-    return text;
+    return &m;
 }
 
 static bool reads(const struct history *h, const bool *here, uint8_t key)
 {
-    const char *own = fold(h, here, key), *all = fold(h, here, RK_EVERYONE);
-    if (own != NULL && strcmp(own, "none") == 0) return false;
-    return own != NULL || (all != NULL && strcmp(all, "none") != 0);
+    uint64_t universe = 0;
+    bool revoked;
+    for (uint32_t i = 0; i < ENTRIES; i++) universe |= (uint64_t)here[i] << i;
+    return sm_right(model(h), universe, key, &revoked).right >= WEFT_RIGHT_READ;
 }
 
 static void expect_rights(const struct history *h, const bool *here, uint64_t seed)

@@ -255,7 +255,7 @@ Test(view_source, a_revocation_costs_what_is_not_below_it_once_and_not_the_tree)
     uint64_t reads = kv_faulty_reads(node.store->kv) - before;
     cr_expect_leq(reads, 80, "%d reads for 10 entries of 1000", (int)reads);
     cr_expect_eq(m.source.entries, 10);
-    cr_expect_eq(m.source.revoked->count, 1);
+    cr_expect_eq(m.source.standing->revocations, 1);
     end_map(&m);
 }
 

@@ -177,6 +177,7 @@ static void call_trees(void)
     FORKED(weft_principal_trees(l.node, NULL, CALL, &id, &count));
     FORKED(weft_setting_set(l.node, "k", "v", CALL));
     FORKED(weft_setting_get(l.node, "k", text, &count));
+    FORKED(weft_entry_counts(l.node, &last, &grant.revoked));
     FORKED(weft_tree_info_get(l.node, &l.tree, &info));
     FORKED(weft_tree_range_digest(l.node, &l.tree, 0, 9, id.bytes, NULL));
     FORKED(weft_tree_list(l.node, &id, &count));

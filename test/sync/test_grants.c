@@ -183,6 +183,49 @@ Test(grants, only_what_a_key_was_granted_itself_is_handed_on)
     expect_right(2, WEFT_RIGHT_WRITE, 10);
 }
 
+/* -- What counts ----------------------------------------------------------------------------------- */
+
+static bool counts(const weft_id *entry)
+{
+    bool out = false;
+    weft_err err = weft_entry_counts(l.node, entry, &out);
+    cr_assert_eq(err, WEFT_OK, "%s", weft_errname(err));
+    return out;
+}
+
+static weft_id write_on(int key, const weft_id *below)
+{
+    static uint32_t number; /* two equal ones would be one */
+    weft_id id;
+    number++;
+    cr_assert_eq(weft_commit_at(l.node, pairs[key], &l.tree, &(weft_cut){below, 1}, "log", &number,
+                                sizeof number, CALL, &id),
+                 WEFT_OK);
+    return id;
+}
+
+Test(grants, what_a_revoked_key_writes_beside_that_does_not_count)
+{
+    const weft_grant none = of(1, WEFT_RIGHT_NONE, 0), again = of(1, WEFT_RIGHT_WRITE, 3);
+    weft_id granted, nowhere = kit_id(9);
+    bool out = true;
+    weft_id before = write_on(1, &l.tree), beside = write_on(1, &before);
+    cr_expect(counts(&before) && counts(&beside), "nobody is revoked");
+    lone_commit(&l, 1, NULL);
+    cr_assert_eq(weft_grant_put(l.node, &l.tree, l.author, &none, 1, CALL, NULL), WEFT_OK);
+    weft_id late = write_on(1, &before), other = write_on(2, &before);
+    cr_expect(counts(&before) && counts(&beside), "they were in sight");
+    cr_expect_not(counts(&late));
+    cr_expect(counts(&other) && counts(&l.tree));
+    cr_assert_eq(weft_grant_put(l.node, &l.tree, l.author, &again, 1, CALL, &granted), WEFT_OK);
+    weft_id after = write_on(1, &granted);
+    cr_expect(counts(&after));
+    cr_expect_not(counts(&late));
+    cr_expect_eq(weft_entry_counts(l.node, &nowhere, &out), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_entry_counts(l.node, NULL, &out), WEFT_INVALID);
+    cr_expect_eq(weft_entry_counts(l.node, &l.tree, NULL), WEFT_INVALID);
+}
+
 /* -- What is refused ------------------------------------------------------------------------------ */
 
 Test(grants, what_cannot_be_said_changes_nothing)
@@ -297,7 +340,8 @@ static weft_err inside(weft_self *self, void *state, void *arg)
                weft_grant_replace(l.node, &l.tree, l.author, &keys[1], &keys[2], CALL, NULL) ==
                    WEFT_DEADLK &&
                weft_grant_list(l.node, &l.tree, &grant, &count) == WEFT_DEADLK &&
-               weft_right_of(l.node, &l.tree, &owner, &grant.right, NULL) == WEFT_DEADLK;
+               weft_right_of(l.node, &l.tree, &owner, &grant.right, NULL) == WEFT_DEADLK &&
+               weft_entry_counts(l.node, &l.tree, &grant.revoked) == WEFT_DEADLK;
     return all ? WEFT_OK : WEFT_INTERNAL;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * test_revoked.c - what revocations take out of views, against the rule told by sets of ancestors.
+ * test_standing.c - what revocations take out of views and of rights, against the rule told by sets of
+ * ancestors.
  * Called by: meson test. May touch: the memory engine. Never: a disk, a real thread. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -7,11 +8,13 @@
 
 #include "alloc.h"
 #include "kv_faulty.h"
+#include "standing_model.h"
 #include "state.h"
 #include "store_kit.h"
 #include "view.h"
 
 #define KEYS 5u
+#define EVERYONE KEYS
 #define ENTRIES 60u /* sets of them are bits */
 #define DOC "doc"
 
@@ -59,67 +62,26 @@ static void teardown(void)
     for (uint32_t i = 0; i < KEYS; i++) weft_keypair_destroy(all.keys[i]);
 }
 
-TestSuite(revoked, .init = setup, .fini = teardown);
+TestSuite(standing, .init = setup, .fini = teardown);
 
-static bool newer(uint32_t a, uint32_t b)
+/* As the model has it. */
+static const struct sm_history *history(void)
 {
-    const wf_stamp x = {all.list[a].gen, all.list[a].id}, y = {all.list[b].gen, all.list[b].id};
-    return wf_stamp_compare(&x, &y) > 0;
-}
-
-/* What was said last of a key below an entry; -1: nothing. */
-static int said(uint32_t key, uint32_t below)
-{
-    int last = -1;
+    static struct sm_history h;
+    h.count = all.count;
     for (uint32_t i = 0; i < all.count; i++) {
         const struct made *m = &all.list[i];
-        if (m->op == NO_OP || m->key != key || (all.list[below].below >> i & 1) == 0) continue;
-        if (last < 0 || newer(i, (uint32_t)last)) last = (int)i;
+        h.list[i] = (struct sm_entry){.at = {m->gen, m->id},
+                                      .below = m->below,
+                                      .author = m->author,
+                                      .settings = m->op != NO_OP,
+                                      .says = m->op == NO_OP    ? SM_NOTHING
+                                              : m->op == DELETE ? SM_DELETES
+                                                                : SM_GRANTS,
+                                      .key = m->key == EVERYONE ? SM_EVERYONE : m->key};
+        if (m->op >= 0) h.list[i].grant = grants[m->op];
     }
-    return last;
-}
-
-static wf_grant right_below(uint32_t key, uint32_t entry)
-{
-    int last = said(key, entry);
-    if (last < 0 || all.list[last].op == DELETE) return grants[REVOKE]; /* everyone has nothing */
-    return grants[all.list[last].op];
-}
-
-static bool is_out(uint32_t x, const wf_grant *level, uint64_t in_force)
-{
-    bool by_grant = false;
-    int last = said(all.list[x].author, x);
-    for (uint32_t r = 0; r < all.count; r++) {
-        const struct made *m = &all.list[r];
-        if ((in_force >> r & 1) == 0 || m->key != all.list[x].author) continue;
-        const wf_grant strength = right_below(m->author, r);
-        if (level != NULL && wf_grant_compare(&strength, level) <= 0) continue;
-        if (r == x || (m->below >> x & 1) != 0) continue;
-        if (last < 0 || (all.list[last].below >> r & 1) == 0) return true;
-        by_grant = true;
-    }
-    return by_grant && is_out((uint32_t)last, level, in_force);
-}
-
-/* The revocations among `universe` that are in force: those of the strongest authors first. */
-static uint64_t revocations_in_force(uint64_t universe)
-{
-    uint64_t in_force = 0, done = 0;
-    for (;;) {
-        int best = -1;
-        wf_grant most = {WEFT_RIGHT_NONE, 0};
-        for (uint32_t r = 1; r < all.count; r++) {
-            if (all.list[r].op != REVOKE || ((universe & ~done) >> r & 1) == 0) continue;
-            const wf_grant strength = right_below(all.list[r].author, r);
-            if (best >= 0 && wf_grant_compare(&strength, &most) <= 0) continue;
-            best = (int)r;
-            most = strength;
-        }
-        if (best < 0) return in_force;
-        done |= UINT64_C(1) << best;
-        if (!is_out((uint32_t)best, &most, in_force)) in_force |= UINT64_C(1) << best;
-    }
+    return &h;
 }
 
 /* -- Making entries --------------------------------------------------------------------------- */
@@ -130,8 +92,9 @@ static size_t settings_of(const struct made *m, uint8_t *out, size_t room)
     wf_map_op op;
     weft_key key;
     size_t len;
-    weft_keypair_public(all.keys[m->key], &key);
-    wf_settings_grant(&key, &grants[m->op == DELETE ? 0 : m->op], &text, &op);
+    if (m->key != EVERYONE) weft_keypair_public(all.keys[m->key], &key);
+    wf_settings_grant(m->key == EVERYONE ? NULL : &key, &grants[m->op == DELETE ? 0 : m->op], &text,
+                      &op);
     if (m->op == DELETE) op = (wf_map_op){.path = op.path};
     cr_assert_eq(wf_map_ops_encode(&op, 1, out, room, &len), WEFT_OK);
     return len;
@@ -149,7 +112,8 @@ static size_t edit_of(uint32_t number, char path, uint8_t *out, size_t room)
 static bool add(sk_node *node, struct made m, const uint32_t *above, uint32_t count)
 {
     uint8_t edit[64], settings[256];
-    weft_id parents[2];
+    weft_id parents[2], named[2];
+    uint32_t named_count = 0;
     weft_store_part parts[2];
     uint32_t parts_count = 0;
     cr_assert_lt(all.count, ENTRIES);
@@ -157,11 +121,14 @@ static bool add(sk_node *node, struct made m, const uint32_t *above, uint32_t co
     for (uint32_t i = 0; i < count; i++) {
         const struct made *parent = &all.list[above[i]];
         parents[i] = parent->id;
+        if (parent->op != NO_OP) named[named_count++] = parent->id;
         m.below |= parent->below | UINT64_C(1) << above[i];
         if (parent->gen >= m.gen) m.gen = parent->gen + 1;
     }
     if (m.op != NO_OP)
         parts[parts_count++] = (weft_store_part){.name = "_settings",
+                                                 .parents = named,
+                                                 .parents_count = named_count,
                                                  .payload = settings,
                                                  .payload_len = settings_of(&m, settings, 256)};
     if (m.path != 0)
@@ -174,7 +141,9 @@ static bool add(sk_node *node, struct made m, const uint32_t *above, uint32_t co
                                   .stores = parts,
                                   .stores_count = parts_count};
     cr_assert_eq(weft_entry_build(&spec, all.keys[m.author], &m.buf, &m.id), WEFT_OK);
-    if (sk_commit(node, &m.buf, &m.id, 1, false, NULL) != WEFT_OK) {
+    bool known = false; /* two that say the same on the same ones are one */
+    for (uint32_t i = 0; i < all.count; i++) known |= weft_id_equal(&all.list[i].id, &m.id);
+    if (known || sk_commit(node, &m.buf, &m.id, 1, false, NULL) != WEFT_OK) {
         weft_buf_unref(m.buf);
         return false;
     }
@@ -226,6 +195,10 @@ static void add_random(sk_node *node, kit_random *r)
     if (kit_below(r, 2) == 0) {
         m.key = 1 + kit_below(r, KEYS - 1);
         m.op = kit_below(r, 2) == 0 ? REVOKE : (int)kit_below(r, 5) - 1;
+        if (kit_below(r, 8) == 0) {
+            m.key = EVERYONE;
+            m.op = (int)kit_below(r, 3) - 1;
+        }
     }
     if (m.op == NO_OP || kit_below(r, 4) == 0) m.path = (char)('a' + kit_below(r, 6));
     add(node, m, above, above[0] != above[1] && kit_below(r, 3) == 0 ? 2 : 1);
@@ -282,14 +255,14 @@ static void expect_rule(const struct read_map *m, uint64_t universe, const char 
     struct wf_view_walk x, y;
     weft_map_item got, want;
     wf_view *view = NULL;
-    const uint64_t in_force = revocations_in_force(universe);
+    const uint64_t counts = sm_judge(history(), universe).counts;
     uint64_t out = 0;
     cr_assert_eq(wf_view_create(7, SIZE_MAX, &view), WEFT_OK);
     for (uint32_t i = 0; i < all.count; i++) {
         const struct made *e = &all.list[i];
         uint8_t payload[64];
         if (e->path == 0 || (universe >> i & 1) == 0) continue;
-        if (is_out(i, NULL, in_force)) {
+        if ((counts >> i & 1) == 0) {
             out++;
             continue;
         }
@@ -309,6 +282,30 @@ static void expect_rule(const struct read_map *m, uint64_t universe, const char 
     wf_view_destroy(view);
 }
 
+/* What may each key do, and does each entry count, when the store has those in `universe`? */
+static void expect_rights(const sk_node *node, uint64_t universe, uint64_t seed)
+{
+    const struct sm_verdict v = sm_judge(history(), universe);
+    for (uint32_t k = 0; k < KEYS; k++) {
+        struct wf_right_now now;
+        weft_key key;
+        bool revoked;
+        const wf_grant want = sm_right(history(), universe, k, &revoked);
+        weft_keypair_public(all.keys[k], &key);
+        cr_assert_eq(wf_store_right(node->store, &all.list[0].id, &key, &now), WEFT_OK);
+        cr_assert_eq(now.right, want.right, "seed %d, key %u: %d, not %d", (int)seed, k,
+                     (int)now.right, (int)want.right);
+        cr_assert_eq(now.priority, want.priority, "seed %d, key %u", (int)seed, k);
+        cr_assert_eq(now.revoked, revoked, "seed %d, key %u", (int)seed, k);
+    }
+    for (uint32_t i = 0; i < all.count; i++) {
+        bool counts = false;
+        if ((universe >> i & 1) == 0) continue;
+        cr_assert_eq(wf_store_counts(node->store, &all.list[i].id, &counts), WEFT_OK);
+        cr_assert_eq(counts, (v.counts >> i & 1) != 0, "seed %d, entry %u", (int)seed, i);
+    }
+}
+
 static uint64_t everything(void) { return (UINT64_C(1) << all.count) - 1; }
 
 /* Reads now and compares; ends the map. */
@@ -317,13 +314,14 @@ static void expect_now(sk_node *node, uint32_t left_out, const char *why)
     struct read_map m = new_map(node);
     read_all(&m);
     expect_rule(&m, everything(), why, 0);
+    expect_rights(node, everything(), 0);
     cr_expect_eq(m.source.left_out, left_out, "%s: %d left out", why, (int)m.source.left_out);
     end_map(&m);
 }
 
 /* -- The rule, case by case --------------------------------------------------------------------- */
 
-Test(revoked, what_is_beside_a_revocation_is_left_out_and_what_is_below_stays)
+Test(standing, what_is_beside_a_revocation_is_left_out_and_what_is_below_stays)
 {
     sk_node node;
     sk_node_open(&node, 1);
@@ -340,7 +338,7 @@ Test(revoked, what_is_beside_a_revocation_is_left_out_and_what_is_below_stays)
     sk_node_close(&node);
 }
 
-Test(revoked, above_a_new_grant_the_key_counts_again_and_beside_it_does_not)
+Test(standing, above_a_new_grant_the_key_counts_again_and_beside_it_does_not)
 {
     sk_node node;
     sk_node_open(&node, 1);
@@ -357,7 +355,7 @@ Test(revoked, above_a_new_grant_the_key_counts_again_and_beside_it_does_not)
     sk_node_close(&node);
 }
 
-Test(revoked, a_revocation_by_who_was_revoked_by_a_stronger_one_is_void)
+Test(standing, a_revocation_by_who_was_revoked_by_a_stronger_one_is_void)
 {
     sk_node node;
     sk_node_open(&node, 1);
@@ -373,7 +371,7 @@ Test(revoked, a_revocation_by_who_was_revoked_by_a_stronger_one_is_void)
     sk_node_close(&node);
 }
 
-Test(revoked, two_that_are_equally_strong_revoke_each_other)
+Test(standing, two_that_are_equally_strong_revoke_each_other)
 {
     sk_node node;
     sk_node_open(&node, 1);
@@ -386,7 +384,7 @@ Test(revoked, two_that_are_equally_strong_revoke_each_other)
     sk_node_close(&node);
 }
 
-Test(revoked, who_is_revoked_cannot_grant_it_to_itself)
+Test(standing, who_is_revoked_cannot_grant_it_to_itself)
 {
     sk_node node;
     sk_node_open(&node, 1);
@@ -397,6 +395,88 @@ Test(revoked, who_is_revoked_cannot_grant_it_to_itself)
     uint32_t joined = say(&node, 1, 1, 3, mine, revoked); /* the door lets it in, */
     edit(&node, 1, 'a', joined, joined);
     expect_now(&node, 1, "views do not");
+    sk_node_close(&node);
+}
+
+/* -- Rights, case by case -------------------------------------------------------------------------- */
+
+static void expect_right(const sk_node *node, uint32_t key, weft_right right, const char *why)
+{
+    struct wf_right_now now;
+    weft_key who;
+    weft_keypair_public(all.keys[key], &who);
+    cr_assert_eq(wf_store_right(node->store, &all.list[0].id, &who, &now), WEFT_OK, "%s", why);
+    cr_expect_eq(now.right, right, "%s: %d, not %d", why, (int)now.right, (int)right);
+    expect_rights(node, everything(), 0);
+}
+
+Test(standing, a_renewal_beside_the_revocation_does_not_help)
+{
+    sk_node node;
+    sk_node_open(&node, 1);
+    uint32_t top = begin(&node);
+    uint32_t revoked = say(&node, 0, 1, REVOKE, top, top);
+    uint32_t mine = say(&node, 1, 1, 3, top, top), other = say(&node, 1, 4, 3, mine, mine);
+    for (int i = 0; i < 3; i++)
+        mine = say(&node, 1, 1, 3, i == 0 ? other : mine, i == 0 ? other : mine);
+    expect_right(&node, 1, WEFT_RIGHT_NONE, "its own grant is the newest word");
+    expect_right(&node, 4, WEFT_RIGHT_WRITE, "and so is what it gave another");
+    /* Not even where an honest Admin, who did not know, renewed it. */
+    say(&node, 2, 1, 3, mine, mine);
+    expect_right(&node, 1, WEFT_RIGHT_NONE, "granted beside the revocation");
+    say(&node, 0, 1, 2, revoked, revoked);
+    expect_right(&node, 1, WEFT_RIGHT_ADMIN, "granted above it");
+    sk_node_close(&node);
+}
+
+Test(standing, who_is_granted_less_is_held_down_to_it)
+{
+    sk_node node;
+    sk_node_open(&node, 1);
+    uint32_t top = begin(&node), lowered = say(&node, 0, 1, 1, top, top);
+    uint32_t mine = say(&node, 1, 1, 3, top, top);
+    for (int i = 0; i < 2; i++) mine = say(&node, 1, 1, 3, mine, mine);
+    expect_right(&node, 1, WEFT_RIGHT_WRITE, "from Admin to Write, beside its own renewal");
+    edit(&node, 1, 'a', top, top);
+    expect_now(&node, 0, "it may still write");
+    say(&node, 0, 1, DELETE, lowered, lowered);
+    edit(&node, 1, 'b', top, top);
+    expect_now(&node, 2, "then not even that");
+    expect_right(&node, 1, WEFT_RIGHT_NONE, "as everyone");
+    sk_node_close(&node);
+}
+
+Test(standing, a_key_without_a_grant_of_its_own_is_as_everyone)
+{
+    sk_node node;
+    sk_node_open(&node, 1);
+    uint32_t top = begin(&node), open = say(&node, 0, EVERYONE, 1, top, top);
+    uint32_t deleted = say(&node, 0, 4, DELETE, open, open);
+    edit(&node, 4, 'a', open, open);
+    expect_now(&node, 0, "everyone may");
+    expect_right(&node, 4, WEFT_RIGHT_WRITE, "deleted");
+    uint32_t revoked = say(&node, 0, 4, REVOKE, deleted, deleted);
+    expect_now(&node, 1, "but for who is revoked");
+    expect_right(&node, 4, WEFT_RIGHT_NONE, "revoked");
+    uint32_t again = say(&node, 0, 4, DELETE, revoked, revoked);
+    edit(&node, 4, 'b', again, again);
+    expect_now(&node, 1, "until that is taken back");
+    expect_right(&node, 4, WEFT_RIGHT_WRITE, "taken back");
+    sk_node_close(&node);
+}
+
+Test(standing, a_new_grant_counts_though_a_later_one_did_not_know_of_the_revocation)
+{
+    sk_node node;
+    sk_node_open(&node, 1);
+    uint32_t top = begin(&node), revoked = say(&node, 0, 4, REVOKE, top, top);
+    uint32_t granted = say(&node, 0, 4, 1, revoked, revoked), apart = top;
+    for (int i = 0; i < 4; i++) apart = edit(&node, 0, 'c', apart, apart);
+    apart = say(&node, 2, 4, 1, apart, apart);
+    uint32_t both = edit(&node, 4, 'a', apart, granted);
+    for (int i = 0; i < 3; i++) both = edit(&node, 4, 'b', both, both);
+    expect_now(&node, 0, "the newest word below them is beside the revocation");
+    expect_right(&node, 4, WEFT_RIGHT_WRITE, "above it");
     sk_node_close(&node);
 }
 
@@ -418,11 +498,13 @@ static uint32_t replay(kit_random *r, uint64_t seed)
         weft_err err = sk_commit(&other, &all.list[pick].buf, &all.list[pick].id, 1, false, NULL);
         cr_assert_eq(err, WEFT_OK, "seed %d: %s", (int)seed, weft_errname(err));
         have |= UINT64_C(1) << pick;
+        if (kit_below(r, 4) == 0) expect_rights(&other, have, seed);
         m.source.budget = 1 + kit_below(r, 9);
         if (kit_below(r, 2) == 0) read_turn(&m);
     }
     read_all(&m);
     expect_rule(&m, everything(), "in another order", seed);
+    expect_rights(&other, have, seed);
     const uint32_t renewed = m.renewed;
     end_map(&m);
     sk_node_close(&other);
@@ -445,7 +527,7 @@ static void expect_at_a_cut(sk_node *node, kit_random *r, uint64_t seed)
     end_map(&m);
 }
 
-Test(revoked, views_follow_the_rule_whatever_the_history_and_its_order)
+Test(standing, views_follow_the_rule_whatever_the_history_and_its_order)
 {
     uint64_t left_out = 0, renewed = 0, void_ones = 0;
     for (uint64_t seed = 1; seed <= 150; seed++) {
@@ -468,11 +550,14 @@ Test(revoked, views_follow_the_rule_whatever_the_history_and_its_order)
         slow.source.by_arrivals = true;
         read_all(&slow);
         expect_rule(&slow, everything(), "by arrivals", seed);
+        expect_rights(&node, everything(), seed);
         for (int i = 0; i < 4; i++) expect_at_a_cut(&node, &r, seed);
         renewed += live.renewed + replay(&r, seed);
         left_out += once.source.left_out;
-        for (uint32_t i = 0; i < once.source.revoked->count; i++)
-            void_ones += !once.source.revoked->list[i].in_force;
+        for (uint32_t i = 0; i < once.source.standing->count; i++) {
+            const struct wf_statement *st = &once.source.standing->list[i];
+            void_ones += st->revokes && !st->in_force;
+        }
         end_map(&live);
         end_map(&once);
         end_map(&slow);
@@ -487,7 +572,7 @@ Test(revoked, views_follow_the_rule_whatever_the_history_and_its_order)
 /* -- What it costs ------------------------------------------------------------------------------------ */
 
 /* Who is revoked goes on revoking, beside that. */
-Test(revoked, one_more_void_revocation_costs_the_same_however_many_there_are)
+Test(standing, one_more_void_revocation_costs_the_same_however_many_there_are)
 {
     sk_node node;
     uint64_t reads[2] = {0, 0};
@@ -508,7 +593,7 @@ Test(revoked, one_more_void_revocation_costs_the_same_however_many_there_are)
     }
     expect_rule(&m, everything(), "void ones", 0);
     cr_expect_eq(m.renewed, 0);
-    cr_expect_eq(m.source.revoked->count, 41);
+    cr_expect_eq(m.source.standing->revocations, 41);
     cr_expect_eq(reads[0], reads[1], "%d reads, then %d", (int)reads[0], (int)reads[1]);
     end_map(&m);
     free(faulty);
@@ -525,7 +610,7 @@ static void some_history(sk_node *node)
     while (all.count < 44) add_random(node, &r);
 }
 
-Test(revoked, each_read_may_fail_once_and_the_rule_still_holds)
+Test(standing, each_read_may_fail_once_and_the_rule_still_holds)
 {
     sk_node node;
     some_history(&node);
@@ -550,7 +635,7 @@ Test(revoked, each_read_may_fail_once_and_the_rule_still_holds)
     sk_node_close(&node);
 }
 
-Test(revoked, each_allocation_may_fail_and_the_rule_still_holds)
+Test(standing, each_allocation_may_fail_and_the_rule_still_holds)
 {
     sk_node node;
     some_history(&node);
@@ -568,5 +653,94 @@ Test(revoked, each_allocation_may_fail_and_the_rule_still_holds)
     }
     cr_expect_eq(err, WEFT_OK);
     cr_expect_gt(nth, 60);
+    sk_node_close(&node);
+}
+
+Test(standing, rights_are_made_again_after_each_failed_allocation)
+{
+    uint64_t nth = 1, failed = 0;
+    for (bool met = true; met && nth < 400; nth++) {
+        sk_node node;
+        sk_node_open(&node, 5);
+        uint32_t top = begin(&node);
+        say(&node, 0, 3, REVOKE, top, top);
+        uint32_t mine = say(&node, 3, 3, 2, top, top);
+        struct wf_rights *rights = NULL;
+        struct wf_standing *standing = NULL;
+        (void)mine;
+        wf_alloc_fail_at(nth, 0);
+        weft_err err = wf_rights_make(node.store, 1, &all.list[0].id, &rights, &standing);
+        met = wf_alloc_fail_at(0, 0) >= nth;
+        cr_assert_eq(err, met ? WEFT_NO_MEMORY : WEFT_OK, "%d: %s", (int)nth, weft_errname(err));
+        cr_assert(err == WEFT_OK ? rights != NULL && standing != NULL : rights == NULL);
+        failed += err != WEFT_OK;
+        wf_rights_destroy(rights);
+        wf_standing_destroy(standing);
+        expect_rights(&node, everything(), nth);
+        sk_node_close(&node);
+        forget();
+    }
+    cr_expect_gt(failed, 20);
+}
+
+/* Nobody may do more because something cannot be read. */
+Test(standing, a_damaged_statement_still_says_what_it_did)
+{
+    sk_node node;
+    sk_node_open(&node, 1);
+    uint32_t top = begin(&node), revoked = say(&node, 0, 4, REVOKE, top, top);
+    say(&node, 2, 4, 3, top, top);
+    expect_right(&node, 4, WEFT_RIGHT_NONE, "revoked");
+    uint8_t key[WF_KEY_SEQ_BYTES];
+    wf_batch *batch = NULL;
+    wf_key_seq(key, 1, revoked + 1);
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    wf_batch_put(batch, WF_CF_ENTRY, key, sizeof key, "damaged", 7);
+    cr_assert_eq(wf_kv_write(node.kv, batch, true), WEFT_OK);
+    wf_batch_destroy(batch);
+    sk_node_crash(&node, 0);
+    expect_right(&node, 4, WEFT_RIGHT_NONE, "by the policy that remembers it");
+    sk_node_close(&node);
+}
+
+Test(standing, beyond_the_bound_nobody_reads)
+{
+    sk_node node;
+    sk_node_open(&node, 1);
+    uint32_t top = begin(&node);
+    node.store->pairs_max = 4;
+    uint32_t revoked = say(&node, 0, 4, REVOKE, top, top);
+    for (int i = 0; i < 3; i++) revoked = say(&node, 0, 4, 1, revoked, revoked);
+    struct wf_right_now now;
+    weft_key owner;
+    weft_keypair_public(all.keys[0], &owner);
+    cr_expect_eq(wf_store_right(node.store, &all.list[0].id, &owner, &now), WEFT_OK);
+    for (int i = 0; i < 3; i++) revoked = say(&node, 0, 4, i == 0 ? REVOKE : 1, revoked, revoked);
+    cr_expect_eq(wf_store_right(node.store, &all.list[0].id, &owner, &now), WEFT_LIMIT);
+    cr_expect_not(wf_store_may_read(node.store, &all.list[0].id, &owner));
+    node.store->pairs_max = 0;
+    say(&node, 0, 4, 1, revoked, revoked);
+    expect_right(&node, 4, WEFT_RIGHT_WRITE, "known again");
+    sk_node_close(&node);
+}
+
+/* -- What rights cost ------------------------------------------------------------------------------------ */
+
+Test(standing, where_nobody_was_revoked_a_grant_costs_the_same_however_many_there_are)
+{
+    sk_node node;
+    uint64_t reads[2] = {0, 0};
+    sk_node_open(&node, 1);
+    uint32_t last = begin(&node);
+    wf_kv *faulty = kv_faulty_create(node.kv);
+    for (uint32_t i = 0; i < 40; i++) {
+        node.store->kv = faulty;
+        const uint64_t before = kv_faulty_reads(faulty);
+        last = say(&node, 0, EVERYONE, (int)(i % 2), last, last);
+        if (i == 1 || i == 39) reads[i == 39] = kv_faulty_reads(faulty) - before;
+        node.store->kv = node.kv;
+    }
+    cr_expect_eq(reads[0], reads[1], "%d reads, then %d", (int)reads[0], (int)reads[1]);
+    free(faulty);
     sk_node_close(&node);
 }

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * standing.c - the statements of a tree's settings: which count, which revocations are in force, and
+ * whom they leave out.
+ * Called by: rights_make.c, view_source.c, standing_read.c. May touch: the heap, the store through
+ * standing_ways.c. Never: recurses, asks a clock or the order of arrival. */
+#include "standing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "entry.h"
+
+weft_err wf_standing_create(wf_store *store, uint64_t t, const weft_id *tree,
+                            struct wf_standing **out)
+{
+    struct wf_standing *s = wf_calloc(1, sizeof *s);
+    if (s == NULL) return WEFT_NO_MEMORY;
+    s->store = store;
+    s->t = t;
+    s->tree = *tree;
+    s->pairs_max = WEFT_STANDING_PAIRS_MAX;
+    s->meta = wf_malloc(sizeof *s->meta);
+    if (s->meta == NULL) {
+        wf_free(s);
+        return WEFT_NO_MEMORY;
+    }
+    *out = s;
+    return WEFT_OK;
+}
+
+static void forget_order(struct wf_standing *s)
+{
+    wf_free(s->order);
+    wf_free(s->by_key);
+    wf_free(s->keys);
+    s->order = s->by_key = NULL;
+    s->keys = NULL;
+    s->keys_count = 0;
+}
+
+void wf_standing_destroy(struct wf_standing *s)
+{
+    if (s == NULL) return;
+    for (uint32_t i = 0; i < s->count; i++) wf_statement_fini(s, &s->list[i]);
+    forget_order(s);
+    wf_policy_destroy(s->policy);
+    wf_free(s->list);
+    wf_free(s->words);
+    wf_free(s->names);
+    wf_free(s->pairs);
+    wf_free(s->met);
+    wf_free(s->meta);
+    wf_free(s);
+}
+
+uint64_t wf_standing_bytes(const struct wf_standing *s)
+{
+    return sizeof *s + sizeof *s->meta + s->room * (sizeof *s->list + sizeof *s->order) +
+           s->words_room * (sizeof *s->words + sizeof *s->by_key + sizeof *s->keys) +
+           s->names_room * sizeof *s->names + s->pairs_room * sizeof *s->pairs + s->marks_bytes;
+}
+
+/* -- Who was met ------------------------------------------------------------------------------- */
+
+/* The first that is not before `key`. */
+static uint32_t place_of(const struct wf_standing *s, const weft_key *key, bool *met)
+{
+    uint32_t low = 0, high = s->met_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (weft_key_compare(&s->met[middle], key) < 0) low = middle + 1;
+        else high = middle;
+    }
+    *met = low < s->met_count && weft_key_equal(&s->met[low], key);
+    return low;
+}
+
+static bool has_met(const struct wf_standing *s, const weft_key *key)
+{
+    bool met;
+    (void)place_of(s, key, &met);
+    return met || s->met_many;
+}
+
+static weft_err meet(struct wf_standing *s, const weft_key *key)
+{
+    bool met;
+    const uint32_t at = place_of(s, key, &met);
+    if (met || s->met_many) return WEFT_OK;
+    s->met_many = s->met_count == WEFT_MAP_AUTHORS_MAX;
+    if (s->met_many) return WEFT_OK;
+    if (s->met_count == s->met_room) {
+        const uint32_t room = s->met_room == 0 ? 16 : 2 * s->met_room;
+        weft_key *list = wf_realloc(s->met, room * sizeof *list);
+        if (list == NULL) return WEFT_NO_MEMORY;
+        s->met = list;
+        s->met_room = room;
+    }
+    memmove(s->met + at + 1, s->met + at, (s->met_count - at) * sizeof *s->met);
+    s->met[at] = *key;
+    s->met_count++;
+    return WEFT_OK;
+}
+
+/* -- The rule --------------------------------------------------------------------------------- */
+
+static uint32_t key_of(const struct wf_standing *s, const weft_key *key)
+{
+    uint32_t low = 0, high = s->keys_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (weft_key_compare(&s->keys[middle].key, key) < 0) low = middle + 1;
+        else high = middle;
+    }
+    return low < s->keys_count && weft_key_equal(&s->keys[low].key, key) ? low : WF_NONE;
+}
+
+static weft_err permits(struct wf_standing *s, const struct wf_word *w, struct wf_subject *x,
+                        bool *out)
+{
+    const weft_right need = x->settings ? WEFT_RIGHT_ADMIN : WEFT_RIGHT_WRITE;
+    *out = w->grant.right >= need;
+    if (*out || w->kind == WF_WORD_NONE || x->settings) return WEFT_OK; /* nobody is all Admin */
+    bool any;
+    wf_said said;
+    weft_err err = wf_standing_said_below(s, x, true, &any, &said);
+    *out = err == WEFT_OK && any && said.set && said.grant.right >= need;
+    return err;
+}
+
+/* Does `x` stay with this revocation of its author, which is in force? */
+static weft_err stays(struct wf_standing *s, uint32_t revocation, struct wf_subject *x,
+                      uint64_t *left, bool *out)
+{
+    const struct wf_word *r = &s->words[revocation];
+    const wf_place *place = &s->list[r->statement].place;
+    *out = true;
+    if (weft_id_equal(&place->id, &x->place.id)) return WEFT_OK;
+    weft_err err = permits(s, r, x, out);
+    if (err != WEFT_OK || *out) return err;
+    if (x->place.seq < place->seq) /* nothing that came before it is above it */
+        return wf_standing_is_above(s, r->statement, x, left, out);
+    const uint32_t key = key_of(s, &r->key);
+    for (uint32_t i = s->keys[key].kept; i != WF_NONE && !*out; i = s->words[i].next_kept) {
+        const struct wf_statement *between = &s->list[s->words[i].statement];
+        struct wf_subject w = {.place = between->place,
+                               .author = between->author,
+                               .settings = true,
+                               .statement = s->words[i].statement};
+        err = permits(s, &s->words[i], x, out);
+        if (err == WEFT_OK && *out) err = wf_standing_is_below(s, revocation, &w, out);
+        if (err == WEFT_OK && *out) err = wf_standing_is_below(s, i, x, out);
+        if (err != WEFT_OK) return err;
+    }
+    return WEFT_OK;
+}
+
+static weft_err judge(struct wf_standing *s, struct wf_subject *x, uint64_t *left, bool *stay)
+{
+    const uint32_t key = key_of(s, &x->author);
+    weft_err err = WEFT_OK;
+    *stay = true;
+    if (key == WF_NONE) return WEFT_OK;
+    for (uint32_t i = s->keys[key].out; err == WEFT_OK && *stay && i != WF_NONE;
+         i = s->words[i].next_out)
+        err = stays(s, i, x, left, stay);
+    return err;
+}
+
+/* -- Orders ---------------------------------------------------------------------------------------- */
+
+struct placed {
+    wf_stamp at;
+    weft_key key;
+    wf_grant strength;
+    uint32_t index;
+};
+
+static int by_place(const void *a, const void *b)
+{
+    return wf_stamp_compare(&((const struct placed *)a)->at, &((const struct placed *)b)->at);
+}
+
+static int by_key_and_place(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+    int order = weft_key_compare(&x->key, &y->key);
+    return order != 0 ? order : wf_stamp_compare(&x->at, &y->at);
+}
+
+static int strongest_first(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+    int order = wf_grant_compare(&y->strength, &x->strength);
+    return order != 0 ? order : wf_stamp_compare(&x->at, &y->at);
+}
+
+static struct placed placed(const struct wf_standing *s, uint32_t statement, uint32_t index)
+{
+    const struct wf_statement *st = &s->list[statement];
+    return (struct placed){
+        .at = {st->place.gen, st->place.id}, .strength = st->strength, .index = index};
+}
+
+static void put_keys(struct wf_standing *s, const struct placed *list, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct wf_standing_key *last = s->keys_count == 0 ? NULL : &s->keys[s->keys_count - 1];
+        if (last == NULL || !weft_key_equal(&last->key, &list[i].key)) {
+            last = &s->keys[s->keys_count++];
+            *last = (struct wf_standing_key){.key = list[i].key, .first = i};
+        }
+        s->by_key[i] = list[i].index;
+        last->count++;
+    }
+}
+
+static weft_err make_order(struct wf_standing *s, struct placed *list)
+{
+    uint32_t count = 0;
+    forget_order(s);
+    s->order = wf_malloc((s->count + 1) * sizeof *s->order);
+    s->by_key = wf_malloc((s->words_count + 1) * sizeof *s->by_key);
+    s->keys = wf_malloc((s->words_count + 1) * sizeof *s->keys);
+    if (s->order == NULL || s->by_key == NULL || s->keys == NULL) return WEFT_NO_MEMORY;
+    for (uint32_t i = 0; i < s->count; i++) list[i] = placed(s, i, i);
+    qsort(list, s->count, sizeof *list, by_place);
+    for (uint32_t i = 0; i < s->count; i++) s->order[i] = list[i].index;
+    for (uint32_t i = 0; i < s->words_count; i++) {
+        if (s->words[i].everyone) continue;
+        list[count] = placed(s, s->words[i].statement, i);
+        list[count++].key = s->words[i].key;
+    }
+    qsort(list, count, sizeof *list, by_key_and_place);
+    put_keys(s, list, count);
+    return WEFT_OK;
+}
+
+/* -- What counts ------------------------------------------------------------------------------------ */
+
+static void keep_words(struct wf_standing *s, const struct wf_statement *st)
+{
+    for (uint32_t i = st->word; i != WF_NONE && i < st->word + st->words; i++) {
+        struct wf_word *w = &s->words[i];
+        if (w->everyone || w->kind == WF_WORD_NONE) continue; /* that permits nothing */
+        struct wf_standing_key *key = &s->keys[key_of(s, &w->key)];
+        w->next_kept = key->kept;
+        key->kept = i;
+    }
+}
+
+static void put_in_force(struct wf_standing *s, struct wf_statement *st)
+{
+    st->in_force = true;
+    for (uint32_t i = st->word; i < st->word + st->words; i++) {
+        struct wf_word *w = &s->words[i];
+        if (!w->revokes) continue;
+        struct wf_standing_key *key = &s->keys[key_of(s, &w->key)];
+        w->next_out = key->out;
+        key->out = i;
+    }
+}
+
+/* By the revocations that are in force so far. What an entry stands on comes before it. */
+static weft_err count_again(struct wf_standing *s)
+{
+    for (uint32_t i = 0; i < s->keys_count; i++) s->keys[i].kept = WF_NONE;
+    for (uint32_t i = 0; i < s->count; i++) {
+        struct wf_statement *st = &s->list[s->order[i]];
+        struct wf_subject x = {
+            .place = st->place, .author = st->author, .settings = true, .statement = s->order[i]};
+        uint64_t left = UINT64_MAX;
+        weft_err err = judge(s, &x, &left, &st->counts);
+        if (err != WEFT_OK) return err;
+        if (st->counts) keep_words(s, st);
+    }
+    return WEFT_OK;
+}
+
+/* Round by round: those of the strongest authors first, equals together. */
+static weft_err go_rounds(struct wf_standing *s, struct placed *list)
+{
+    uint32_t count = 0;
+    bool more = true;
+    for (uint32_t i = 0; i < s->keys_count; i++) s->keys[i].out = WF_NONE;
+    for (uint32_t i = 0; i < s->count; i++) {
+        s->list[i].in_force = false;
+        if (s->list[i].revokes) list[count++] = placed(s, i, i);
+    }
+    qsort(list, count, sizeof *list, strongest_first);
+    for (uint32_t i = 0; i < count; i++) {
+        struct wf_statement *st = &s->list[list[i].index];
+        bool weaker = i > 0 && wf_grant_compare(&list[i - 1].strength, &st->strength) != 0;
+        if (i == 0 || (weaker && more)) {
+            weft_err err = count_again(s);
+            if (err != WEFT_OK) return err;
+            more = false;
+        }
+        if (!st->counts) continue;
+        put_in_force(s, st);
+        more = true;
+    }
+    return more ? count_again(s) : WEFT_OK;
+}
+
+static bool has_changed(struct wf_standing *s)
+{
+    bool changed = false;
+    for (uint32_t i = 0; i < s->words_count && !changed; i++) {
+        const struct wf_word *w = &s->words[i];
+        const struct wf_statement *st = &s->list[w->statement];
+        bool differs = w->revokes && st->in_force != st->in_force_then;
+        differs |= st->settled && st->counts != st->counted;
+        changed = differs && !w->everyone && has_met(s, &w->key);
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        struct wf_statement *st = &s->list[i];
+        st->settled = true;
+        st->counted = st->counts;
+        st->in_force_then = st->in_force;
+    }
+    return changed;
+}
+
+weft_err wf_standing_settle(struct wf_standing *s, bool *changed)
+{
+    const uint32_t room = (s->count > s->words_count ? s->count : s->words_count) + 1;
+    struct placed *list = wf_malloc(room * sizeof *list);
+    if (list == NULL) return WEFT_NO_MEMORY;
+    weft_err err = make_order(s, list);
+    if (err == WEFT_OK) err = go_rounds(s, list);
+    wf_free(list);
+    if (err != WEFT_OK) return err;
+    *changed = has_changed(s);
+    s->dirty = false;
+    return WEFT_OK;
+}
+
+weft_err wf_standing_leaves_out(struct wf_standing *s, const wf_place *place,
+                                const weft_key *author, bool settings, uint64_t *left, bool *out)
+{
+    struct wf_subject x = {
+        .place = *place, .author = *author, .settings = settings, .statement = WF_NONE};
+    bool stay = true;
+    *out = false;
+    weft_err err = meet(s, author);
+    if (err == WEFT_OK && s->revocations > 0) err = judge(s, &x, left, &stay);
+    if (err == WEFT_OK) *out = !stay;
+    return err;
+}
+
+weft_err wf_standing_between(struct wf_standing *s, uint32_t word, uint32_t statement, bool *out)
+{
+    struct wf_subject x = {.place = s->list[statement].place,
+                           .author = s->list[statement].author,
+                           .settings = true,
+                           .statement = statement};
+    return wf_standing_is_below(s, word, &x, out);
+}
