@@ -4,14 +4,17 @@
  * Called by: libfuzzer.c, replay.c. May touch: pure readers and writers. Never: an engine. */
 #include <string.h>
 
+#include "alloc.h"
 #include "dom.h"
 #include "fuzz.h"
 #include "layout.h"
+#include "records.h"
 #include "registry.h"
+#include "settings_rows.h"
 #include "sketch.h"
 #include "trie.h"
 
-enum { ROW, FORMAT, META, ARRIVAL, MARK, TREE, COUNTS, NODE, TOP, SKETCH, DOM, KINDS };
+enum { ROW, FORMAT, META, ARRIVAL, MARK, TREE, COUNTS, NODE, TOP, SKETCH, DOM, TRACK, KINDS };
 
 static bool row(const uint8_t *data, size_t len)
 {
@@ -136,6 +139,27 @@ static bool dom(const uint8_t *data, size_t len)
     return true;
 }
 
+static bool track(const uint8_t *data, size_t len)
+{
+    struct wf_track_row *a = NULL, *b = NULL;
+    uint8_t key[WF_TRACK_KEY_BYTES] = {WF_REC_TRACK}, back[WF_TRACK_KEY_BYTES];
+    static uint8_t once[WF_TRACK_RECORD_MAX], twice[WF_TRACK_RECORD_MAX];
+    if (len < 2) return false;
+    memset(key + 1, data[0], WEFT_ID_BYTES);
+    memset(key + 1 + WEFT_ID_BYTES, data[1], WEFT_KEY_BYTES);
+    if (wf_track_row_decode(key, sizeof key, data + 2, len - 2, &a) != WEFT_OK) return false;
+    wf_track_row_key(a, back);
+    FUZZ_CHECK(memcmp(key, back, sizeof key) == 0);
+    size_t once_len = wf_track_row_encode(a, once);
+    FUZZ_CHECK(wf_track_row_decode(key, sizeof key, once, once_len, &b) == WEFT_OK);
+    size_t twice_len = wf_track_row_encode(b, twice);
+    FUZZ_CHECK(once_len == twice_len && memcmp(once, twice, once_len) == 0);
+    FUZZ_CHECK(wf_track_row_equal(a, b));
+    wf_free(a);
+    wf_free(b);
+    return true;
+}
+
 bool fuzz_record(const uint8_t *data, size_t len)
 {
     uint32_t format;
@@ -153,6 +177,7 @@ bool fuzz_record(const uint8_t *data, size_t len)
     case NODE: return node(at, len);
     case TOP: return top(at, len);
     case SKETCH: return sketch(at, len);
-    default: return dom(at, len);
+    case DOM: return dom(at, len);
+    default: return track(at, len);
     }
 }
