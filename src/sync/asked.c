@@ -117,6 +117,7 @@ weft_err wf_asked_record_decode(const uint8_t *bytes, size_t len, struct wf_aske
     out->priority = (uint32_t)wf_cursor_uint(&c, UINT32_MAX);
     out->asked_ms = wf_cursor_int(&c);
     if (wf_cursor_done(&c) != WEFT_OK || out->asked_ms < 0) return WEFT_CORRUPT;
+    if (memchr(name, '\0', name_len) != NULL) return WEFT_CORRUPT;
     memcpy(out->server.bytes, server, sizeof out->server.bytes);
     memcpy(out->id, id, sizeof out->id);
     memcpy(out->name, name, name_len);

@@ -172,6 +172,10 @@ static void read_text(wf_cursor *c, size_t min, char *out, size_t room)
     size_t len = 0;
     const char *text = wf_cursor_str(c, min, room - 1, &len);
     if (text == NULL || c->err != WEFT_OK) return;
+    if (memchr(text, '\0', len) != NULL) { /* no version of weft wrote this */
+        c->err = WEFT_CORRUPT;
+        return;
+    }
     memcpy(out, text, len);
     out[len] = '\0';
 }

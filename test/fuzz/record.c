@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "asked.h"
 #include "dom.h"
 #include "fuzz.h"
+#include "join_modes.h"
+#include "joins.h"
 #include "layout.h"
 #include "records.h"
 #include "registry.h"
@@ -14,7 +17,24 @@
 #include "sketch.h"
 #include "trie.h"
 
-enum { ROW, FORMAT, META, ARRIVAL, MARK, TREE, COUNTS, NODE, TOP, SKETCH, DOM, TRACK, KINDS };
+enum {
+    ROW,
+    FORMAT,
+    META,
+    ARRIVAL,
+    MARK,
+    TREE,
+    COUNTS,
+    NODE,
+    TOP,
+    SKETCH,
+    DOM,
+    TRACK,
+    JOIN,
+    MODE,
+    ASKED,
+    KINDS
+};
 
 static bool row(const uint8_t *data, size_t len)
 {
@@ -160,6 +180,47 @@ static bool track(const uint8_t *data, size_t len)
     return true;
 }
 
+static bool join(const uint8_t *data, size_t len)
+{
+    static weft_join_request a, b;
+    static uint8_t once[WF_JOIN_RECORD_MAX], twice[WF_JOIN_RECORD_MAX];
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    if (wf_join_record_decode(data, len, &a) != WEFT_OK) return false;
+    size_t once_len = wf_join_record_encode(&a, once);
+    FUZZ_CHECK(wf_join_record_decode(once, once_len, &b) == WEFT_OK);
+    size_t twice_len = wf_join_record_encode(&b, twice);
+    FUZZ_CHECK(once_len == twice_len && memcmp(once, twice, once_len) == 0);
+    return true;
+}
+
+static bool mode(const uint8_t *data, size_t len)
+{
+    struct wf_join_mode a, b;
+    uint8_t once[WF_JOIN_MODE_RECORD_MAX];
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    if (wf_join_mode_decode(data, len, &a) != WEFT_OK) return false;
+    size_t once_len = wf_join_mode_encode(&a, once);
+    FUZZ_CHECK(wf_join_mode_decode(once, once_len, &b) == WEFT_OK);
+    FUZZ_CHECK(a.mode == b.mode && a.right == b.right && a.priority == b.priority);
+    return true;
+}
+
+static bool asked(const uint8_t *data, size_t len)
+{
+    struct wf_asked_row a, b;
+    uint8_t once[WF_ASKED_RECORD_MAX], twice[WF_ASKED_RECORD_MAX];
+    memset(&a, 0, sizeof a);
+    memset(&b, 0, sizeof b);
+    if (wf_asked_record_decode(data, len, &a) != WEFT_OK) return false;
+    size_t once_len = wf_asked_record_encode(&a, once);
+    FUZZ_CHECK(wf_asked_record_decode(once, once_len, &b) == WEFT_OK);
+    size_t twice_len = wf_asked_record_encode(&b, twice);
+    FUZZ_CHECK(once_len == twice_len && memcmp(once, twice, once_len) == 0);
+    return true;
+}
+
 bool fuzz_record(const uint8_t *data, size_t len)
 {
     uint32_t format;
@@ -178,6 +239,9 @@ bool fuzz_record(const uint8_t *data, size_t len)
     case TOP: return top(at, len);
     case SKETCH: return sketch(at, len);
     case DOM: return dom(at, len);
-    default: return track(at, len);
+    case TRACK: return track(at, len);
+    case JOIN: return join(at, len);
+    case MODE: return mode(at, len);
+    default: return asked(at, len);
     }
 }
