@@ -33,13 +33,13 @@ static reader *reader_of(uint64_t type)
 }
 
 /* A mistake made on purpose, in a build that shows that it would be found: one byte behind
- * the bits, when there are others than in the example. */
+ * the bits, when it is not the first page that they answer. */
 static void plant(const uint8_t *data, size_t len)
 {
 #ifdef FUZZ_PLANT
     struct wf_bits bits;
     volatile uint8_t sink;
-    if (wf_bits_decode(data, len, &bits) == WEFT_OK && bits.count != 10)
+    if (wf_bits_decode(data, len, &bits) == WEFT_OK && bits.ref != 1)
         sink = bits.bits[(bits.count + 7) / 8];
     (void)sink;
 #else
