@@ -52,6 +52,12 @@ weft_err wf_node_key_path(const weft_node_options *options, char out[WF_KEY_PATH
 /* Writes down whose the store is, for the next opening. */
 weft_err wf_node_claim(weft_node *node, const weft_key *key);
 
+/* node_engine.c. The engine of a node with these options; one that is marked as damaged is
+ * renewed first, if the options say so. As weft_node_open. */
+weft_err wf_node_engine_open(const weft_node_options *options, wf_kv **out);
+/* renew.h, on the store of a node with these options, which nobody has open. `opens` as there. */
+weft_err wf_node_renew(const weft_node_options *options, bool opens);
+
 /* As weft_node_open on an engine that is open already (taken on OK). Tests keep memory
  * engines across simulated crashes with it. */
 weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node **out);

@@ -20,6 +20,7 @@
 #include "queue.h"
 #include "reader.h"
 #include "records.h"
+#include "renew.h"
 #include "tracks.h"
 #include "verify.h"
 
@@ -345,30 +346,6 @@ static weft_err open_rt(weft_node *node, const weft_node_options *o)
     return err;
 }
 
-/* The engine on disk has threads for the whole process, and a child has none of them. */
-static bool engine_was_left_behind(void)
-{
-    static wf_counter first; /* 1 + the forks before the first opening */
-    uint64_t here = wf_fork_count() + 1;
-    if (wf_counter_get(&first) == 0) wf_counter_set(&first, here);
-    return wf_counter_get(&first) != here;
-}
-
-static weft_err open_kv(const weft_node_options *o, wf_kv **out)
-{
-    if (o->dir == NULL) return wf_kv_memory_open(out);
-    if (engine_was_left_behind())
-        return wf_fail(WEFT_FORKED, "weft", "path=%s: the engine's threads are the parent's",
-                       o->dir);
-    static const enum wf_engine engines[] = {[WEFT_ENGINE_AUTO] = WF_ENGINE_AUTO,
-                                             [WEFT_ENGINE_ROCKSDB] = WF_ENGINE_ROCKSDB,
-                                             [WEFT_ENGINE_LMDB] = WF_ENGINE_LMDB};
-    if ((size_t)o->engine >= sizeof engines / sizeof *engines) return WEFT_INVALID;
-    wf_kv_disk_options options = {
-        .engine = engines[o->engine], .memory_bytes = o->store_memory_bytes, .create = true};
-    return wf_kv_disk_open(o->dir, &options, out);
-}
-
 /* Frees what is left once all actors have ended. */
 static void free_node(weft_node *node)
 {
@@ -421,6 +398,8 @@ weft_err wf_node_open_seat(const weft_node_options *options, wf_kv *kv,
     wf_store_options how = {.progress = o->on_progress, .arg = o->progress_arg};
     err = wf_store_open_with(kv, node->rt, &how, &node->table.wf_store);
     if (err != WEFT_OK) goto done;
+    /* What this cannot find out now a read finds later, and the next opening asks again. */
+    if (o->dir != NULL) (void)wf_renew_settle(node->table.wf_store, o->dir);
     err = open_identity(node, o);
     if (err == WEFT_OK) err = spawn_all(node, o);
     if (err == WEFT_OK) err = wire_all(node);
@@ -440,18 +419,28 @@ done:
     return err;
 }
 
+static weft_err open_once(const weft_node_options *o, weft_node **out)
+{
+    wf_kv *kv = NULL;
+    weft_err err = wf_node_engine_open(o, &kv);
+    if (err != WEFT_OK) return err;
+    err = wf_node_open_kv(o, kv, out);
+    if (err != WEFT_OK) wf_kv_close(kv);
+    return err;
+}
+
 weft_err weft_node_open(const weft_node_options *options, weft_node **out)
 {
     static const weft_node_options defaults;
     const weft_node_options *o = options != NULL ? options : &defaults;
     if (out == NULL) return WEFT_INVALID;
     if (wf_in_actor()) return WEFT_DEADLK;
-    wf_kv *kv = NULL;
-    weft_err err = open_kv(o, &kv);
-    if (err != WEFT_OK) return err;
-    err = wf_node_open_kv(o, kv, out);
-    if (err != WEFT_OK) wf_kv_close(kv);
-    return err;
+    weft_err err = open_once(o, out);
+    if (err != WEFT_CORRUPT || !o->renew || o->dir == NULL) return err;
+    weft_err renewed = wf_node_renew(o, false);
+    if (renewed == WEFT_UNSUPPORTED)
+        return err; /* the other engine has no second copy of anything */
+    return renewed == WEFT_OK ? open_once(o, out) : renewed;
 }
 
 void weft_node_key(const weft_node *node, weft_key *out) { *out = node->table.self; }

@@ -58,6 +58,12 @@ typedef struct weft_node_options {
     /* Transports of weft_add_transport are remembered in the store, and opening it again adds
      * them; they are not started (weft/net.h). */
     bool restore_transports;
+    /* A damaged store of RocksDB is made anew when it is opened, of what can be read of it: one
+     * that does not open, and one of which a block could not be read while it was open. What
+     * was lost is asked of peers; the damaged one is kept in `dir`/damaged-N until all of it is
+     * here again (docs/store.md, Renewal). Needs as much room again, and time for a copy of
+     * all. Without it such a store is CORRUPT and left as it is, for weft-fsck. */
+    bool renew;
 } weft_node_options;
 
 /* Opens or creates a node. Nothing listens yet. NOT_STORE, LOCKED, VERSION, CORRUPT,

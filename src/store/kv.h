@@ -199,6 +199,8 @@ typedef struct wf_kv_rocksdb_options {
 /* NOT_STORE (exists and is something else, or !create and nothing there), LOCKED,
  * CORRUPT, IO, NO_SPACE, BUSY (others open theirs on a nearly full disk, WEFT_ROOM_WAIT_NS). */
 weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *options, wf_kv **out);
+/* Of one that is only read: has it the families that every format has? */
+bool wf_kv_rocksdb_has_families(wf_kv *kv);
 
 /* -- LMDB engine ------------------------------------------------------------------------------ */
 typedef struct wf_kv_lmdb_options {

@@ -29,9 +29,12 @@ static weft_err classify(const char *text)
     return WEFT_IO;
 }
 
-weft_err wf_rocks_fail(const char *what, char *text)
+weft_err wf_rocks_fail(struct wf_rocks *r, const char *what, char *text)
 {
     weft_err err = wf_fail(classify(text), "store", "%s: %s", what, text);
+    if (err == WEFT_CORRUPT && r->db != NULL && !r->read_only &&
+        wf_counter_add(&r->corrupt, 1) == 1)
+        wf_store_dir_note_damage(r->dir);
     rocksdb_free(text);
     return err;
 }
@@ -44,10 +47,10 @@ static weft_err rocks_checkpoint(wf_kv *kv, const char *dir)
     if (r->db == NULL) return r->closed_err;
     char *text = NULL;
     rocksdb_checkpoint_t *point = rocksdb_checkpoint_object_create(r->db, &text);
-    if (text != NULL) return wf_rocks_fail("checkpoint", text);
+    if (text != NULL) return wf_rocks_fail(r, "checkpoint", text);
     rocksdb_checkpoint_create(point, dir, 0, &text);
     rocksdb_checkpoint_object_destroy(point);
-    if (text != NULL) return wf_rocks_fail("checkpoint", text);
+    if (text != NULL) return wf_rocks_fail(r, "checkpoint", text);
     return wf_store_dir_mark(dir);
 }
 
@@ -64,7 +67,7 @@ static void flush(struct wf_rocks *r)
         char *text = NULL;
         rocksdb_flush_cf(r->db, options, r->handles[i], &text);
         if (text != NULL) {
-            wf_rocks_fail("flush", text);
+            wf_rocks_fail(r, "flush", text);
             break;
         }
     }
@@ -138,7 +141,7 @@ static const struct wf_kv_ops rocks_ops = {
 static weft_err open_failed(struct wf_rocks *r, char *text)
 {
     weft_err err = classify(text);
-    if (err != WEFT_LOCKED) return wf_rocks_fail("open", text);
+    if (err != WEFT_LOCKED) return wf_rocks_fail(r, "open", text);
     bool here = strstr(text, "current process") != NULL;
     rocksdb_free(text);
     int holder = here ? 0 : wf_store_dir_holder(r->dir);
@@ -237,6 +240,15 @@ static weft_err rocks_reopen(wf_kv *kv)
     if (r->closed_err == WEFT_OK) wf_counter_set(&r->sticky, 0);
     wf_room_give(room);
     return r->closed_err;
+}
+
+bool wf_kv_rocksdb_has_families(wf_kv *kv)
+{
+    struct wf_rocks *r = wf_rocks_of(kv);
+    bool all = r->db != NULL;
+    for (unsigned i = 0; all && i <= WF_CF_POLICY; i++)
+        all = r->handles[i] != r->handles[WF_CF_COUNT];
+    return all;
 }
 
 weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *options, wf_kv **out)

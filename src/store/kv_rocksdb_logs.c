@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * kv_rocksdb_logs.c - tells a torn record at the end of a log from a damaged length, and a record
  * from one of a recycled log.
- * Called by: kv_rocksdb.c alone. May touch: MANIFEST and log files of a store, reading.
+ * Called by: kv_rocksdb.c, store_copy.c. May touch: MANIFEST and log files of a store, reading.
  * Never: judges what the engine judges by itself: the checksums of whole records. */
 #include "kv_rocksdb_logs.h"
 
@@ -93,10 +93,12 @@ static bool fits(const uint8_t *block, size_t len, bool is_last)
     return true;
 }
 
+static bool is_manifest(const char *name) { return strncmp(name, "MANIFEST-", 9) == 0; }
+
 static bool is_log(const char *name)
 {
     size_t len = strlen(name);
-    return strncmp(name, "MANIFEST-", 9) == 0 || (len > 4 && strcmp(name + len - 4, ".log") == 0);
+    return is_manifest(name) || (len > 4 && strcmp(name + len - 4, ".log") == 0);
 }
 
 static bool file_fits(int folder, const char *name, uint8_t *block)
@@ -117,17 +119,21 @@ static bool file_fits(int folder, const char *name, uint8_t *block)
 
 /* All of each file is read here, and read again by the engine, which then finds it in memory: a
  * type may be wrong anywhere, and the engine would end the log there without a word. */
-weft_err wf_store_dir_check_logs(const char *dir)
+static weft_err check(const char *dir, bool (*is_one)(const char *name))
 {
     DIR *handle = opendir(dir);
     if (handle == NULL) return WEFT_OK;
     uint8_t *block = wf_malloc(BLOCK_BYTES);
     weft_err err = block == NULL ? WEFT_NO_MEMORY : WEFT_OK;
     for (struct dirent *item; err == WEFT_OK && (item = readdir(handle)) != NULL;)
-        if (is_log(item->d_name) && !file_fits(dirfd(handle), item->d_name, block))
+        if (is_one(item->d_name) && !file_fits(dirfd(handle), item->d_name, block))
             err = wf_fail(WEFT_CORRUPT, "store",
                           "path=%s/%s has a record of a wrong length or type", dir, item->d_name);
     wf_free(block);
     closedir(handle);
     return err;
 }
+
+weft_err wf_store_dir_check_logs(const char *dir) { return check(dir, is_log); }
+
+weft_err wf_store_dir_check_manifest(const char *dir) { return check(dir, is_manifest); }

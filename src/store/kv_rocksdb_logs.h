@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * kv_rocksdb_logs.h - the engine's log files, looked at before the engine does.
- * Called by: kv_rocksdb.c alone. Never: changes a file. */
+ * Called by: kv_rocksdb.c, store_copy.c. Never: changes a file. */
 #ifndef WF_KV_ROCKSDB_LOGS_H
 #define WF_KV_ROCKSDB_LOGS_H
 
@@ -12,5 +12,6 @@
  * a record anywhere is whole but for its type, which says that it is left over from another log: the
  * engine would end there as well. OK also for what cannot be read here: the engine will say so. */
 weft_err wf_store_dir_check_logs(const char *dir);
+weft_err wf_store_dir_check_manifest(const char *dir); /* of these alone */
 
 #endif

@@ -101,7 +101,7 @@ weft_err wf_rocks_prepare(struct wf_rocks *r, uint64_t memory_bytes, bool create
     for (unsigned i = 0; i < WF_ROCKS_FAMILIES; i++) {
         char *text = NULL;
         r->options[i] = make_options(r, i, write_buffers, create, &text);
-        if (text != NULL) return wf_rocks_fail("options", text);
+        if (text != NULL) return wf_rocks_fail(r, "options", text);
     }
     return WEFT_OK;
 }

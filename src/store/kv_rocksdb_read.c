@@ -16,6 +16,7 @@ struct snapshot {
 
 struct iter {
     wf_kv_iter base;
+    struct wf_rocks *owner;
     rocksdb_iterator_t *rocks;
     rocksdb_readoptions_t *read;
     size_t prefix_len, upper_len;
@@ -47,7 +48,7 @@ weft_err wf_rocks_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf, cons
     char *text = NULL;
     rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(r->db, read_options(r, snap),
                                                            r->handles[cf], key, key_len, &text);
-    if (text != NULL) return wf_rocks_fail("read", text);
+    if (text != NULL) return wf_rocks_fail(r, "read", text);
     return value_out(slice, out);
 }
 
@@ -70,7 +71,7 @@ weft_err wf_rocks_multi_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf
                                      sizes, slices, texts, false);
         for (size_t i = 0; i < n; i++) {
             errs[from + i] = texts[i] == NULL ? value_out(slices[i], &out[from + i])
-                                              : wf_rocks_fail("read", texts[i]);
+                                              : wf_rocks_fail(r, "read", texts[i]);
         }
     }
     return WEFT_OK;
@@ -130,6 +131,7 @@ weft_err wf_rocks_iter_create(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf 
     struct iter *it = wf_calloc(1, sizeof *it + 2 * prefix_len);
     if (it == NULL) return WEFT_NO_MEMORY;
     it->base.ops = kv->ops;
+    it->owner = r;
     it->prefix_len = prefix_len;
     if (prefix_len > 0) memcpy(it->bytes, prefix, prefix_len);
     it->upper = it->bytes + prefix_len;
@@ -209,7 +211,8 @@ const uint8_t *wf_rocks_iter_value(const wf_kv_iter *base, size_t *len)
 
 weft_err wf_rocks_iter_err(const wf_kv_iter *base)
 {
+    const struct iter *it = (const struct iter *)base;
     char *text = NULL;
-    rocksdb_iter_get_error(((const struct iter *)base)->rocks, &text);
-    return text == NULL ? WEFT_OK : wf_rocks_fail("walk", text);
+    rocksdb_iter_get_error(it->rocks, &text);
+    return text == NULL ? WEFT_OK : wf_rocks_fail(it->owner, "walk", text);
 }

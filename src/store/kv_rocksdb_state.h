@@ -25,6 +25,7 @@ struct wf_rocks {
     uint64_t floor_bytes;
     bool read_only, salvage;
     bool full;           /* the floor refused the last write, which was said once    */
+    wf_counter corrupt;  /* blocks that could not be read since the opening          */
     wf_counter sticky;   /* -err of the first failed write since the opening, 0: none */
     weft_err closed_err; /* db is NULL: why it could not be opened again              */
 };
@@ -32,8 +33,9 @@ struct wf_rocks {
 static inline struct wf_rocks *wf_rocks_of(wf_kv *kv) { return (struct wf_rocks *)kv; }
 
 /* -- kv_rocksdb.c -- */
-/* Logs and frees RocksDB's text. */
-weft_err wf_rocks_fail(const char *what, char *text);
+/* Logs and frees RocksDB's text. Damage that is met once the engine is open is noted beside it:
+ * of what lies in a table no opening would know. */
+weft_err wf_rocks_fail(struct wf_rocks *r, const char *what, char *text);
 
 /* -- kv_rocksdb_options.c -- */
 /* Makes all that an opening needs, once for the life of the engine. What it made when it

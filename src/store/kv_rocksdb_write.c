@@ -52,7 +52,7 @@ weft_err wf_rocks_write(wf_kv *kv, const wf_batch *batch, bool sync)
     (void)wf_batch_each_ordered(batch, &r->order, add_op, r);
     char *text = NULL;
     rocksdb_write(r->db, sync ? r->synced : r->unsynced, r->batch, &text);
-    return text == NULL ? WEFT_OK : stick(r, wf_rocks_fail("write", text));
+    return text == NULL ? WEFT_OK : stick(r, wf_rocks_fail(r, "write", text));
 }
 
 weft_err wf_rocks_sync(wf_kv *kv)
@@ -62,5 +62,5 @@ weft_err wf_rocks_sync(wf_kv *kv)
     if (err != WEFT_OK) return err;
     char *text = NULL;
     rocksdb_flush_wal(r->db, 1, &text);
-    return text == NULL ? WEFT_OK : stick(r, wf_rocks_fail("sync", text));
+    return text == NULL ? WEFT_OK : stick(r, wf_rocks_fail(r, "sync", text));
 }

@@ -37,6 +37,9 @@
 
 #define WF_FORMAT_VERSION 3u
 #define WF_FORMAT_OLDEST 2u /* that is still read: migrate.c, salvage.c */
+/* A store of this number has entries and what cannot be made of them; the next opening makes the
+ * rest, whatever is there of it. */
+#define WF_FORMAT_MADE_LATER 2u
 
 #define WF_KEY_GEN_BYTES 48u
 #define WF_GEN_BYTES 8u

@@ -64,28 +64,37 @@ static wf_arrival arrival_of(struct salvage *s, const uint8_t *key)
 
 /* An id that an arrival names was verified when it arrived, and bytes that hash to it are
  * those that were. Without an arrival the author's signature decides. */
-static bool is_sound(struct salvage *s, const struct wf_scan *scan, struct wf_add *add)
+static bool is_sound(struct salvage *s, const uint8_t *key, struct wf_add *add)
 {
-    wf_arrival arrival = arrival_of(s, scan->key);
-    wf_blake2b_256(scan->value, scan->value_len, add->id.bytes);
+    wf_arrival arrival = arrival_of(s, key);
+    wf_blake2b_256(add->bytes, add->len, add->id.bytes);
     if (weft_id_equal(&arrival.id, &add->id)) {
         add->source = arrival.source;
         return true;
     }
-    if (weft_entry_decode(scan->value, scan->value_len, s->entry) != WEFT_OK ||
+    if (weft_entry_decode(add->bytes, add->len, s->entry) != WEFT_OK ||
         weft_entry_verify(s->entry) != WEFT_OK)
         return false;
     s->report->verified++;
     return true;
 }
 
-static weft_err take_body(struct salvage *s, const struct wf_scan *scan)
+static weft_err tell_orphan(struct salvage *s, const weft_id *id)
 {
     wf_salvage_report *report = s->report;
-    struct wf_add add = {
-        .bytes = scan->value, .len = (uint32_t)scan->value_len, .create_tree = true};
+    if (report->orphans < WF_SALVAGE_ORPHANS) report->orphan[report->orphans] = *id;
+    report->orphans++;
+    return s->options->orphan == NULL ? WEFT_OK : s->options->orphan(s->options->arg, id);
+}
+
+static weft_err take_body(struct salvage *s, const uint8_t *key, const uint8_t *bytes, size_t len)
+{
+    wf_salvage_report *report = s->report;
+    struct wf_add add = {.bytes = bytes, .len = (uint32_t)len, .create_tree = true};
     report->read++;
-    if (scan->value_len > WEFT_ENTRY_BYTES_MAX || !is_sound(s, scan, &add)) {
+    if (s->options->progress != NULL && report->read % PROGRESS_BODIES == 0)
+        s->options->progress(s->options->arg, report->read, report->kept);
+    if (len > WEFT_ENTRY_BYTES_MAX || !is_sound(s, key, &add)) {
         report->bad++;
         return WEFT_OK;
     }
@@ -93,10 +102,7 @@ static weft_err take_body(struct salvage *s, const struct wf_scan *scan)
     switch (err) {
     case WEFT_OK: return flush_if_full(s);
     case WEFT_PENDING: /* parents arrive first, so this one's were lost */
-    case WEFT_TREE:    /* and here the root of its tree */
-        if (report->orphans < WF_SALVAGE_ORPHANS) report->orphan[report->orphans] = add.id;
-        report->orphans++;
-        return WEFT_OK;
+    case WEFT_TREE: /* and here the root of its tree */ return tell_orphan(s, &add.id);
     case WEFT_NO_MEMORY:
     case WEFT_IO:
     case WEFT_CORRUPT:
@@ -105,17 +111,49 @@ static weft_err take_body(struct salvage *s, const struct wf_scan *scan)
     }
 }
 
+/* Bodies strictly between two keys that a walk could not enter: one block is damaged, but a newer
+ * table may have some of its rows, which a look-up by the key finds. Which those are the arrivals
+ * say. `to` NULL: to the end. */
+static weft_err take_gap(struct salvage *s, const uint8_t from[WF_KEY_SEQ_BYTES], const uint8_t *to)
+{
+    wf_kv_iter *it;
+    wf_value body;
+    weft_err err = wf_kv_iter_create(s->from, NULL, WF_CF_ARR, NULL, 0, &it);
+    if (err != WEFT_OK) return err;
+    for (wf_kv_iter_seek(it, from, WF_KEY_SEQ_BYTES); err == WEFT_OK && wf_kv_iter_valid(it);
+         wf_kv_iter_next(it)) {
+        uint8_t key[WF_KEY_SEQ_BYTES];
+        size_t len;
+        const uint8_t *at = wf_kv_iter_key(it, &len);
+        if (len != sizeof key || memcmp(at, from, sizeof key) == 0) continue;
+        if (to != NULL && memcmp(at, to, sizeof key) >= 0) break;
+        memcpy(key, at, sizeof key);
+        if (wf_kv_get(s->from, NULL, WF_CF_ENTRY, key, sizeof key, &body) != WEFT_OK) continue;
+        err = take_body(s, key, body.data, body.len);
+        wf_value_release(s->from, &body);
+    }
+    wf_kv_iter_destroy(it); /* where it cannot go on either, that is all that is known */
+    return err;
+}
+
 static weft_err take_entries(struct salvage *s)
 {
     struct wf_scan scan;
+    uint8_t last[WF_KEY_SEQ_BYTES] = {0};
+    uint64_t gaps = 0;
     weft_err err;
     wf_scan_init(&scan, s->from, NULL, WF_CF_ENTRY, true);
     while ((err = wf_scan_next(&scan)) == WEFT_OK) {
         if (scan.key_len != WF_KEY_SEQ_BYTES) continue;
-        err = take_body(s, &scan);
+        if (scan.gaps > gaps) err = take_gap(s, last, scan.key);
+        if (err == WEFT_OK) err = take_body(s, scan.key, scan.value, scan.value_len);
         if (err != WEFT_OK) break;
-        if (s->options->progress != NULL && s->report->read % PROGRESS_BODIES == 0)
-            s->options->progress(s->options->arg, s->report->read, s->report->kept);
+        gaps = scan.gaps;
+        memcpy(last, scan.key, sizeof last);
+    }
+    if (err == WEFT_END && scan.gaps > gaps) {
+        err = take_gap(s, last, NULL);
+        if (err == WEFT_OK) err = WEFT_END;
     }
     s->report->gaps += scan.gaps;
     wf_scan_fini(&scan);

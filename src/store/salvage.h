@@ -23,6 +23,8 @@ typedef struct wf_salvage_report {
 
 typedef struct wf_salvage_options {
     void (*progress)(void *arg, uint64_t read, uint64_t kept); /* may be NULL */
+    /* Each entry that is left out because its parents are lost; may be NULL. OK goes on. */
+    weft_err (*orphan)(void *arg, const weft_id *id);
     void *arg;
 } wf_salvage_options;
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "kv_rocksdb_logs.h"
 #include "log.h"
 #include "store.h"
 #include "store_dir.h"
@@ -51,7 +52,7 @@ static bool ends_with(const char *text, const char *end)
 static bool is_table(const char *name) { return ends_with(name, ".sst"); }
 
 /* Keys of devices, locks and what others put there stay behind. */
-static bool is_of_database(const char *name)
+bool wf_store_dir_is_of_database(const char *name)
 {
     return is_table(name) || strcmp(name, "data.mdb") == 0 || /* LMDB's only file */
            ends_with(name, ".log") || begins_with(name, "MANIFEST-") ||
@@ -139,7 +140,7 @@ static weft_err copy_one(void *arg, const char *name)
 {
     const struct ends *ends = arg;
     char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX];
-    if (!is_of_database(name)) return WEFT_OK;
+    if (!wf_store_dir_is_of_database(name)) return WEFT_OK;
     weft_err err = join(from, ends->from, name);
     if (err == WEFT_OK) err = join(to, ends->to, name);
     if (err != WEFT_OK) return err;
@@ -233,10 +234,21 @@ weft_err wf_copy_checkpoint(wf_kv *kv, const char *dir)
 
 /* -- What is damaged ----------------------------------------------------------------------------- */
 
-static weft_err open_salvage(const char *dir, wf_kv **out)
+/* A MANIFEST that ends too early names fewer families and tables than there are, and the engine takes
+ * that for all: what is there would be passed over without a word. */
+weft_err wf_kv_rocksdb_open_salvage(const char *dir, wf_kv **out)
 {
     wf_kv_rocksdb_options options = {.read_only = true, .salvage = true};
-    return wf_kv_rocksdb_open(dir, &options, out);
+    wf_kv *kv = NULL;
+    weft_err err = wf_store_dir_check_manifest(dir);
+    if (err == WEFT_OK) err = wf_kv_rocksdb_open(dir, &options, &kv);
+    if (err != WEFT_OK) return err;
+    if (!wf_kv_rocksdb_has_families(kv)) {
+        wf_kv_close(kv);
+        return wf_fail(WEFT_CORRUPT, "store", "path=%s lacks families of keys", dir);
+    }
+    *out = kv;
+    return WEFT_OK;
 }
 
 static weft_err note_manifest(void *arg, const char *name)
@@ -336,15 +348,16 @@ weft_err wf_kv_rocksdb_open_damaged(const char *copy, wf_kv **out, const char **
     weft_err err = wf_store_dir_mark(copy);
     if (err != WEFT_OK) return err;
     *how = "as it is";
-    err = open_salvage(copy, out);
+    err = wf_kv_rocksdb_open_salvage(copy, out);
     if (err == WEFT_NOT_STORE) err = WEFT_CORRUPT; /* it has lost its CURRENT */
     if (!is_damage(err)) return err;
     *how = "with its newest manifest";
     if (point_at_newest(copy) == WEFT_OK) {
-        err = open_salvage(copy, out);
+        err = wf_kv_rocksdb_open_salvage(copy, out);
         if (!is_damage(err)) return err;
     }
     *how = "from its tables and logs";
     err = repair(copy);
-    return err == WEFT_OK ? open_salvage(copy, out) : err;
+    const wf_kv_rocksdb_options options = {.read_only = true, .salvage = true};
+    return err == WEFT_OK ? wf_kv_rocksdb_open(copy, &options, out) : err;
 }

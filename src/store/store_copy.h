@@ -16,6 +16,8 @@ weft_err wf_store_dir_remove(const char *dir);
 /* Gives a finished copy its name, durably. EXISTS: `to` is there. IO. */
 weft_err wf_store_dir_rename(const char *from, const char *to);
 bool wf_store_dir_exists(const char *dir);
+/* Is a file of this name one of the engine's, which a copy has, too? Not its lock. */
+bool wf_store_dir_is_of_database(const char *name);
 
 /* Says of a directory that it is a copy, durably: who opens it first gives it new epochs
  * (restore.c). NOT_STORE, CORRUPT, LOCKED, IO, NO_SPACE. */
@@ -24,6 +26,9 @@ weft_err wf_copy_make(const char *dir);
  * it is DIR.part. EXISTS: either is there. UNSUPPORTED: memory. IO, NO_SPACE. */
 weft_err wf_copy_checkpoint(wf_kv *kv, const char *dir);
 
+/* Opens a store to read what can be read, and changes nothing. CORRUPT also where a
+ * part of its MANIFEST would be taken for all of it. IO, NOT_STORE. */
+weft_err wf_kv_rocksdb_open_salvage(const char *dir, wf_kv **out);
 /* Opens a copy, which is changed by it, although its CURRENT, its MANIFEST or a log is
  * damaged: as it is; else with the newest manifest; else with the tables and logs that are
  * left, whatever the manifest said. *how says which in words. Only for reading.

@@ -42,6 +42,7 @@ struct seen {
     bool anything, marker;
     bool current, data;   /* of RocksDB: its root file, tables or logs */
     bool database, table; /* of LMDB: its one file, its table of readers */
+    bool renewed;         /* a store that is on its way in */
 };
 
 static weft_err look_at_names(const char *dir, struct seen *seen)
@@ -60,6 +61,8 @@ static weft_err look_at_names(const char *dir, struct seen *seen)
         seen->anything = true;
         if (strcmp(name, MARKER) == 0) seen->marker = true;
         if (strcmp(name, "CURRENT") == 0) seen->current = true;
+        if (strcmp(name, WF_STORE_DIR_WHOLE) == 0 || strcmp(name, WF_STORE_DIR_MOVING) == 0)
+            seen->renewed = true;
         if (strcmp(name, "data.mdb") == 0) seen->database = true;
         if (strcmp(name, "lock.mdb") == 0) seen->table = true;
         if (ends_with(name, ".sst") || ends_with(name, ".log")) seen->data = true;
@@ -77,6 +80,9 @@ weft_err wf_store_dir_look(const char *dir, struct wf_store_dir *out)
         return wf_fail(WEFT_NOT_STORE, "store", "path=%s has other things in it", dir);
     /* Without CURRENT the engine would start afresh and delete what is there. Only
      * before the first log file was written is that what the user wants. */
+    if (seen.renewed && !seen.current)
+        return wf_fail(WEFT_CORRUPT, "store",
+                       "path=%s is half renewed: a node that opens it goes on", dir);
     if (seen.data && !seen.current)
         return wf_fail(WEFT_CORRUPT, "store", "path=%s has lost its file CURRENT", dir);
     if (seen.table && !seen.database)
@@ -125,6 +131,21 @@ weft_err wf_store_dir_create(const char *dir)
     if (mkdir(dir, 0700) != 0 && errno != EEXIST)
         return wf_fail(from_errno(errno), "store", "create path=%s: %s", dir, strerror(errno));
     return wf_store_dir_mark(dir);
+}
+
+void wf_store_dir_note_damage(const char *dir)
+{
+    char path[PATH_BYTES_MAX];
+    if (!path_join(path, dir, WF_STORE_DIR_DAMAGED)) return;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) close(fd);
+}
+
+bool wf_store_dir_is_damaged(const char *dir)
+{
+    char path[PATH_BYTES_MAX];
+    struct stat info;
+    return path_join(path, dir, WF_STORE_DIR_DAMAGED) && stat(path, &info) == 0;
 }
 
 bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes)

@@ -24,6 +24,17 @@ weft_err wf_store_dir_create(const char *dir);
 weft_err wf_store_dir_mark(const char *dir); /* the marker only */
 weft_err wf_store_dir_sync(const char *dir); /* its names */
 
+/* Names in it of a renewal that changes files (renew.h): the new store while the old one leaves, and
+ * while it enters. Without CURRENT, and with one of them, the directory is CORRUPT. */
+#define WF_STORE_DIR_WHOLE "renewed"
+#define WF_STORE_DIR_MOVING "renewing"
+
+/* A file that says: the engine has met a block that it could not read. It lies there until the
+ * store is renewed (renew.h). */
+#define WF_STORE_DIR_DAMAGED "DAMAGED"
+void wf_store_dir_note_damage(const char *dir); /* as well as it can */
+bool wf_store_dir_is_damaged(const char *dir);
+
 /* Is there less room than a write, its compaction and its log may need? */
 bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes);
 /* Is there room to open the database for writing, which writes its logs again as tables?

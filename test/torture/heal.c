@@ -12,9 +12,11 @@
 
 #include <weft/log.h>
 #include <weft/node.h>
+#include <weft/store.h>
 
 #include "crypto.h"
 #include "salvage.h"
+#include "scan.h"
 #include "store_copy.h"
 #include "torture.h"
 
@@ -96,61 +98,99 @@ static weft_err read_all(weft_node *node)
     return err;
 }
 
+/* What came over the wire: new, or for a body in quarantine, or in vain. */
+static uint32_t fetched_by(weft_node *node)
+{
+    weft_store_stats stats;
+    if (weft_store_stats_get(node, &stats) != WEFT_OK) return 0;
+    return (uint32_t)(stats.entries - stats.commits + stats.healed + stats.known);
+}
+
+static weft_err meet(weft_node *node, const char **step)
+{
+    const weft_id *tree = &me.history.ids[0];
+    *step = "its introduction to the peer";
+    weft_err err = weft_tree_follow(node, tree, &me.peer_public, 1, CALL_NS);
+    if (err == WEFT_OK) err = weft_add_transport_mem(node, "mem", me.hub, "damaged", NULL, CALL_NS);
+    if (err == WEFT_OK) err = weft_peer_register(node, &me.peer_public, "peer", CALL_NS);
+    if (err == WEFT_EXISTS) err = WEFT_OK;
+    if (err == WEFT_OK) err = weft_peer_add_address(node, &me.peer_public, "mem:peer:1", CALL_NS);
+    if (err == WEFT_EXISTS) err = WEFT_OK;
+    if (err != WEFT_OK) return err;
+    *step = "the sync";
+    err = weft_sync_tree(node, &me.peer_public, tree, CALL_NS, NULL);
+    if (err != WEFT_OK) return err;
+    *step = "reading";
+    return read_all(node);
+}
+
 /* `step`: what was done last, which is what failed. */
-static weft_err live_with_peer(const char *dir, const char **step)
+static weft_err live_with_peer(const char *dir, tt_healed *out, const char **step)
 {
     weft_node *node = NULL;
     weft_node_options options = {.dir = dir,
                                  .device = me.key,
                                  .name = "damaged",
                                  .verifiers = 1,
-                                 .store_memory_bytes = MEMORY_BYTES};
-    const weft_id *tree = &me.history.ids[0];
+                                 .store_memory_bytes = MEMORY_BYTES,
+                                 .renew = true};
     *step = "the node's opening";
     weft_err err = weft_node_open(&options, &node);
     if (err != WEFT_OK) return err;
-    *step = "its introduction to the peer";
-    err = weft_tree_follow(node, tree, &me.peer_public, 1, CALL_NS);
-    if (err == WEFT_OK) err = weft_add_transport_mem(node, "mem", me.hub, "damaged", NULL, CALL_NS);
-    if (err == WEFT_OK) err = weft_peer_register(node, &me.peer_public, "peer", CALL_NS);
-    if (err == WEFT_EXISTS) err = WEFT_OK;
-    if (err == WEFT_OK) err = weft_peer_add_address(node, &me.peer_public, "mem:peer:1", CALL_NS);
-    if (err == WEFT_OK) {
-        *step = "the sync";
-        err = weft_sync_tree(node, &me.peer_public, tree, CALL_NS, NULL);
-    }
-    if (err == WEFT_OK) {
-        *step = "reading";
-        err = read_all(node);
-    }
+    err = meet(node, step);
+    out->fetched += fetched_by(node);
     weft_node_close(node);
     return err;
 }
 
-/* -- What kind of damage is it? ------------------------------------------------------------------- */
-
-static void note_fault(void *arg, const wf_check_fault *fault)
+/* Each database has an identity of its own. */
+static void identity_of(const char *dir, char out[64])
 {
-    bool body = fault->cf == WF_CF_ENTRY && fault->kind != WF_CHECK_UNREADABLE;
-    if (body) *(bool *)arg = true; /* what else is wrong may follow from that */
+    char path[200];
+    memset(out, 0, 64);
+    tt_path(path, sizeof path, dir, "IDENTITY");
+    FILE *file = fopen(path, "r");
+    if (file == NULL) return;
+    if (fgets(out, 64, file) == NULL) out[0] = '\0';
+    fclose(file);
 }
 
-/* Peers give bodies back, and what is missing at the end. An index, or a store that does not
- * open, needs more than that. */
-static bool peers_can_heal(const char *dir)
+/* -- What is missing? ----------------------------------------------------------------------------- */
+
+static weft_err open_old(const char *dir, const char *copy, wf_kv **out);
+
+static bool is_wanted(const weft_id *id, uint32_t *at)
 {
-    wf_kv_rocksdb_options options = {.memory_bytes = MEMORY_BYTES};
-    wf_check_report r;
+    for (uint32_t i = 0; i < me.wanted_count; i++) {
+        if (!weft_id_equal(&me.history.ids[me.wanted[i]], id)) continue;
+        *at = i;
+        return true;
+    }
+    return false;
+}
+
+/* Entries of the whole store whose bytes are nowhere in the damaged one, in whatever way it can be
+ * opened. Not by the rooms that heal it. */
+static uint32_t count_missing(const char *dir, const char *copy)
+{
+    static bool have[TT_ENTRIES];
+    struct wf_scan scan;
     wf_kv *kv = NULL;
-    wf_store *store = NULL;
-    bool bodies = false;
-    struct wf_check_options look = {.fault = note_fault, .arg = &bodies};
-    weft_err err = wf_kv_rocksdb_open(dir, &options, &kv);
-    if (err == WEFT_OK) err = wf_store_open(kv, me.rt, &store);
-    if (err == WEFT_OK) err = wf_store_check_with(store, &look, &r);
-    if (store != NULL) wf_store_close(store);
-    else wf_kv_close(kv);
-    return err == WEFT_OK && (bodies || wf_check_faults(&r) == 0);
+    uint32_t found = 0, at;
+    memset(have, 0, sizeof have);
+    tt_dir_remove(copy);
+    if (open_old(dir, copy, &kv) != WEFT_OK) return me.wanted_count;
+    wf_scan_init(&scan, kv, NULL, WF_CF_ENTRY, true);
+    while (wf_scan_next(&scan) == WEFT_OK) {
+        weft_id id;
+        wf_blake2b_256(scan.value, scan.value_len, id.bytes);
+        if (!is_wanted(&id, &at) || have[at]) continue;
+        have[at] = true;
+        found++;
+    }
+    wf_scan_fini(&scan);
+    wf_kv_close(kv);
+    return me.wanted_count - found;
 }
 
 /* -- Is it whole? --------------------------------------------------------------------------------- */
@@ -200,9 +240,8 @@ static bool is_whole(const char *dir, tt_healed *out)
 /* As weft-fsck does it: the store as it is, or a copy that is brought to open. */
 static weft_err open_old(const char *dir, const char *copy, wf_kv **out)
 {
-    wf_kv_rocksdb_options options = {.read_only = true, .salvage = true};
     const char *how;
-    weft_err err = wf_kv_rocksdb_open(dir, &options, out);
+    weft_err err = wf_kv_rocksdb_open_salvage(dir, out);
     if (err == WEFT_OK) return err;
     err = wf_store_dir_copy(dir, copy);
     return err == WEFT_OK ? wf_kv_rocksdb_open_damaged(copy, out, &how) : err;
@@ -221,30 +260,45 @@ static weft_err salvage(const char *dir, const char *to_dir, const char *copy)
     return err;
 }
 
+/* As an operator would, who has no node that renews. */
+static void heal_by_hand(const tt_heal_order *order, const char *copy, tt_healed *done)
+{
+    char to[200];
+    const char *step = "";
+    tt_path(to, sizeof to, order->work, "salvaged");
+    tt_dir_remove(to);
+    tt_dir_remove(copy);
+    done->how = TT_HEALED_BY_FSCK;
+    if (salvage(order->dir, to, copy) != WEFT_OK) { /* then everything comes from the peer */
+        done->how = TT_HEALED_ANEW;
+        tt_dir_remove(to);
+    }
+    done->fetched = 0;
+    done->why[0] = '\0';
+    done->err = live_with_peer(to, done, &step);
+    if (done->err != WEFT_OK)
+        snprintf(done->why, sizeof done->why, "%s: %s", step, weft_errname(done->err));
+    if (done->err != WEFT_OK || !is_whole(to, done)) done->how = TT_NOT_HEALED;
+}
+
+/* A node opens the store and lives beside the peer. A block that the engine still cannot read then
+ * (the look at everything has met it) is gone after the next opening. */
 static tt_healed heal(const tt_heal_order *order)
 {
     tt_healed done = {.how = TT_HEALED_IN_PLACE};
-    char to[200], copy[200];
+    char copy[200], was[64], is[64];
     const char *step = "";
-    if (peers_can_heal(order->dir) && (done.err = live_with_peer(order->dir, &step)) == WEFT_OK &&
-        is_whole(order->dir, &done))
-        return done;
-    done.in_place = done.readable; /* what is left is the engine's own file */
-    tt_path(to, sizeof to, order->work, "salvaged");
     tt_path(copy, sizeof copy, order->work, "copy");
-    tt_dir_remove(to);
-    tt_dir_remove(copy);
-    done.how = TT_HEALED_BY_SALVAGE;
-    weft_err saved = salvage(order->dir, to, copy);
-    if (saved != WEFT_OK) { /* then everything comes from the peer */
-        done.how = TT_HEALED_ANEW;
-        tt_dir_remove(to);
-    }
-    done.err = live_with_peer(to, &step);
+    identity_of(order->dir, was);
+    done.missing = count_missing(order->dir, copy);
+    done.err = live_with_peer(order->dir, &done, &step);
+    identity_of(order->dir, is);
+    if (done.err != WEFT_OK || strcmp(was, is) != 0) done.how = TT_HEALED_AT_OPEN;
+    if (done.err == WEFT_OK && is_whole(order->dir, &done)) return done;
+    if (!done.readable) done.how = TT_HEALED_AT_OPEN;
     done.why[0] = '\0';
-    if (done.err != WEFT_OK)
-        snprintf(done.why, sizeof done.why, "%s: %s", step, weft_errname(done.err));
-    if (done.err != WEFT_OK || !is_whole(to, &done)) done.how = TT_NOT_HEALED;
+    done.err = live_with_peer(order->dir, &done, &step);
+    if (done.err != WEFT_OK || !is_whole(order->dir, &done)) heal_by_hand(order, copy, &done);
     return done;
 }
 

@@ -163,9 +163,11 @@ void tt_verdict_text(const tt_verdict *v, char *out, size_t room);
 
 enum tt_heal_how { /* a whole store, closed */
                    TT_NOT_HEALED,
-                   TT_HEALED_IN_PLACE, /* a node on it and its peer saw to it                         */
-                   TT_HEALED_BY_SALVAGE, /* what could be read is in a new store, the rest from the peer */
-                   TT_HEALED_ANEW, /* nothing could be read: all is from the peer                  */
+                   TT_HEALED_IN_PLACE, /* a node opened it as it was, and all could be read soon; a
+                                        * block that is bad is gone since the next opening        */
+                   TT_HEALED_AT_OPEN,  /* a node made it anew when it opened it                   */
+                   TT_HEALED_BY_FSCK, /* what could be read is in a new store, the rest from the peer */
+                   TT_HEALED_ANEW, /* nothing could be read: all is from the peer             */
                    TT_HEAL_HOWS
 };
 typedef struct tt_heal_order { /* torture -> healer */
@@ -174,10 +176,11 @@ typedef struct tt_heal_order { /* torture -> healer */
 } tt_heal_order;
 typedef struct tt_healed { /* healer -> torture */
     uint32_t how;
-    int32_t err;   /* of the node on the store */
-    bool readable; /* every entry has its bytes */
-    bool in_place; /* already before a salvage */
-    char why[120]; /* what is wrong with the store */
+    int32_t err;      /* of the node on the store */
+    bool readable;    /* every entry has its bytes */
+    uint32_t missing; /* entries whose bytes were nowhere in the damaged store */
+    uint32_t fetched; /* that the peer has sent                                */
+    char why[120];    /* what is wrong with the store */
 } tt_healed;
 int tt_healer_main(int argc, char **argv);
 

@@ -92,9 +92,11 @@ static weft_err open_old(const struct fsck *f, const char *copy, wf_kv **out, co
 {
     wf_kv_disk_options options = {.read_only = true, .salvage = true};
     *how = "as it is";
-    weft_err err = wf_kv_disk_open(f->dir, &options, out);
+    bool rocks = engine_of(f->dir) != WF_ENGINE_LMDB;
+    weft_err err = rocks ? wf_kv_rocksdb_open_salvage(f->dir, out)
+                         : wf_kv_disk_open(f->dir, &options, out);
     if (!may_be_store(f, err)) return err;
-    if (engine_of(f->dir) == WF_ENGINE_LMDB) {
+    if (!rocks) {
         fsck_say("%s is a store of LMDB: its one file is opened as it is, or not at all; peers "
                  "have what it held",
                  f->dir);
@@ -139,7 +141,7 @@ static weft_err salvage_into(const struct fsck *f, wf_kv *from, const char *part
                              wf_salvage_report *report)
 {
     wf_kv_disk_options options = {.engine = engine_of(f->dir), .create = true};
-    wf_salvage_options how = {on_progress, (void *)f};
+    wf_salvage_options how = {.progress = on_progress, .arg = (void *)f};
     weft_rt *rt = NULL;
     wf_kv *to = NULL;
     weft_err err = weft_rt_create(&rt);

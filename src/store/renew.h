@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * renew.h - a damaged store of RocksDB becomes a new one in its own directory, made of what can
+ * be read; the old one stays beside it until nothing is missing any more.
+ * Called by: weft.c while a node opens, tests; one thread, nobody has the store open.
+ * Never: removes what can be read and is not in the new store. */
+#ifndef WF_RENEW_H
+#define WF_RENEW_H
+
+#include "store.h"
+
+/* In the directory DIR of the store: DIR/renewed.part is the new one in the making, DIR/renewed
+ * and then DIR/renewing the finished one while files change places, DIR/damaged-N the old one. */
+
+enum wf_renewed {
+    WF_RENEWED_ROWS,   /* each row as it was: arrivals, epochs and marks go on, and of an entry
+                        * whose bytes are lost everything else is known                    */
+    WF_RENEWED_SALVAGE /* bodies through the door (salvage.h): what stands on a lost one is out */
+};
+typedef struct wf_renewal {
+    enum wf_renewed how;
+    uint64_t missing;  /* WF_RENEWED_ROWS: entries whose bytes are lost, and nothing else */
+    uint64_t left_out; /* WF_RENEWED_SALVAGE: entries that can be read in the old store only */
+} wf_renewal;
+
+typedef struct wf_renew_options {
+    uint64_t memory_bytes; /* as in wf_kv_rocksdb_options                          */
+    bool opens;            /* it opened just now for writing: no log has lost anything */
+} wf_renew_options;
+
+/* Makes the new store and puts it in the place of the old one, durably. LOCKED: somebody has
+ * it open. UNSUPPORTED: it is LMDB's. CORRUPT: nothing can be saved. NO_SPACE, IO, NO_MEMORY, VERSION: the
+ * old store is as it was. `out` may be NULL. */
+weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options, wf_renewal *out);
+
+/* Goes on where a renewal was interrupted while files changed places; before any opening. OK
+ * also when there was none. LOCKED, IO, NO_SPACE. */
+weft_err wf_renew_resume(const char *dir);
+
+/* Of an open store, before it has an actor: entries without bytes are put into quarantine, so
+ * that peers are asked for them, and old stores are removed of which nothing is missing any
+ * more. Costs one look for a name while there is no old store. IO, CORRUPT, NO_MEMORY. */
+weft_err wf_renew_settle(wf_store *store, const char *dir);
+
+#endif

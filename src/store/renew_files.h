@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * renew_files.h - the rooms of a renewal among each other: rows (renew_copy.c) and names in the
+ * directory (renew_files.c). Called by: renew.c. Never: included by anybody else. */
+#ifndef WF_RENEW_FILES_H
+#define WF_RENEW_FILES_H
+
+#include "kv.h"
+#include "renew.h"
+
+#define WF_RENEW_PATH_BYTES 4096
+
+/* -- renew_copy.c ---------------------------------------------------------------------- */
+/* Every row that can be read, as it is, into the empty engine `to`; what is made of the entries
+ * (tries, sketches, lists, dominators) is left to the next opening if any of it cannot be read.
+ * *missing: bodies that cannot be read or do not hash to their ids. CORRUPT: rows of another
+ * kind cannot be read, so this is not the way. */
+weft_err wf_renew_copy(wf_kv *from, wf_kv *to, weft_rt *rt, uint64_t *missing);
+
+/* -- renew_files.c ---------------------------------------------------------------------- */
+weft_err wf_renew_path(char out[WF_RENEW_PATH_BYTES], const char *dir, const char *name);
+/* No process, this one neither, has the store open until the lock is given back. LOCKED, IO. */
+weft_err wf_renew_lock(const char *dir, int *out);
+void wf_renew_unlock(int lock); /* -1 is fine */
+/* DIR/renewed.part, which is closed, takes the place of the store. A list of what is only in the
+ * old one is kept with that. */
+weft_err wf_renew_swap(const char *dir, const weft_id *left_out, uint64_t count);
+/* Number of the newest DIR/damaged-N; 0: there is none. */
+unsigned wf_renew_newest(const char *dir);
+/* Calls fn for each id in the list of DIR/damaged-N, until one is not OK. */
+weft_err wf_renew_left_out(const char *dir, unsigned number,
+                           weft_err (*fn)(void *arg, const weft_id *id), void *arg);
+/* Removes DIR/damaged-N. Nothing to remove is fine. */
+weft_err wf_renew_forget(const char *dir, unsigned number);
+
+#endif

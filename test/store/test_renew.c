@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_renew.c - a damaged store becomes a new one in its place: nothing that can be read is lost,
+ * what is lost is known by name, and no interruption leaves half of each.
+ * Called by: meson test. May touch: a directory of its own, bytes of the files in it.
+ * Never: the rooms of a renewal other than through their headers. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <weft/node.h>
+
+#include "alloc.h"
+#include "damage.h"
+#include "kv_kit.h"
+#include "layout.h"
+#include "renew_files.h"
+#include "store_copy.h"
+#include "store_dir.h"
+#include "store_kit.h"
+#include "writer.h"
+
+#define ENTRIES 400u
+#define BATCH 40u
+#define PATH_BYTES 512
+
+static weft_keypair *author;
+static sk_node node; /* lends its runtime */
+static sk_dag *dag;
+static char dir[64];
+static wf_renewal done;
+
+static void setup(void)
+{
+    author = kit_pair(1);
+    dag = sk_dag_create(SK_MERGES, ENTRIES, author, 3);
+    sk_node_open(&node, 1);
+    kk_dir_create(dir);
+    sk_quiet(true);
+}
+
+static void teardown(void)
+{
+    sk_quiet(false);
+    kk_dir_remove(dir);
+    sk_node_close(&node);
+    sk_dag_destroy(dag);
+    weft_keypair_destroy(author);
+}
+
+TestSuite(renew, .init = setup, .fini = teardown);
+
+/* -- A store, and what is done to it ------------------------------------------------------------ */
+
+static wf_store *open_store(void)
+{
+    wf_store *store = NULL;
+    cr_assert_eq(wf_store_open(kk_open(&kk_rocksdb, dir), node.rt, &store), WEFT_OK);
+    return store;
+}
+
+static void put_again(wf_store *store, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        struct wf_add add = {.bytes = weft_buf_bytes(dag->bufs[i]),
+                             .len = (uint32_t)weft_buf_len(dag->bufs[i]),
+                             .id = dag->ids[i],
+                             .create_tree = true};
+        cr_assert_eq(wf_writer_add(store, &add), WEFT_OK);
+    }
+    cr_assert_eq(wf_writer_flush(store, true), WEFT_OK);
+    wf_writer_clear(store);
+}
+
+/* Batches of 40 entries. `closed` false: as a kill leaves it, all of it in the log. */
+static void make_store(bool closed)
+{
+    char copy[80];
+    snprintf(copy, sizeof copy, "%s.killed", dir);
+    wf_store *store = open_store();
+    for (uint32_t i = 0; i < ENTRIES; i += BATCH) put_again(store, i, i + BATCH);
+    if (!closed) cr_assert_eq(wf_store_dir_copy(dir, copy), WEFT_OK);
+    wf_store_close(store);
+    if (closed) return;
+    kk_dir_remove(dir);
+    cr_assert_eq(wf_store_dir_rename(copy, dir), WEFT_OK);
+}
+
+/* Turns a bit in the first table that has these bytes. */
+static bool flip_in(const char *path, const void *bytes, size_t len)
+{
+    struct stat st;
+    int fd = open(path, O_RDWR);
+    cr_assert(fd >= 0 && fstat(fd, &st) == 0);
+    uint8_t *all = malloc((size_t)st.st_size + 1);
+    cr_assert_eq(pread(fd, all, (size_t)st.st_size, 0), st.st_size);
+    uint8_t *at = memmem(all, (size_t)st.st_size, bytes, len);
+    if (at != NULL) {
+        uint8_t flipped = at[len / 2] ^ 1u;
+        cr_assert_eq(pwrite(fd, &flipped, 1, (off_t)(at - all) + (off_t)(len / 2)), 1);
+    }
+    free(all);
+    close(fd);
+    return at != NULL;
+}
+
+static void path_of(char out[PATH_BYTES], const char *name)
+{
+    snprintf(out, PATH_BYTES, "%s/%s", dir, name);
+}
+
+static uint32_t flip_in_files(const char *end, const void *bytes, size_t len)
+{
+    uint32_t flipped = 0;
+    char path[PATH_BYTES];
+    DIR *listing = opendir(dir);
+    cr_assert_not_null(listing);
+    for (struct dirent *item; (item = readdir(listing)) != NULL;) {
+        if (strstr(item->d_name, end) == NULL) continue;
+        path_of(path, item->d_name);
+        flipped += flip_in(path, bytes, len);
+    }
+    closedir(listing);
+    return flipped;
+}
+
+static void flip_body(uint32_t i)
+{
+    cr_assert_eq(flip_in_files(".sst", weft_buf_bytes(dag->bufs[i]), weft_buf_len(dag->bufs[i])),
+                 1);
+}
+
+static bool is_there(const char *name)
+{
+    char path[PATH_BYTES];
+    path_of(path, name);
+    return wf_store_dir_exists(path);
+}
+
+static weft_err renew(bool opens)
+{
+    const wf_renew_options options = {.opens = opens};
+    return wf_renew(dir, node.rt, &options, &done);
+}
+
+static uint32_t unreadable(wf_store *store)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        weft_buf *buf = NULL;
+        count += wf_store_get(store, &dag->ids[i], &buf) != WEFT_OK;
+        weft_buf_unref(buf);
+    }
+    return count;
+}
+
+/* -- Bodies ---------------------------------------------------------------------------------------- */
+
+Test(renew, a_bad_block_of_bodies_costs_those_bodies_and_nothing_else)
+{
+    make_store(true);
+    flip_body(7);
+    wf_store *store = open_store();
+    uint32_t bad = unreadable(store);
+    wf_tree_info before, after;
+    cr_assert_eq(wf_store_tree_by_number(store, 1, &before), WEFT_OK);
+    wf_store_close(store);
+    cr_assert(bad > 0 && bad < ENTRIES / 2);
+    cr_expect(is_there("DAMAGED"), "whoever met it has said so");
+    cr_assert_eq(renew(true), WEFT_OK);
+    cr_expect_eq(done.how, WF_RENEWED_ROWS);
+    cr_expect_eq(done.missing, bad);
+    cr_expect_not(is_there("DAMAGED"));
+
+    store = open_store();
+    cr_assert_eq(wf_store_tree_by_number(store, 1, &after), WEFT_OK);
+    cr_expect_arr_eq(&after, &before, sizeof after, "arrivals and the epoch go on");
+    cr_assert_eq(wf_renew_settle(store, dir), WEFT_OK);
+    cr_expect_eq(wf_damage_count(store), bad, "they are asked of peers before anybody reads them");
+    cr_expect_eq(unreadable(store), bad);
+    cr_expect(is_there("damaged-1"));
+    put_again(store, 0, ENTRIES);
+    cr_expect_eq(wf_damage_count(store), 0);
+    sk_expect_clean(store);
+    cr_assert_eq(wf_renew_settle(store, dir), WEFT_OK);
+    cr_expect_not(is_there("damaged-1"), "nothing is missing any more");
+    wf_store_close(store);
+    store = open_store(); /* no table has the bad block */
+    sk_expect_dag(store, dag, NULL);
+    sk_expect_clean(store);
+    wf_store_close(store);
+}
+
+Test(renew, a_body_that_was_healed_above_its_bad_block_is_kept)
+{
+    make_store(true);
+    flip_body(7);
+    wf_store *store = open_store();
+    uint32_t bad = unreadable(store);
+    put_again(store, 7, 8);
+    wf_store_close(store);
+    cr_assert_eq(renew(true), WEFT_OK);
+    cr_expect_eq(done.missing, bad - 1);
+    store = open_store();
+    cr_expect_eq(unreadable(store), bad - 1);
+    wf_store_close(store);
+}
+
+/* -- Indexes --------------------------------------------------------------------------------------- */
+
+/* Turns a bit in the value of a row, wherever that lies. */
+static void flip_row(enum wf_cf cf, const void *key, size_t key_len)
+{
+    uint8_t bytes[2048];
+    wf_value value;
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    cr_assert_eq(wf_kv_get(kv, NULL, cf, key, key_len, &value), WEFT_OK);
+    size_t len = value.len;
+    cr_assert_leq(len, sizeof bytes);
+    memcpy(bytes, value.data, len);
+    wf_value_release(kv, &value);
+    wf_kv_close(kv);
+    cr_assert_geq(flip_in_files(".sst", bytes, len), 1);
+}
+
+static void expect_whole(void)
+{
+    wf_store *store = open_store();
+    sk_expect_dag(store, dag, NULL);
+    sk_expect_clean(store);
+    cr_expect_eq(wf_renew_settle(store, dir), WEFT_OK);
+    wf_store_close(store);
+    cr_expect_not(is_there("damaged-1"), "there is nothing to wait for");
+}
+
+Test(renew, what_is_made_of_the_entries_is_made_again)
+{
+    uint8_t key[WF_KEY_SKETCH_BYTES];
+    make_store(true);
+    wf_key_sketch(key, 1);
+    flip_row(WF_CF_SKETCH, key, sizeof key);
+    cr_assert_eq(renew(true), WEFT_OK);
+    cr_expect_eq(done.how, WF_RENEWED_ROWS);
+    cr_expect_eq(done.missing, 0);
+    expect_whole();
+}
+
+Test(renew, facts_that_cannot_be_read_come_from_the_bodies)
+{
+    make_store(true);
+    flip_row(WF_CF_META, dag->ids[100].bytes, WEFT_ID_BYTES);
+    cr_assert_eq(renew(true), WEFT_OK);
+    cr_expect_eq(done.how, WF_RENEWED_SALVAGE);
+    cr_expect_eq(done.left_out, 0);
+    expect_whole();
+}
+
+/* A record in the second half, behind those of the families, gets the type of one of a recycled
+ * log, with which the file would end. */
+static void make_leftover(const char *path)
+{
+    uint8_t head[7];
+    struct stat info;
+    off_t at = 0;
+    int fd = open(path, O_RDWR);
+    cr_assert(fd >= 0 && fstat(fd, &info) == 0 && info.st_size < 32768);
+    while (pread(fd, head, sizeof head, at) == (ssize_t)sizeof head && at < info.st_size / 2)
+        at += 7 + (head[4] | head[5] << 8);
+    head[6] |= 4;
+    cr_assert_eq(pwrite(fd, &head[6], 1, at + 6), 1);
+    close(fd);
+}
+
+Test(renew, a_manifest_that_seems_to_end_early_hides_no_table)
+{
+    char path[PATH_BYTES];
+    make_store(true);
+    wf_store_close(open_store()); /* no log is left that has it once more */
+    DIR *listing = opendir(dir);
+    for (struct dirent *item; (item = readdir(listing)) != NULL;)
+        if (strncmp(item->d_name, "MANIFEST-", 9) == 0) path_of(path, item->d_name);
+    closedir(listing);
+    make_leftover(path);
+    cr_assert_eq(renew(false), WEFT_OK);
+    cr_expect_eq(done.missing + done.left_out, 0);
+    expect_whole();
+}
+
+/* -- A log that has lost a batch -------------------------------------------------------------------- */
+
+Test(renew, what_stands_on_a_lost_batch_stays_in_the_old_store_until_it_is_here_again)
+{
+    wf_kv *kv = NULL;
+    make_store(false);
+    const weft_buf *body = dag->bufs[3 * BATCH];
+    cr_assert_eq(flip_in_files(".log", weft_buf_bytes(body), weft_buf_len(body)), 1);
+    cr_assert_eq(kk_try(&kk_rocksdb, dir, false, false, &kv), WEFT_CORRUPT);
+    cr_assert_eq(renew(false), WEFT_OK);
+    cr_expect_eq(done.how, WF_RENEWED_SALVAGE);
+    cr_expect_gt(done.left_out, 0);
+
+    wf_store *store = open_store();
+    uint32_t lost = unreadable(store);
+    cr_expect_gt(lost, done.left_out, "and what was in the batch itself");
+    cr_assert_eq(wf_renew_settle(store, dir), WEFT_OK);
+    cr_expect(is_there("damaged-1"));
+    put_again(store, 0, ENTRIES); /* as a session would */
+    cr_assert_eq(wf_renew_settle(store, dir), WEFT_OK);
+    cr_expect_not(is_there("damaged-1"));
+    sk_expect_clean(store);
+    wf_store_close(store);
+}
+
+/* -- Who may, and when ------------------------------------------------------------------------------- */
+
+Test(renew, a_store_that_is_open_is_left_alone)
+{
+    make_store(true);
+    wf_store *store = open_store();
+    cr_expect_eq(renew(true), WEFT_LOCKED, "in this process");
+    cr_expect_eq(unreadable(store), 0);
+    wf_store_close(store);
+    expect_whole();
+}
+
+Test(renew, a_node_does_it_when_it_is_asked_to)
+{
+    weft_node *n = NULL;
+    weft_tree_info info;
+    weft_node_options options = {.dir = dir, .device = author};
+    make_store(false);
+    const weft_buf *body = dag->bufs[ENTRIES - BATCH];
+    cr_assert_eq(flip_in_files(".log", weft_buf_bytes(body), weft_buf_len(body)), 1);
+    cr_assert_eq(weft_node_open(&options, &n), WEFT_CORRUPT);
+    cr_expect_not(is_there("damaged-1"));
+    options.renew = true;
+    cr_assert_eq(weft_node_open(&options, &n), WEFT_OK);
+    cr_assert_eq(weft_tree_info_get(n, &dag->tree, &info), WEFT_OK);
+    cr_expect_geq(info.entries, ENTRIES / 2);
+    weft_node_close(n);
+}
+
+/* -- Interruptions ------------------------------------------------------------------------------------- */
+
+/* The first `count` files of the database, by the order of the directory, go elsewhere. False:
+ * there are fewer. */
+static bool move_some(const char *from, const char *to, uint32_t count)
+{
+    char old[2 * PATH_BYTES], new[2 * PATH_BYTES];
+    uint32_t moved = 0;
+    DIR *listing = opendir(from);
+    for (struct dirent *item; moved < count && (item = readdir(listing)) != NULL;) {
+        if (!wf_store_dir_is_of_database(item->d_name) || strcmp(item->d_name, "CURRENT") == 0)
+            continue;
+        snprintf(old, sizeof old, "%s/%.200s", from, item->d_name);
+        snprintf(new, sizeof new, "%s/%.200s", to, item->d_name);
+        cr_assert_eq(rename(old, new), 0);
+        moved++;
+    }
+    closedir(listing);
+    return moved == count;
+}
+
+static void move_current(const char *from, const char *to)
+{
+    char old[2 * PATH_BYTES], new[2 * PATH_BYTES];
+    snprintf(old, sizeof old, "%s/CURRENT", from);
+    snprintf(new, sizeof new, "%s/CURRENT", to);
+    cr_assert_eq(rename(old, new), 0);
+}
+
+/* As a renewal leaves it that was killed after so many files had changed places. */
+static bool interrupt(bool entering, uint32_t count)
+{
+    char aside[PATH_BYTES], new[PATH_BYTES];
+    make_store(true);
+    path_of(aside, "damaged-1");
+    path_of(new, entering ? "renewing" : "renewed");
+    cr_assert_eq(wf_store_dir_copy(dir, new), WEFT_OK);
+    cr_assert_eq(wf_store_dir_create(aside), WEFT_OK);
+    move_current(dir, aside);
+    if (!entering) return move_some(dir, aside, count);
+    (void)move_some(dir, aside, UINT32_MAX);
+    return move_some(new, dir, count);
+}
+
+static void expect_resumed(bool entering)
+{
+    bool more = true;
+    for (uint32_t count = 0; more; count += 5) {
+        wf_kv *kv = NULL;
+        more = interrupt(entering, count);
+        cr_assert_neq(kk_try(&kk_rocksdb, dir, true, false, &kv), WEFT_OK, "half of each opens");
+        cr_assert_eq(wf_renew_resume(dir), WEFT_OK);
+        cr_assert_eq(wf_renew_resume(dir), WEFT_OK, "nothing is left to do");
+        expect_whole();
+        kk_dir_remove(dir);
+    }
+}
+
+Test(renew, a_kill_while_the_old_files_leave_is_made_good) { expect_resumed(false); }
+
+Test(renew, a_kill_while_the_new_files_enter_is_made_good) { expect_resumed(true); }
+
+Test(renew, an_allocation_that_fails_leaves_the_old_store)
+{
+    make_store(true);
+    flip_body(7);
+    for (uint64_t n = 1; n < 2000; n = 2 * n + 1) {
+        (void)wf_alloc_fail_at(n, 0);
+        weft_err err = renew(true);
+        (void)wf_alloc_fail_at(0, 0);
+        cr_assert(err == WEFT_OK || err == WEFT_NO_MEMORY, "%s", weft_errname(err));
+        if (err == WEFT_OK) break;
+        cr_assert_not(is_there("renewed.part"));
+        cr_assert_not(is_there("damaged-1"));
+    }
+    wf_store *store = open_store();
+    cr_expect_lt(unreadable(store), ENTRIES / 2);
+    wf_store_close(store);
+}
