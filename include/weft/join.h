@@ -124,7 +124,7 @@ weft_err weft_tree_join_async(weft_node *node, const char *address, const weft_k
                               void *arg);
 /* Asks now what became of the request of this key (NULL: the device's) for the tree, and goes on
  * as weft_tree_join: OK, AWAITING, REJECTED, EXPIRED. After the last two it is forgotten here.
- * NOT_FOUND: no request of it waits. And what weft_connect and weft_sync_tree answer. */
+ * NOT_FOUND: no request of it waits, or the key is not here any more (weft_tree_use_key). And what weft_connect and weft_sync_tree answer. */
 weft_err weft_tree_join_check(weft_node *node, const weft_id *tree, const weft_key *key,
                               weft_ns timeout, weft_join_outcome *out);
 

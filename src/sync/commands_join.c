@@ -33,6 +33,12 @@ static void send_join(struct engine *e, struct op *op, struct conn *c)
     weft_buf *frame = NULL;
     weft_err err = (c->up->caps & WF_CAP_ACCESS) == 0 ? WEFT_UNSUPPORTED : WEFT_OK;
     op->cmd->result.peer = c->peer->key;
+    if (join->idle && wf_join_is_waited_for(c, join->ask.id)) {
+        join->said = (struct wf_joined){.state = WEFT_JOIN_PENDING};
+        memcpy(join->said.id, join->ask.id, sizeof join->said.id);
+        wf_op_finish(e, op, WEFT_OK);
+        return;
+    }
     if (err == WEFT_OK) {
         join->ask.stream = wf_econn_stream(c);
         if (join->ask.stream == 0) err = WEFT_LIMIT;
@@ -59,7 +65,7 @@ void wf_cmd_join_answer(struct engine *e, struct op *op, const struct wf_tp_fram
         if (err == WEFT_OK) err = WEFT_PROTOCOL;
     } else if (said->state == WEFT_JOIN_PENDING) {
         struct conn *c = wf_econn_find(e, f->conn);
-        if (c != NULL) wf_join_waits(c, f->stream);
+        if (c != NULL) wf_join_wait(c, f->stream, said->id);
     }
     wf_op_finish(e, op, err);
 }
@@ -144,8 +150,9 @@ void wf_cmd_join(struct engine *e, struct op *op)
         connect_to(e, op);
         return;
     }
-    if (cmd->has_peer && wf_peer_conn(e, &cmd->peer) != NULL) {
-        ensure(e, op, &cmd->peer);
+    const struct conn *there = wf_econn_at(e, cmd->text);
+    if (there != NULL && (!cmd->has_peer || weft_key_equal(&there->peer->key, &cmd->peer))) {
+        ensure(e, op, &there->peer->key);
         return;
     }
     struct wf_tp_dial *dial = wf_tp_new(&wf_tp_dial_kind);

@@ -213,7 +213,7 @@ static void on_dialled(weft_self *self, void *state, weft_err err, weft_request 
     wf_op_put(op);
 }
 
-static struct conn *conn_at(struct engine *e, const char *address)
+struct conn *wf_econn_at(struct engine *e, const char *address)
 {
     for (struct wf_link *at = e->conns.first; at != NULL; at = at->next) {
         struct conn *c = (struct conn *)((char *)at - offsetof(struct conn, link));
@@ -227,7 +227,7 @@ void wf_cmd_send_request(struct engine *e, struct op *op)
     weft_buf *trial = NULL;
     weft_err err = patch(op->cmd->message, 1, &trial); /* before anything is dialled */
     weft_buf_unref(trial);
-    struct conn *c = conn_at(e, op->cmd->text);
+    struct conn *c = wf_econn_at(e, op->cmd->text);
     if (err == WEFT_OK && c != NULL) {
         err = send_request(e, op, c);
         if (err == WEFT_OK) return;

@@ -91,25 +91,40 @@ void wf_join_on_said(struct engine *e, const struct wf_join_said *said)
 
 /* -- A peer decides --------------------------------------------------------------------- */
 
-void wf_join_waits(struct conn *c, uint32_t stream)
+static struct joining *joining_of(const struct conn *c, const uint8_t id[16])
 {
-    c->joining[c->joining_next++ % WEFT_JOINS_PER_PEER_MAX] = stream;
+    for (uint32_t i = 0; i < WEFT_JOINS_PER_PEER_MAX; i++)
+        if (c->joining[i].stream != 0 && memcmp(c->joining[i].id, id, sizeof c->joining[i].id) == 0)
+            return (struct joining *)(uintptr_t)&c->joining[i];
+    return NULL;
 }
 
-/* Once on each stream where we wait; what else comes is nothing that was asked for. */
+bool wf_join_is_waited_for(const struct conn *c, const uint8_t id[16])
+{
+    return joining_of(c, id) != NULL;
+}
+
+void wf_join_wait(struct conn *c, uint32_t stream, const uint8_t id[16])
+{
+    struct joining *at = joining_of(c, id);
+    if (at == NULL) at = &c->joining[c->joining_next++ % WEFT_JOINS_PER_PEER_MAX];
+    at->stream = stream;
+    memcpy(at->id, id, sizeof at->id);
+}
+
+/* Once for each request that waits; what else comes is nothing that was asked for. */
 void wf_joined_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame *f)
 {
     struct wf_joined joined;
-    uint32_t i = 0;
     if (wf_joined_decode(f->bytes, f->len, &joined) != WEFT_OK) {
         wf_econn_close(e, c, WEFT_PROTOCOL, "JOINED");
         return;
     }
-    while (i < WEFT_JOINS_PER_PEER_MAX && c->joining[i] != joined.stream) i++;
-    if (i == WEFT_JOINS_PER_PEER_MAX || joined.stream == 0) return;
+    struct joining *at = joining_of(c, joined.id);
+    if (at == NULL || at->stream != joined.stream) return;
     struct wf_join_said *said = (struct wf_join_said *)weft_new(&wf_join_said_kind);
-    if (said == NULL) return; /* it is asked for later */
-    c->joining[i] = 0;
+    at->stream = 0; /* short memory: it is asked for later */
+    if (said == NULL) return;
     said->conn = c->id;
     said->device = c->peer->key;
     said->said = joined;

@@ -87,8 +87,11 @@ struct conn {
         weft_key key;
         uint32_t stream;
     } shown[WEFT_PROVEN_KEYS_MAX];
-    uint32_t joining_next; /* streams on which a decision of the peer's is waited for */
-    uint32_t joining[WEFT_JOINS_PER_PEER_MAX]; /* 0: free; a newer one takes the oldest's place */
+    uint32_t joining_next; /* where a decision of the peer's is waited for */
+    struct joining {
+        uint32_t stream; /* 0: free; a newer one takes the oldest's place */
+        uint8_t id[16];
+    } joining[WEFT_JOINS_PER_PEER_MAX];
 };
 
 /* -- Sessions ------------------------------------------------------------------------ */
@@ -251,7 +254,9 @@ void wf_join_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame
 void wf_joined_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame *f);
 void wf_join_on_said(struct engine *e, const struct wf_join_said *said); /* by access */
 void wf_join_tell_up(struct engine *e, const struct conn *c);
-void wf_join_waits(struct conn *c, uint32_t stream); /* the peer decides later, there */
+/* The peer decides about the request later, and says so there. */
+void wf_join_wait(struct conn *c, uint32_t stream, const uint8_t id[16]);
+bool wf_join_is_waited_for(const struct conn *c, const uint8_t id[16]);
 
 /* engine_gate.c */
 weft_verdict wf_gate_on_ask(struct engine *e, struct wf_gate *gate);
@@ -339,6 +344,7 @@ void wf_op_want_ended(struct engine *e, struct op *op, struct want *want, weft_e
 void wf_cmd_send_entries(struct engine *e, struct op *op);
 void wf_cmd_send_request(struct engine *e, struct op *op);
 void wf_cmd_offers(struct engine *e, struct op *op);
+struct conn *wf_econn_at(struct engine *e, const char *address); /* that was dialled; NULL: none */
 /* Sends `frame` (taken) on a stream whose first frame back is the answer. LIMIT, NO_MEMORY. */
 weft_err wf_op_listen(struct engine *e, struct op *op, struct conn *c, uint32_t stream,
                       weft_buf *frame);

@@ -16,6 +16,7 @@
 #include "records.h"
 
 #define POLL_TIMEOUT_NS (30 * WEFT_SEC)
+#define ASK_ANYWAY 16u /* ticks: also where the decision would be told */
 
 struct asking { /* one after the other: ask, follow, relate, forget, sync */
     struct wf_join_desk *desk;
@@ -277,6 +278,8 @@ static struct wf_cmd *command_of(const struct asking *a, bool again)
     cmd->has_peer = true;
     cmd->peer = a->row.server;
     if (again) {
+        /* A decision that somebody had no memory to tell is found in the end. */
+        join->idle = req == NULL && a->desk->ticks % ASK_ANYWAY != 0;
         memcpy(join->ask.id, a->row.id, sizeof join->ask.id);
         return cmd;
     }
@@ -350,6 +353,7 @@ static bool is_over(const struct wf_asked_row *row, int64_t now_ms)
 void wf_asking_on_tick(struct wf_join_desk *desk)
 {
     int64_t now = wf_join_now(desk);
+    desk->ticks++;
     for (uint32_t i = 0; i < desk->asked.count; i++) {
         struct wf_asked_row *row = &desk->asked.rows[i];
         struct asking *a = !row->asking && is_over(row, now) ? asking_create(desk, row, NULL)

@@ -21,6 +21,7 @@ struct wf_join_desk { /* part of the actor's state */
     struct wf_join_modes modes;
     struct wf_asked asked;
     weft_timer tick;
+    uint64_t ticks;
 };
 
 /* Once the node is wired: reads the records. CORRUPT, IO, NO_MEMORY. */

@@ -354,6 +354,7 @@ static void end_decision(struct decision *d, struct wf_join_row *row, weft_err e
     }
     if (d->req != NULL) weft_reply(&d->req->req, err);
     wf_free(d);
+    if (err == WEFT_OK) wf_judge_on_tick(desk); /* what is one too many goes at once */
 }
 
 /* -- Those who decide ------------------------------------------------------------------- */

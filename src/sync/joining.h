@@ -71,6 +71,7 @@ struct wf_join_up { /* engine -> access: the peer is connected and would underst
 struct wf_join_cmd {
     struct wf_join_ask ask; /* stream and signature are the engine's; meta points to `meta` */
     weft_keypair *pair;     /* a copy that signs; NULL: the device's, or that of the tree */
+    bool idle;              /* where the decision is waited for already nobody is asked */
     uint8_t meta[WEFT_JOIN_META_BYTES_MAX];
     struct wf_joined said; /* out */
 };
