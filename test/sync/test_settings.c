@@ -596,3 +596,73 @@ Test(settings, a_node_that_closes_while_a_gate_closes_answers)
         cr_expect_eq(counts[0] + counts[2], 3, "seed %lu", seed);
     }
 }
+
+/* -- All of it under load --------------------------------------------------------------- */
+
+struct flap {
+    bool closed[2]; /* whoever closed the gate of a node was answered, and nobody opened it */
+    uint64_t wrong;
+};
+
+static void judge_flap(struct world *w, uint32_t from, const weft_key *to, const weft_id *tree,
+                       uint32_t type)
+{
+    struct flap *f = w->judge_arg;
+    bool content = type == WF_F_ENTRIES || type == WF_F_PUSH || type == WF_F_IDS;
+    (void)to;
+    if (content && tree != NULL && weft_id_equal(tree, &w->tree) && f->closed[from]) f->wrong++;
+}
+
+/* A principal of a node changes its mind; the model is what the node says itself. */
+static void flap_once(struct world *w, struct flap *f, uint32_t i)
+{
+    const weft_key *who[] = {NULL, &alice, &bob}, *one = who[world_below(w, 3)];
+    weft_sync_settings s = {.enabled = world_below(w, 2) == 0, .on_commit = world_below(w, 2) == 0};
+    f->closed[i] = false; /* while it is under way either is right */
+    switch (world_below(w, 4)) {
+    case 0: (void)leave(w, i, one); break;
+    case 1: (void)weft_settings_enable(node(w, i), &w->tree, one, s.enabled, CALL); break;
+    default: cr_expect_eq(put(w, i, one, s), WEFT_OK, "seed %lu", w->seed); break;
+    }
+    weft_err err = combined(w, i, &s);
+    bool enabled = err == WEFT_OK && s.enabled;
+    cr_expect_eq(world_info(w, i).followed, enabled, "seed %lu", w->seed);
+    f->closed[i] = !enabled;
+}
+
+static void flap(uint64_t seed)
+{
+    struct world *w = world_create(seed, WORLD_CHAIN, 2, WORLD_PLAIN);
+    const wf_net_faults slow = {.delay_min = 5 * WEFT_MS, .delay_max = 40 * WEFT_MS};
+    struct flap f = {0};
+    world_faults(w, &slow);
+    w->judge = judge_flap;
+    w->judge_arg = &f;
+    for (unsigned step = 0; step < 120; step++) {
+        uint32_t i = world_below(w, 2);
+        switch (world_below(w, 8)) {
+        case 0: flap_once(w, &f, i); break;
+        case 1:
+            if (world_below(w, 4) > 0) break;
+            world_kill(w, i);
+            world_start(w, i);
+            break;
+        default: cr_expect_eq(world_commit_bytes(w, i, 1 + world_below(w, 60000)), WEFT_OK); break;
+        }
+        world_run(w, world_below(w, 60) * WEFT_MS);
+    }
+    cr_expect_eq(f.wrong, 0, "seed %lu: %lu pieces came through a closed gate", seed, f.wrong);
+    for (uint32_t i = 0; i < 2; i++) {
+        f.closed[i] = false;
+        cr_assert_eq(put(w, i, NULL, on), WEFT_OK);
+    }
+    cr_expect(world_converges(w, 240 * WEFT_SEC), "seed %lu", seed);
+    cr_expect_eq(world_lost(w), 0, "seed %lu", seed);
+    world_destroy(w);
+}
+
+Test(settings, gates_that_open_and_close_under_load_let_nothing_through_and_lose_nothing)
+{
+    uint64_t first = number_from("WEFT_SIM_SEED", 1);
+    for (uint64_t i = 0; i < number_from("WEFT_SIM_SEEDS", 20); i++) flap(first + i);
+}
