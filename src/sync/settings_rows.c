@@ -99,10 +99,13 @@ static void replace(struct wf_track_rows *rows, struct wf_track_rows *changes)
             rows->intervals -= rows->rows[at]->has_interval;
             wf_free(rows->rows[at++]);
         }
-        if (row->gone) wf_free(row);
-        else if (here) rows->rows[kept++] = row;
+        if (row->gone) {
+            wf_free(row);
+            continue;
+        }
+        note(rows, row);
+        if (here) rows->rows[kept++] = row;
         else changes->rows[left++] = row;
-        if (!row->gone) note(rows, row);
     }
     while (at < rows->count) rows->rows[kept++] = rows->rows[at++];
     rows->count = kept;
