@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weft/join.h>
+
 #include "crypto.h"
 #include "frame.h"
 #include "fuzz.h"
@@ -18,10 +20,12 @@
 #define STEPS_MAX 64u
 #define PEER 700u
 /* What the first byte of an input says. */
-#define READER 1u     /* the peer is on the tree's list                        */
-#define CAPABLE 2u    /* its HELLO says that it understands keys and joining   */
-#define RELATED 4u    /* the node opens sessions with it                       */
+#define READER 1u     /* the peer is on the tree's list                      */
+#define CAPABLE 2u    /* its HELLO says that it understands keys and joining */
+#define RELATED 4u    /* the node opens sessions with it                     */
 #define SPEECHLESS 8u /* no HELLO of ours: the input says what comes first    */
+#define ASKS 16u      /* whoever wants to may ask to join the tree           */
+#define GRANTS 32u    /* and may read it when it does                        */
 
 enum { GOOD, CHILD, ORPHAN, FORGED, STRANGERS, FOREIGN, GRANT, TOO_HIGH, ENTRIES };
 
@@ -37,6 +41,7 @@ struct play {
     weft_rt *rt;
     struct raw raw;
     unsigned kind, connections;
+    bool let_in; /* somebody may have got a right to read */
     struct fuzz_bytes in;
 };
 
@@ -291,6 +296,28 @@ static void say_prove(struct play *p)
     say(p, wf_prove_encode(&m));
 }
 
+/* The oldest request that waits. */
+static bool pending(struct play *p, uint8_t id[16])
+{
+    static weft_join_request list[WEFT_JOINS_MAX];
+    size_t count = WEFT_JOINS_MAX;
+    weft_node *node = p->w->nodes[0].node;
+    FUZZ_CHECK(weft_join_list(node, WEFT_JOIN_PENDING, CALL, list, &count) == WEFT_OK);
+    if (count > 0) memcpy(id, list[0].id, sizeof list[0].id);
+    return count > 0;
+}
+
+static void decide(struct play *p)
+{
+    uint8_t id[16];
+    weft_node *node = p->w->nodes[0].node;
+    bool approves = fuzz_byte(&p->in) & 1;
+    if (!pending(p, id)) return;
+    p->let_in = p->let_in || approves;
+    FUZZ_CHECK((approves ? weft_join_approve : weft_join_reject)(node, id, p->w->author, CALL) ==
+               WEFT_OK);
+}
+
 static void say_join(struct play *p)
 {
     struct wf_join_ask m = {.stream = stream(p), .tree = p->w->tree, .key = made.stranger_key};
@@ -301,6 +328,7 @@ static void say_join(struct play *p)
     m.right = fuzz_below(&p->in, 4);
     m.priority = m.right >= WEFT_RIGHT_WRITE ? fuzz_byte(&p->in) : 0;
     m.has_id = fuzz_byte(&p->in) & 1;
+    if (m.has_id) (void)pending(p, m.id);
     rig_identity(PEER, &device);
     wf_join_text(p->raw.seen.channel, &device.key, &p->w->nodes[0].key, &m, text, &len);
     FUZZ_CHECK(wf_sign(made.stranger, WF_PURPOSE_ACCESS, text, len, m.sig) == WEFT_OK);
@@ -349,6 +377,7 @@ enum {
     DO_COMMIT,
     DO_RECONNECT,
     DO_DEAF,
+    DO_DECIDE,
     DOINGS
 };
 
@@ -395,6 +424,7 @@ static void act(struct play *p)
         connect(p);
         break;
     case DO_DEAF: raw_deaf(&p->raw); break;
+    case DO_DECIDE: decide(p); break;
     default:
         if (p->raw.seen.secure && !p->raw.seen.ended) say_frame(p, what);
         break;
@@ -416,6 +446,12 @@ static void up(struct play *p)
         FUZZ_CHECK(weft_peer_register(n->node, &reader, "x", CALL) == WEFT_OK);
         FUZZ_CHECK(weft_peer_relate(n->node, &reader, &p->w->tree, CALL) == WEFT_OK);
     }
+    if (p->kind & ASKS) {
+        weft_join_mode mode = p->kind & GRANTS ? WEFT_JOIN_AUTO : WEFT_JOIN_ASK;
+        p->let_in = mode == WEFT_JOIN_AUTO;
+        FUZZ_CHECK(weft_join_mode_set(n->node, &p->w->tree, mode, p->w->author, WEFT_RIGHT_READ, 0,
+                                      CALL) == WEFT_OK);
+    }
     FUZZ_CHECK(world_commit(p->w, 0) == WEFT_OK && world_commit(p->w, 0) == WEFT_OK);
     FUZZ_CHECK(wf_sim_rt_create(p->w->sim, &p->rt) == WEFT_OK);
     connect(p);
@@ -429,7 +465,7 @@ static void judge(struct play *p)
         weft_buf *buf = NULL;
         FUZZ_CHECK(weft_get(p->w->nodes[0].node, &made.id[never[i]], &buf) != WEFT_OK);
     }
-    if ((p->kind & READER) == 0)
+    if ((p->kind & READER) == 0 && !p->let_in)
         FUZZ_CHECK(frames[WF_F_STATE] + frames[WF_F_ENTRIES] + frames[WF_F_PUSH] +
                        frames[WF_F_IDS] + frames[WF_F_BITS] ==
                    0);
