@@ -21,7 +21,7 @@ KEPT = os.path.join(HERE, "..", "data", "fuzz")
 # target -> (longest input, one of how many runs: a handshake or a whole node takes its time)
 TARGETS = {"frame": (4096, 1), "msg": (4096, 1), "entry": (4096, 1), "map": (4096, 1), "addr": (600, 1), "ticket": (4096, 1),
            "record": (4096, 1), "session": (1024, 1), "noise": (320, 20), "keystore": (4096, 20), "node": (400, 200)}
-PLANT_RUNS = 100000
+PLANT, PLANT_RUNS = (128, 1), 100000
 KEPT_BYTES, KEPT_INPUTS = 170000, 200  # of a target: 2 MB in all are the bound, and every lane replays them
 
 
@@ -31,7 +31,7 @@ def listing(folder):
 
 def libfuzzer(build, target, runs, log, inputs, extra=()):
     """Runs one target; (exit code, executions)."""
-    longest = TARGETS.get(target, (4096, 1))[0]
+    longest = TARGETS.get(target, PLANT)[0]
     findings = os.path.join(build, "findings", "")
     os.makedirs(findings, exist_ok=True)
     command = [os.path.join(build, "test", "fuzz", "fuzz-" + target), f"-runs={runs}", f"-max_len={longest}",
