@@ -155,6 +155,7 @@ static void on_dialled(weft_self *self, void *state, weft_err err, weft_request 
     }
     op->cmd->result.peer = dial->key;
     ensure->peer = dial->key;
+    ensure->worked = dial->proved;
     memcpy(ensure->text, op->cmd->text, sizeof ensure->text);
     ask(e, op, e->table->peers, &ensure->req, on_ensured);
     done_quietly(e, op, req);

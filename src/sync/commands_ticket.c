@@ -22,6 +22,7 @@ static struct wf_peer_req *remember(const struct wf_tp_dial *dial)
     struct wf_peer_req *req = wf_peer_req_create(WF_PEER_ENSURE);
     if (req == NULL) return NULL;
     req->peer = dial->key;
+    req->worked = dial->proved;
     if (dial->proved) memcpy(req->text, dial->address, sizeof req->text);
     return req;
 }

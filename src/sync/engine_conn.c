@@ -58,6 +58,7 @@ static void note_connected(struct engine *e, const struct conn *c)
     struct wf_peer_note *note = wf_e_note_peer(&c->peer->key, WF_NOTE_CONNECTED, WEFT_OK);
     if (note == NULL) return;
     memcpy(note->name, c->up->peer_name, sizeof note->name);
+    if (c->up->dialled) memcpy(note->worked, c->up->address, sizeof note->worked);
     note->addresses_count = c->up->listens_count;
     memcpy(note->addresses, c->up->listens, sizeof note->addresses);
     wf_e_send(e, e->table->peers, &note->msg);

@@ -189,6 +189,7 @@ static void dial_begin(struct engine *e, struct peer *p, bool wanted)
     p->address = 0;
     if (get != NULL) {
         get->peer = p->key;
+        get->by_worth = true;
         p->refs++;
         if (wf_e_ask(e, e->table->peers, &get->req, on_info, p)) return;
         p->refs--;

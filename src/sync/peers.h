@@ -6,6 +6,7 @@
 #ifndef WF_PEERS_H
 #define WF_PEERS_H
 
+#include <weft/history.h>
 #include <weft/node.h>
 
 #include "nodes.h"
@@ -21,6 +22,7 @@ enum wf_peer_op {
     WF_PEER_ADD_ADDRESS,
     WF_PEER_REMOVE_ADDRESS,
     WF_PEER_GET,
+    WF_PEER_ADDRESSES, /* what is known of them, in the order in which they came       */
     WF_PEER_LIST,
     WF_PEER_RELATE,
     WF_PEER_UNRELATE,
@@ -41,6 +43,8 @@ struct wf_peer_req {
     weft_key peer;
     weft_id tree;
     weft_peer_status status;
+    bool worked;   /* ENSURE: the peer has just proven its key at the address */
+    bool by_worth; /* GET: addresses in the order in which they are to be tried */
     char text[WEFT_ADDRESS_BYTES_MAX]; /* name or address */
     uint32_t addresses_count;
     char (*addresses)[WEFT_ADDRESS_BYTES_MAX]; /* DECLARE: freed with the request */
@@ -50,6 +54,7 @@ struct wf_peer_req {
     weft_key *keys;             /* LIST, TREE_PEERS */
     weft_id *ids;               /* TREES            */
     struct wf_peer_view *views; /* ALL              */
+    weft_address_info *about;   /* ADDRESSES        */
 };
 struct wf_peer_req *wf_peer_req_create(enum wf_peer_op op); /* drop frees the arrays */
 
@@ -68,7 +73,8 @@ struct wf_peer_note {
     enum wf_peer_news what;
     weft_err err;
     char name[WEFT_ACTOR_NAME_BYTES_MAX];
-    uint32_t addresses_count; /* CONNECTED: advertised by the proven peer itself */
+    char worked[WEFT_ADDRESS_BYTES_MAX]; /* CONNECTED: the address that we dialled */
+    uint32_t addresses_count;            /* CONNECTED: advertised by the proven peer itself */
     char addresses[WEFT_ADDRESSES_PER_PEER_MAX][WEFT_ADDRESS_BYTES_MAX];
     uint64_t sent, received, bytes_sent, bytes_received;
 };

@@ -39,6 +39,7 @@ static void drop_peer_req(weft_msg *msg)
     wf_free(req->keys);
     wf_free(req->ids);
     wf_free(req->addresses);
+    wf_free(req->about);
     weft_free_msg(msg);
 }
 
@@ -180,6 +181,7 @@ static weft_err load_row(void *arg, const uint8_t *key, size_t key_len, const ui
     weft_err err = wf_registry_add(&p->reg, &peer, &row);
     if (err != WEFT_OK) return err;
     err = wf_row_decode(value, value_len, row);
+    if (err == WEFT_OK && wf_row_expire(row, wf_wall_ms(p->table->rt))) row->dirty = true;
     if (err == WEFT_OK && row->info.status == WEFT_PEER_BLOCKED)
         err = wf_blocklist_set(p->table->blocked, &peer, true);
     return err;
@@ -257,6 +259,10 @@ static weft_err op_ensure(struct peers *p, struct wf_peer_req *req, struct wf_pe
     }
     row->info.last_seen_ms = wf_wall_ms(p->table->rt);
     if (req->text[0] != '\0' && wf_row_add_address(row, req->text) == WEFT_OK) row->dirty = true;
+    if (req->worked) {
+        wf_row_address_worked(row, req->text, row->info.last_seen_ms);
+        row->dirty = true;
+    }
     *out = row;
     return WEFT_OK;
 }
@@ -336,7 +342,7 @@ static weft_err op_declare(weft_self *self, struct peers *p, struct wf_peer_req 
     bool fresh = row == NULL;
     weft_err err = fresh ? op_register(p, req, &row) : WEFT_OK;
     if (err != WEFT_OK) return err;
-    weft_peer_info *before = wf_memdup(&row->info, sizeof row->info);
+    struct wf_peer_row *before = wf_memdup(row, sizeof *row);
     err = before == NULL ? WEFT_NO_MEMORY : add_addresses(row, req);
     bool related = wf_row_related(row, &req->tree);
     if (err == WEFT_OK && !related) err = wf_row_relate(row, &req->tree);
@@ -345,7 +351,8 @@ static weft_err op_declare(weft_self *self, struct peers *p, struct wf_peer_req 
         if (!related) tell_sync(p, &req->peer, &req->tree, WF_CHANGED_RELATED);
     } else if (before != NULL) {
         if (!related) (void)wf_row_unrelate(row, &req->tree);
-        row->info = *before;
+        row->info = before->info;
+        memcpy(row->about, before->about, sizeof row->about);
     }
     if (err != WEFT_OK && fresh) wf_registry_remove(&p->reg, row);
     wf_free(before);
@@ -428,6 +435,22 @@ static weft_err list_trees(const struct peers *p, struct wf_peer_req *req)
     return WEFT_OK;
 }
 
+static weft_err list_addresses(const struct peers *p, struct wf_peer_req *req)
+{
+    const struct wf_peer_row *row = wf_registry_find(&p->reg, &req->peer);
+    if (row == NULL || !visible(row)) return WEFT_NOT_FOUND;
+    req->about = wf_calloc(row->info.addresses_count + 1u, sizeof *req->about);
+    if (req->about == NULL) return WEFT_NO_MEMORY;
+    for (uint32_t i = 0; i < row->info.addresses_count; i++) {
+        weft_address_info *out = &req->about[req->count++];
+        memcpy(out->text, row->info.addresses[i], sizeof out->text);
+        out->by_hand = row->about[i].by_hand;
+        out->told_ms = row->about[i].told_ms;
+        out->worked_ms = row->about[i].worked_ms;
+    }
+    return WEFT_OK;
+}
+
 static weft_err list_all(const struct peers *p, struct wf_peer_req *req)
 {
     req->views = wf_calloc(p->reg.count + 1, sizeof *req->views);
@@ -446,15 +469,25 @@ static weft_err list_all(const struct peers *p, struct wf_peer_req *req)
     return WEFT_OK;
 }
 
+/* What a peer told long ago is forgotten when somebody looks. */
+static void expire(struct peers *p, const weft_key *peer)
+{
+    struct wf_peer_row *row = wf_registry_find(&p->reg, peer);
+    if (row != NULL && wf_row_expire(row, wf_wall_ms(p->table->rt))) row->dirty = true;
+}
+
 static weft_verdict on_request(weft_self *self, struct peers *p, struct wf_peer_req *req)
 {
+    if (req->op == WF_PEER_GET || req->op == WF_PEER_ADDRESSES) expire(p, &req->peer);
     switch (req->op) {
     case WF_PEER_GET: {
         const struct wf_peer_row *row = wf_registry_find(&p->reg, &req->peer);
         if (row == NULL || !visible(row)) return answer(req, WEFT_NOT_FOUND);
-        req->info = row->info;
+        if (req->by_worth) wf_row_by_worth(row, &req->info);
+        else req->info = row->info;
         return answer(req, WEFT_OK);
     }
+    case WF_PEER_ADDRESSES: return answer(req, list_addresses(p, req));
     case WF_PEER_LIST: return answer(req, list_keys(p, req, false));
     case WF_PEER_TREE_PEERS: return answer(req, list_keys(p, req, true));
     case WF_PEER_TREES: return answer(req, list_trees(p, req));
@@ -482,7 +515,8 @@ static void on_note(struct peers *p, const struct wf_peer_note *note)
         info->last_seen_ms = now;
         if (note->name[0] != '\0') memcpy(info->name, note->name, sizeof info->name);
         for (uint32_t i = 0; i < note->addresses_count; i++)
-            (void)wf_row_add_address(row, note->addresses[i]); /* full: the known ones stay */
+            (void)wf_row_tell_address(row, note->addresses[i], now); /* full: those stay */
+        if (note->worked[0] != '\0') wf_row_address_worked(row, note->worked, now);
         break;
     case WF_NOTE_DISCONNECTED:
         info->connection = WEFT_DISCONNECTED;

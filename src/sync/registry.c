@@ -76,13 +76,60 @@ static uint32_t address_at(const struct wf_peer_row *row, const char *address)
     return i;
 }
 
+static void take_out(struct wf_peer_row *row, uint32_t at)
+{
+    uint32_t after = --row->info.addresses_count - at;
+    memmove(row->info.addresses[at], row->info.addresses[at + 1],
+            (size_t)after * WEFT_ADDRESS_BYTES_MAX);
+    memmove(&row->about[at], &row->about[at + 1], after * sizeof *row->about);
+}
+
+/* The told one that is worth least and was last told before `told_ms`. */
+static bool make_room(struct wf_peer_row *row, int64_t told_ms)
+{
+    const struct wf_row_address *worst = NULL;
+    if (row->info.addresses_count < WEFT_ADDRESSES_PER_PEER_MAX) return true;
+    for (uint32_t i = 0; i < row->info.addresses_count; i++) {
+        const struct wf_row_address *a = &row->about[i];
+        if (a->by_hand || a->told_ms >= told_ms) continue;
+        if (worst == NULL || a->worked_ms < worst->worked_ms ||
+            (a->worked_ms == worst->worked_ms && a->told_ms < worst->told_ms))
+            worst = a;
+    }
+    if (worst == NULL) return false;
+    take_out(row, (uint32_t)(worst - row->about));
+    return true;
+}
+
+static void append(struct wf_peer_row *row, const char *address, struct wf_row_address about)
+{
+    uint32_t at = row->info.addresses_count++;
+    memset(row->info.addresses[at], 0, WEFT_ADDRESS_BYTES_MAX);
+    strncpy(row->info.addresses[at], address, WEFT_ADDRESS_BYTES_MAX - 1);
+    row->about[at] = about;
+}
+
 weft_err wf_row_add_address(struct wf_peer_row *row, const char *address)
 {
-    if (address_at(row, address) < row->info.addresses_count) return WEFT_EXISTS;
-    if (row->info.addresses_count == WEFT_ADDRESSES_PER_PEER_MAX) return WEFT_LIMIT;
-    char *slot = row->info.addresses[row->info.addresses_count++];
-    memset(slot, 0, WEFT_ADDRESS_BYTES_MAX);
-    strncpy(slot, address, WEFT_ADDRESS_BYTES_MAX - 1);
+    uint32_t at = address_at(row, address);
+    if (at < row->info.addresses_count) {
+        row->about[at].by_hand = true;
+        return WEFT_EXISTS;
+    }
+    if (!make_room(row, INT64_MAX)) return WEFT_LIMIT;
+    append(row, address, (struct wf_row_address){.by_hand = true});
+    return WEFT_OK;
+}
+
+weft_err wf_row_tell_address(struct wf_peer_row *row, const char *address, int64_t now_ms)
+{
+    uint32_t at = address_at(row, address);
+    if (at < row->info.addresses_count) {
+        row->about[at].told_ms = now_ms;
+        return WEFT_EXISTS;
+    }
+    if (!make_room(row, now_ms)) return WEFT_LIMIT;
+    append(row, address, (struct wf_row_address){.told_ms = now_ms});
     return WEFT_OK;
 }
 
@@ -90,10 +137,45 @@ weft_err wf_row_remove_address(struct wf_peer_row *row, const char *address)
 {
     uint32_t at = address_at(row, address);
     if (at == row->info.addresses_count) return WEFT_NOT_FOUND;
-    uint32_t after = --row->info.addresses_count - at;
-    memmove(row->info.addresses[at], row->info.addresses[at + 1],
-            (size_t)after * WEFT_ADDRESS_BYTES_MAX);
+    take_out(row, at);
     return WEFT_OK;
+}
+
+void wf_row_address_worked(struct wf_peer_row *row, const char *address, int64_t now_ms)
+{
+    uint32_t at = address_at(row, address);
+    if (at < row->info.addresses_count) row->about[at].worked_ms = now_ms;
+}
+
+bool wf_row_expire(struct wf_peer_row *row, int64_t now_ms)
+{
+    uint32_t before = row->info.addresses_count;
+    for (uint32_t i = before; i-- > 0;) {
+        const struct wf_row_address *a = &row->about[i];
+        int64_t last = a->told_ms > a->worked_ms ? a->told_ms : a->worked_ms;
+        if (!a->by_hand && now_ms - last > WEFT_ADDRESS_TTL_MS) take_out(row, i);
+    }
+    return row->info.addresses_count < before;
+}
+
+static bool worth_more(const struct wf_row_address *a, const struct wf_row_address *b)
+{
+    if (a->worked_ms != b->worked_ms) return a->worked_ms > b->worked_ms;
+    return a->by_hand && !b->by_hand;
+}
+
+void wf_row_by_worth(const struct wf_peer_row *row, weft_peer_info *out)
+{
+    uint32_t order[WEFT_ADDRESSES_PER_PEER_MAX], count = row->info.addresses_count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = i;
+        for (; at > 0 && worth_more(&row->about[i], &row->about[order[at - 1]]); at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+    *out = row->info;
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(out->addresses[i], row->info.addresses[order[i]], WEFT_ADDRESS_BYTES_MAX);
 }
 
 static uint32_t tree_at(const struct wf_peer_row *row, const weft_id *tree)
@@ -138,7 +220,7 @@ weft_err wf_row_unrelate(struct wf_peer_row *row, const weft_id *tree)
 
 /* -- Records ------------------------------------------------------------------------ */
 
-enum { RECORD_VERSION = 1, RECORD_FIELDS = 18 };
+enum { RECORD_TEXTS = 1, RECORD_VERSION = 2, RECORD_FIELDS = 18, ADDRESS_FIELDS = 4 };
 
 struct sink {
     uint8_t *at;
@@ -179,7 +261,14 @@ size_t wf_row_encode(const struct wf_peer_row *row, uint8_t out[WF_ROW_RECORD_MA
     msgpack_pack_uint64(&pk, info->failures);
     msgpack_pack_int64(&pk, info->last_error);
     msgpack_pack_array(&pk, info->addresses_count);
-    for (uint32_t i = 0; i < info->addresses_count; i++) pack_text(&pk, info->addresses[i]);
+    for (uint32_t i = 0; i < info->addresses_count; i++) {
+        msgpack_pack_array(&pk, ADDRESS_FIELDS);
+        pack_text(&pk, info->addresses[i]);
+        if (row->about[i].by_hand) msgpack_pack_true(&pk);
+        else msgpack_pack_false(&pk);
+        msgpack_pack_int64(&pk, row->about[i].told_ms);
+        msgpack_pack_int64(&pk, row->about[i].worked_ms);
+    }
     msgpack_pack_uint64(&pk, info->entries_sent);
     msgpack_pack_uint64(&pk, info->entries_received);
     msgpack_pack_uint64(&pk, info->bytes_sent);
@@ -199,13 +288,24 @@ static void read_text(wf_cursor *c, char *out, size_t room)
     if (text != NULL) memcpy(out, text, len);
 }
 
+static void read_address(wf_cursor *c, char *text, struct wf_row_address *about)
+{
+    if (wf_cursor_array(c, ADDRESS_FIELDS) != ADDRESS_FIELDS && c->err == WEFT_OK)
+        c->err = WEFT_SYNTAX;
+    read_text(c, text, WEFT_ADDRESS_BYTES_MAX);
+    about->by_hand = wf_cursor_bool(c);
+    about->told_ms = wf_cursor_int(c);
+    about->worked_ms = wf_cursor_int(c);
+}
+
 weft_err wf_row_decode(const uint8_t *bytes, size_t len, struct wf_peer_row *row)
 {
     weft_peer_info *info = &row->info;
-    if (wf_scan(bytes, len, 2, 64) != WEFT_OK) return WEFT_CORRUPT;
+    if (wf_scan(bytes, len, 3, 96) != WEFT_OK) return WEFT_CORRUPT;
     wf_cursor c = wf_cursor_open(bytes, len, true);
     if (wf_cursor_array(&c, RECORD_FIELDS) != RECORD_FIELDS) return WEFT_CORRUPT;
-    if (wf_cursor_uint(&c, UINT64_MAX) != RECORD_VERSION) return WEFT_CORRUPT;
+    uint64_t version = wf_cursor_uint(&c, UINT64_MAX);
+    if (version != RECORD_VERSION && version != RECORD_TEXTS) return WEFT_CORRUPT;
     read_text(&c, info->name, sizeof info->name);
     info->status = (weft_peer_status)wf_cursor_uint(&c, WEFT_PEER_BLOCKED);
     info->first_seen_ms = wf_cursor_int(&c);
@@ -215,8 +315,11 @@ weft_err wf_row_decode(const uint8_t *bytes, size_t len, struct wf_peer_row *row
     info->failures = wf_cursor_uint(&c, UINT64_MAX);
     info->last_error = (weft_err)wf_cursor_int(&c);
     info->addresses_count = wf_cursor_array(&c, WEFT_ADDRESSES_PER_PEER_MAX);
-    for (uint32_t i = 0; i < info->addresses_count; i++)
-        read_text(&c, info->addresses[i], WEFT_ADDRESS_BYTES_MAX);
+    for (uint32_t i = 0; i < info->addresses_count; i++) {
+        row->about[i] = (struct wf_row_address){.by_hand = true};
+        if (version == RECORD_TEXTS) read_text(&c, info->addresses[i], WEFT_ADDRESS_BYTES_MAX);
+        else read_address(&c, info->addresses[i], &row->about[i]);
+    }
     info->entries_sent = wf_cursor_uint(&c, UINT64_MAX);
     info->entries_received = wf_cursor_uint(&c, UINT64_MAX);
     info->bytes_sent = wf_cursor_uint(&c, UINT64_MAX);

@@ -11,6 +11,7 @@
 
 #include <weft/access.h>
 #include <weft/dag.h>
+#include <weft/history.h>
 #include <weft/join.h>
 #include <weft/keys.h>
 #include <weft/map.h>
@@ -244,6 +245,9 @@ static void call_peers(void)
     FORKED(weft_peer_unrelate(l.node, &key, &l.tree, CALL));
     FORKED(weft_peer_trees(l.node, &key, CALL, &id, &count));
     FORKED(weft_tree_peers(l.node, &l.tree, CALL, &key, &count));
+    weft_address_info about;
+    count = 1;
+    FORKED(weft_peer_addresses(l.node, &key, NULL, CALL, &about, &count));
     FORKED(weft_peer_register_async(l.node, &key, "n", on_result, NULL));
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <weft/access.h>
+#include <weft/history.h>
 #include <weft/node.h>
 
 #define TIMEOUT (20 * WEFT_SEC)
@@ -585,9 +586,11 @@ static weft_err inside(weft_self *self, void *state, void *arg)
     weft_key peer = {{7}};
     weft_id tree = {{1}};
     weft_tree_info info;
+    size_t none = 0;
     bool all = weft_sync_with_peer(node, &peer, TIMEOUT, NULL) == WEFT_DEADLK &&
                weft_flush(node, TIMEOUT, NULL) == WEFT_DEADLK &&
                weft_peer_register(node, &peer, NULL, TIMEOUT) == WEFT_DEADLK &&
+               weft_peer_addresses(node, &peer, NULL, TIMEOUT, NULL, &none) == WEFT_DEADLK &&
                weft_tree_follow(node, &tree, NULL, 0, TIMEOUT) == WEFT_DEADLK &&
                weft_tree_info_get(node, &tree, &info) == WEFT_DEADLK &&
                weft_tree_use_key(node, &tree, NULL) == WEFT_DEADLK &&
