@@ -49,6 +49,15 @@ cp "$program" "$tmp/main.cpp"
         try "C++, --libs" "${CXX:-c++}" -o "$tmp/three" "$tmp/main.cpp" $(pc_ --cflags --libs)
         try "C++, --libs: it runs" "$tmp/three"
     fi
+    http=$(find "$tmp/root" -name weft-http.pc)
+    if [ -n "$http" ]; then
+        sed "s|^prefix=|prefix=$tmp/root|" "$http" >"$tmp/weft-http.pc"
+        printf '%s\n' '#include <weft/http.h>' 'int main(void) {' '    weft_net *net = NULL;' \
+            '    if (weft_net_http_create(NULL, &net) != WEFT_OK) return 1;' '    net->ops->destroy(net);' \
+            '    return 0;' '}' >"$tmp/http.c"
+        try "weft-http, --libs" "$@" -o "$tmp/five" "$tmp/http.c" $(pkg-config --cflags --libs weft-http)
+        try "weft-http, --libs: it runs" "$tmp/five"
+    fi
     # A program without a single shared library; only where every library has an archive.
     printf 'int main(void) { return 0; }\n' >"$tmp/empty.c"
     if "$@" -static -o "$tmp/empty" "$tmp/empty.c" $(pkg-config --static --libs rocksdb libsodium) -lsnappy -llz4 \

@@ -18,6 +18,9 @@
 #include <weft/net.h>
 #include <weft/store.h>
 #include <weft/testing.h>
+#ifdef WF_HTTP
+#include <weft/http.h>
+#endif
 #include <weft/ticket.h>
 
 #include "fork.h"
@@ -307,6 +310,10 @@ static void call_transports(void)
     size_t count = 0;
     if (weft_net_tcp_create(&net) == WEFT_OK)
         FORKED(weft_add_transport_net(l.node, "n", net, NULL, CALL));
+#ifdef WF_HTTP
+    FORKED(weft_add_transport_http(l.node, "n", NULL, NULL, CALL));
+    FORKED(weft_add_transport_http_async(l.node, "n", NULL, NULL, on_result, NULL));
+#endif
     FORKED(weft_remove_transport(l.node, "n", CALL));
     FORKED(weft_transport_restart(l.node, "n", CALL));
     FORKED(weft_transport_restart_async(l.node, "n", on_result, NULL));

@@ -9,6 +9,9 @@
 #include <weft/net.h>
 #include <weft/node.h>
 #include <weft/testing.h>
+#ifdef WF_HTTP
+#include <weft/http.h>
+#endif
 
 #include "alloc.h"
 #include "kv_kit.h"
@@ -273,6 +276,86 @@ Test(transports, a_network_of_the_user_carries_a_sync)
     weft_node_close(b.node);
     weft_node_close(a.node);
 }
+
+#ifdef WF_HTTP
+static void add_http(weft_node *node, const char *listen)
+{
+    cr_assert_eq(weft_add_transport_http(node, "web", listen, NULL, CALL), WEFT_OK);
+}
+
+Test(transports, what_came_by_tcp_is_served_over_http)
+{
+    struct party a = party(), b = party(), c = party();
+    char address[WEFT_ADDRESS_BYTES_MAX];
+    weft_peer_info info;
+    serve(a.node, "net", ANY, address);
+    add(b.node, "net", NULL);
+    add_http(b.node, "http:127.0.0.1:0/some/where");
+    add_http(c.node, NULL);
+    weft_id tree = tree_at(a.node);
+    cr_assert_eq(take(&b, &a, address, &tree), WEFT_OK);
+    cr_assert_eq(weft_start_server(b.node, "web", CALL), WEFT_OK);
+    address_of(b.node, "web", address);
+    cr_expect_not_null(strstr(address, "/some/where"));
+    cr_assert_eq(take(&c, &b, address, &tree), WEFT_OK);
+    cr_expect_eq(entries(c.node, &tree), 2);
+    cr_assert_eq(weft_peer_get(c.node, &b.key, CALL, &info), WEFT_OK);
+    cr_expect_str_eq(info.addresses[0], address);
+    address[strlen(address) - 1] = 'x'; /* another path: it is asked, and says 404 */
+    cr_expect_eq(weft_connect(a.node, address, NULL, CALL, NULL), WEFT_NO_TRANSPORT);
+    add_http(a.node, NULL);
+    cr_expect_eq(weft_connect(a.node, address, NULL, CALL, NULL), WEFT_UNREACHABLE);
+    weft_node_close(c.node);
+    weft_node_close(b.node);
+    weft_node_close(a.node);
+}
+
+Test(transports, an_http_server_stops_and_starts_on_one_port)
+{
+    struct party a = party(), b = party();
+    char address[WEFT_ADDRESS_BYTES_MAX], now[WEFT_ADDRESS_BYTES_MAX];
+    weft_node_stats stats;
+    add_http(a.node, "http:127.0.0.1:0");
+    add_http(b.node, NULL);
+    cr_assert_eq(weft_start_server(a.node, "web", CALL), WEFT_OK);
+    address_of(a.node, "web", address);
+    cr_assert_eq(weft_connect(b.node, address, &a.key, CALL, NULL), WEFT_OK);
+    for (int i = 0; i < 50; i++)
+        cr_assert_eq(weft_transport_restart(a.node, "web", CALL), WEFT_OK, "time %d", i);
+    address_of(a.node, "web", now);
+    cr_expect_str_eq(now, address);
+    cr_assert_eq(weft_node_stats_get(b.node, &stats), WEFT_OK);
+    cr_expect_eq(stats.connections, 1, "restarts leave what is up alone");
+    weft_node_close(b.node);
+    b = party();
+    add_http(b.node, NULL);
+    cr_expect_eq(weft_connect(b.node, address, &a.key, CALL, NULL), WEFT_OK);
+    weft_node_close(b.node);
+    weft_node_close(a.node);
+}
+
+Test(transports, http_is_added_as_any_other)
+{
+    struct party a = party();
+    weft_transport_info list[1];
+    size_t count = 1;
+    cr_expect_eq(weft_add_transport_http(a.node, "web", "tcp:127.0.0.1:0", NULL, CALL),
+                 WEFT_ADDRESS);
+    cr_expect_eq(weft_add_transport_http(a.node, "web", "http:127.0.0.1:0/ ", NULL, CALL),
+                 WEFT_ADDRESS);
+    cr_expect_eq(weft_add_transport_http(NULL, "web", NULL, NULL, CALL), WEFT_INVALID);
+    cr_expect_eq(weft_add_transport_http_async(a.node, "web", NULL, NULL, NULL, NULL),
+                 WEFT_INVALID);
+    add_http(a.node, "http:127.0.0.1:0");
+    cr_assert_eq(weft_transport_list(a.node, CALL, list, &count), WEFT_OK);
+    cr_expect_str_eq(list[0].type, "http");
+    cr_expect_str_eq(list[0].listen, "http:127.0.0.1:0");
+    cr_expect_eq(weft_peer_register(a.node, &(weft_key){{7}}, NULL, CALL), WEFT_OK);
+    cr_expect_eq(weft_peer_add_address(a.node, &(weft_key){{7}}, "http:x:1/y", CALL), WEFT_OK);
+    cr_expect_eq(weft_peer_add_address(a.node, &(weft_key){{7}}, "http:x/y", CALL), WEFT_ADDRESS);
+    weft_node_close(a.node);
+}
+#endif
 
 static unsigned destroyed;
 static void count_destroy(weft_net *net)

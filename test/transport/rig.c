@@ -4,6 +4,10 @@
  * Never: sleeps; every wait is an ask that is answered when the event came. */
 #include "rig.h"
 
+#ifdef WF_HTTP
+#include <weft/http.h>
+#endif
+
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -412,6 +416,20 @@ void rig_stop(struct rig_node *n)
     free(n->identity.arg);
     memset(n, 0, sizeof *n);
 }
+
+#ifdef WF_HTTP
+bool rig_has_http(void) { return true; }
+
+wf_net *rig_http(void)
+{
+    wf_net *net = NULL;
+    cr_assert_eq(weft_net_http_create(NULL, &net), WEFT_OK);
+    return net;
+}
+#else
+bool rig_has_http(void) { return false; }
+wf_net *rig_http(void) { return NULL; }
+#endif
 
 weft_err rig_add(struct rig_node *n, const char *name, wf_net *net, const char *listen)
 {

@@ -67,6 +67,10 @@ struct rig_options {
 void rig_start(struct rig_node *n, weft_rt *rt, const struct rig_options *o);
 void rig_stop(struct rig_node *n); /* the transport, then the rest */
 
+/* A network over HTTP, in a build that has it. */
+bool rig_has_http(void);
+wf_net *rig_http(void);
+
 weft_err rig_add(struct rig_node *n, const char *name, wf_net *net, const char *listen);
 weft_err rig_server(struct rig_node *n, const char *name, bool start);
 /* The first running address, with its scheme. */

@@ -11,10 +11,12 @@
 #include "sim.h"
 #include "unix_net.h"
 
+#define OVERS (rig_has_http() ? LAST : HTTP)
+
 #define STREAM_BYTES (1u << 20)
 
-enum over { TCP, MEM, SIM, UNIX, OVERS };
-static const char *const over_name[] = {"tcp", "mem", "sim", "unix"};
+enum over { TCP, MEM, SIM, UNIX, HTTP, LAST };
+static const char *const over_name[] = {"tcp", "mem", "sim", "unix", "http"};
 
 enum scene { STREAM, REFUSED, GONE, QUIET, CLOSED_SILENT, NOTHING_THERE, IN_USE, MALFORMED };
 
@@ -249,8 +251,9 @@ static void perform(enum over over, enum scene scene, weft_err expected, struct 
     cr_assert_eq(wf_net_hub_create(&hub), WEFT_OK);
     struct stage *st = (struct stage *)weft_new(&stage_kind);
     st->scene = scene;
-    st->listen = over == TCP ? "127.0.0.1:0" : "a:0";
+    st->listen = over == TCP || over == HTTP ? "127.0.0.1:0" : "a:0";
     if (over == TCP) cr_assert_eq(wf_net_tcp_create(&st->net), WEFT_OK);
+    else if (over == HTTP) st->net = rig_http();
     else if (over == UNIX) cr_assert_eq(unix_net_create(&st->net), WEFT_OK);
     else cr_assert_eq(wf_net_mem_create(hub, rt, "a", &st->net), WEFT_OK);
     cr_assert_eq(weft_spawn(rt, &spec, &actor), WEFT_OK);

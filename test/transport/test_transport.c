@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
- * test_transport.c - what the transport manager promises, over TCP, over memory on the
- * machine and over memory in the simulator. Called by: the test runner. */
+ * test_transport.c - what the transport manager promises, over TCP, HTTP and memory, on the
+ * machine and in the simulator. Called by: the test runner. */
 #include <netdb.h>
-#include <sys/socket.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "frame.h"
 #include "rig.h"
 #include "sim.h"
 
-enum over { TCP, MEM, SIM, OVERS };
-static const char *const over_name[] = {"tcp", "mem", "sim"};
+enum over { TCP, MEM, SIM, HTTP, LAST };
+#define OVERS (rig_has_http() ? LAST : HTTP)
+static const char *const over_name[] = {"tcp", "mem", "sim", "http"};
+static const char *const any_a[] = {"127.0.0.1:0", "a:0", "a:0", "127.0.0.1:0"};
+static const char *const any_b2[] = {"127.0.0.1:0", "b2:0", "b2:0", "127.0.0.1:0"};
 
 /* Two nodes, `a` listening; each claim below holds over every network. */
 struct pair {
@@ -29,6 +31,7 @@ static wf_net *net_of(struct pair *p, const char *host)
 {
     wf_net *net = NULL;
     if (p->over == TCP) cr_assert_eq(wf_net_tcp_create(&net), WEFT_OK);
+    else if (p->over == HTTP) net = rig_http();
     else cr_assert_eq(wf_net_mem_create(p->hub, p->rt, host, &net), WEFT_OK);
     return net;
 }
@@ -43,11 +46,10 @@ static void pair_up(struct pair *p, enum over over, struct rig_options a, struct
     } else {
         cr_assert_eq(weft_rt_create(&p->rt), WEFT_OK);
     }
-    if (over != TCP) cr_assert_eq(wf_net_hub_create(&p->hub), WEFT_OK);
+    if (over == MEM || over == SIM) cr_assert_eq(wf_net_hub_create(&p->hub), WEFT_OK);
     rig_start(&p->a, p->rt, &a);
     rig_start(&p->b, p->rt, &b);
-    cr_assert_eq(rig_add(&p->a, "net", net_of(p, "a"), over == TCP ? "127.0.0.1:0" : "a:0"),
-                 WEFT_OK);
+    cr_assert_eq(rig_add(&p->a, "net", net_of(p, "a"), any_a[over]), WEFT_OK);
     cr_assert_eq(rig_add(&p->b, "net", net_of(p, "b"), ""), WEFT_OK);
     cr_assert_eq(rig_server(&p->a, "net", true), WEFT_OK);
     rig_address(&p->a, p->address);
@@ -360,8 +362,7 @@ static void second_dial(enum over o, bool by_lower)
     unsigned lower = rig_lower(1, 2), higher = 3 - lower;
     pair_up(&p, o, (struct rig_options){.identity = by_lower ? lower : higher},
             (struct rig_options){.identity = by_lower ? higher : lower});
-    cr_assert_eq(rig_add(&p.b, "server", net_of(&p, "b2"), o == TCP ? "127.0.0.1:0" : "b2:0"),
-                 WEFT_OK);
+    cr_assert_eq(rig_add(&p.b, "server", net_of(&p, "b2"), any_b2[o]), WEFT_OK);
     cr_assert_eq(rig_server(&p.b, "server", true), WEFT_OK);
     rig_address(&p.b, address);
     cr_assert_eq(rig_dial(&p.b, p.address, NULL, &first), WEFT_OK);
