@@ -29,9 +29,10 @@ static weft_err hold_down(struct wf_standing *s, const struct wf_standing_key *k
 {
     wf_grant most = s->words[word].grant;
     bool lifted = s->words[word].kind != WF_WORD_NONE;
-    for (uint32_t i = key->first; i < key->first + key->count; i++) {
+    for (uint32_t i = key->first + key->count; i-- > key->first;) { /* mostly the newest lifts it */
         const struct wf_word *w = &s->words[s->by_key[i]];
         bool above = false;
+        if (lifted && wf_grant_compare(&most, &out->grant) >= 0) break;
         if (!s->list[w->statement].counts || w->kind == WF_WORD_NONE) continue;
         weft_err err = wf_standing_between(s, word, w->statement, &above);
         if (err != WEFT_OK) return err;
@@ -56,6 +57,7 @@ static weft_err fold(struct wf_standing *s, const struct wf_standing_key *key, s
     }
     for (uint32_t i = key->first; err == WEFT_OK && i < key->first + key->count; i++) {
         const struct wf_word *w = &s->words[s->by_key[i]];
+        if (out->revoked) break;
         if (w->revokes && s->list[w->statement].in_force)
             err = hold_down(s, key, s->by_key[i], out);
     }

@@ -159,16 +159,29 @@ static weft_err make_of_tips(wf_store *store, uint64_t t, struct wf_rights **out
     return err;
 }
 
+/* Most trees: then nobody has to look at it. */
+static weft_err has_more_than_root(wf_store *store, uint64_t t, bool *out)
+{
+    wf_gen_walk *walk = NULL;
+    wf_place place;
+    *out = false;
+    if (!wf_store_lists_named(store)) return WEFT_OK; /* an older format, only read */
+    weft_err err = wf_gen_walk_create_named(store, t, WF_SETTINGS_NAME, true, 0, NULL, &walk);
+    if (err == WEFT_OK) err = wf_gen_walk_next(walk, &place);
+    if (err == WEFT_OK) *out = place.gen > 0;
+    wf_gen_walk_destroy(walk);
+    return err == WEFT_END ? WEFT_OK : err;
+}
+
 /* All of it, as the engine has it. */
 static weft_err make_all(wf_store *store, uint64_t t, const weft_id *tree, struct wf_rights **out,
                          struct wf_standing **standing)
 {
     struct wf_standing *s = NULL;
-    weft_err err = WEFT_OK;
-    if (wf_store_lists_named(store)) { /* an older format is only read: nothing comes any more */
-        err = new_standing(store, t, tree, &s);
-        if (err == WEFT_OK) err = wf_standing_read(s, UINT64_MAX);
-    }
+    bool more;
+    weft_err err = has_more_than_root(store, t, &more);
+    if (err == WEFT_OK && more) err = new_standing(store, t, tree, &s);
+    if (err == WEFT_OK && more) err = wf_standing_read(s, UINT64_MAX);
     if (err == WEFT_OK && s != NULL && s->revocations > 0) err = wf_rights_fold(store, s, out);
     else if (err == WEFT_OK) err = make_of_tips(store, t, out);
     if (err == WEFT_OK && s != NULL && s->revocations > 0) {
@@ -240,7 +253,8 @@ static weft_err make_next(wf_store *store, struct wf_tree *tree, struct wf_right
     if (err == WEFT_OK) err = wf_rights_fold(store, s, out);
     if (err == WEFT_OK) tree->standing = s;
     else wf_standing_destroy(s);
-    return err;
+    if (err != WEFT_LIMIT) return err; /* what was found out long ago may be too much to keep */
+    return make_all(store, tree->now.t, &tree->now.tree, out, &tree->standing);
 }
 
 void wf_rights_stage(wf_store *store)

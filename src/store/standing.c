@@ -20,11 +20,6 @@ weft_err wf_standing_create(wf_store *store, uint64_t t, const weft_id *tree,
     s->t = t;
     s->tree = *tree;
     s->pairs_max = WEFT_STANDING_PAIRS_MAX;
-    s->meta = wf_malloc(sizeof *s->meta);
-    if (s->meta == NULL) {
-        wf_free(s);
-        return WEFT_NO_MEMORY;
-    }
     *out = s;
     return WEFT_OK;
 }
@@ -105,7 +100,7 @@ static weft_err meet(struct wf_standing *s, const weft_key *key)
 
 /* -- The rule --------------------------------------------------------------------------------- */
 
-static uint32_t key_of(const struct wf_standing *s, const weft_key *key)
+uint32_t wf_standing_key_of(const struct wf_standing *s, const weft_key *key)
 {
     uint32_t low = 0, high = s->keys_count;
     while (low < high) {
@@ -141,7 +136,7 @@ static weft_err stays(struct wf_standing *s, uint32_t revocation, struct wf_subj
     if (err != WEFT_OK || *out) return err;
     if (x->place.seq < place->seq) /* nothing that came before it is above it */
         return wf_standing_is_above(s, r->statement, x, left, out);
-    const uint32_t key = key_of(s, &r->key);
+    const uint32_t key = wf_standing_key_of(s, &r->key);
     for (uint32_t i = s->keys[key].kept; i != WF_NONE && !*out; i = s->words[i].next_kept) {
         const struct wf_statement *between = &s->list[s->words[i].statement];
         struct wf_subject w = {.place = between->place,
@@ -156,16 +151,31 @@ static weft_err stays(struct wf_standing *s, uint32_t revocation, struct wf_subj
     return WEFT_OK;
 }
 
+/* What is below one revocation is below those above it: theirs need not be marked. */
+static weft_err is_known(struct wf_standing *s, uint32_t below, uint32_t revocation, bool *out)
+{
+    *out = false;
+    if (below == WF_NONE) return WEFT_OK;
+    return wf_standing_between(s, below, s->words[revocation].statement, out);
+}
+
 static weft_err judge(struct wf_standing *s, struct wf_subject *x, uint64_t *left, bool *stay)
 {
-    const uint32_t key = key_of(s, &x->author);
-    weft_err err = WEFT_OK;
+    const uint32_t key = wf_standing_key_of(s, &x->author);
+    uint32_t below = WF_NONE; /* a revocation that x is below */
     *stay = true;
     if (key == WF_NONE) return WEFT_OK;
-    for (uint32_t i = s->keys[key].out; err == WEFT_OK && *stay && i != WF_NONE;
-         i = s->words[i].next_out)
-        err = stays(s, i, x, left, stay);
-    return err;
+    for (uint32_t i = s->keys[key].out; *stay && i != WF_NONE; i = s->words[i].next_out) {
+        const wf_place *place = &s->list[s->words[i].statement].place;
+        bool known;
+        weft_err err = is_known(s, below, i, &known);
+        if (err == WEFT_OK && known) continue;
+        if (err == WEFT_OK) err = stays(s, i, x, left, stay);
+        if (err != WEFT_OK) return err;
+        /* `none` permits nothing, so that was the only way to stay with it. */
+        if (x->place.seq < place->seq && s->words[i].kind == WF_WORD_NONE) below = i;
+    }
+    return WEFT_OK;
 }
 
 /* -- Orders ---------------------------------------------------------------------------------------- */
@@ -244,28 +254,32 @@ static void keep_words(struct wf_standing *s, const struct wf_statement *st)
     for (uint32_t i = st->word; i != WF_NONE && i < st->word + st->words; i++) {
         struct wf_word *w = &s->words[i];
         if (w->everyone || w->kind == WF_WORD_NONE) continue; /* that permits nothing */
-        struct wf_standing_key *key = &s->keys[key_of(s, &w->key)];
+        struct wf_standing_key *key = &s->keys[wf_standing_key_of(s, &w->key)];
         w->next_kept = key->kept;
         key->kept = i;
     }
 }
 
-static void put_in_force(struct wf_standing *s, struct wf_statement *st)
+/* The lists of revocations in force, each by the order of their statements. */
+static void list_revocations(struct wf_standing *s)
 {
-    st->in_force = true;
-    for (uint32_t i = st->word; i < st->word + st->words; i++) {
-        struct wf_word *w = &s->words[i];
-        if (!w->revokes) continue;
-        struct wf_standing_key *key = &s->keys[key_of(s, &w->key)];
-        w->next_out = key->out;
-        key->out = i;
+    for (uint32_t i = 0; i < s->keys_count; i++) s->keys[i].kept = s->keys[i].out = WF_NONE;
+    for (uint32_t at = s->count; at-- > 0;) {
+        const struct wf_statement *st = &s->list[s->order[at]];
+        for (uint32_t i = st->word; st->in_force && i < st->word + st->words; i++) {
+            struct wf_word *w = &s->words[i];
+            if (!w->revokes) continue;
+            struct wf_standing_key *key = &s->keys[wf_standing_key_of(s, &w->key)];
+            w->next_out = key->out;
+            key->out = i;
+        }
     }
 }
 
 /* By the revocations that are in force so far. What an entry stands on comes before it. */
 static weft_err count_again(struct wf_standing *s)
 {
-    for (uint32_t i = 0; i < s->keys_count; i++) s->keys[i].kept = WF_NONE;
+    list_revocations(s);
     for (uint32_t i = 0; i < s->count; i++) {
         struct wf_statement *st = &s->list[s->order[i]];
         struct wf_subject x = {
@@ -283,7 +297,6 @@ static weft_err go_rounds(struct wf_standing *s, struct placed *list)
 {
     uint32_t count = 0;
     bool more = true;
-    for (uint32_t i = 0; i < s->keys_count; i++) s->keys[i].out = WF_NONE;
     for (uint32_t i = 0; i < s->count; i++) {
         s->list[i].in_force = false;
         if (s->list[i].revokes) list[count++] = placed(s, i, i);
@@ -297,9 +310,8 @@ static weft_err go_rounds(struct wf_standing *s, struct placed *list)
             if (err != WEFT_OK) return err;
             more = false;
         }
-        if (!st->counts) continue;
-        put_in_force(s, st);
-        more = true;
+        st->in_force = st->counts;
+        more |= st->in_force;
     }
     return more ? count_again(s) : WEFT_OK;
 }

@@ -31,7 +31,9 @@ struct wf_word {
     bool everyone; /* only kept for who folds the rights                        */
     bool revokes;
     uint8_t kind;
-    wf_grant grant;               /* of GRANT; else NONE                             */
+    wf_grant grant;  /* of GRANT; else NONE                             */
+    bool has_before; /* the newest word of its key below it, and its place:     */
+    wf_stamp before;
     uint32_t statement;           /* by its number                                   */
     uint32_t next_kept, next_out; /* in the lists of their key; WF_NONE: the last    */
 };
@@ -91,8 +93,8 @@ struct wf_standing {
     weft_key *met; /* ascending: whose entries were judged for the view */
     uint32_t met_count, met_room;
     bool met_many; /* too many to tell */
-    wf_meta *meta; /* room for one     */
-    bool has_meta; /* it is of         */
+    wf_meta *meta; /* room for one; NULL: nobody has asked */
+    bool has_meta; /* it is of                             */
     weft_id meta_id;
     uint32_t policy_number;
     wf_policy *policy; /* the last one that was asked for */
@@ -140,6 +142,9 @@ weft_err wf_standing_said(struct wf_standing *standing, const weft_id *id, bool 
 /* Of the subject's author, or of everyone. */
 weft_err wf_standing_said_below(struct wf_standing *standing, struct wf_subject *x, bool everyone,
                                 bool *any, wf_said *out);
+/* The number of a key among those of the last settling; WF_NONE: nothing was said of it. */
+uint32_t wf_standing_key_of(const struct wf_standing *standing, const weft_key *key);
+weft_err wf_standing_author(struct wf_standing *standing, const weft_id *id, weft_key *out);
 /* The policies that hold after the parents of an entry, one after the other. */
 weft_err wf_standing_each_below(struct wf_standing *standing, const weft_id *id,
                                 void (*fn)(void *arg, const wf_policy *policy), void *arg);

@@ -55,12 +55,21 @@ weft_err wf_standing_policy(struct wf_standing *s, const weft_id *id, const wf_p
 static weft_err look_up(struct wf_standing *s, const weft_id *id)
 {
     if (s->has_meta && weft_id_equal(&s->meta_id, id)) return WEFT_OK;
+    if (s->meta == NULL) s->meta = wf_malloc(sizeof *s->meta);
+    if (s->meta == NULL) return WEFT_NO_MEMORY;
     s->has_meta = false;
     weft_err err = wf_store_meta(s->store, id, s->meta);
     if (err != WEFT_OK) return missing(err);
     s->meta_id = *id;
     s->has_meta = true;
     return WEFT_OK;
+}
+
+weft_err wf_standing_author(struct wf_standing *s, const weft_id *id, weft_key *out)
+{
+    weft_err err = look_up(s, id);
+    if (err == WEFT_OK) *out = s->meta->author;
+    return err;
 }
 
 weft_err wf_standing_each_below(struct wf_standing *s, const weft_id *id,
@@ -194,6 +203,60 @@ static weft_err pairs_grow(struct wf_standing *s)
     return WEFT_OK;
 }
 
+/* The word of a key at this place. WF_NONE: it is not here. */
+static uint32_t word_at(const struct wf_standing *s, const weft_key *key, const wf_stamp *at)
+{
+    const uint32_t k = wf_standing_key_of(s, key);
+    if (k == WF_NONE) return WF_NONE;
+    uint32_t low = s->keys[k].first, high = low + s->keys[k].count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct wf_statement *st = &s->list[s->words[s->by_key[middle]].statement];
+        const wf_stamp then = {st->place.gen, st->place.id};
+        const int order = wf_stamp_compare(&then, at);
+        if (order == 0) return s->by_key[middle];
+        if (order < 0) low = middle + 1;
+        else high = middle;
+    }
+    return WF_NONE;
+}
+
+/* From one word of a key to the newest below it, and so on: where nobody forked, that leads to all
+ * that are below, without a look at the disk. */
+static bool follows(const struct wf_standing *s, const struct wf_word *w, const wf_stamp *from)
+{
+    const struct wf_statement *st = &s->list[w->statement];
+    const wf_stamp at = {st->place.gen, st->place.id};
+    wf_stamp next = *from;
+    while (wf_stamp_compare(&next, &at) > 0) {
+        const uint32_t word = word_at(s, &w->key, &next);
+        if (word == WF_NONE || !s->words[word].has_before) return false;
+        next = s->words[word].before;
+    }
+    return wf_stamp_compare(&next, &at) == 0;
+}
+
+/* When the key of a word was spoken of last below the entry. */
+static weft_err newest_below(struct wf_standing *s, const struct wf_word *w, struct wf_subject *x,
+                             bool *any, wf_stamp *out)
+{
+    const wf_stamp at = {x->place.gen, x->place.id};
+    const bool listed = x->statement != WF_NONE && !w->everyone;
+    const uint32_t own = listed ? word_at(s, &w->key, &at) : WF_NONE;
+    wf_said said;
+    weft_err err = WEFT_OK;
+    if (own != WF_NONE) { /* it says something itself, and it was seen then */
+        *any = s->words[own].has_before;
+        *out = s->words[own].before;
+        return WEFT_OK;
+    }
+    if (w->everyone || weft_key_equal(&w->key, &x->author))
+        err = wf_standing_said_below(s, x, w->everyone, any, &said);
+    else err = wf_standing_said(s, &x->place.id, x->settings, &w->key, any, &said);
+    if (err == WEFT_OK && *any) *out = said.at;
+    return err;
+}
+
 /* If it is below, what was said last there of its key is the word or newer: nearly always that
  * decides. Only what was said of one key on both sides of a fork has to be asked for. */
 static weft_err find_out(struct wf_standing *s, const struct wf_word *w, struct wf_subject *x,
@@ -201,16 +264,13 @@ static weft_err find_out(struct wf_standing *s, const struct wf_word *w, struct 
 {
     struct wf_statement *st = &s->list[w->statement];
     const wf_stamp at = {st->place.gen, st->place.id};
-    const bool own = !w->everyone && weft_key_equal(&w->key, &x->author);
     bool any = false;
-    wf_said said;
-    weft_err err;
-    if (own || w->everyone) err = wf_standing_said_below(s, x, w->everyone, &any, &said);
-    else err = wf_standing_said(s, &x->place.id, x->settings, &w->key, &any, &said);
+    wf_stamp last;
+    weft_err err = newest_below(s, w, x, &any, &last);
     if (err != WEFT_OK) return err;
-    const int order = any ? wf_stamp_compare(&said.at, &at) : -1;
-    *out = order == 0;
-    return order > 0 ? walk(s, st, x, out) : WEFT_OK;
+    const int order = any ? wf_stamp_compare(&last, &at) : -1;
+    *out = order == 0 || (order > 0 && !w->everyone && follows(s, w, &last));
+    return order > 0 && !*out ? walk(s, st, x, out) : WEFT_OK;
 }
 
 weft_err wf_standing_is_below(struct wf_standing *s, uint32_t word, struct wf_subject *x, bool *out)

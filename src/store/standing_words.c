@@ -140,6 +140,8 @@ static weft_err compare(struct wf_standing *s, struct wf_statement *st)
     for (uint32_t i = 0; i < st->words; i++) {
         struct wf_word *w = &s->words[st->word + i];
         const wf_grant had = granted(&b, i);
+        w->has_before = b.any[i];
+        if (b.any[i]) w->before = b.list[i].at;
         w->revokes = !w->everyone &&
                      (w->kind != WF_WORD_GRANT || wf_grant_compare(&w->grant, &had) < 0);
         st->revokes |= w->revokes;
@@ -194,9 +196,8 @@ weft_err wf_standing_take_in_unread(struct wf_standing *s, const wf_place *place
     const wf_stamp at = {place->gen, place->id};
     struct reading r = {.s = s};
     const wf_policy *policy;
-    s->has_meta = false;
-    weft_err err = wf_store_meta(s->store, &place->id, s->meta);
-    const weft_key author = s->meta->author;
+    weft_key author;
+    weft_err err = wf_standing_author(s, &place->id, &author);
     if (err == WEFT_OK) err = wf_standing_policy(s, &place->id, &policy);
     if (err == WEFT_OK) err = wf_policy_ops_of(policy, &at, on_op, &r);
     if (err != WEFT_OK || r.words + r.names == 0) return err;

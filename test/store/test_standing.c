@@ -703,23 +703,23 @@ Test(standing, a_damaged_statement_still_says_what_it_did)
     sk_node_close(&node);
 }
 
+/* Each revocation of a key that was granted something again is one question. */
 Test(standing, beyond_the_bound_nobody_reads)
 {
     sk_node node;
-    sk_node_open(&node, 1);
-    uint32_t top = begin(&node);
-    node.store->pairs_max = 4;
-    uint32_t revoked = say(&node, 0, 4, REVOKE, top, top);
-    for (int i = 0; i < 3; i++) revoked = say(&node, 0, 4, 1, revoked, revoked);
     struct wf_right_now now;
     weft_key owner;
+    sk_node_open(&node, 1);
+    uint32_t last = begin(&node);
     weft_keypair_public(all.keys[0], &owner);
-    cr_expect_eq(wf_store_right(node.store, &all.list[0].id, &owner, &now), WEFT_OK);
-    for (int i = 0; i < 3; i++) revoked = say(&node, 0, 4, i == 0 ? REVOKE : 1, revoked, revoked);
+    node.store->pairs_max = 4;
+    for (int i = 0; i < 8; i++) last = say(&node, 0, 4, i % 2 == 0 ? REVOKE : 1, last, last);
+    expect_right(&node, 4, WEFT_RIGHT_WRITE, "four of them, many times");
+    for (int i = 0; i < 2; i++) last = say(&node, 0, 4, i % 2 == 0 ? REVOKE : 1, last, last);
     cr_expect_eq(wf_store_right(node.store, &all.list[0].id, &owner, &now), WEFT_LIMIT);
     cr_expect_not(wf_store_may_read(node.store, &all.list[0].id, &owner));
     node.store->pairs_max = 0;
-    say(&node, 0, 4, 1, revoked, revoked);
+    say(&node, 0, 4, 1, last, last);
     expect_right(&node, 4, WEFT_RIGHT_WRITE, "known again");
     sk_node_close(&node);
 }
@@ -741,6 +741,27 @@ Test(standing, where_nobody_was_revoked_a_grant_costs_the_same_however_many_ther
         node.store->kv = node.kv;
     }
     cr_expect_eq(reads[0], reads[1], "%d reads, then %d", (int)reads[0], (int)reads[1]);
+    free(faulty);
+    sk_node_close(&node);
+}
+
+/* Whoever is revoked and taken back in turn is followed from word to word, in memory. */
+Test(standing, a_key_that_is_revoked_again_and_again_costs_the_same_each_time)
+{
+    sk_node node;
+    uint64_t reads[2] = {0, 0};
+    sk_node_open(&node, 1);
+    uint32_t last = begin(&node);
+    wf_kv *faulty = kv_faulty_create(node.kv);
+    for (uint32_t i = 0; i < 40; i++) {
+        node.store->kv = faulty;
+        const uint64_t before = kv_faulty_reads(faulty);
+        last = say(&node, 0, 4, i % 2 == 0 ? REVOKE : 1, last, last);
+        if (i == 5 || i == 39) reads[i == 39] = kv_faulty_reads(faulty) - before;
+        node.store->kv = node.kv;
+    }
+    cr_expect_eq(reads[1], reads[0], "%d reads, then %d", (int)reads[0], (int)reads[1]);
+    expect_right(&node, 4, WEFT_RIGHT_WRITE, "at last");
     free(faulty);
     sk_node_close(&node);
 }
