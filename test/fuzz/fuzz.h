@@ -19,6 +19,7 @@ void fuzz_start(void);
 /* The same input does the same in each process: nothing is kept from one to the next, but
  * what is computed once and not changed. True: the bytes were accepted. */
 #define FUZZ_TARGETS(X) \
+    X(scan)             \
     X(frame)            \
     X(noise)            \
     X(msg)              \

@@ -19,7 +19,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 KEPT = os.path.join(HERE, "..", "data", "fuzz")
 # target -> (longest input, one of how many runs: a handshake or a whole node takes its time)
-TARGETS = {"frame": (4096, 1), "msg": (4096, 1), "entry": (4096, 1), "map": (4096, 1), "addr": (600, 1), "ticket": (4096, 1),
+TARGETS = {"scan": (1024, 1), "frame": (4096, 1), "msg": (4096, 1), "entry": (4096, 1), "map": (4096, 1), "addr": (600, 1), "ticket": (4096, 1),
            "record": (4096, 1), "session": (1024, 1), "noise": (320, 20), "keystore": (4096, 20), "node": (400, 200)}
 PLANT, PLANT_RUNS = (128, 1), 100000
 KEPT_BYTES, KEPT_INPUTS = 170000, 200  # of a target: 2 MB in all are the bound, and every lane replays them
