@@ -20,7 +20,15 @@ struct facts {
     const struct wf_join_mode *mode; /* NULL: closed */
 };
 
-/* The same look-ups whatever comes out. */
+/* Is there anything to be said to the key about the tree? The same steps for one that is not here,
+ * one that is not served, and one that is closed to it (rights.h). */
+static bool may_hear(const struct wf_join_desk *desk, const weft_id *tree, const weft_key *key)
+{
+    bool reads = wf_store_may_read(desk->table->wf_store, tree, key);
+    bool may_ask = wf_join_modes_find(&desk->modes, tree) != NULL;
+    return reads || may_ask;
+}
+
 static struct facts facts_of(const struct wf_join_desk *desk, const weft_id *tree,
                              const weft_key *key)
 {
@@ -304,15 +312,15 @@ static weft_verdict on_new(struct wf_join_desk *desk, struct wf_join_in *in,
 
 /* What became of the request that it names. One that is known is its own; of others it hears no
  * more than somebody who asks anew. */
-static weft_verdict on_named(struct wf_join_desk *desk, struct wf_join_in *in,
-                             const struct facts *f)
+static weft_verdict on_named(struct wf_join_desk *desk, struct wf_join_in *in)
 {
     struct wf_join_row *row = wf_joins_find(&desk->joins, in->join.id);
-    if (row != NULL && row->saved && weft_id_equal(&row->r.tree, &in->join.tree) &&
-        weft_key_equal(&row->r.key, &in->join.key) && f->served)
-        return answer_row(in, row);
-    if (!f->served || (f->mode == NULL && f->has.right < WEFT_RIGHT_READ))
-        return answer(in, WEFT_TREE);
+    bool own = row != NULL && row->saved && weft_id_equal(&row->r.tree, &in->join.tree) &&
+               weft_key_equal(&row->r.key, &in->join.key);
+    if (!own && !may_hear(desk, &in->join.tree, &in->join.key)) return answer(in, WEFT_TREE);
+    struct facts f = facts_of(desk, &in->join.tree, &in->join.key);
+    if (!f.served) return answer(in, WEFT_TREE);
+    if (own) return answer_row(in, row);
     in->said = (struct wf_joined){
         .state = WEFT_JOIN_EXPIRED, .right = in->join.right, .priority = in->join.priority};
     memcpy(in->said.id, in->join.id, sizeof in->said.id);
@@ -321,10 +329,11 @@ static weft_verdict on_named(struct wf_join_desk *desk, struct wf_join_in *in,
 
 weft_verdict wf_judge_on_in(struct wf_join_desk *desk, struct wf_join_in *in)
 {
-    struct facts f = facts_of(desk, &in->join.tree, &in->join.key);
     wf_grant asked = {(weft_right)in->join.right, in->join.priority};
     if (asked.right < WEFT_RIGHT_WRITE) asked.priority = 0;
-    if (in->join.has_id) return on_named(desk, in, &f);
+    if (in->join.has_id) return on_named(desk, in);
+    if (!may_hear(desk, &in->join.tree, &in->join.key)) return answer(in, WEFT_TREE);
+    struct facts f = facts_of(desk, &in->join.tree, &in->join.key);
     if (!f.served || f.now.revoked) return answer(in, WEFT_TREE);
     bool enough = asked.right == WEFT_RIGHT_NONE ? f.has.right >= WEFT_RIGHT_READ
                                                  : wf_grant_compare(&f.has, &asked) >= 0;

@@ -415,17 +415,23 @@ Test(access, proofs_are_looked_at_no_faster_than_is_paid_for)
     play_down(&p);
 }
 
-static weft_buf *join_of(struct play *p, uint32_t stream, const weft_id *tree, bool wrong)
+static weft_buf *join_to(struct play *p, const weft_key *to, uint32_t stream, const weft_id *tree,
+                         bool wrong)
 {
     struct wf_join_ask join = {.stream = stream, .tree = *tree, .name = "x", .right = 1};
     uint8_t text[WF_JOIN_TEXT_MAX];
     size_t len;
     weft_keypair *pair = pair_of(50, &join.key);
-    wf_join_text(p->raw.seen.channel, &p->self, key(p->w, VICTIM), &join, text, &len);
+    wf_join_text(p->raw.seen.channel, &p->self, to, &join, text, &len);
     cr_assert_eq(wf_sign(pair, WF_PURPOSE_ACCESS, text, len, join.sig), WEFT_OK);
     if (wrong) join.right = 2; /* not what was signed */
     weft_keypair_destroy(pair);
     return wf_join_encode(&join);
+}
+
+static weft_buf *join_of(struct play *p, uint32_t stream, const weft_id *tree, bool wrong)
+{
+    return join_to(p, key(p->w, VICTIM), stream, tree, wrong);
 }
 
 Test(access, who_asks_to_join_hears_the_same_of_every_tree)
@@ -689,28 +695,32 @@ static void counted_down(struct counted *c)
     weft_keypair_destroy(c->device);
 }
 
-Test(access, absent_disabled_and_forbidden_cost_the_same_reads)
+/* By OPEN, or by a JOIN; the first round reads things that are in memory after it. */
+static void cost_the_same(uint64_t seed, bool join)
 {
     struct play p;
     struct counted c;
+    weft_key self;
     weft_id trees[3] = {{{9}}}; /* the first is nowhere */
     uint64_t reads[3], bytes[3];
-    play_up(&p, 31);
+    play_up(&p, seed);
     counted_up(&c, p.w);
+    weft_node_key(c.node, &self);
     for (unsigned i = 1; i < 3; i++) {
         weft_root_spec root = {.entropy = {(uint8_t)i}};
         cr_assert_eq(weft_tree_create(c.node, p.w->author, &root, CALL, &trees[i]), WEFT_OK);
     }
     cr_assert_eq(weft_tree_unfollow(c.node, &trees[2], CALL), WEFT_OK);
     up(&p, "n9:1");
-    for (uint32_t round = 0; round < 4; round++) { /* in the first one things are read first */
+    for (uint32_t round = 0; round < 4; round++) {
         for (uint32_t i = 0; i < 3; i++) {
             struct wf_open open = {
                 .stream = 1 + 2 * (3 * round + i), .tree = trees[i], .own.tips_complete = true};
             uint64_t errors = p.raw.seen.frames[WF_F_ERR];
             reads[i] = kv_faulty_reads(c.kv);
             bytes[i] = p.raw.seen.bytes_in;
-            send_frame(&p, wf_open_encode(&open));
+            send_frame(&p, join ? join_to(&p, &self, open.stream, &trees[i], false)
+                                : wf_open_encode(&open));
             world_run(p.w, 200 * WEFT_MS);
             reads[i] = kv_faulty_reads(c.kv) - reads[i];
             bytes[i] = p.raw.seen.bytes_in - bytes[i];
@@ -726,4 +736,11 @@ Test(access, absent_disabled_and_forbidden_cost_the_same_reads)
     down(&p);
     counted_down(&c);
     play_down(&p);
+}
+
+Test(access, absent_disabled_and_forbidden_cost_the_same_reads) { cost_the_same(31, false); }
+
+Test(access, absent_disabled_and_forbidden_cost_the_same_to_who_asks_to_join)
+{
+    cost_the_same(32, true);
 }

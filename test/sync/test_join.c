@@ -151,6 +151,26 @@ Test(join, gives_the_key_its_name)
     world_destroy(w);
 }
 
+/* Before, the server does not even know who asked. */
+Test(join, that_is_granted_relates_both_sides)
+{
+    struct world *w = world_create(29, WORLD_CHAIN, 3, WORLD_PLAIN); /* 2 knows 1 alone */
+    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK), trees[4];
+    weft_join_outcome said;
+    size_t count = 4;
+    cr_assert_eq(join(w, 2, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    cr_expect_eq(weft_peer_trees(node(w, 0), key(w, 2), CALL, trees, &count), WEFT_NOT_FOUND);
+    cr_assert_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
+    world_run(w, 5 * WEFT_SEC);
+    for (uint32_t side = 0; side <= 2; side += 2) {
+        count = 4;
+        cr_assert_eq(weft_peer_trees(node(w, side), key(w, 2 - side), CALL, trees, &count),
+                     WEFT_OK);
+        cr_expect(count == 1 && weft_id_equal(&trees[0], &tree), "side %u", side);
+    }
+    world_destroy(w);
+}
+
 /* The decision falls while one of the two is down, or just before. */
 static void restart(uint64_t seed, uint32_t who, bool decided_before)
 {
