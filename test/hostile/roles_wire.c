@@ -259,6 +259,7 @@ void ht_truncate(ht_run *run, ht_line *line)
             memcpy(ask.address, address, sizeof address);
             a = ht_node_call(&run->friend_, &ask);
             (void)ht_loop(after(5), proxy_idle, &x);
+            if (x.done == 0) continue; /* this time the session had fewer records */
             if (a->ended == WEFT_OK)
                 ht_bad(line, "cut before record %u: no error of the connection", record);
             if (!a->closed) ht_bad(line, "cut before record %u: something has no parents", record);
@@ -270,6 +271,7 @@ void ht_truncate(ht_run *run, ht_line *line)
         }
     }
     ht_proxy_close(&x);
+    if (cuts < 3) ht_bad(line, "only %u cuts", cuts);
     ht_still_serves(run, line);
     ht_ok(line,
           "cut at %u places of a session of %u records: an error each time, then %u had all over "
