@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * access.c - may this peer read this tree? The one place where the layer asks.
- * Called by: reader, queue, engine. May touch: the rights and the keyring, in memory.
+ * Called by: reader, queue, engine, join_judge.c. May touch: the rights and the keyring, in memory.
  * Never: the disk; an answer that tells an unknown tree from a forbidden one. */
 #include "access.h"
 
@@ -13,4 +13,10 @@ bool wf_access_may_read(const struct wf_node_table *table, const weft_id *tree,
     keys[0] = *peer; /* the channel has proven it */
     uint32_t count = 1 + wf_keyring_get(table->keyring, peer, &keys[1]);
     return wf_store_may_read_as(table->wf_store, tree, keys, count);
+}
+
+bool wf_access_may_key_read(const struct wf_node_table *table, const weft_id *tree,
+                            const weft_key *key)
+{
+    return wf_store_may_read(table->wf_store, tree, key);
 }

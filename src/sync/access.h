@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * access.h - may this peer read this tree? The one place where the layer asks.
- * Called by: reader, queue, engine. May touch: the rights and the keyring, in memory.
+ * Called by: reader, queue, engine, join_judge.c. May touch: the rights and the keyring, in memory.
  * Never: the disk; an answer that tells an unknown tree from a forbidden one. */
 #ifndef WF_ACCESS_H
 #define WF_ACCESS_H
@@ -12,5 +12,8 @@
  * tree; memory only, any thread. */
 bool wf_access_may_read(const struct wf_node_table *table, const weft_id *tree,
                         const weft_key *peer);
+/* The same of one key, whoever holds it. */
+bool wf_access_may_key_read(const struct wf_node_table *table, const weft_id *tree,
+                            const weft_key *key);
 
 #endif

@@ -4,6 +4,7 @@
  * Never: tells a tree that is not here from one that is closed; grants without its record. */
 #include <string.h>
 
+#include "access.h"
 #include "alloc.h"
 #include "block.h"
 #include "join_desk.h"
@@ -24,7 +25,7 @@ struct facts {
  * one that is not served, and one that is closed to it (rights.h). */
 static bool may_hear(const struct wf_join_desk *desk, const weft_id *tree, const weft_key *key)
 {
-    bool reads = wf_store_may_read(desk->table->wf_store, tree, key);
+    bool reads = wf_access_may_key_read(desk->table, tree, key);
     bool may_ask = wf_join_modes_find(&desk->modes, tree) != NULL;
     return reads || may_ask;
 }
