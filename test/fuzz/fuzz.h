@@ -16,6 +16,11 @@ _Noreturn void fuzz_fail(const char *condition, const char *file, int line);
 /* Before the first input: silences the log. */
 void fuzz_start(void);
 
+#ifdef WF_HTTP /* it is built where its library is */
+#define FUZZ_HTTP(X) X(http)
+#else
+#define FUZZ_HTTP(X)
+#endif
 /* The same input does the same in each process: nothing is kept from one to the next, but
  * what is computed once and not changed. True: the bytes were accepted. */
 #define FUZZ_TARGETS(X) \
@@ -30,7 +35,8 @@ void fuzz_start(void);
     X(record)           \
     X(keystore)         \
     X(session)          \
-    X(node)
+    X(node)             \
+    FUZZ_HTTP(X)
 #define X(name) bool fuzz_##name(const uint8_t *data, size_t len);
 FUZZ_TARGETS(X)
 #undef X

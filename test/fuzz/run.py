@@ -20,7 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 KEPT = os.path.join(HERE, "..", "data", "fuzz")
 # target -> (longest input, one of how many runs: a handshake or a whole node takes its time)
 TARGETS = {"scan": (1024, 1), "frame": (4096, 1), "msg": (4096, 1), "entry": (4096, 1), "map": (4096, 1), "addr": (600, 1), "ticket": (4096, 1),
-           "record": (4096, 1), "session": (1024, 1), "noise": (320, 20), "keystore": (4096, 20), "node": (400, 200)}
+           "http": (5000, 1), "record": (4096, 1), "session": (1024, 1), "noise": (320, 20), "keystore": (4096, 20), "node": (400, 200)}
 PLANT, PLANT_RUNS = (128, 1), 100000
 KEPT_BYTES, KEPT_INPUTS = 170000, 200  # of a target: 2 MB in all are the bound, and every lane replays them
 
@@ -29,12 +29,16 @@ def listing(folder):
     return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
 
+def program(build, target):
+    return os.path.join(build, "test", "fuzz", "fuzz-" + target)
+
+
 def libfuzzer(build, target, runs, log, inputs, extra=()):
     """Runs one target; (exit code, executions)."""
     longest = TARGETS.get(target, PLANT)[0]
     findings = os.path.join(build, "findings", "")
     os.makedirs(findings, exist_ok=True)
-    command = [os.path.join(build, "test", "fuzz", "fuzz-" + target), f"-runs={runs}", f"-max_len={longest}",
+    command = [program(build, target), f"-runs={runs}", f"-max_len={longest}",
                "-timeout=60", "-rss_limit_mb=2048", "-malloc_limit_mb=512", "-print_final_stats=1",
                f"-artifact_prefix={findings}{target}-", *extra, *inputs]
     env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1",
@@ -118,7 +122,7 @@ def afl(build, target, seconds):
     env = dict(os.environ, AFL_SKIP_CPUFREQ="1", AFL_NO_UI="1", AFL_NO_AFFINITY="1",
                AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES="1")
     command = ["afl-fuzz", "-V", str(seconds), "-t", "5000", "-G", str(TARGETS[target][0]), "-i",
-               os.path.join(KEPT, target), "-o", out, "--", os.path.join(build, "test", "fuzz", "fuzz-" + target)]
+               os.path.join(KEPT, target), "-o", out, "--", program(build, target)]
     with open(log, "w", encoding="utf-8") as file:
         subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=env, check=False)
     try:
@@ -143,7 +147,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     args = parser.parse_args()
-    names = args.targets or list(TARGETS)
+    names = args.targets or [name for name in TARGETS if os.path.exists(program(args.build, name))]
     unknown = [name for name in names if name not in TARGETS]
     if unknown:
         parser.error(f"no such target: {', '.join(unknown)}")
