@@ -188,6 +188,7 @@ enum ht_tree {
     HT_SMALL,     /* likewise: few and large entries                                    */
     HT_FORBIDDEN, /* nobody may read it: its payloads are marks                         */
     HT_LISTED,    /* the readers of HT_READER and both friends; its author writes       */
+    HT_ASKED,     /* nobody reads it, everybody may ask to                              */
     HT_TREES
 };
 #define HT_MARK "THIS/NOBODY/MAY/READ/" /* has no 8 bytes of the other one */
@@ -201,6 +202,7 @@ enum ht_op {
     HT_ASK,     /* friend: connects and asks for the trees that are offered             */
     HT_REACH,   /* victim: syncs `tree` with `key`, whose address is added before       */
     HT_RIGHT,   /* victim: gives the reader `count` the right `right` in `tree`         */
+    HT_REJECT,  /* victim: refuses all who have asked to join                           */
     HT_COMMIT,  /* victim: `count` entries in `tree`                                    */
     HT_RESTART, /* victim: ends and begins anew, its clock moved by `seconds`           */
     HT_QUIT
@@ -217,6 +219,7 @@ typedef struct ht_answer {
     int32_t err;
     uint64_t count, entries, tries, dial_ns, sync_ns;
     uint64_t connections, pending, refused, peers;
+    uint64_t joins;       /* requests that wait */
     uint8_t store[32];    /* over everything but the records of peers */
     uint8_t registry[32]; /* over the keys, names and addresses of known peers and their trees */
     uint16_t port;
@@ -294,6 +297,7 @@ void ht_evil_server(ht_run *run, ht_line *line);
 void ht_oracle(ht_run *run, ht_line *line);
 void ht_timing(ht_run *run, ht_line *line);
 void ht_poison(ht_run *run, ht_line *line);
+void ht_joins(ht_run *run, ht_line *line);
 void ht_proofs(ht_run *run, ht_line *line);
 void ht_forbidden(ht_run *run, ht_line *line);
 void ht_revoked(ht_run *run, ht_line *line);

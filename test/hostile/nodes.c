@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <weft/access.h>
+#include <weft/join.h>
 #include <weft/node.h>
 
 #include "crypto.h"
@@ -117,7 +118,7 @@ static void readers_of(enum ht_tree tree)
     weft_key *keys = calloc(me.readers + 2, sizeof *keys);
     uint32_t count = 0;
     if (keys == NULL) exit(3);
-    if (tree != HT_FORBIDDEN) {
+    if (tree != HT_FORBIDDEN && tree != HT_ASKED) {
         keys[count++] = ht_key(HT_FRIEND, 0);
         keys[count++] = ht_key(HT_SECOND, 0);
     }
@@ -129,7 +130,8 @@ static void readers_of(enum ht_tree tree)
 
 static void be_born(void)
 {
-    static const uint32_t few[HT_TREES] = {0, HT_SMALL_ENTRIES, HT_FEW_ENTRIES, HT_FEW_ENTRIES};
+    static const uint32_t few[HT_TREES] = {0, HT_SMALL_ENTRIES, HT_FEW_ENTRIES, HT_FEW_ENTRIES,
+                                           HT_FEW_ENTRIES};
     char at[64], name[WEFT_ADDRESS_BYTES_MAX];
     me.node = open_node(HT_VICTIM, 0);
     for (uint32_t tree = 0; tree < HT_TREES; tree++) {
@@ -139,6 +141,9 @@ static void be_born(void)
         write_entries(tree, tree == HT_SHARED ? me.entries : few[tree]);
         readers_of(tree);
     }
+    must(weft_join_mode_set(me.node, &me.trees[HT_ASKED], WEFT_JOIN_ASK, NULL, WEFT_RIGHT_NONE, 0,
+                            CALL),
+         "a mode");
     snprintf(at, sizeof at, "tcp:127.0.0.1:%u", me.port);
     must(weft_add_transport(me.node, "net", at, CALL), "a transport");
     must(weft_start_server(me.node, "net", CALL), "a server");
@@ -184,6 +189,15 @@ static void hash_registry(wf_hash *h, ht_answer *out)
     }
 }
 
+static weft_join_request asking[WEFT_JOINS_MAX];
+
+static size_t who_asks(void)
+{
+    size_t count = WEFT_JOINS_MAX;
+    must(weft_join_list(me.node, WEFT_JOIN_PENDING, CALL, asking, &count), "requests");
+    return count;
+}
+
 static void facts(ht_answer *out)
 {
     weft_node_stats stats;
@@ -200,6 +214,7 @@ static void facts(ht_answer *out)
     out->connections = stats.connections;
     out->pending = stats.pending;
     out->refused = stats.refused;
+    out->joins = who_asks();
     out->port = me.port;
     memcpy(out->trees, me.trees, sizeof out->trees);
     memcpy(out->tips, me.last, sizeof out->tips);
@@ -366,6 +381,10 @@ static void serve_one(bool victim, const ht_ask *ask, ht_answer *out)
     case HT_ASK: out->err = ask_for_trees(ask, out); break;
     case HT_REACH: out->err = reach(ask, out); break;
     case HT_RIGHT: out->err = right_of(ask); break;
+    case HT_REJECT:
+        for (size_t i = who_asks(); i-- > 0;)
+            must(weft_join_reject(me.node, asking[i].id, me.author, CALL), "a rejection");
+        break;
     case HT_COMMIT: write_entries(ask->tree, ask->count); break;
     case HT_RESTART: restart(ask->seconds); break;
     case HT_QUIT: break;
