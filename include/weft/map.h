@@ -20,11 +20,12 @@
  *     `none` or less than it had, or deletes its grant. With it stays what is among its ancestors,
  *     what it still permits, and what stands on a grant that was made with the revocation in
  *     sight. All else by the key is left out, whenever it arrives: above all what it writes beside
- *     the revocation. Grants and revocations count by the same rule, but a revocation is void only
- *     because of those that are stronger: by a key with a stronger right among the entry's
- *     ancestors. Two that are equally strong revoke each other. docs/entry.md, section 6, has the
- *     whole rule; weft_entry_counts (weft/access.h) asks it of one entry. A map of `_settings`
- *     leaves nothing out: it shows what the door goes by.
+ *     the revocation, and what others write by nothing but a grant that it made there. Grants and
+ *     revocations count by the same rule, but a revocation is void only because of those that are
+ *     stronger: by a key with a stronger right among the entry's ancestors. Two that are equally
+ *     strong revoke each other. docs/entry.md, section 6, has the whole rule; weft_entry_counts
+ *     (weft/access.h) asks it of one entry. A map of `_settings` leaves nothing out: it shows what
+ *     the door goes by.
  *
  * A weft_map is what one thread at a time knows of it, in memory: it shows what it read until
  * the next weft_map_refresh. Close it before the node. Calls that may wait for the disk answer
@@ -236,7 +237,7 @@ typedef struct weft_map_info {
     uint64_t arrivals; /* of the tree: the map has all that arrived up to this one       */
     uint64_t entries;  /* taken in                                                       */
     uint64_t skipped;  /* that write the store, but not operations                       */
-    uint64_t left_out; /* that write the store, because their authors were revoked       */
+    uint64_t left_out; /* that write the store, and do not count: somebody was revoked   */
     uint64_t damaged;  /* that write it or settings, and whose bodies could not be read  */
     uint64_t paths;    /* kept, also of deleted and hidden leaves and of their branches  */
     uint64_t bytes;    /* of memory for them; at most WEFT_MAP_VIEW_BYTES                */

@@ -159,6 +159,22 @@ static weft_err is_known(struct wf_standing *s, uint32_t below, uint32_t revocat
     return wf_standing_between(s, below, s->words[revocation].statement, out);
 }
 
+/* Where all words of its key count, the door has seen to it. */
+static weft_err has_authority(struct wf_standing *s, const struct wf_standing_key *key,
+                              struct wf_subject *x, bool *out)
+{
+    const struct wf_word nothing = {.kind = WF_WORD_DELETED};
+    *out = !key->lost || x->place.gen == 0;
+    if (*out) return WEFT_OK;
+    weft_err err = permits(s, &nothing, x, out);
+    for (uint32_t i = key->kept; err == WEFT_OK && !*out && i != WF_NONE;
+         i = s->words[i].next_kept) {
+        err = permits(s, &s->words[i], x, out);
+        if (err == WEFT_OK && *out) err = wf_standing_is_below(s, i, x, out);
+    }
+    return err;
+}
+
 static weft_err judge(struct wf_standing *s, struct wf_subject *x, uint64_t *left, bool *stay)
 {
     const uint32_t key = wf_standing_key_of(s, &x->author);
@@ -175,7 +191,7 @@ static weft_err judge(struct wf_standing *s, struct wf_subject *x, uint64_t *lef
         /* `none` permits nothing, so that was the only way to stay with it. */
         if (x->place.seq < place->seq && s->words[i].kind == WF_WORD_NONE) below = i;
     }
-    return WEFT_OK;
+    return *stay ? has_authority(s, &s->keys[key], x, stay) : WEFT_OK;
 }
 
 /* -- Orders ---------------------------------------------------------------------------------------- */
@@ -249,21 +265,26 @@ static weft_err make_order(struct wf_standing *s, struct placed *list)
 
 /* -- What counts ------------------------------------------------------------------------------------ */
 
-static void keep_words(struct wf_standing *s, const struct wf_statement *st)
+static void note_words(struct wf_standing *s, const struct wf_statement *st)
 {
     for (uint32_t i = st->word; i != WF_NONE && i < st->word + st->words; i++) {
         struct wf_word *w = &s->words[i];
-        if (w->everyone || w->kind == WF_WORD_NONE) continue; /* that permits nothing */
+        if (w->everyone) continue;
         struct wf_standing_key *key = &s->keys[wf_standing_key_of(s, &w->key)];
+        key->lost |= !st->counts;
+        if (!st->counts || w->kind == WF_WORD_NONE) continue; /* that permits nothing */
         w->next_kept = key->kept;
         key->kept = i;
     }
 }
 
-/* The lists of revocations in force, each by the order of their statements. */
+/* The lists of keys, all empty but those of revocations in force: these each by the order of their statements. */
 static void list_revocations(struct wf_standing *s)
 {
-    for (uint32_t i = 0; i < s->keys_count; i++) s->keys[i].kept = s->keys[i].out = WF_NONE;
+    for (uint32_t i = 0; i < s->keys_count; i++) {
+        s->keys[i].kept = s->keys[i].out = WF_NONE;
+        s->keys[i].lost = false;
+    }
     for (uint32_t at = s->count; at-- > 0;) {
         const struct wf_statement *st = &s->list[s->order[at]];
         for (uint32_t i = st->word; st->in_force && i < st->word + st->words; i++) {
@@ -287,7 +308,7 @@ static weft_err count_again(struct wf_standing *s)
         uint64_t left = UINT64_MAX;
         weft_err err = judge(s, &x, &left, &st->counts);
         if (err != WEFT_OK) return err;
-        if (st->counts) keep_words(s, st);
+        note_words(s, st);
     }
     return WEFT_OK;
 }

@@ -10,12 +10,14 @@
  * *revocation* is a word, not the root's, that sets `none`, deletes, or grants less than the key
  * itself had by what is below it.
  * An entry X *stays* with a revocation R of its author if R permits it; if X is R or below it; or if
- * a word of that key permits it that is above R and below X, in an entry that stays itself. X
- * counts if it stays with each revocation of its author that is in force. R is in force if it stays
- * with all those that are in force and whose authors were stronger than its own, each by what is
- * below it; and for that the entries between need to stay with those stronger ones alone.
+ * a word of that key permits it that is above R and below X, in an entry that counts itself. X
+ * counts if it stays with each revocation of its author that is in force, and it is the root, or
+ * everyone has what it needs by what is below it, or a word below it that counts permits it. R is
+ * in force if it counts by those that are in force and whose authors were stronger than its own,
+ * each by what is below it; and for that all entries between need to count by those alone.
  * Strength only grows from one to the next and what is below gets less, so this is well-founded,
- * and it speaks of the set of entries alone. */
+ * and it speaks of the set of entries alone.
+ */
 #ifndef WF_STANDING_H
 #define WF_STANDING_H
 
@@ -67,6 +69,7 @@ struct wf_standing_key { /* of whom something was said */
     weft_key key;
     uint32_t first, count; /* its words: by_key[first ..], by the order of their statements */
     uint32_t kept, out;    /* words that count and are not `none`; revocations in force    */
+    bool lost;             /* a word of it does not count                                  */
 };
 
 struct wf_standing {

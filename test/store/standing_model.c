@@ -54,6 +54,18 @@ static bool permits(const struct sm_history *h, uint32_t word, uint32_t x)
     return !is_none(w) && granted(h, h->list[x].below, SM_EVERYONE).right >= need;
 }
 
+static bool has_authority(const struct sm_history *h, uint64_t counts, uint32_t x)
+{
+    const struct sm_entry *e = &h->list[x];
+    const weft_right need = e->settings ? WEFT_RIGHT_ADMIN : WEFT_RIGHT_WRITE;
+    if (x == 0 || granted(h, e->below, SM_EVERYONE).right >= need) return true;
+    for (uint32_t w = 0; w < h->count; w++)
+        if (has(counts & e->below, w) && h->list[w].says != SM_NOTHING &&
+            h->list[w].key == e->author && permits(h, w, x))
+            return true;
+    return false;
+}
+
 /* Parents come first in the list, so what an entry needs to know of others is known. */
 static uint64_t counting(const struct sm_history *h, uint64_t universe, uint64_t in_force)
 {
@@ -70,6 +82,7 @@ static uint64_t counting(const struct sm_history *h, uint64_t universe, uint64_t
                         permits(h, w, x);
             }
         }
+        stays = stays && has_authority(h, counts, x);
         counts |= (uint64_t)stays << x;
     }
     return counts;

@@ -429,6 +429,23 @@ Test(standing, a_renewal_beside_the_revocation_does_not_help)
     sk_node_close(&node);
 }
 
+Test(standing, who_was_made_an_admin_beside_the_revocation_of_who_did_it_is_none)
+{
+    sk_node node;
+    sk_node_open(&node, 1);
+    uint32_t top = begin(&node), made = say(&node, 1, 4, 3, top, top);
+    uint32_t more = say(&node, 4, 2, REVOKE, made, made);
+    edit(&node, 4, 'a', more, more);
+    edit(&node, 2, 'b', top, top);
+    expect_right(&node, 2, WEFT_RIGHT_NONE, "until that is known");
+    expect_now(&node, 1, "as long as its maker is one");
+    say(&node, 0, 1, REVOKE, top, top);
+    expect_right(&node, 2, WEFT_RIGHT_ADMIN, "nobody revoked it");
+    expect_right(&node, 4, WEFT_RIGHT_WRITE, "what it had before");
+    expect_now(&node, 0, "and by that it may write");
+    sk_node_close(&node);
+}
+
 Test(standing, who_is_granted_less_is_held_down_to_it)
 {
     sk_node node;
