@@ -738,6 +738,68 @@ Test(join, any_one_allocation_may_fail)
     world_destroy(w);
 }
 
+Test(join, that_memory_is_too_short_to_decide_goes_on_waiting)
+{
+    struct world *w = world_create(30, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_join_outcome said;
+    weft_err err = WEFT_NO_MEMORY;
+    uint64_t nth = 1;
+    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    for (; err != WEFT_OK; nth++) {
+        cr_assert_lt(nth, 200);
+        whole(w, &tree, said.id, nth);
+        (void)wf_alloc_fail_at(nth, 0);
+        err = weft_join_approve(node(w, 0), said.id, w->author, CALL);
+        (void)wf_alloc_fail_at(0, 0);
+        cr_expect(err == WEFT_OK || err == WEFT_NO_MEMORY, "%lu: %s", nth, weft_errname(err));
+    }
+    cr_expect_gt(nth, 5, "fewer allocations than it needs");
+    whole(w, &tree, said.id, nth);
+    cr_expect_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_STATE);
+    world_destroy(w);
+}
+
+struct inside {
+    weft_node *node;
+    const weft_keypair *pair;
+    weft_id tree;
+    bool all;
+    uint32_t calls;
+};
+
+static void on_inside(void *arg, const weft_event *event)
+{
+    struct inside *in = arg;
+    weft_join_request *r = calloc(1, sizeof *r);
+    weft_join_spec spec = {.tree = in->tree, .name = "Ada"};
+    uint8_t id[16] = {0};
+    size_t count = 1;
+    if (event->kind == WEFT_EV_ENTRIES && in->calls++ == 0)
+        in->all = weft_join_mode_set(in->node, &in->tree, WEFT_JOIN_ASK, NULL, 0, 0, CALL) ==
+                      WEFT_DEADLK &&
+                  weft_join_list(in->node, WEFT_JOIN_PENDING, CALL, r, &count) == WEFT_DEADLK &&
+                  weft_join_get(in->node, id, CALL, r) == WEFT_DEADLK &&
+                  weft_join_approve(in->node, id, in->pair, CALL) == WEFT_DEADLK &&
+                  weft_join_reject(in->node, id, in->pair, CALL) == WEFT_DEADLK &&
+                  weft_tree_join(in->node, HOST, NULL, &spec, CALL, NULL) == WEFT_DEADLK &&
+                  weft_tree_join_check(in->node, &in->tree, NULL, CALL, NULL) == WEFT_DEADLK;
+    free(r);
+}
+
+Test(join, calls_that_wait_are_not_for_the_inside_of_an_actor)
+{
+    struct world *w = world_create(31, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    struct inside in = {node(w, 0), w->author, w->tree, false, 0};
+    uint64_t handle;
+    cr_assert_eq(weft_subscribe(node(w, 0), on_inside, &in, &handle), WEFT_OK);
+    cr_assert_eq(world_commit(w, 0), WEFT_OK);
+    world_run(w, WEFT_SEC);
+    cr_expect_gt(in.calls, 0);
+    cr_expect(in.all);
+    world_destroy(w);
+}
+
 Test(join, refuses_arguments_that_are_none)
 {
     struct world *w = world_create(26, WORLD_CHAIN, 2, WORLD_PLAIN);
