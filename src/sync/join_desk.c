@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * join_desk.c - the door of joining: its messages, its records, its clock.
  * Called by: access_actor.c, on its thread. May touch: the desk; records through the store.
- * Never: decides; join_judge.c and join_asking.c do. */
+ * Never: decides; the other join_*.c do. */
 #include "join_desk.h"
 
 #include <stddef.h>
@@ -122,7 +122,7 @@ static void on_tick(weft_self *self, void *state, weft_timer *timer, uint32_t mi
     (void)missed;
     struct wf_join_desk *desk = (struct wf_join_desk *)((char *)timer -
                                                         offsetof(struct wf_join_desk, tick));
-    wf_judge_on_tick(desk);
+    wf_decide_on_tick(desk);
     wf_asking_on_tick(desk);
     wf_join_arm(desk);
 }
@@ -230,9 +230,9 @@ static weft_verdict look(const struct wf_join_desk *desk, struct wf_join_req *re
 static weft_verdict on_req(struct wf_join_desk *desk, struct wf_join_req *req)
 {
     switch (req->op) {
-    case WF_JOIN_MODE: return wf_judge_on_mode(desk, req);
+    case WF_JOIN_MODE: return wf_decide_on_mode(desk, req);
     case WF_JOIN_APPROVE:
-    case WF_JOIN_REJECT: return wf_judge_on_decision(desk, req);
+    case WF_JOIN_REJECT: return wf_decide_on_req(desk, req);
     case WF_JOIN_ASK:
     case WF_JOIN_CHECK: return wf_asking_on_req(desk, req);
     default: return look(desk, req);

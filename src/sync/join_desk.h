@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * join_desk.h - joining, as the actor `access` does it: requests of others and our own.
- * join_desk.c begins, ends and hands out; join_judge.c hears and decides what others ask;
- * join_asking.c follows what we asked elsewhere.
+ * join_desk.c begins, ends and hands out; join_judge.c hears what others ask, join_decide.c what
+ * becomes of it; join_asking.c follows what we asked elsewhere.
  * Called by: access_actor.c, on its thread. May touch: its rows, records through the store.
  * Never: waits; sockets, sessions. */
 #ifndef WF_JOIN_DESK_H
@@ -12,6 +12,7 @@
 #include "joining.h"
 #include "joins.h"
 #include "nodes.h"
+#include "settings.h"
 #include "store_actor.h"
 
 struct wf_join_desk { /* part of the actor's state */
@@ -31,7 +32,7 @@ weft_err wf_join_desk_start(struct wf_join_desk *desk, weft_self *self,
 bool wf_join_desk_handle(struct wf_join_desk *desk, weft_msg *msg, weft_verdict *verdict);
 void wf_join_desk_fini(struct wf_join_desk *desk); /* fine also if it never began */
 
-/* -- Shared by the three rooms ----------------------------------------------------------------- */
+/* -- Shared by the rooms ----------------------------------------------------------------- */
 
 /* Its record, with the row's state or, for `decided`, with how it will be; NULL: short memory. */
 struct wf_record_put *wf_join_row_record(const weft_join_request *request);
@@ -46,10 +47,27 @@ int64_t wf_join_now(const struct wf_join_desk *desk); /* wall clock, never below
 void wf_join_arm(struct wf_join_desk *desk);          /* there is something to look after */
 
 /* join_judge.c */
+struct wf_join_facts {
+    bool served;
+    struct wf_right_now now;
+    wf_grant has;                    /* with the list of readers */
+    const struct wf_join_mode *mode; /* NULL: closed */
+};
+struct wf_join_facts wf_join_facts_of(const struct wf_join_desk *desk, const weft_id *tree,
+                                      const weft_key *key);
+void wf_join_say(struct wf_joined *said, const weft_join_request *request);
 weft_verdict wf_judge_on_in(struct wf_join_desk *desk, struct wf_join_in *in);
-weft_verdict wf_judge_on_mode(struct wf_join_desk *desk, struct wf_join_req *req);
-weft_verdict wf_judge_on_decision(struct wf_join_desk *desk, struct wf_join_req *req);
-void wf_judge_on_tick(struct wf_join_desk *desk);
+/* What came of a grant that was to be automatic; the row may be gone after that. */
+void wf_judge_on_decided(struct wf_join_desk *desk, struct wf_join_row *row, struct wf_join_in *in,
+                         weft_err err);
+
+/* join_decide.c */
+/* Ends with wf_judge_on_decided. On an error it has not begun. */
+weft_err wf_decide_automatically(struct wf_join_desk *desk, struct wf_join_row *row,
+                                 const weft_keypair *admin, struct wf_join_in *in);
+weft_verdict wf_decide_on_mode(struct wf_join_desk *desk, struct wf_join_req *req);
+weft_verdict wf_decide_on_req(struct wf_join_desk *desk, struct wf_join_req *req);
+void wf_decide_on_tick(struct wf_join_desk *desk);
 
 /* join_asking.c */
 weft_verdict wf_asking_on_req(struct wf_join_desk *desk, struct wf_join_req *req);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * join_judge.c - what others ask to join here: heard, kept, decided, told.
- * Called by: join_desk.c. May touch: the desk's requests and modes; asks to the store.
- * Never: tells a tree that is not here from one that is closed; grants without its record. */
+ * join_judge.c - what others ask to join here: answered by what is known, or kept until somebody
+ * decides.
+ * Called by: join_desk.c, join_decide.c. May touch: the desk's requests; asks to the store.
+ * Never: tells a tree that is not here from one that is closed. */
 #include <string.h>
 
 #include "access.h"
@@ -9,17 +10,8 @@
 #include "block.h"
 #include "join_desk.h"
 #include "log.h"
-#include "records.h"
-#include "settings.h"
 
 /* -- What is known of a tree and a key -------------------------------------------------- */
-
-struct facts {
-    bool served;
-    struct wf_right_now now;
-    wf_grant has;                    /* with the list of readers */
-    const struct wf_join_mode *mode; /* NULL: closed */
-};
 
 /* Is there anything to be said to the key about the tree? The same steps for one that is not here,
  * one that is not served, and one that is closed to it (rights.h). */
@@ -30,11 +22,11 @@ static bool may_hear(const struct wf_join_desk *desk, const weft_id *tree, const
     return reads || may_ask;
 }
 
-static struct facts facts_of(const struct wf_join_desk *desk, const weft_id *tree,
-                             const weft_key *key)
+struct wf_join_facts wf_join_facts_of(const struct wf_join_desk *desk, const weft_id *tree,
+                                      const weft_key *key)
 {
     static const wf_grant read = {WEFT_RIGHT_READ, 0};
-    struct facts f = {0};
+    struct wf_join_facts f = {0};
     wf_tree_info info = {0};
     weft_err here = wf_store_tree(desk->table->wf_store, tree, &info);
     weft_err known = wf_store_right(desk->table->wf_store, tree, key, &f.now);
@@ -47,7 +39,7 @@ static struct facts facts_of(const struct wf_join_desk *desk, const weft_id *tre
 
 /* -- Answers ---------------------------------------------------------------------------- */
 
-static void say(struct wf_joined *said, const weft_join_request *r)
+void wf_join_say(struct wf_joined *said, const weft_join_request *r)
 {
     *said = (struct wf_joined){.state = (uint32_t)r->state,
                                .right = (uint32_t)r->right,
@@ -64,7 +56,7 @@ static weft_verdict answer(struct wf_join_in *in, weft_err err)
 
 static weft_verdict answer_row(struct wf_join_in *in, struct wf_join_row *row)
 {
-    say(&in->said, &row->r);
+    wf_join_say(&in->said, &row->r);
     if (row->r.state == WEFT_JOIN_PENDING) {
         row->conn = in->conn;
         row->stream = in->join.stream;
@@ -80,130 +72,6 @@ static weft_verdict answer_granted(struct wf_join_in *in, const wf_grant *has)
                                   .right = any ? (uint32_t)has->right : in->join.right,
                                   .priority = any ? has->priority : in->join.priority};
     return answer(in, WEFT_OK);
-}
-
-static weft_err event_of(weft_join_state state)
-{
-    switch (state) {
-    case WEFT_JOIN_GRANTED: return WEFT_EXISTS;
-    case WEFT_JOIN_REJECTED: return WEFT_REJECTED;
-    case WEFT_JOIN_EXPIRED: return WEFT_EXPIRED;
-    default: return WEFT_OK;
-    }
-}
-
-/* A row that does not wait any more: told to who waits on a stream, and to the feed. */
-static void tell_end(struct wf_join_desk *desk, struct wf_join_row *row)
-{
-    struct wf_join_said *said = row->stream == 0
-                                    ? NULL
-                                    : (struct wf_join_said *)weft_new(&wf_join_said_kind);
-    if (said != NULL) { /* else it asks again */
-        say(&said->said, &row->r);
-        said->conn = row->conn;
-        said->said.stream = row->stream;
-        if (weft_send(desk->table->sync, &said->msg) != WEFT_OK) weft_drop(&said->msg);
-    }
-    row->stream = 0;
-    wf_join_event(desk, &row->r.tree, &row->r.key, row->r.id, event_of(row->r.state));
-}
-
-/* -- Decisions -------------------------------------------------------------------------- */
-
-struct decision { /* on its way to the disk */
-    struct wf_join_desk *desk;
-    uint8_t id[16];
-    weft_join_state state;
-    weft_key by;
-    int64_t at_ms;
-    struct wf_join_req *req; /* who decides; NULL: nobody did, or it was automatic */
-    struct wf_join_in *in;   /* automatic: who asks */
-};
-
-static void end_decision(struct decision *d, struct wf_join_row *row, weft_err err);
-
-static void on_decided(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
-{
-    (void)self;
-    (void)state;
-    struct decision *d = arg;
-    struct wf_join_row *row = wf_joins_find(&d->desk->joins, d->id);
-    weft_drop(req == NULL ? NULL : &req->msg);
-    end_decision(d, row, err);
-}
-
-/* The record of the row as it will be; NULL: memory is short. */
-static struct wf_record_put *record_of(const struct wf_join_row *row, const struct decision *d)
-{
-    weft_join_request *r = wf_memdup(&row->r, sizeof row->r);
-    if (r == NULL) return NULL;
-    r->state = d->state;
-    r->decided_ms = d->at_ms;
-    r->decided_by = d->by;
-    struct wf_record_put *put = wf_join_row_record(r);
-    wf_free(r);
-    return put;
-}
-
-/* The operations that give the key its right and its name. */
-static weft_err grant_payload(const weft_join_request *r, weft_buf **out)
-{
-    struct wf_settings_text grant_text, name_text;
-    wf_grant grant = {r->right, r->right >= WEFT_RIGHT_WRITE ? r->priority : 0};
-    wf_map_op ops[2];
-    uint8_t bytes[1024];
-    size_t len;
-    wf_settings_grant(&r->key, &grant, &grant_text, &ops[0]);
-    ops[1] = (wf_map_op){.set = true, .value = weft_map_text(r->name)};
-    wf_settings_name_path(&r->key, &name_text, &ops[1].path);
-    weft_err err = wf_map_ops_encode(ops, 2, bytes, sizeof bytes, &len);
-    return err != WEFT_OK ? err : weft_buf_create_copy(bytes, len, out);
-}
-
-/* One batch: the entry that grants, and the record that says so. */
-static weft_err ask_grant(struct decision *d, const struct wf_join_row *row,
-                          const weft_keypair *admin)
-{
-    weft_buf *payload = NULL;
-    weft_err err = grant_payload(&row->r, &payload);
-    if (err != WEFT_OK) return err;
-    struct wf_settings_commit *commit = wf_settings_commit_create(&row->r.tree, admin, payload);
-    weft_buf_unref(payload);
-    if (commit == NULL) return WEFT_NO_MEMORY;
-    commit->records = wf_calloc(1, sizeof(struct wf_record_put *));
-    if (commit->records != NULL) commit->records[0] = record_of(row, d);
-    if (commit->records == NULL || commit->records[0] == NULL) {
-        weft_drop(&commit->req.msg);
-        return WEFT_NO_MEMORY;
-    }
-    commit->records_count = 1;
-    return wf_join_ask_store(d->desk, &commit->req, on_decided, d) ? WEFT_OK : WEFT_CLOSED;
-}
-
-static weft_err ask_record(struct decision *d, const struct wf_join_row *row)
-{
-    struct wf_record_put *put = record_of(row, d);
-    if (put == NULL) return WEFT_NO_MEMORY;
-    return wf_join_ask_store(d->desk, &put->req, on_decided, d) ? WEFT_OK : WEFT_CLOSED;
-}
-
-/* Begins; `admin` NULL: only the record. On an error nothing has begun, and req and in are the
- * caller's. */
-static weft_err decide(struct wf_join_desk *desk, struct wf_join_row *row, weft_join_state state,
-                       const weft_keypair *admin, struct decision how)
-{
-    struct decision *d = wf_malloc(sizeof *d);
-    if (d == NULL) return WEFT_NO_MEMORY;
-    *d = how;
-    d->desk = desk;
-    d->state = state;
-    d->at_ms = wf_join_now(desk);
-    memcpy(d->id, row->r.id, sizeof d->id);
-    if (admin != NULL) weft_keypair_public(admin, &d->by);
-    weft_err err = admin != NULL ? ask_grant(d, row, admin) : ask_record(d, row);
-    if (err != WEFT_OK) wf_free(d);
-    else row->deciding = true;
-    return err;
 }
 
 /* -- Requests to join ------------------------------------------------------------------- */
@@ -297,6 +165,13 @@ static void refuse_new(struct wf_join_desk *desk, struct wf_join_row *row, struc
     (void)answer(in, err);
 }
 
+void wf_judge_on_decided(struct wf_join_desk *desk, struct wf_join_row *row, struct wf_join_in *in,
+                         weft_err err)
+{
+    if (err == WEFT_OK) (void)answer_row(in, row);
+    else refuse_new(desk, row, in, err);
+}
+
 /* A request that nobody has made yet. */
 static weft_verdict on_new(struct wf_join_desk *desk, struct wf_join_in *in,
                            const struct wf_join_mode *mode, const wf_grant *asked)
@@ -306,7 +181,7 @@ static weft_verdict on_new(struct wf_join_desk *desk, struct wf_join_in *in,
     weft_err err = add_row(desk, in, &row);
     if (err != WEFT_OK) return answer(in, err);
     if (!is_automatic(mode, asked)) return save_new(desk, row, in);
-    err = decide(desk, row, WEFT_JOIN_GRANTED, mode->admin, (struct decision){.in = in});
+    err = wf_decide_automatically(desk, row, mode->admin, in);
     if (err != WEFT_OK) refuse_new(desk, row, in, err);
     return WEFT_KEPT;
 }
@@ -319,7 +194,7 @@ static weft_verdict on_named(struct wf_join_desk *desk, struct wf_join_in *in)
     bool own = row != NULL && row->saved && weft_id_equal(&row->r.tree, &in->join.tree) &&
                weft_key_equal(&row->r.key, &in->join.key);
     if (!own && !may_hear(desk, &in->join.tree, &in->join.key)) return answer(in, WEFT_TREE);
-    struct facts f = facts_of(desk, &in->join.tree, &in->join.key);
+    struct wf_join_facts f = wf_join_facts_of(desk, &in->join.tree, &in->join.key);
     if (!f.served) return answer(in, WEFT_TREE);
     if (own) return answer_row(in, row);
     in->said = (struct wf_joined){
@@ -334,7 +209,7 @@ weft_verdict wf_judge_on_in(struct wf_join_desk *desk, struct wf_join_in *in)
     if (asked.right < WEFT_RIGHT_WRITE) asked.priority = 0;
     if (in->join.has_id) return on_named(desk, in);
     if (!may_hear(desk, &in->join.tree, &in->join.key)) return answer(in, WEFT_TREE);
-    struct facts f = facts_of(desk, &in->join.tree, &in->join.key);
+    struct wf_join_facts f = wf_join_facts_of(desk, &in->join.tree, &in->join.key);
     if (!f.served || f.now.revoked) return answer(in, WEFT_TREE);
     bool enough = asked.right == WEFT_RIGHT_NONE ? f.has.right >= WEFT_RIGHT_READ
                                                  : wf_grant_compare(&f.has, &asked) >= 0;
@@ -344,144 +219,4 @@ weft_verdict wf_judge_on_in(struct wf_join_desk *desk, struct wf_join_in *in)
                                             &in->device);
     if (row == NULL) return on_new(desk, in, f.mode, &asked);
     return row->saved ? answer_row(in, row) : answer(in, WEFT_BUSY); /* it is being written */
-}
-
-/* -- What came of a decision ------------------------------------------------------------ */
-
-static void end_decision(struct decision *d, struct wf_join_row *row, weft_err err)
-{
-    struct wf_join_desk *desk = d->desk;
-    row->deciding = false;
-    if (err == WEFT_CANCELED) err = WEFT_CLOSED;
-    if (err == WEFT_OK) {
-        bool by_somebody = d->req != NULL || d->in != NULL;
-        row->saved = true;
-        wf_joins_end(&desk->joins, row, d->state, d->at_ms, by_somebody ? &d->by : NULL);
-        tell_end(desk, row);
-        if (d->in != NULL) (void)answer_row(d->in, row);
-    } else if (d->in != NULL) {
-        refuse_new(desk, row, d->in, err);
-    }
-    if (d->req != NULL) weft_reply(&d->req->req, err);
-    wf_free(d);
-    if (err == WEFT_OK) wf_judge_on_tick(desk); /* what is one too many goes at once */
-}
-
-/* -- Those who decide ------------------------------------------------------------------- */
-
-static weft_verdict reply(struct wf_join_req *req, weft_err err)
-{
-    weft_reply(&req->req, err);
-    return WEFT_KEPT;
-}
-
-static bool is_admin(const struct wf_join_desk *desk, const weft_id *tree, const weft_key *key,
-                     const wf_grant *at_least)
-{
-    struct wf_right_now now;
-    if (wf_store_right(desk->table->wf_store, tree, key, &now) != WEFT_OK) return false;
-    const wf_grant has = {now.right, now.priority};
-    return now.right == WEFT_RIGHT_ADMIN && wf_grant_compare(&has, at_least) >= 0;
-}
-
-weft_verdict wf_judge_on_decision(struct wf_join_desk *desk, struct wf_join_req *req)
-{
-    static const wf_grant any;
-    struct wf_join_row *row = wf_joins_find(&desk->joins, req->id);
-    struct decision how = {.req = req};
-    if (row == NULL || !row->saved) return reply(req, WEFT_NOT_FOUND);
-    const weft_join_request *r = &row->r;
-    if (r->state != WEFT_JOIN_PENDING || row->deciding ||
-        wf_join_now(desk) - r->asked_ms >= WEFT_JOIN_TTL_MS)
-        return reply(req, WEFT_STATE);
-    weft_keypair_public(req->pair, &how.by);
-    const wf_grant asked = {r->right, r->priority};
-    struct facts f = facts_of(desk, &r->tree, &r->key);
-    bool approve = req->op == WF_JOIN_APPROVE;
-    bool enough = wf_grant_compare(&f.has, &asked) >= 0;
-    if (approve && !f.served) return reply(req, WEFT_TREE);
-    /* Only a grant shows at the door what its author may do. */
-    bool grants = approve && !enough;
-    if (!grants && !is_admin(desk, &r->tree, &how.by, &any)) return reply(req, WEFT_FORBIDDEN);
-    weft_err err = decide(desk, row, approve ? WEFT_JOIN_GRANTED : WEFT_JOIN_REJECTED,
-                          grants ? req->pair : NULL, how);
-    return err == WEFT_OK ? WEFT_KEPT : reply(req, err);
-}
-
-/* -- Modes ------------------------------------------------------------------------------ */
-
-static void on_mode_kept(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
-{
-    (void)self;
-    (void)state;
-    struct wf_join_req *ask = ((struct decision *)arg)->req;
-    struct wf_join_desk *desk = ((struct decision *)arg)->desk;
-    wf_free(arg);
-    weft_drop(req == NULL ? NULL : &req->msg);
-    if (err == WEFT_OK) {
-        struct wf_join_mode mode = {ask->tree, ask->mode, ask->right, ask->priority, ask->pair};
-        ask->pair = NULL;
-        err = wf_join_modes_put_take(&desk->modes, &mode);
-    }
-    (void)reply(ask, err == WEFT_CANCELED ? WEFT_CLOSED : err);
-}
-
-weft_verdict wf_judge_on_mode(struct wf_join_desk *desk, struct wf_join_req *req)
-{
-    uint8_t bytes[WF_JOIN_MODE_RECORD_MAX];
-    weft_key by;
-    wf_tree_info info;
-    bool closed = req->mode == WEFT_JOIN_CLOSED;
-    weft_err err = wf_store_tree(desk->table->wf_store, &req->tree, &info);
-    if (!closed && (err != WEFT_OK || !info.followed)) return reply(req, WEFT_TREE);
-    if (req->mode == WEFT_JOIN_AUTO) {
-        const wf_grant most = {req->right, req->right >= WEFT_RIGHT_WRITE ? req->priority : 0};
-        weft_keypair_public(req->pair, &by);
-        if (!is_admin(desk, &req->tree, &by, &most)) return reply(req, WEFT_FORBIDDEN);
-    } else {
-        weft_keypair_destroy(req->pair);
-        req->pair = NULL;
-        req->right = WEFT_RIGHT_NONE;
-        req->priority = 0;
-    }
-    struct wf_join_mode mode = {req->tree, req->mode, req->right, req->priority, NULL};
-    size_t len = closed ? 0 : wf_join_mode_encode(&mode, bytes);
-    struct wf_record_put *put = wf_record_create((uint32_t)len);
-    struct decision *d = put == NULL ? NULL : wf_calloc(1, sizeof *d);
-    if (d == NULL) {
-        if (put != NULL) weft_drop(&put->req.msg);
-        return reply(req, WEFT_NO_MEMORY);
-    }
-    *d = (struct decision){.desk = desk, .req = req};
-    wf_join_key(put, WF_REC_JOIN_MODE, req->tree.bytes, sizeof req->tree.bytes, NULL, 0);
-    put->remove = closed;
-    if (len > 0) memcpy(put->value, bytes, len);
-    if (wf_join_ask_store(desk, &put->req, on_mode_kept, d)) return WEFT_KEPT;
-    wf_free(d);
-    return reply(req, WEFT_CLOSED);
-}
-
-/* -- Time ------------------------------------------------------------------------------- */
-
-static void forget(struct wf_join_desk *desk, struct wf_join_row *row)
-{
-    struct wf_record_put *put = wf_record_create(0);
-    if (put == NULL) return; /* the next opening finds it, and forgets it then */
-    wf_join_key(put, WF_REC_JOIN, row->r.id, sizeof row->r.id, NULL, 0);
-    put->remove = true;
-    if (weft_send(desk->table->store, &put->req.msg) != WEFT_OK) weft_drop(&put->req.msg);
-}
-
-void wf_judge_on_tick(struct wf_join_desk *desk)
-{
-    struct wf_join_row *row;
-    bool old;
-    while ((row = wf_joins_due(&desk->joins, wf_join_now(desk), &old)) != NULL) {
-        if (old) {
-            forget(desk, row);
-            wf_joins_remove(&desk->joins, row);
-        } else if (decide(desk, row, WEFT_JOIN_EXPIRED, NULL, (struct decision){0}) != WEFT_OK) {
-            return; /* at the next tick */
-        }
-    }
 }

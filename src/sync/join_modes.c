@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * join_modes.c - who may ask to join which tree, in memory, and the bytes of the records.
- * Called by: join_desk.c, join_judge.c. May touch: its own memory.
+ * Called by: join_desk.c, join_judge.c, join_decide.c. May touch: its own memory.
  * Never: messages, clock, disk; writes a secret down. */
 #include "join_modes.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * join_modes.h - who may ask to join which tree, in memory, and the bytes of the records. Pure: no
  * messages, no clock, no disk.
- * Called by: join_desk.c, join_judge.c. May touch: its own memory; secrets stay in locked memory.
+ * Called by: join_desk.c, join_judge.c, join_decide.c. May touch: its own memory; secrets stay in locked memory.
  * Never: asks, sends; writes a secret down. */
 #ifndef WF_JOIN_MODES_H
 #define WF_JOIN_MODES_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * joins.c - requests to join trees of this node, in memory, and the bytes of their records.
- * Called by: join_desk.c, join_judge.c. May touch: its own memory.
+ * Called by: join_desk.c, join_judge.c, join_decide.c. May touch: its own memory.
  * Never: messages, clock, disk. */
 #include "joins.h"
 

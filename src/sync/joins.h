@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * joins.h - requests to join trees of this node, in memory: who waits, what was decided, the
  * bounds of both, and the bytes of their records. Pure: no messages, no clock, no disk.
- * Called by: join_desk.c, join_judge.c. May touch: nothing else. Never: asks, sends. */
+ * Called by: join_desk.c, join_judge.c, join_decide.c. May touch: nothing else. Never: asks, sends. */
 #ifndef WF_JOINS_H
 #define WF_JOINS_H
 

@@ -1,111 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test_join.c - asking to be let into a tree, in small worlds: node 0 serves, the others ask.
- * WEFT_SIM_SEEDS sets how many worlds crash while they decide, WEFT_SIM_SEED the first.
  * Called by: the test runner. Never: threads, the machine's clock. */
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <weft/join.h>
-
-#include "alloc.h"
 #include "join_desk.h"
-#include "kv.h"
-#include "world.h"
-
-#define CALL (20 * WEFT_SEC)
-#define HOST "mem:n0:1"
-
-static weft_node *node(struct world *w, uint32_t i) { return w->nodes[i].node; }
-static const weft_key *key(struct world *w, uint32_t i) { return &w->nodes[i].key; }
-
-static weft_keypair *pair_of(uint8_t number, weft_key *out)
-{
-    uint8_t seed[32] = {number, 0x55};
-    weft_keypair *pair = NULL;
-    cr_assert_eq(weft_keypair_from_seed(seed, &pair), WEFT_OK);
-    if (out != NULL) weft_keypair_public(pair, out);
-    return pair;
-}
-
-/* A tree of node 0 that nobody else may read. */
-static weft_id tree_of(struct world *w, uint8_t number, weft_join_mode mode)
-{
-    weft_root_spec root = {.entropy = {number, 33}};
-    weft_id tree;
-    cr_assert_eq(weft_tree_create(node(w, 0), w->author, &root, CALL, &tree), WEFT_OK);
-    cr_assert_eq(weft_join_mode_set(node(w, 0), &tree, mode, w->author, WEFT_RIGHT_WRITE, 10, CALL),
-                 WEFT_OK);
-    return tree;
-}
-
-static weft_err join_as(struct world *w, uint32_t i, const weft_id *tree, const weft_keypair *as,
-                        weft_right right, weft_join_outcome *out)
-{
-    weft_join_spec spec = {.tree = *tree,
-                           .key = as,
-                           .name = "Ada",
-                           .right = right,
-                           .priority = 10,
-                           .meta = "let me in",
-                           .meta_len = 9};
-    return weft_tree_join(node(w, i), HOST, key(w, 0), &spec, CALL, out);
-}
-
-static weft_err join(struct world *w, uint32_t i, const weft_id *tree, weft_right right,
-                     weft_join_outcome *out)
-{
-    return join_as(w, i, tree, NULL, right, out);
-}
-
-static uint64_t entries(struct world *w, uint32_t i, const weft_id *tree)
-{
-    weft_tree_info info;
-    return weft_tree_info_get(node(w, i), tree, &info) == WEFT_OK ? info.entries : 0;
-}
-
-static size_t listed(struct world *w, weft_join_state state, weft_join_request *first)
-{
-    enum { ROOM = 128 };
-    weft_join_request *all = calloc(ROOM, sizeof *all);
-    size_t count = ROOM;
-    cr_assert_eq(weft_join_list(node(w, 0), state, CALL, all, &count), WEFT_OK);
-    if (first != NULL) *first = all[0];
-    free(all);
-    return count;
-}
-
-static weft_right right_of(struct world *w, uint32_t i, const weft_id *tree, const weft_key *who)
-{
-    struct wf_right_now now;
-    return wf_store_right(node(w, i)->table.wf_store, tree, who, &now) == WEFT_OK ? now.right
-                                                                                  : WEFT_RIGHT_NONE;
-}
-
-struct heard {
-    uint32_t count;
-    weft_event events[16];
-};
-
-static void on_event(void *arg, const weft_event *event)
-{
-    struct heard *h = arg;
-    if (event->kind == WEFT_EV_JOIN && h->count < 16) h->events[h->count++] = *event;
-}
+#include "join_kit.h"
 
 /* -- By approval ------------------------------------------------------------------------ */
 
 Test(join, that_is_asked_for_is_listed_and_approved_and_syncs)
 {
     struct world *w = world_create(1, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_join_outcome said;
     weft_join_request *r = calloc(1, sizeof *r);
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
     cr_expect_eq(said.state, WEFT_JOIN_PENDING);
     cr_expect(weft_key_equal(&said.server, key(w, 0)));
-    cr_assert_eq(listed(w, WEFT_JOIN_PENDING, r), 1);
+    cr_assert_eq(join_listed(w, WEFT_JOIN_PENDING, r), 1);
     cr_expect_eq(memcmp(r->id, said.id, sizeof r->id), 0);
     cr_expect(weft_id_equal(&r->tree, &tree));
     cr_expect(weft_key_equal(&r->key, key(w, 1)) && weft_key_equal(&r->device, key(w, 1)));
@@ -114,12 +28,12 @@ Test(join, that_is_asked_for_is_listed_and_approved_and_syncs)
     cr_expect_eq(r->expires_ms - r->asked_ms, WEFT_JOIN_TTL_MS);
     cr_expect(r->meta_len == 9 && memcmp(r->meta, "let me in", 9) == 0);
     world_run(w, WEFT_SEC);
-    cr_expect_eq(entries(w, 1, &tree), 0, "nothing is served before");
+    cr_expect_eq(join_entries(w, 1, &tree), 0, "nothing is served before");
     cr_assert_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
     world_run(w, 5 * WEFT_SEC); /* much sooner than it would ask again */
-    cr_expect_eq(entries(w, 1, &tree), 2);
-    cr_expect_eq(right_of(w, 1, &tree, key(w, 1)), WEFT_RIGHT_READ);
-    cr_expect_eq(listed(w, WEFT_JOIN_PENDING, NULL), 0);
+    cr_expect_eq(join_entries(w, 1, &tree), 2);
+    cr_expect_eq(join_right(w, 1, &tree, key(w, 1)), WEFT_RIGHT_READ);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 0);
     cr_assert_eq(weft_join_get(node(w, 0), said.id, CALL, r), WEFT_OK);
     cr_expect_eq(r->state, WEFT_JOIN_GRANTED);
     weft_key admin;
@@ -133,12 +47,12 @@ Test(join, that_is_asked_for_is_listed_and_approved_and_syncs)
 Test(join, gives_the_key_its_name)
 {
     struct world *w = world_create(2, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_join_outcome said;
     weft_grant grants[8];
     size_t count = 8;
     bool found = false;
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_WRITE, &said), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_WRITE, &said), WEFT_AWAITING);
     cr_assert_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
     cr_assert_eq(wf_store_grants(node(w, 0)->table.wf_store, &tree, grants, &count), WEFT_OK);
     for (size_t i = 0; i < count; i++) {
@@ -155,10 +69,10 @@ Test(join, gives_the_key_its_name)
 Test(join, that_is_granted_relates_both_sides)
 {
     struct world *w = world_create(29, WORLD_CHAIN, 3, WORLD_PLAIN); /* 2 knows 1 alone */
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK), trees[4];
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK), trees[4];
     weft_join_outcome said;
     size_t count = 4;
-    cr_assert_eq(join(w, 2, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 2, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
     cr_expect_eq(weft_peer_trees(node(w, 0), key(w, 2), CALL, trees, &count), WEFT_NOT_FOUND);
     cr_assert_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
     world_run(w, 5 * WEFT_SEC);
@@ -175,9 +89,9 @@ Test(join, that_is_granted_relates_both_sides)
 static void restart(uint64_t seed, uint32_t who, bool decided_before)
 {
     struct world *w = world_create(seed, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_join_outcome said;
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
     if (who == 0 && decided_before) world_cut(w, 0, 1, true);
     if (decided_before && who == 0)
         cr_assert_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
@@ -189,7 +103,7 @@ static void restart(uint64_t seed, uint32_t who, bool decided_before)
     if (who == 0 && !decided_before)
         cr_assert_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
     world_run(w, 3 * WEFT_JOIN_POLL_NS);
-    cr_expect_eq(entries(w, 1, &tree), 2, "seed %lu", seed);
+    cr_expect_eq(join_entries(w, 1, &tree), 2, "seed %lu", seed);
     world_destroy(w);
 }
 
@@ -203,49 +117,49 @@ Test(join, comes_to_its_end_by_asking_again_after_a_restart_of_either_side)
 Test(join, comes_to_its_end_where_nothing_else_connects_the_two)
 {
     struct world *w = world_create(27, WORLD_CHAIN, 3, WORLD_PLAIN); /* 2 knows 1 alone */
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_join_outcome said;
-    cr_assert_eq(join(w, 2, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 2, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
     world_kill(w, 2);
     cr_assert_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
     world_start(w, 2);
     world_run(w, 2 * WEFT_JOIN_POLL_NS);
-    cr_expect_eq(entries(w, 2, &tree), 2);
+    cr_expect_eq(join_entries(w, 2, &tree), 2);
     world_destroy(w);
 }
 
 Test(join, that_was_rejected_and_is_asked_for_again_is_a_new_request)
 {
     struct world *w = world_create(6, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_join_outcome said, again;
-    struct heard h = {0};
+    struct join_heard h = {0};
     uint64_t handle;
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
     world_run(w, WEFT_SEC);
-    cr_assert_eq(weft_subscribe(node(w, 1), on_event, &h, &handle), WEFT_OK);
+    cr_assert_eq(weft_subscribe(node(w, 1), join_on_event, &h, &handle), WEFT_OK);
     cr_assert_eq(weft_join_reject(node(w, 0), said.id, w->author, CALL), WEFT_OK);
-    cr_expect_eq(listed(w, WEFT_JOIN_REJECTED, NULL), 1);
-    cr_expect_eq(right_of(w, 0, &tree, key(w, 1)), WEFT_RIGHT_NONE);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_REJECTED, NULL), 1);
+    cr_expect_eq(join_right(w, 0, &tree, key(w, 1)), WEFT_RIGHT_NONE);
     world_run(w, WEFT_SEC);
     cr_expect_eq(weft_tree_join_check(node(w, 1), &tree, NULL, CALL, NULL), WEFT_NOT_FOUND);
     cr_assert_eq(h.count, 1);
     cr_expect_eq(h.events[0].err, WEFT_REJECTED, "it was told");
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &again), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &again), WEFT_AWAITING);
     cr_expect_neq(memcmp(said.id, again.id, sizeof said.id), 0);
-    cr_expect_eq(listed(w, WEFT_JOIN_PENDING, NULL), 1);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 1);
     world_destroy(w);
 }
 
 Test(join, that_is_asked_for_twice_is_one_request)
 {
     struct world *w = world_create(7, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_join_outcome said, again;
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &again), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &again), WEFT_AWAITING);
     cr_expect_eq(memcmp(said.id, again.id, sizeof said.id), 0);
-    cr_expect_eq(listed(w, WEFT_JOIN_PENDING, NULL), 1);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 1);
     cr_expect_eq(weft_tree_join_check(node(w, 1), &tree, NULL, CALL, &again), WEFT_AWAITING);
     cr_expect_eq(memcmp(said.id, again.id, sizeof said.id), 0);
     world_destroy(w);
@@ -267,10 +181,10 @@ static void on_asked(void *arg, weft_err err, const weft_join_outcome *outcome)
 Test(join, is_asked_for_by_fourteen_at_once)
 {
     struct world *w = world_create(8, WORLD_STAR, 8, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     struct asked asked = {0};
     for (uint32_t i = 0; i < 14; i++) {
-        weft_keypair *user = i < 7 ? NULL : pair_of((uint8_t)(60 + i), NULL);
+        weft_keypair *user = i < 7 ? NULL : join_pair((uint8_t)(60 + i), NULL);
         weft_join_spec spec = {
             .tree = tree, .key = user, .name = "somebody", .right = WEFT_RIGHT_READ};
         cr_assert_eq(
@@ -281,15 +195,15 @@ Test(join, is_asked_for_by_fourteen_at_once)
     world_run(w, 5 * WEFT_SEC);
     cr_expect_eq(asked.awaiting, 14);
     cr_expect_eq(asked.other, 0);
-    cr_assert_eq(listed(w, WEFT_JOIN_PENDING, NULL), 14);
+    cr_assert_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 14);
     for (uint32_t i = 0; i < 14; i++) {
         weft_join_request *r = calloc(1, sizeof *r);
-        (void)listed(w, WEFT_JOIN_PENDING, r);
+        (void)join_listed(w, WEFT_JOIN_PENDING, r);
         cr_expect_eq(weft_join_approve(node(w, 0), r->id, w->author, CALL), WEFT_OK);
         free(r);
     }
     world_run(w, 20 * WEFT_SEC);
-    for (uint32_t i = 1; i < 8; i++) cr_expect_eq(entries(w, i, &tree), 15, "node %u", i);
+    for (uint32_t i = 1; i < 8; i++) cr_expect_eq(join_entries(w, i, &tree), 15, "node %u", i);
     world_destroy(w);
 }
 
@@ -297,11 +211,11 @@ Test(join, of_one_device_is_asked_for_so_often_and_then_it_hears_busy)
 {
     struct world *w = world_create(9, WORLD_CHAIN, 2, WORLD_PLAIN);
     for (uint8_t i = 0; i <= WEFT_JOINS_PER_PEER_MAX; i++) {
-        weft_id tree = tree_of(w, i, WEFT_JOIN_ASK);
-        cr_expect_eq(join(w, 1, &tree, WEFT_RIGHT_READ, NULL),
+        weft_id tree = join_tree(w, i, WEFT_JOIN_ASK);
+        cr_expect_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, NULL),
                      i < WEFT_JOINS_PER_PEER_MAX ? WEFT_AWAITING : WEFT_BUSY, "%u", i);
     }
-    cr_expect_eq(listed(w, WEFT_JOIN_PENDING, NULL), WEFT_JOINS_PER_PEER_MAX);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), WEFT_JOINS_PER_PEER_MAX);
     world_destroy(w);
 }
 
@@ -310,42 +224,42 @@ Test(join, of_one_device_is_asked_for_so_often_and_then_it_hears_busy)
 Test(join, is_granted_automatically_within_its_bounds_and_not_beyond)
 {
     struct world *w = world_create(10, WORLD_CHAIN, 3, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_AUTO); /* up to Write(10) */
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_AUTO); /* up to Write(10) */
     weft_join_outcome said;
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_WRITE, &said), WEFT_OK);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_WRITE, &said), WEFT_OK);
     cr_expect(said.state == WEFT_JOIN_GRANTED && said.right == WEFT_RIGHT_WRITE);
     cr_expect_eq(said.priority, 10);
-    cr_expect_eq(entries(w, 1, &tree), 2, "it is here when the call returns");
-    cr_expect_eq(listed(w, WEFT_JOIN_GRANTED, NULL), 1);
-    cr_expect_eq(join(w, 2, &tree, WEFT_RIGHT_ADMIN, &said), WEFT_AWAITING);
-    cr_expect_eq(right_of(w, 0, &tree, key(w, 2)), WEFT_RIGHT_NONE);
-    cr_expect_eq(listed(w, WEFT_JOIN_PENDING, NULL), 1);
+    cr_expect_eq(join_entries(w, 1, &tree), 2, "it is here when the call returns");
+    cr_expect_eq(join_listed(w, WEFT_JOIN_GRANTED, NULL), 1);
+    cr_expect_eq(join_ask(w, 2, &tree, WEFT_RIGHT_ADMIN, &said), WEFT_AWAITING);
+    cr_expect_eq(join_right(w, 0, &tree, key(w, 2)), WEFT_RIGHT_NONE);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 1);
     world_destroy(w);
 }
 
 Test(join, is_not_automatic_after_a_restart_until_it_is_set_again)
 {
     struct world *w = world_create(11, WORLD_CHAIN, 3, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_AUTO);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_AUTO);
     world_kill(w, 0);
     world_start(w, 0);
-    cr_expect_eq(join(w, 1, &tree, WEFT_RIGHT_READ, NULL), WEFT_AWAITING);
+    cr_expect_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, NULL), WEFT_AWAITING);
     cr_assert_eq(
         weft_join_mode_set(node(w, 0), &tree, WEFT_JOIN_AUTO, w->author, WEFT_RIGHT_READ, 0, CALL),
         WEFT_OK);
-    cr_expect_eq(join(w, 2, &tree, WEFT_RIGHT_READ, NULL), WEFT_OK);
+    cr_expect_eq(join_ask(w, 2, &tree, WEFT_RIGHT_READ, NULL), WEFT_OK);
     world_destroy(w);
 }
 
 Test(join, that_an_admin_of_no_weight_would_grant_automatically_waits)
 {
     struct world *w = world_create(12, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_CLOSED);
-    weft_keypair *nobody = pair_of(50, NULL);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_CLOSED);
+    weft_keypair *nobody = join_pair(50, NULL);
     cr_expect_eq(
         weft_join_mode_set(node(w, 0), &tree, WEFT_JOIN_AUTO, nobody, WEFT_RIGHT_READ, 0, CALL),
         WEFT_FORBIDDEN);
-    cr_expect_eq(join(w, 1, &tree, WEFT_RIGHT_READ, NULL), WEFT_TREE, "it is as it was");
+    cr_expect_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, NULL), WEFT_TREE, "it is as it was");
     weft_keypair_destroy(nobody);
     world_destroy(w);
 }
@@ -357,39 +271,39 @@ Test(join, of_an_open_tree_needs_nobody)
     weft_join_outcome said;
     weft_id tree;
     cr_assert_eq(weft_tree_create(node(w, 0), w->author, &root, CALL, &tree), WEFT_OK);
-    cr_expect_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_OK);
+    cr_expect_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_OK);
     cr_expect_eq(said.right, WEFT_RIGHT_READ);
-    cr_expect_eq(entries(w, 1, &tree), 1);
-    cr_expect_eq(listed(w, WEFT_JOIN_GRANTED, NULL), 0, "there was nothing to decide");
+    cr_expect_eq(join_entries(w, 1, &tree), 1);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_GRANTED, NULL), 0, "there was nothing to decide");
     world_destroy(w);
 }
 
 Test(join, without_a_right_finds_out_what_the_key_has)
 {
     struct world *w = world_create(14, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_AUTO);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_AUTO);
     weft_join_outcome said;
-    cr_expect_eq(join(w, 1, &tree, WEFT_RIGHT_NONE, &said), WEFT_TREE, "it has none");
-    cr_expect_eq(listed(w, WEFT_JOIN_PENDING, NULL), 0);
-    cr_assert_eq(join_as(w, 1, &tree, w->author, WEFT_RIGHT_NONE, &said), WEFT_OK);
+    cr_expect_eq(join_ask(w, 1, &tree, WEFT_RIGHT_NONE, &said), WEFT_TREE, "it has none");
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 0);
+    cr_assert_eq(join_ask_as(w, 1, &tree, w->author, WEFT_RIGHT_NONE, &said), WEFT_OK);
     cr_expect(said.right == WEFT_RIGHT_ADMIN && said.priority == 0);
-    cr_expect_eq(entries(w, 1, &tree), 1);
+    cr_expect_eq(join_entries(w, 1, &tree), 1);
     world_destroy(w);
 }
 
 Test(join, with_a_key_of_a_user_lets_the_device_of_that_user_read)
 {
     struct world *w = world_create(15, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_key of_user;
-    weft_keypair *user = pair_of(50, &of_user);
+    weft_keypair *user = join_pair(50, &of_user);
     weft_join_outcome said;
-    cr_assert_eq(join_as(w, 1, &tree, user, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    cr_assert_eq(join_ask_as(w, 1, &tree, user, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
     cr_assert_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
     world_run(w, 5 * WEFT_SEC);
-    cr_expect_eq(entries(w, 1, &tree), 2);
-    cr_expect_eq(right_of(w, 0, &tree, &of_user), WEFT_RIGHT_READ);
-    cr_expect_eq(right_of(w, 0, &tree, key(w, 1)), WEFT_RIGHT_NONE);
+    cr_expect_eq(join_entries(w, 1, &tree), 2);
+    cr_expect_eq(join_right(w, 0, &tree, &of_user), WEFT_RIGHT_READ);
+    cr_expect_eq(join_right(w, 0, &tree, key(w, 1)), WEFT_RIGHT_NONE);
     wf_net_hub_kill(w->hub->hub, w->nodes[1].host); /* and again on the next connection */
     world_run(w, 10 * WEFT_SEC);
     cr_expect_eq(weft_sync_tree(node(w, 1), key(w, 0), &tree, CALL, NULL), WEFT_OK);
@@ -402,39 +316,29 @@ Test(join, with_a_key_of_a_user_lets_the_device_of_that_user_read)
 Test(join, is_decided_once)
 {
     struct world *w = world_create(16, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_join_outcome said;
     uint8_t nothing[16] = {1};
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
     cr_expect_eq(weft_join_approve(node(w, 0), nothing, w->author, CALL), WEFT_NOT_FOUND);
     cr_assert_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
     cr_expect_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_STATE);
     cr_expect_eq(weft_join_reject(node(w, 0), said.id, w->author, CALL), WEFT_STATE);
-    cr_expect_eq(right_of(w, 0, &tree, key(w, 1)), WEFT_RIGHT_READ);
+    cr_expect_eq(join_right(w, 0, &tree, key(w, 1)), WEFT_RIGHT_READ);
     world_destroy(w);
-}
-
-struct decided {
-    uint32_t ok, state;
-};
-
-static void on_decided(void *arg, weft_err err, const weft_result *result)
-{
-    struct decided *d = arg;
-    (void)result;
-    d->ok += err == WEFT_OK;
-    d->state += err == WEFT_STATE;
 }
 
 Test(join, that_two_decide_at_once_is_decided_by_one)
 {
     struct world *w = world_create(17, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_join_outcome said;
-    struct decided d = {0};
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
-    cr_assert_eq(weft_join_approve_async(node(w, 0), said.id, w->author, on_decided, &d), WEFT_OK);
-    cr_assert_eq(weft_join_reject_async(node(w, 0), said.id, w->author, on_decided, &d), WEFT_OK);
+    struct join_decided d = {0};
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    cr_assert_eq(weft_join_approve_async(node(w, 0), said.id, w->author, join_on_decided, &d),
+                 WEFT_OK);
+    cr_assert_eq(weft_join_reject_async(node(w, 0), said.id, w->author, join_on_decided, &d),
+                 WEFT_OK);
     world_run(w, WEFT_SEC);
     cr_expect(d.ok == 1 && d.state == 1, "%u OK, %u STATE", d.ok, d.state);
     world_destroy(w);
@@ -443,13 +347,13 @@ Test(join, that_two_decide_at_once_is_decided_by_one)
 Test(join, that_a_weak_admin_decides_goes_on_waiting)
 {
     struct world *w = world_create(18, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
-    weft_keypair *nobody = pair_of(50, NULL);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
+    weft_keypair *nobody = join_pair(50, NULL);
     weft_join_outcome said;
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_ADMIN, &said), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_ADMIN, &said), WEFT_AWAITING);
     cr_expect_eq(weft_join_approve(node(w, 0), said.id, nobody, CALL), WEFT_FORBIDDEN);
     cr_expect_eq(weft_join_reject(node(w, 0), said.id, nobody, CALL), WEFT_FORBIDDEN);
-    cr_expect_eq(listed(w, WEFT_JOIN_PENDING, NULL), 1);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 1);
     cr_expect_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
     weft_keypair_destroy(nobody);
     world_destroy(w);
@@ -459,14 +363,14 @@ Test(join, is_remembered_with_so_many_others_and_then_the_oldest_goes)
 {
     enum { ROOM = WEFT_JOINS_DECIDED_MAX + 8 };
     struct world *w = world_create(28, WORLD_CHAIN, 2, WORLD_NO_PUSH);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_join_request *all = calloc(ROOM, sizeof *all);
     weft_join_outcome said;
     uint8_t first[16];
     for (uint32_t i = 0; i < WEFT_JOINS_DECIDED_MAX + 3; i++) {
         size_t count = ROOM;
         world_run(w, WEFT_PROOF_EVERY_NS);
-        cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING, "%u", i);
+        cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING, "%u", i);
         cr_assert_eq(weft_join_reject(node(w, 0), said.id, w->author, CALL), WEFT_OK);
         if (i == 0) memcpy(first, said.id, sizeof first);
         cr_assert_eq(weft_join_list(node(w, 0), WEFT_JOIN_REJECTED, CALL, all, &count), WEFT_OK);
@@ -482,14 +386,14 @@ Test(join, is_remembered_with_so_many_others_and_then_the_oldest_goes)
 Test(join, that_nobody_decides_expires)
 {
     struct world *w = world_create(19, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_join_outcome said;
     weft_join_request *r = calloc(1, sizeof *r);
-    struct heard h = {0};
+    struct join_heard h = {0};
     uint64_t handle;
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
     cr_assert_eq(weft_join_get(node(w, 0), said.id, CALL, r), WEFT_OK);
-    cr_assert_eq(weft_subscribe(node(w, 1), on_event, &h, &handle), WEFT_OK);
+    cr_assert_eq(weft_subscribe(node(w, 1), join_on_event, &h, &handle), WEFT_OK);
     r->asked_ms -= WEFT_JOIN_TTL_MS;
     struct wf_record_put *put = wf_join_row_record(r);
     cr_assert_eq(wf_node_call(node(w, 0), node(w, 0)->table.store, &put->req, CALL, NULL), WEFT_OK);
@@ -498,13 +402,13 @@ Test(join, that_nobody_decides_expires)
     cr_expect_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_STATE,
                  "before anybody has looked");
     world_run(w, 3 * WEFT_JOIN_POLL_NS);
-    cr_expect_eq(listed(w, WEFT_JOIN_EXPIRED, NULL), 1);
-    cr_expect_eq(listed(w, WEFT_JOIN_PENDING, NULL), 0);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_EXPIRED, NULL), 1);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 0);
     cr_expect_eq(weft_tree_join_check(node(w, 1), &tree, NULL, CALL, NULL), WEFT_NOT_FOUND,
                  "it is forgotten");
     cr_assert_eq(h.count, 1);
     cr_expect_eq(h.events[0].err, WEFT_EXPIRED, "who asked has heard it");
-    cr_expect_eq(right_of(w, 0, &tree, key(w, 1)), WEFT_RIGHT_NONE);
+    cr_expect_eq(join_right(w, 0, &tree, key(w, 1)), WEFT_RIGHT_NONE);
     free(r);
     world_destroy(w);
 }
@@ -514,26 +418,26 @@ Test(join, that_nobody_decides_expires)
 Test(join, of_a_closed_tree_is_answered_as_that_of_an_absent_one)
 {
     struct world *w = world_create(20, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id closed = tree_of(w, 1, WEFT_JOIN_CLOSED), off = tree_of(w, 2, WEFT_JOIN_ASK);
+    weft_id closed = join_tree(w, 1, WEFT_JOIN_CLOSED), off = join_tree(w, 2, WEFT_JOIN_ASK);
     weft_id absent = {{9}};
     cr_assert_eq(weft_tree_unfollow(node(w, 0), &off, CALL), WEFT_OK);
-    cr_expect_eq(join(w, 1, &closed, WEFT_RIGHT_READ, NULL), WEFT_TREE);
-    cr_expect_eq(join(w, 1, &absent, WEFT_RIGHT_READ, NULL), WEFT_TREE);
-    cr_expect_eq(join(w, 1, &off, WEFT_RIGHT_READ, NULL), WEFT_TREE);
-    cr_expect_eq(listed(w, WEFT_JOIN_PENDING, NULL), 0);
+    cr_expect_eq(join_ask(w, 1, &closed, WEFT_RIGHT_READ, NULL), WEFT_TREE);
+    cr_expect_eq(join_ask(w, 1, &absent, WEFT_RIGHT_READ, NULL), WEFT_TREE);
+    cr_expect_eq(join_ask(w, 1, &off, WEFT_RIGHT_READ, NULL), WEFT_TREE);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 0);
     world_destroy(w);
 }
 
 Test(join, that_a_stranger_asks_for_leaves_only_its_request)
 {
     struct world *w = world_create(21, WORLD_CHAIN, 3, WORLD_PLAIN); /* 2 knows 1 alone */
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
     weft_key peers[8];
     size_t count = 8;
-    cr_assert_eq(join(w, 2, &tree, WEFT_RIGHT_READ, NULL), WEFT_AWAITING);
+    cr_assert_eq(join_ask(w, 2, &tree, WEFT_RIGHT_READ, NULL), WEFT_AWAITING);
     cr_assert_eq(weft_peer_list(node(w, 0), CALL, peers, &count), WEFT_OK);
     for (size_t i = 0; i < count; i++) cr_expect_not(weft_key_equal(&peers[i], key(w, 2)));
-    cr_expect_eq(entries(w, 0, &tree), 1);
+    cr_expect_eq(join_entries(w, 0, &tree), 1);
     world_destroy(w);
 }
 
@@ -550,14 +454,14 @@ Test(join, of_a_node_that_does_not_know_how_is_unsupported)
 Test(join, is_told_where_it_is_asked_and_where_it_is_decided)
 {
     struct world *w = world_create(23, WORLD_CHAIN, 2, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
-    struct heard h[2] = {{0}};
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
+    struct join_heard h[2] = {{0}};
     const weft_err expected[2][2] = {{WEFT_OK, WEFT_EXISTS}, {WEFT_AWAITING, WEFT_EXISTS}};
     weft_join_outcome said;
     uint64_t handle;
     for (uint32_t i = 0; i < 2; i++)
-        cr_assert_eq(weft_subscribe(node(w, i), on_event, &h[i], &handle), WEFT_OK);
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+        cr_assert_eq(weft_subscribe(node(w, i), join_on_event, &h[i], &handle), WEFT_OK);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
     cr_assert_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
     world_run(w, 5 * WEFT_SEC);
     for (uint32_t i = 0; i < 2; i++) {
@@ -573,192 +477,7 @@ Test(join, is_told_where_it_is_asked_and_where_it_is_decided)
     world_destroy(w);
 }
 
-/* -- Crashes and short memory ----------------------------------------------------------- */
-
-/* Granted in the settings if and only if the request says so. */
-static void whole(struct world *w, const weft_id *tree, const uint8_t id[16], uint64_t number)
-{
-    weft_join_request *r = calloc(1, sizeof *r);
-    cr_assert_eq(weft_join_get(node(w, 0), id, CALL, r), WEFT_OK, "%lu", number);
-    bool granted = right_of(w, 0, tree, key(w, 1)) == WEFT_RIGHT_READ;
-    cr_expect_eq(r->state, granted ? WEFT_JOIN_GRANTED : WEFT_JOIN_PENDING, "%lu", number);
-    free(r);
-}
-
-Test(join, is_approved_whole_or_not_at_all_when_a_write_fails)
-{
-    for (uint64_t nth = 1; nth <= 3; nth++) {
-        struct world *w = world_create(24, WORLD_CHAIN, 2, WORLD_PLAIN);
-        weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
-        weft_join_outcome said;
-        cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
-        wf_kv_memory_fail_at(w->nodes[0].kv, nth, WEFT_NO_SPACE, false);
-        weft_err err = weft_join_approve(node(w, 0), said.id, w->author, CALL);
-        wf_kv_memory_fail_at(w->nodes[0].kv, 0, WEFT_OK, false);
-        cr_expect_eq(err, nth == 1 ? WEFT_NO_SPACE : WEFT_OK, "%lu: %s", nth, weft_errname(err));
-        whole(w, &tree, said.id, nth);
-        if (err != WEFT_OK)
-            cr_expect_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
-        world_destroy(w);
-    }
-}
-
-/* The disk fails at a write and for good, and then the process dies. */
-Test(join, is_approved_whole_or_not_at_all_at_every_crash)
-{
-    uint32_t told = 0;
-    for (uint64_t nth = 1; nth <= 6; nth++) {
-        struct world *w = world_create(40 + nth, WORLD_CHAIN, 2, WORLD_PLAIN);
-        weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
-        weft_join_outcome said;
-        cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
-        wf_kv_memory_fail_at(w->nodes[0].kv, (nth + 1) / 2, WEFT_IO, true);
-        weft_err err = weft_join_approve(node(w, 0), said.id, w->author, CALL);
-        if (nth % 2 == 0) world_run(w, 50 * WEFT_MS); /* other records are written, or are not */
-        world_kill(w, 0);
-        world_start(w, 0);
-        whole(w, &tree, said.id, nth);
-        told += err == WEFT_OK;
-        if (err == WEFT_OK) cr_expect_eq(right_of(w, 0, &tree, key(w, 1)), WEFT_RIGHT_READ);
-        else cr_expect_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
-        world_run(w, 3 * WEFT_JOIN_POLL_NS);
-        cr_expect_eq(entries(w, 1, &tree), 2, "%lu", nth);
-        world_destroy(w);
-    }
-    cr_expect(told > 0 && told < 6, "%u of 6 were told: the crash is not where it should be", told);
-}
-
-static uint64_t number_from(const char *name, uint64_t fallback)
-{
-    const char *text = getenv(name);
-    return text == NULL ? fallback : strtoull(text, NULL, 10);
-}
-
-struct seen { /* of one node's request */
-    bool answered, approved, rejected;
-    uint8_t id[16];
-    struct heard heard;
-};
-
-static void on_storm(void *arg, weft_err err, const weft_join_outcome *outcome)
-{
-    struct seen *seen = arg;
-    seen->answered = true;
-    if (err == WEFT_AWAITING && outcome != NULL) memcpy(seen->id, outcome->id, sizeof seen->id);
-}
-
-/* An admin who looks now and then, and decides about half of what waits. */
-static void decide_some(struct world *w, struct seen *seen)
-{
-    enum { ROOM = 16 };
-    weft_join_request *all = calloc(ROOM, sizeof *all);
-    size_t count = ROOM;
-    if (node(w, 0) == NULL ||
-        weft_join_list(node(w, 0), WEFT_JOIN_PENDING, CALL, all, &count) != WEFT_OK)
-        count = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t who = 1;
-        while (who < w->count && !weft_key_equal(&all[i].key, key(w, who))) who++;
-        cr_assert_lt(who, w->count);
-        uint32_t what = world_below(w, 4);
-        if (what == 0 && weft_join_reject(node(w, 0), all[i].id, w->author, CALL) == WEFT_OK)
-            seen[who].rejected = true;
-        if (what == 1 && weft_join_approve(node(w, 0), all[i].id, w->author, CALL) == WEFT_OK)
-            seen[who].approved = true;
-    }
-    free(all);
-}
-
-static void storm(uint64_t seed)
-{
-    enum { NODES = 5 };
-    const wf_net_faults faults = {.delay_min = WEFT_MS,
-                                  .delay_max = 200 * WEFT_MS,
-                                  .reset_ppm = 3000,
-                                  .corrupt_ppm = 1000,
-                                  .dial_fail_ppm = 200000};
-    struct world *w = world_create(seed, WORLD_STAR, NODES, WORLD_PLAIN);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
-    struct seen seen[NODES] = {{0}};
-    world_faults(w, &faults);
-    for (uint32_t step = 6 + world_below(w, 30); step > 0; step--) {
-        uint32_t i = 1 + world_below(w, NODES - 1), dead = world_below(w, 4 * NODES);
-        weft_join_spec spec = {.tree = tree, .name = "somebody", .right = WEFT_RIGHT_READ};
-        if (!seen[i].approved)
-            (void)weft_tree_join_async(node(w, i), HOST, key(w, 0), &spec, CALL, on_storm,
-                                       &seen[i]);
-        world_run(w, world_below(w, 8000) * WEFT_MS);
-        decide_some(w, seen);
-        if (dead >= NODES) continue;
-        world_kill(w, dead);
-        world_run(w, world_below(w, 3000) * WEFT_MS);
-        world_start(w, dead);
-    }
-    world_faults(w, NULL);
-    world_run(w, 200 * WEFT_SEC); /* back-off, then the next question */
-    for (uint32_t i = 1; i < NODES; i++) {
-        bool may = right_of(w, 0, &tree, key(w, i)) == WEFT_RIGHT_READ;
-        cr_expect(may || !seen[i].approved, "seed %lu: node %u was approved", seed, i);
-        weft_err err = weft_tree_join_check(node(w, i), &tree, NULL, CALL, NULL);
-        cr_expect(err == WEFT_NOT_FOUND || err == WEFT_AWAITING, "seed %lu: node %u: %s", seed, i,
-                  weft_errname(err));
-        if (may && err == WEFT_NOT_FOUND && entries(w, i, &tree) == 0) {
-            /* It never heard that its question was heard: who asks again is let in. */
-            cr_expect_eq(join(w, i, &tree, WEFT_RIGHT_READ, NULL), WEFT_OK, "seed %lu", seed);
-        }
-        if (may) cr_expect_eq(entries(w, i, &tree), entries(w, 0, &tree), "seed %lu: %u", seed, i);
-        else cr_expect_eq(entries(w, i, &tree), 0, "seed %lu: node %u has it", seed, i);
-    }
-    cr_expect_leq(listed(w, WEFT_JOIN_PENDING, NULL), NODES - 1, "one of each device");
-    cr_expect_eq(world_damage(w), 0, "seed %lu", seed);
-    world_destroy(w);
-}
-
-Test(join, comes_to_its_end_whatever_breaks_on_the_way)
-{
-    uint64_t first = number_from("WEFT_SIM_SEED", 100);
-    for (uint64_t i = 0; i < number_from("WEFT_SIM_SEEDS", 6); i++) storm(first + i);
-}
-
-Test(join, any_one_allocation_may_fail)
-{
-    struct world *w = world_create(25, WORLD_CHAIN, 2, WORLD_PLAIN);
-    uint32_t refused = 0;
-    for (uint64_t nth = 1; nth <= 60; nth++) {
-        weft_id tree = tree_of(w, (uint8_t)nth, WEFT_JOIN_AUTO);
-        (void)wf_alloc_fail_at(nth * 7, 0);
-        weft_err err = join(w, 1, &tree, WEFT_RIGHT_READ, NULL);
-        (void)wf_alloc_fail_at(0, 0);
-        refused += err != WEFT_OK;
-        world_run(w, WEFT_SEC);
-        if (err != WEFT_OK) err = join(w, 1, &tree, WEFT_RIGHT_READ, NULL);
-        cr_expect(err == WEFT_OK || err == WEFT_BUSY, "%lu: %s", nth, weft_errname(err));
-    }
-    cr_expect_gt(refused, 0, "none was met");
-    world_destroy(w);
-}
-
-Test(join, that_memory_is_too_short_to_decide_goes_on_waiting)
-{
-    struct world *w = world_create(30, WORLD_CHAIN, 2, WORLD_NO_PUSH);
-    weft_id tree = tree_of(w, 1, WEFT_JOIN_ASK);
-    weft_join_outcome said;
-    weft_err err = WEFT_NO_MEMORY;
-    uint64_t nth = 1;
-    cr_assert_eq(join(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
-    for (; err != WEFT_OK; nth++) {
-        cr_assert_lt(nth, 200);
-        whole(w, &tree, said.id, nth);
-        (void)wf_alloc_fail_at(nth, 0);
-        err = weft_join_approve(node(w, 0), said.id, w->author, CALL);
-        (void)wf_alloc_fail_at(0, 0);
-        cr_expect(err == WEFT_OK || err == WEFT_NO_MEMORY, "%lu: %s", nth, weft_errname(err));
-    }
-    cr_expect_gt(nth, 5, "fewer allocations than it needs");
-    whole(w, &tree, said.id, nth);
-    cr_expect_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_STATE);
-    world_destroy(w);
-}
+/* -- How it may be called --------------------------------------------------------------- */
 
 struct inside {
     weft_node *node;
