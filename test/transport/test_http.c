@@ -12,10 +12,11 @@
 #include "rig.h"
 
 #ifdef WF_HTTP
+#include "alloc.h"
 #include "http_state.h"
 
 #define HELD (200 * WEFT_MS) /* that a head may take where a test waits for that */
-#define PATIENCE 20000 /* ms until a test gives up */
+#define PATIENCE 20000       /* ms until a test gives up */
 
 /* -- Texts ---------------------------------------------------------------------------------- */
 
@@ -317,9 +318,9 @@ Test(http, an_upgraded_connection_is_a_stream_of_records)
     /* One byte after the other, and the first bytes of the stream behind the head: a record of
      * three bytes that is no handshake, on which the node hangs up. */
     static const char request[] = "GET /weft HTTP/1.1\r\n" HEAD "\r\n";
-    for (size_t i = 0; i + 1 < sizeof request; i++)
-        cr_assert_eq(send(fd, request + i, 1, MSG_NOSIGNAL), 1);
-    cr_assert_eq(send(fd, "\0\003abc", 5, MSG_NOSIGNAL), 5);
+    const size_t last = sizeof request - 2; /* comes together with those bytes */
+    for (size_t i = 0; i < last; i++) cr_assert_eq(send(fd, request + i, 1, MSG_NOSIGNAL), 1);
+    cr_assert_eq(send(fd, "\n\0\003abc", 6, MSG_NOSIGNAL), 6);
     cr_assert(get(fd, out, sizeof out, sizeof out, &len, &ended));
     cr_expect(ended);
     cr_expect_eq(strncmp(out, "HTTP/1.1 101 ", 13), 0, "%s", out);
@@ -512,6 +513,65 @@ Test(http, only_a_listed_proxy_is_believed_where_somebody_comes_from)
     cr_expect_eq(strncmp(out, "127.0.0.1:", 10), 0, "%s", out);
     came_from(&listed, "", out);
     cr_expect_eq(strncmp(out, "127.0.0.1:", 10), 0, "%s", out);
+}
+
+/* -- Short memory ------------------------------------------------------------------------------- */
+
+/* Makes, listens, dials itself and lets go, with the nth allocation of that failing. */
+struct attempt {
+    weft_request req;
+    uint64_t nth;
+    weft_err err;
+};
+static const weft_kind attempt_kind = {8, "attempt", sizeof(struct attempt), weft_free_msg};
+
+static weft_verdict attempt_handle(weft_self *self, void *state, weft_msg *msg)
+{
+    struct attempt *a = (struct attempt *)msg;
+    weft_net *net = NULL;
+    weft_sock *listener = NULL, *dialled = NULL;
+    weft_endpoint to;
+    size_t count;
+    char bound[WEFT_ADDRESS_BYTES_MAX] = "";
+    (void)state;
+    (void)wf_alloc_fail_at(a->nth, 0);
+    a->err = weft_net_http_create(NULL, &net);
+    if (a->err == WEFT_OK)
+        a->err = net->ops->listen(net, self, "127.0.0.1:0", on_guest, NULL, &listener, bound);
+    if (a->err == WEFT_OK) a->err = net->ops->resolve(net, bound, &to, 1, &count);
+    if (a->err == WEFT_OK) a->err = net->ops->interest(net, self, listener, WEFT_NET_READ);
+    if (a->err == WEFT_OK) a->err = net->ops->dial(net, self, &to, on_guest, NULL, &dialled);
+    (void)wf_alloc_fail_at(0, 0);
+    if (dialled != NULL) net->ops->close(net, self, dialled);
+    if (listener != NULL) net->ops->close(net, self, listener);
+    if (net != NULL) net->ops->destroy(net);
+    weft_reply(&a->req, WEFT_OK);
+    return WEFT_KEPT;
+}
+
+Test(http, short_memory_is_an_answer_and_leaves_nothing_behind)
+{
+    weft_rt *rt;
+    weft_addr *actor;
+    weft_spec spec = {.name = "attempt", .handle = attempt_handle};
+    weft_err err = WEFT_NO_MEMORY;
+    uint64_t nth = 0;
+    cr_assert_eq(weft_rt_create(&rt), WEFT_OK);
+    cr_assert_eq(weft_spawn(rt, &spec, &actor), WEFT_OK);
+    while (err == WEFT_NO_MEMORY && nth < 100) {
+        struct attempt *a = (struct attempt *)weft_new(&attempt_kind);
+        weft_request *answer = NULL;
+        a->nth = ++nth;
+        cr_assert_eq(weft_call(actor, &a->req, weft_rt_after(rt, 20 * WEFT_SEC), &answer, NULL),
+                     WEFT_OK);
+        err = ((struct attempt *)answer)->err;
+        weft_drop(&answer->msg);
+    }
+    cr_expect_eq(err, WEFT_OK, "%s", weft_errname(err));
+    cr_expect_gt(nth, 6);
+    weft_addr_put(actor);
+    cr_assert_eq(weft_rt_stop(rt, weft_rt_after(rt, 10 * WEFT_SEC)), WEFT_OK);
+    cr_assert_eq(weft_rt_destroy(rt), WEFT_OK);
 }
 
 Test(http, too_many_proxies_and_empty_ones_are_refused)
