@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lone.h - one node on threads of its own, with a tree and a writer; and a gate before the disk
  * of such nodes, at which their batches wait while it is shut.
- * Called by: test_{feed,fork,grants,map_revoked,notify,settle}.c. Never: the simulator. */
+ * Called by: test_{feed,fork,grants,map_revoked,notify,settings_api,settle}.c. Never: the simulator. */
 #ifndef LONE_H
 #define LONE_H
 

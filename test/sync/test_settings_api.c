@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test_settings_api.c - the calls about sync settings and settings of the node: arguments, bounds,
  * memory that is short.
- * Called by: the test runner. Never: threads, the machine's clock. */
+ * Called by: the test runner. May touch: threads, in one test. Never: the machine's clock. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <weft/access.h>
 
 #include "alloc.h"
+#include "lone.h"
 #include "world.h"
 
 #define CALL (20 * WEFT_SEC)
@@ -256,4 +258,73 @@ Test(settings_api, any_one_allocation_may_fail)
         }
         cr_expect_gt(failed, 0, "call %u", which);
     }
+}
+
+/* -- Threads ---------------------------------------------------------------------------- */
+
+enum { CALLERS = 3, ROUNDS = 40 };
+
+struct caller {
+    const struct lone *l;
+    uint32_t number;
+    pthread_t thread;
+    uint32_t failed;
+};
+
+/* Not by their bytes: between the fields may be any. */
+static bool same(const weft_sync_settings *a, const weft_sync_settings *b)
+{
+    bool is = a->enabled == b->enabled && a->on_commit == b->on_commit &&
+              a->has_interval == b->has_interval && a->interval_s == b->interval_s &&
+              a->properties_count == b->properties_count;
+    for (uint32_t i = 0; is && i < a->properties_count; i++)
+        is = strcmp(a->properties[i].key, b->properties[i].key) == 0 &&
+             strcmp(a->properties[i].value, b->properties[i].value) == 0;
+    return is;
+}
+
+static weft_sync_settings of_round(uint32_t number, uint32_t round)
+{
+    return (weft_sync_settings){.enabled = true,
+                                .on_commit = round % 2 == 0,
+                                .has_interval = true,
+                                .interval_s = 1000 + 100 * number + round};
+}
+
+static void *run(void *arg)
+{
+    struct caller *c = arg;
+    weft_key key = principal_of(c->number);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        weft_sync_settings s = of_round(c->number, round), got;
+        char name[16], text[16];
+        size_t len = sizeof text;
+        snprintf(name, sizeof name, "%u", c->number);
+        c->failed += weft_settings_put(c->l->node, &c->l->tree, &key, &s, WEFT_NEVER) != WEFT_OK;
+        c->failed += weft_settings_combined(c->l->node, &c->l->tree, WEFT_NEVER, &got) != WEFT_OK;
+        c->failed += weft_setting_set(c->l->node, name, name, WEFT_NEVER) != WEFT_OK;
+        c->failed += weft_setting_get(c->l->node, name, text, &len) != WEFT_OK;
+    }
+    return NULL;
+}
+
+Test(settings_threads, calls_of_several_at_once_leave_what_each_said_last)
+{
+    static struct caller callers[CALLERS];
+    struct lone l;
+    lone_open(&l, NULL, NULL);
+    for (uint32_t i = 0; i < CALLERS; i++) {
+        callers[i] = (struct caller){.l = &l, .number = i};
+        cr_assert_eq(pthread_create(&callers[i].thread, NULL, run, &callers[i]), 0);
+    }
+    lone_commit(&l, 100, NULL);
+    for (uint32_t i = 0; i < CALLERS; i++) cr_assert_eq(pthread_join(callers[i].thread, NULL), 0);
+    for (uint32_t i = 0; i < CALLERS; i++) {
+        weft_key key = principal_of(i);
+        weft_sync_settings got, want = of_round(i, ROUNDS - 1);
+        cr_expect_eq(callers[i].failed, 0);
+        cr_assert_eq(weft_settings_get(l.node, &l.tree, &key, CALL, &got), WEFT_OK);
+        cr_expect(same(&got, &want));
+    }
+    lone_close(&l);
 }
