@@ -94,9 +94,10 @@ typedef struct weft_sync_settings {
 
 /* Inserts the settings of a principal for a tree, or replaces them; equal ones change nothing.
  * `principal` NULL: the node itself, which tracks, enabled and on_commit, what weft_tree_create and
- * weft_tree_follow make. Gate, pushes and timer follow before it returns, and what was framed for
- * peers of a tree that is not served any more does not leave. INVALID; LIMIT
- * (WEFT_PRINCIPALS_PER_TREE_MAX, WEFT_TRACKS_MAX), IO, NO_SPACE. */
+ * weft_tree_follow make. A tree of which nothing is here is created empty once it is enabled.
+ * Gate, pushes and timer follow before it returns, and what was framed for peers of a tree that is
+ * not served any more does not leave. INVALID; LIMIT (WEFT_PRINCIPALS_PER_TREE_MAX,
+ * WEFT_TRACKS_MAX), BUSY (WEFT_CHANGES_WAITING_MAX), IO, NO_SPACE. */
 weft_err weft_settings_put(weft_node *node, const weft_id *tree, const weft_key *principal,
                            const weft_sync_settings *settings, weft_ns timeout);
 /* Flips `enabled` alone. NOT_FOUND: the principal does not track the tree. */

@@ -87,6 +87,7 @@ static void on_trees(weft_self *self, void *state, weft_err err, weft_request *r
                 wf_prove_alone(e, c, &trees->ids[i]);
                 continue;
             }
+            if (!wf_e_serves(e, &trees->ids[i])) continue; /* it is opened when it is served */
             if (wf_es_open(e, c, &trees->ids[i], 0, NULL) != WEFT_OK) break; /* later ticks */
         }
     }

@@ -321,6 +321,7 @@ void wf_exact_set(struct engine *e, const weft_key *peer, const weft_id *tree, b
 /* engine_timer.c */
 weft_err wf_timers_start(struct engine *e);
 void wf_timer_on_changed(struct engine *e, const struct wf_peer_changed *changed);
+bool wf_e_serves(const struct engine *e, const weft_id *tree); /* is it followed here? */
 void wf_timer_on_tracks(struct engine *e, const struct wf_tracks_changed *changed);
 
 /* commands.c */

@@ -99,7 +99,7 @@ void wf_e_check_soon(struct engine *e, weft_ns wait)
 
 /* -- Periodic sync: every active peer, both directions ------------------------------- */
 
-static bool is_served(struct engine *e, const weft_id *tree)
+bool wf_e_serves(const struct engine *e, const weft_id *tree)
 {
     wf_tree_info info;
     return wf_store_tree(e->table->wf_store, tree, &info) == WEFT_OK && info.followed;
@@ -121,7 +121,7 @@ static void sync_all(struct engine *e, const struct wf_peer_req *all)
         const struct wf_peer_view *view = &all->views[i];
         if (view->info.addresses_count == 0 && wf_peer_conn(e, &view->info.key) == NULL) continue;
         for (uint32_t k = 0; k < view->info.trees_count; k++)
-            if (is_served(e, &view->trees[k]))
+            if (wf_e_serves(e, &view->trees[k]))
                 wf_op_want_add(op, &view->info.key, &view->trees[k], false);
     }
     wf_op_wants_start(e, op);
@@ -268,7 +268,8 @@ static void on_related(struct engine *e, const weft_key *key, const weft_id *tre
     struct conn *c = wf_peer_conn(e, key);
     wf_e_note_pair(e, key, tree, WF_Q_RELATED, 0);
     if (c == NULL) wf_e_check_soon(e, 50 * WEFT_MS);
-    else if (wf_es_by_tree(e, c, tree) == NULL) (void)wf_es_open(e, c, tree, 0, NULL);
+    else if (wf_e_serves(e, tree) && wf_es_by_tree(e, c, tree) == NULL)
+        (void)wf_es_open(e, c, tree, 0, NULL);
 }
 
 static void on_its_trees(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)

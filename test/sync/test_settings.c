@@ -182,6 +182,28 @@ Test(settings, what_is_enabled_again_is_synced_at_once)
     world_destroy(w);
 }
 
+static uint64_t failures(struct world *w, uint32_t i)
+{
+    weft_node_stats s;
+    cr_assert_eq(weft_node_stats_get(node(w, i), &s), WEFT_OK);
+    return s.sessions_failed;
+}
+
+Test(settings, a_tree_that_is_not_served_is_not_asked_for_either)
+{
+    struct world *w = world_create(39, WORLD_CHAIN, 2, WORLD_PLAIN);
+    cr_assert_eq(weft_settings_enable(node(w, 0), &w->tree, NULL, false, CALL), WEFT_OK);
+    (void)weft_peer_unrelate(node(w, 1), key(w, 0), &w->tree, CALL); /* it asks for nothing */
+    world_run(w, WEFT_SEC);
+    uint64_t before = failures(w, 0);
+    wf_net_hub_kill(w->hub->hub, w->nodes[0].host);
+    cr_assert_eq(world_commit(w, 0), WEFT_OK);
+    world_run(w, 400 * WEFT_SEC); /* connected again, and each tick was there */
+    cr_expect_eq(world_stats(w).connections, 2);
+    cr_expect_eq(failures(w, 0), before);
+    world_destroy(w);
+}
+
 /* -- At once ---------------------------------------------------------------------------- */
 
 struct watch {
