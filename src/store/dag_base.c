@@ -9,6 +9,7 @@
 #include "dag_walk.h"
 #include "dom.h"
 #include "log.h"
+#include "remake.h"
 
 /* -- The merge base ---------------------------------------------------------------------------- */
 
@@ -43,7 +44,9 @@ static weft_err read_dom(void *arg, struct wf_dom_at at, struct wf_dom *out)
 {
     struct wf_dag *dag = arg;
     dag->reads++;
-    return wf_dom_read(wf_store_kv(dag->store), NULL, dag->t, at, out);
+    uint64_t mark = wf_made_mark(dag->store);
+    return wf_made_note(dag->store, mark,
+                        wf_dom_read(wf_store_kv(dag->store), NULL, dag->t, at, out));
 }
 
 static weft_err take_next(struct wf_dag_base *b)

@@ -18,6 +18,12 @@ enum wf_desk_phase {
     WF_DESK_ENDING   /* the engine cannot go on: the actor fails with it    */
 };
 
+enum wf_remake_phase {
+    WF_REMAKE_NONE,
+    WF_REMAKE_DUE,
+    WF_REMAKE_GIVEN_UP /* until the store is opened again */
+};
+
 struct wf_desk {
     weft_self *self;
     wf_store *store;
@@ -51,6 +57,11 @@ struct wf_desk {
     weft_ns stopped_at; /* since when writes are refused                       */
     weft_ns wait;       /* before the next try; 0 after a write that was taken */
     uint32_t tries;     /* in a row that found something still out             */
+    weft_timer remake;  /* remake.c                                            */
+    enum wf_remake_phase remake_phase;
+    weft_ns remake_since, remake_rest;
+    uint32_t remake_tries;
+    uint64_t remake_noted; /* of store->made_bad, as seen last                  */
 };
 
 /* group_commit.c. Room for one more answer. */

@@ -7,6 +7,7 @@
 #include "block.h"
 #include "desk.h"
 #include "log.h"
+#include "remake.h"
 
 #include <weft/supervise.h>
 
@@ -334,7 +335,9 @@ static void flush(struct wf_desk *desk, enum way way)
     desk->must_sync = false;
     wf_writer_clear(store);
     if (engine != WEFT_OK) wf_desk_stop(desk, engine);
+    else if (err == WEFT_CORRUPT && desk->failed == WEFT_OK) wf_desk_remake(desk);
     else if (err == WEFT_OK) wf_bells_ring(&desk->bells, store);
+    wf_desk_remake_noted(desk);
     wf_counter_set(&store->counters.pending_now, desk->pool.count);
     wf_counter_set(&store->counters.pending_bytes, desk->pool.bytes);
 }

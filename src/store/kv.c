@@ -34,17 +34,36 @@ static void leave(wf_kv *kv) { wf_counter_sub(&kv->users, 1); }
 
 weft_err wf_kv_failed(wf_kv *kv) { return kv->ops->failed == NULL ? WEFT_OK : kv->ops->failed(kv); }
 
+/* True: nobody has anything of the engine, and nobody gets anything before let_in. */
+static bool shut_out(wf_kv *kv)
+{
+    wf_lock_take(kv->gate);
+    wf_counter_set(&kv->closing, 1);
+    for (unsigned i = 0; i < LOOKS; i++)
+        if (wf_counter_get(&kv->users) == 0) return true;
+    return false;
+}
+
+static void let_in(wf_kv *kv)
+{
+    wf_counter_set(&kv->closing, 0);
+    wf_lock_give(kv->gate);
+}
+
 weft_err wf_kv_reopen(wf_kv *kv)
 {
     if (kv->ops->reopen == NULL) return WEFT_UNSUPPORTED;
     if (kv->gate == NULL) return kv->ops->reopen(kv); /* it stands before one that has a gate */
-    weft_err err = WEFT_AGAIN;
-    wf_lock_take(kv->gate);
-    wf_counter_set(&kv->closing, 1);
-    for (unsigned i = 0; err == WEFT_AGAIN && i < LOOKS; i++)
-        if (wf_counter_get(&kv->users) == 0) err = kv->ops->reopen(kv);
-    wf_counter_set(&kv->closing, 0);
-    wf_lock_give(kv->gate);
+    weft_err err = shut_out(kv) ? kv->ops->reopen(kv) : WEFT_AGAIN;
+    let_in(kv);
+    return err;
+}
+
+weft_err wf_kv_clear(wf_kv *kv, enum wf_cf cf)
+{
+    if (kv->ops->clear == NULL) return WEFT_UNSUPPORTED;
+    weft_err err = shut_out(kv) ? kv->ops->clear(kv, cf) : WEFT_AGAIN;
+    let_in(kv);
     return err;
 }
 

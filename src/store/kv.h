@@ -91,6 +91,10 @@ weft_err wf_kv_failed(wf_kv *kv);
  * room to open, nothing was done. UNSUPPORTED: the engine never reopens. IO, CORRUPT,
  * LOCKED...: it is closed now, reads answer that; call again. */
 weft_err wf_kv_reopen(wf_kv *kv);
+/* Empties a family without reading it, durably; by the writer, beside no write. OK, or AGAIN:
+ * something is out, nothing was done. UNSUPPORTED: the engine reads what it deletes, so that can
+ * be done from outside. IO, NO_SPACE, CORRUPT: as of a failed write. */
+weft_err wf_kv_clear(wf_kv *kv, enum wf_cf cf);
 /* Makes everything durable that was written before it began; writes go on meanwhile. */
 weft_err wf_kv_sync(wf_kv *kv);
 weft_err wf_kv_snapshot_create(wf_kv *kv, wf_kv_snapshot **out);
@@ -158,6 +162,7 @@ struct wf_kv_ops {
     weft_err (*iter_err)(const wf_kv_iter *);
     weft_err (*failed)(wf_kv *);             /* NULL: never */
     weft_err (*reopen)(wf_kv *);             /* NULL: UNSUPPORTED */
+    weft_err (*clear)(wf_kv *, enum wf_cf);  /* NULL: UNSUPPORTED */
     void (*stats)(wf_kv *, wf_kv_stats *);   /* fills the bytes; NULL: `memory` is memtables */
     size_t (*text)(wf_kv *, char *, size_t); /* NULL: none */
 };

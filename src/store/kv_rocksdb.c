@@ -132,6 +132,7 @@ static const struct wf_kv_ops rocks_ops = {
     .iter_err = wf_rocks_iter_err,
     .failed = wf_rocks_failed,
     .reopen = rocks_reopen,
+    .clear = wf_rocks_clear,
     .stats = wf_rocks_stats,
     .text = wf_rocks_text,
 };

@@ -51,6 +51,7 @@ weft_err wf_rocks_refuse_full(struct wf_rocks *r);
 weft_err wf_rocks_write(wf_kv *kv, const wf_batch *batch, bool sync);
 weft_err wf_rocks_sync(wf_kv *kv);
 weft_err wf_rocks_failed(wf_kv *kv);
+weft_err wf_rocks_clear(wf_kv *kv, enum wf_cf cf);
 
 /* -- kv_rocksdb_stats.c: as in the table of kv.h -- */
 uint64_t wf_rocks_memory(wf_kv *kv);

@@ -64,3 +64,21 @@ weft_err wf_rocks_sync(wf_kv *kv)
     rocksdb_flush_wal(r->db, 1, &text);
     return text == NULL ? WEFT_OK : stick(r, wf_rocks_fail(r, "sync", text));
 }
+
+/* A family that is dropped takes its tables along unread, and one of its name begins anew. Where
+ * that fails the next opening makes it, as it makes each family that is not there. */
+weft_err wf_rocks_clear(wf_kv *kv, enum wf_cf cf)
+{
+    struct wf_rocks *r = wf_rocks_of(kv);
+    weft_err err = r->db == NULL ? r->closed_err : wf_rocks_stuck(r);
+    if (err == WEFT_OK && r->read_only) err = WEFT_INVALID;
+    if (err != WEFT_OK) return err;
+    char *text = NULL;
+    rocksdb_drop_column_family(r->db, r->handles[cf], &text);
+    if (text != NULL) return stick(r, wf_rocks_fail(r, "drop", text));
+    rocksdb_column_family_handle_destroy(r->handles[cf]);
+    r->handles[cf] = rocksdb_create_column_family(r->db, r->options[cf], wf_cf_names[cf], &text);
+    if (text == NULL) return WEFT_OK;
+    r->handles[cf] = r->handles[WF_CF_COUNT]; /* which is empty, and nothing is written any more */
+    return stick(r, wf_rocks_fail(r, "create", text));
+}

@@ -17,6 +17,7 @@ struct migration {
     wf_store *store;
     const wf_store_options *options;
     uint32_t to;
+    bool again;            /* the store has this format, and lost what is made */
     uint64_t done, of_all; /* records read */
     weft_ns said;
 };
@@ -47,8 +48,12 @@ static void tell(struct migration *m, bool always)
     weft_ns now = weft_rt_now(m->store->rt);
     if (!always && now - m->said < WEFT_SEC) return;
     m->said = now;
-    wf_log(WEFT_LOG_INFO, "store", "format %u becomes %u: %llu of %llu", m->store->format, m->to,
-           (unsigned long long)m->done, (unsigned long long)m->of_all);
+    if (m->again)
+        wf_log(WEFT_LOG_INFO, "store", "indexes are made again: %llu of %llu",
+               (unsigned long long)m->done, (unsigned long long)m->of_all);
+    else
+        wf_log(WEFT_LOG_INFO, "store", "format %u becomes %u: %llu of %llu", m->store->format,
+               m->to, (unsigned long long)m->done, (unsigned long long)m->of_all);
     if (m->options->progress != NULL) m->options->progress(m->options->arg, m->done, m->of_all);
 }
 
@@ -61,11 +66,13 @@ static weft_err did_one(struct migration *m)
 
 /* -- 2 to 3: trie, sketch, sub, dom ------------------------------------------------------------ */
 
-/* What a migration left that was killed. */
+/* What a migration left that was killed, or what is damaged. */
 static weft_err empty_family(struct migration *m, enum wf_cf cf)
 {
     wf_kv_iter *it;
-    weft_err err = wf_kv_iter_create(m->store->kv, NULL, cf, NULL, 0, &it);
+    weft_err err = wf_kv_clear(m->store->kv, cf);
+    if (err != WEFT_UNSUPPORTED) return err;
+    err = wf_kv_iter_create(m->store->kv, NULL, cf, NULL, 0, &it);
     if (err != WEFT_OK) return err;
     for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && err == WEFT_OK; wf_kv_iter_next(it)) {
         size_t len;
@@ -265,6 +272,25 @@ static weft_err can_write(struct migration *m, bool *out)
     weft_err err = write_batch(m, false);
     *out = err != WEFT_INVALID;
     return err == WEFT_INVALID ? WEFT_OK : err;
+}
+
+weft_err wf_store_make_again(wf_store *store)
+{
+    static const wf_store_options plain;
+    struct migration m = {.store = store,
+                          .options = &plain,
+                          .to = WF_FORMAT_VERSION,
+                          .again = true,
+                          .said = weft_rt_now(store->rt)};
+    wf_format_put(store->batch, WF_FORMAT_MADE_LATER);
+    weft_err err = write_batch(&m, true);
+    if (err == WEFT_OK) err = two_to_three(&m);
+    if (err == WEFT_OK) {
+        wf_format_put(store->batch, WF_FORMAT_VERSION);
+        err = write_batch(&m, true);
+    }
+    wf_batch_clear(store->batch);
+    return err;
 }
 
 static weft_err run_step(wf_store *store, const wf_store_options *options, unsigned at, bool *more)

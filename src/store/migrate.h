@@ -12,4 +12,9 @@
  * OK also when the engine only reads: store->format stays. VERSION: nothing leads from it. */
 weft_err wf_store_migrate(wf_store *store, const wf_store_options *options);
 
+/* Of a store of this format, with no batch open, on the writer's thread: empties what is made of
+ * entries and makes it again. Until it is done the record of the format is that of the one before,
+ * so that an opening begins it again. AGAIN: a reader holds the engine. IO, CORRUPT, NO_MEMORY. */
+weft_err wf_store_make_again(wf_store *store);
+
 #endif

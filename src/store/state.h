@@ -71,8 +71,10 @@ struct wf_fresh {
 struct wf_store {
     wf_kv *kv;
     weft_rt *rt;
-    uint32_t format; /* an older one than WF_FORMAT_VERSION: the engine only reads */
-    wf_rwlock *lock; /* guards trees (the table and the parts named above) */
+    uint32_t format;     /* an older one than WF_FORMAT_VERSION: the engine only reads */
+    wf_counter made;     /* odd while what is made of the entries is made again: remake.h */
+    wf_counter made_bad; /* times that a reader found it damaged                        */
+    wf_rwlock *lock;     /* guards trees (the table and the parts named above) */
     struct wf_trees trees;
     uint64_t published, durable; /* batches, under the lock: the last, and the last synced */
     uint64_t sync_mark;  /* the last batch that the sync under way finds. The writer alone */

@@ -198,10 +198,13 @@ weft_err wf_gen_walk_next(wf_gen_walk *walk, wf_place *out); /* END */
 /* Descending (gen, id) from the top. */
 weft_err wf_gen_walk_create_down(wf_store *store, uint64_t t, wf_gen_walk **out);
 /* Of the entries that write one named store: strictly after (gen, id), or before it if
- * `down`; NULL id: from that end. VERSION: the store has no such list. INVALID: the name. */
+ * `down`; NULL id: from that end. VERSION: the store has no such list. CORRUPT: also
+ * while it is made again. INVALID: the name. */
 weft_err wf_gen_walk_create_named(wf_store *store, uint64_t t, const char *name, bool down,
                                   uint64_t gen, const weft_id *id, wf_gen_walk **out);
-bool wf_store_lists_named(const wf_store *store); /* false: of an older format, only read */
+bool wf_store_lists_named(
+    const wf_store *store); /* false: of an older format, only read; or they are
+                                                    * being made again                       */
 void wf_gen_walk_destroy(wf_gen_walk *walk);
 
 typedef struct wf_arrival {

@@ -289,6 +289,7 @@ static void store_fini(weft_self *self, void *state, weft_err reason)
     weft_timer_stop(self, &desk->sweep);
     weft_timer_stop(self, &desk->lazy_timer);
     weft_timer_stop(self, &desk->recover);
+    weft_timer_stop(self, &desk->remake);
     desk_free(desk);
 }
 

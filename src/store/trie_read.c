@@ -10,6 +10,7 @@
 #include "alloc.h"
 #include "crypto.h"
 #include "log.h"
+#include "remake.h"
 #include "state.h"
 
 enum { HASH_RANGE = 2 };
@@ -266,11 +267,12 @@ weft_err wf_store_range(wf_store *store, uint64_t t, uint64_t lo, uint64_t hi,
 {
     wf_trie_view *view;
     wf_tree_info info;
+    uint64_t mark = wf_made_mark(store);
     weft_err err = wf_trie_view_open(store, t, &info, &view);
-    if (err != WEFT_OK) return err;
+    if (err != WEFT_OK) return wf_made_note(store, mark, err);
     err = wf_trie_view_range(view, lo, hi, out);
     wf_trie_view_close(view);
-    return err;
+    return wf_made_note(store, mark, err);
 }
 
 /* -- The parts of a prefix ----------------------------------------------------------------------- */
@@ -310,9 +312,10 @@ weft_err wf_store_range_split(wf_store *store, uint64_t t, const struct wf_trie_
 {
     wf_trie_view *view;
     wf_tree_info info;
+    uint64_t mark = wf_made_mark(store);
     weft_err err = wf_trie_view_open(store, t, &info, &view);
-    if (err != WEFT_OK) return err;
+    if (err != WEFT_OK) return wf_made_note(store, mark, err);
     err = wf_trie_view_split(view, prefix, out);
     wf_trie_view_close(view);
-    return err;
+    return wf_made_note(store, mark, err);
 }

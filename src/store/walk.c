@@ -4,6 +4,7 @@
  * Never: bodies of entries, the writer's side. */
 #include "alloc.h"
 #include "log.h"
+#include "remake.h"
 #include "state.h"
 
 /* -- By (gen, id): parents first --------------------------------------------------------- */
@@ -13,6 +14,8 @@ struct wf_gen_walk {
     uint8_t prefix[WF_KEY_SUB_BYTES_MAX]; /* what stands before gen and id */
     size_t prefix_len;
     bool down;
+    wf_store *store; /* of a named list, which was whole at `mark`; else NULL */
+    uint64_t mark;
 };
 
 /* Takes the walk also when it fails. */
@@ -83,20 +86,30 @@ weft_err wf_gen_walk_create_down(wf_store *store, uint64_t t, wf_gen_walk **out)
     return WEFT_OK;
 }
 
-bool wf_store_lists_named(const wf_store *store) { return store->format >= WF_FORMAT_VERSION; }
+bool wf_store_lists_named(const wf_store *store)
+{
+    return store->format >= WF_FORMAT_VERSION && wf_made_holds(store, wf_made_mark(store));
+}
 
 weft_err wf_gen_walk_create_named(wf_store *store, uint64_t t, const char *name, bool down,
                                   uint64_t gen, const weft_id *id, wf_gen_walk **out)
 {
     size_t len = strlen(name);
     if (len == 0 || len > WEFT_STORE_NAME_BYTES_MAX) return WEFT_INVALID;
-    if (!wf_store_lists_named(store)) return WEFT_VERSION;
+    if (store->format < WF_FORMAT_VERSION) return WEFT_VERSION;
+    uint64_t mark = wf_made_mark(store);
     wf_gen_walk *walk = wf_calloc(1, sizeof *walk);
     if (walk == NULL) return WEFT_NO_MEMORY;
     walk->prefix_len = wf_key_sub(walk->prefix, t, name, len, 0, NULL);
     walk->down = down;
     weft_err err = gen_walk_open_take(store, WF_CF_SUB, walk, &walk);
     if (err != WEFT_OK) return err;
+    walk->store = store;
+    walk->mark = mark;
+    if (!wf_made_holds(store, mark)) { /* the view may have a part of the list */
+        wf_gen_walk_destroy(walk);
+        return wf_fail(WEFT_CORRUPT, "store", "lists of named stores are being made again");
+    }
     if (id != NULL) seek(walk, gen, id);
     else if (down) wf_kv_iter_last(walk->it);
     else wf_kv_iter_first(walk->it);
@@ -108,7 +121,8 @@ weft_err wf_gen_walk_next(wf_gen_walk *walk, wf_place *out)
 {
     if (!wf_kv_iter_valid(walk->it)) {
         weft_err err = wf_kv_iter_err(walk->it);
-        return err == WEFT_OK ? WEFT_END : err;
+        if (err == WEFT_OK) return WEFT_END;
+        return walk->store == NULL ? err : wf_made_note(walk->store, walk->mark, err);
     }
     size_t key_len, len;
     const uint8_t *key = wf_kv_iter_key(walk->it, &key_len);

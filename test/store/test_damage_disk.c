@@ -13,6 +13,7 @@
 
 #include "crypto.h"
 #include "kv_kit.h"
+#include "layout.h"
 #include "store_kit.h"
 
 #define ENTRIES 300u
@@ -110,7 +111,7 @@ static bool flip_in(const char *path, const void *bytes, size_t len)
     return at != NULL;
 }
 
-static uint32_t flip_in_tables(uint32_t entry)
+static uint32_t flip_bytes_in_tables(const void *bytes, size_t bytes_len)
 {
     uint32_t flipped = 0;
     DIR *listing = opendir(dir);
@@ -120,10 +121,15 @@ static uint32_t flip_in_tables(uint32_t entry)
         size_t len = strlen(item->d_name);
         if (len <= 4 || strcmp(item->d_name + len - 4, ".sst") != 0) continue;
         snprintf(path, sizeof path, "%s/%s", dir, item->d_name);
-        flipped += flip_in(path, weft_buf_bytes(dag->bufs[entry]), weft_buf_len(dag->bufs[entry]));
+        flipped += flip_in(path, bytes, bytes_len);
     }
     closedir(listing);
     return flipped;
+}
+
+static uint32_t flip_in_tables(uint32_t entry)
+{
+    return flip_bytes_in_tables(weft_buf_bytes(dag->bufs[entry]), weft_buf_len(dag->bufs[entry]));
 }
 
 Test(damage_disk, a_bad_block_of_a_table_is_healed_body_by_body)
@@ -155,5 +161,52 @@ Test(damage_disk, a_bad_block_of_a_table_is_healed_body_by_body)
     for (uint32_t i = 0; i < ENTRIES; i++) cr_expect_eq(get(i), WEFT_OK, "entry %u", i);
     cr_expect_eq(damaged(), 0);
     sk_expect_dag(store, dag, NULL);
+    close_store();
+}
+
+/* -- Indexes ---------------------------------------------------------------------------------------- */
+
+/* The top of the trie: number and digest of all entries, which are in no other record. */
+static uint32_t flip_in_trie(void)
+{
+    uint8_t key[WF_KEY_TRIE_BYTES_MAX], top[64];
+    wf_value value;
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_TRIE, key, wf_key_trie_top(key, 1), &value), WEFT_OK);
+    size_t len = value.len;
+    cr_assert_leq(len, sizeof top);
+    memcpy(top, value.data, len);
+    wf_value_release(kv, &value);
+    wf_kv_close(kv);
+    return flip_bytes_in_tables(top, len);
+}
+
+Test(damage_disk, a_bad_block_of_a_trie_goes_with_its_table_while_the_store_is_open)
+{
+    wf_gen_walk *walk = NULL;
+    wf_check_report report;
+    weft_err err = WEFT_CORRUPT;
+    open_store();
+    cr_assert_eq(commit(0, ENTRIES - 20), WEFT_OK);
+    close_store();
+    cr_assert_geq(flip_in_trie(), 1);
+
+    open_store();
+    cr_assert_eq(wf_gen_walk_create(store, 1, 0, NULL, &walk), WEFT_OK);
+    cr_assert_eq(commit(ENTRIES - 20, 1), WEFT_CORRUPT);
+    for (int i = 0; i < 50; i++)
+        cr_expect_eq(commit(ENTRIES - 20, 1), WEFT_CORRUPT, "a reader has something of the engine");
+    wf_gen_walk_destroy(walk);
+    for (uint64_t until = weft_rt_now(rt) + 60 * WEFT_SEC;
+         err == WEFT_CORRUPT && weft_rt_now(rt) < until;)
+        err = commit(ENTRIES - 20, 1);
+    cr_assert_eq(err, WEFT_OK, "%s", weft_errname(err));
+    cr_assert_eq(commit(ENTRIES - 20, 20), WEFT_OK);
+    cr_assert_eq(wf_store_check(store, true, &report), WEFT_OK);
+    cr_expect_eq(wf_check_faults(&report), 0);
+    close_store();
+    open_store();
+    sk_expect_dag(store, dag, NULL);
+    sk_expect_clean(store);
     close_store();
 }

@@ -86,6 +86,41 @@ Test(heal, a_live_peer_gives_back_what_a_read_finds_damaged)
     world_destroy(w);
 }
 
+static void lose_family(struct world *w, uint32_t node, enum wf_cf cf)
+{
+    wf_batch *batch;
+    wf_kv_iter *it;
+    wf_kv *kv = w->nodes[node].kv;
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    cr_assert_eq(wf_kv_iter_create(kv, NULL, cf, NULL, 0, &it), WEFT_OK);
+    for (wf_kv_iter_first(it); wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
+        size_t len;
+        const uint8_t *key = wf_kv_iter_key(it, &len);
+        wf_batch_delete(batch, cf, key, len);
+    }
+    wf_kv_iter_destroy(it);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
+    wf_batch_destroy(batch);
+}
+
+Test(heal, an_index_that_is_lost_is_made_again_and_the_nodes_converge)
+{
+    static const enum wf_cf made[] = {WF_CF_TRIE, WF_CF_DOM};
+    for (uint32_t k = 0; k < 2; k++) {
+        struct world *w = world_create(47 + k, WORLD_CHAIN, 2, WORLD_PLAIN);
+        for (uint32_t i = 0; i < 40; i++) (void)commit(w, i % 2);
+        cr_assert(world_converges(w, 10 * WEFT_SEC));
+        world_kill(w, 0);
+        lose_family(w, 0, made[k]);
+        world_start(w, 0);
+        for (uint32_t i = 0; i < 5; i++) (void)commit(w, 1); /* which it cannot build on */
+        cr_expect(world_converges(w, 400 * WEFT_SEC), "without a salvage");
+        (void)commit(w, 0);
+        cr_expect(world_converges(w, 10 * WEFT_SEC));
+        world_destroy(w);
+    }
+}
+
 Test(heal, who_has_it_is_found_among_several)
 {
     struct world *w = world_create(42, WORLD_STAR, 3, WORLD_PLAIN);
