@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * api_history.c - public calls about what is remembered of peers (weft/history.h).
- * Called by: users. May touch: messages to the peer manager.
+ * Called by: users. May touch: messages to the peer manager and the queue,
+ * reads of the store.
  * Never: the registry itself. */
 #include <weft/history.h>
 
 #include <string.h>
 
 #include "node_internal.h"
+#include "queue.h"
 
 static weft_err make(enum wf_peer_op op, const weft_key *peer, struct wf_peer_req **out)
 {
@@ -60,4 +62,96 @@ weft_err weft_peer_addresses(weft_node *node, const weft_key *peer, const char *
     }
     if (req != NULL) weft_drop(&req->req.msg);
     return err;
+}
+
+/* -- Syncs ------------------------------------------------------------------------------------ */
+
+/* Hands a list over into the caller's room. */
+static weft_err hand_over(const void *from, size_t size, size_t have, void *out, size_t *count)
+{
+    size_t take = have < *count ? have : *count;
+    if (take != 0) memcpy(out, from, take * size);
+    weft_err err = have > *count ? WEFT_LIMIT : WEFT_OK;
+    *count = take;
+    return err;
+}
+
+weft_err weft_history(weft_node *node, const weft_key *peer, weft_ns timeout, weft_sync_record *out,
+                      size_t *count)
+{
+    struct wf_peer_req *req;
+    if (node == NULL || peer == NULL || count == NULL || (out == NULL && *count != 0))
+        return WEFT_INVALID;
+    weft_err err = make(WF_PEER_HISTORY, peer, &req);
+    if (err != WEFT_OK) return err;
+    err = ask(node, req, timeout, &req);
+    if (err == WEFT_OK) err = hand_over(req->syncs, sizeof *out, req->count, out, count);
+    if (req != NULL) weft_drop(&req->req.msg);
+    return err;
+}
+
+weft_err weft_history_trim(weft_node *node, int64_t before_ms, weft_ns timeout, uint64_t *removed)
+{
+    struct wf_peer_req *req;
+    if (node == NULL) return WEFT_INVALID;
+    weft_err err = make(WF_PEER_TRIM, NULL, &req);
+    if (err != WEFT_OK) return err;
+    req->before_ms = before_ms;
+    err = ask(node, req, timeout, &req);
+    if (err == WEFT_OK && removed != NULL) *removed = req->count;
+    if (req != NULL) weft_drop(&req->req.msg);
+    return err;
+}
+
+weft_err weft_peers_with_history(weft_node *node, weft_ns timeout, weft_key *out, size_t *count)
+{
+    struct wf_peer_req *req;
+    if (node == NULL || count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
+    weft_err err = make(WF_PEER_REMEMBERED, NULL, &req);
+    if (err != WEFT_OK) return err;
+    err = ask(node, req, timeout, &req);
+    if (err == WEFT_OK) err = hand_over(req->keys, sizeof *out, req->count, out, count);
+    if (req != NULL) weft_drop(&req->req.msg);
+    return err;
+}
+
+/* -- A pair ----------------------------------------------------------------------------------- */
+
+/* Up to where the peer has acknowledged our arrivals: the queue knows. */
+static weft_err ask_acked(weft_node *node, const weft_key *peer, const weft_id *tree,
+                          weft_ns timeout, uint64_t *out)
+{
+    struct wf_q_pairs *pairs = wf_q_new(&wf_q_pairs_kind);
+    if (pairs == NULL) return WEFT_NO_MEMORY;
+    weft_err err = wf_node_call(node, node->table.queue, &pairs->req, timeout,
+                                (weft_request **)&pairs);
+    for (uint32_t i = 0; err == WEFT_OK && i < pairs->count; i++)
+        if (weft_key_equal(&pairs->pairs[i].peer, peer) &&
+            weft_id_equal(&pairs->pairs[i].tree, tree))
+            *out = pairs->pairs[i].acked_seq;
+    if (pairs != NULL) weft_drop(&pairs->req.msg);
+    return err;
+}
+
+weft_err weft_pair_get(weft_node *node, const weft_key *peer, const weft_id *tree, weft_ns timeout,
+                       weft_pair_info *out)
+{
+    struct wf_peer_req *req;
+    wf_tree_info info;
+    wf_mark mark;
+    weft_pair_info found = {0};
+    if (node == NULL || peer == NULL || tree == NULL || out == NULL) return WEFT_INVALID;
+    weft_err err = make(WF_PEER_PAIR, peer, &req);
+    if (err != WEFT_OK) return err;
+    req->tree = *tree;
+    err = ask(node, req, timeout, &req);
+    if (err == WEFT_OK) found = req->pair;
+    if (req != NULL) weft_drop(&req->req.msg);
+    if (err == WEFT_OK) err = wf_store_tree(node->table.wf_store, tree, &info);
+    if (err == WEFT_OK) err = ask_acked(node, peer, tree, timeout, &found.acked_seq);
+    if (err != WEFT_OK) return err;
+    err = wf_store_cursor(node->table.wf_store, peer, info.t, &mark);
+    if (err == WEFT_OK) found.their_seq = mark.seq;
+    if (err == WEFT_OK || err == WEFT_NOT_FOUND) *out = found;
+    return err == WEFT_NOT_FOUND ? WEFT_OK : err;
 }

@@ -199,6 +199,7 @@
 #define WEFT_RIGHTS_NODE_BYTES (256u << 20) /* of the rights of all trees, in memory       */
 #define WEFT_HISTORY_PER_PEER_MAX 256u      /* syncs that are remembered: the oldest goes        */
 #define WEFT_HISTORY_MAX 65536u             /* and of all peers                                  */
+#define WEFT_PAIR_SUMS_MAX 65536u           /* (peer, tree) pairs whose syncs are added up      */
 #define WEFT_ADDRESS_TTL_MS INT64_C(604800000) /* of a told address that did not work since */
 #define WEFT_TRANSPORT_STATE_BYTES_MAX 4096u
 #define WEFT_TRANSPORT_TYPE_BYTES_MAX 16u /* of the scheme of a network's addresses, with its NUL */

@@ -318,6 +318,7 @@ static void on_job(weft_self *self, void *state, weft_err err, weft_request *req
     (void)self;
     const struct wf_job *job = (const struct wf_job *)req;
     ((struct esession *)arg)->jobs--;
+    ((struct esession *)arg)->bytes_sent += job == NULL ? 0 : job->bytes;
     answer(state, arg,
            &(event){.kind = WF_E_JOB_ENDED, .err = err, .entries = job == NULL ? 0 : job->entries},
            req);
@@ -328,6 +329,7 @@ static void on_fetched(weft_self *self, void *state, weft_err err, weft_request 
     (void)self;
     const struct wf_job *job = (const struct wf_job *)req;
     ((struct esession *)arg)->jobs--;
+    ((struct esession *)arg)->bytes_sent += job == NULL ? 0 : job->bytes;
     answer(state, arg,
            &(event){.kind = WF_E_FETCHED, .err = err, .entries = job == NULL ? 0 : job->entries},
            req);
@@ -425,6 +427,7 @@ static void on_pushed(weft_self *self, void *state, weft_err err, weft_request *
 {
     (void)self;
     const struct wf_q_barrier *barrier = (const struct wf_q_barrier *)req;
+    if (barrier != NULL && err == WEFT_OK) ((struct esession *)arg)->bytes_pushed = barrier->bytes;
     answer(
         state, arg,
         &(event){.kind = WF_E_PUSHED, .err = err, .entries = barrier == NULL ? 0 : barrier->sent},
@@ -438,7 +441,10 @@ static weft_err barrier(struct engine *e, struct esession *es, effect *x)
     req->conn = es->key.conn;
     req->stream = es->s.stream;
     req->round = x->round;
-    if (x->own) es->round_began = e->order;
+    if (x->own) {
+        es->round_began = e->order;
+        es->round_started = weft_now(e->self);
+    }
     return ask(e, es, e->table->queue, &req->req, on_pushed);
 }
 

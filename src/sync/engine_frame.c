@@ -263,6 +263,7 @@ void wf_e_on_applied(struct engine *e, const struct wf_q_applied *applied)
 {
     struct esession *es = wf_es_by_stream(e, applied->conn, applied->stream);
     if (es == NULL) return;
+    es->bytes_received += applied->bytes;
     wf_es_run(e, es, &(struct wf_session_event){.kind = WF_E_APPLIED, .applied = applied}, applied);
     if (applied->healed > 0) wf_heal_on_applied(e, applied->conn, applied->stream, applied->healed);
 }

@@ -11,11 +11,20 @@
 
 static void bump(wf_counter *counter) { wf_counter_add(counter, 1); }
 
-/* What passed since we last told the peer manager. */
-static void note_peer(struct engine *e, struct esession *es, enum wf_peer_news what, weft_err err)
+/* What passed since we last told the peer manager; and that a sync has ended which began then. */
+static void note_peer(struct engine *e, struct esession *es, enum wf_peer_news what, weft_err err,
+                      const weft_ns *since)
 {
     struct wf_peer_note *note = wf_e_note_peer(&es->s.peer, what, err);
     if (note == NULL) return;
+    uint64_t bytes_sent = es->bytes_sent + es->bytes_pushed;
+    note->sync = since != NULL;
+    note->tree = es->s.tree;
+    note->took_ns = since == NULL ? 0 : weft_now(e->self) - *since;
+    note->bytes_sent = bytes_sent - es->told_bytes_sent;
+    note->bytes_received = es->bytes_received - es->told_bytes_received;
+    es->told_bytes_sent = bytes_sent;
+    es->told_bytes_received = es->bytes_received;
     uint64_t sent = es->s.sent + es->s.pushed;
     note->sent = sent - es->told_sent;
     note->received = es->s.received - es->told_received;
@@ -51,14 +60,14 @@ void wf_over_synced(struct engine *e, struct esession *es)
                                 .peer = s->peer,
                                 .sent = s->sent,
                                 .received = s->received});
-    note_peer(e, es, WF_NOTE_SYNCED, WEFT_OK);
+    note_peer(e, es, WF_NOTE_SYNCED, WEFT_OK, &es->started);
     wf_declared_synced(e, &s->peer, &s->tree);
     fulfil(e, es, es->began);
 }
 
 void wf_over_round(struct engine *e, struct esession *es)
 {
-    note_peer(e, es, WF_NOTE_SYNCED, WEFT_OK);
+    note_peer(e, es, WF_NOTE_SYNCED, WEFT_OK, &es->round_started);
     wf_declared_synced(e, &es->s.peer, &es->s.tree);
     fulfil(e, es, es->round_began);
 }
@@ -129,7 +138,7 @@ static void tell_failed(struct engine *e, struct esession *es, weft_err err)
     if (!es->conn->gone) wf_e_note_pair(e, &s->peer, &s->tree, WF_Q_FAILED, 0);
     wf_e_event(e, &(weft_event){
                       .kind = WEFT_EV_SYNC_FAILED, .tree = s->tree, .peer = s->peer, .err = err});
-    note_peer(e, es, WF_NOTE_SYNC_FAILED, err);
+    note_peer(e, es, WF_NOTE_SYNC_FAILED, err, &es->started);
     wf_declared_failed(e, &s->peer, &s->tree, err);
 }
 
@@ -153,7 +162,7 @@ void wf_over_ended(struct engine *e, struct esession *es, const struct wf_sessio
     bool quiet = x->err == WEFT_OK || x->err == WEFT_CANCELED || x->err == WEFT_CLOSED;
     if (!raw && !quiet) tell_failed(e, es, x->err);
     else if (!raw && s->sent + s->pushed + s->received > es->told_sent + es->told_received)
-        note_peer(e, es, WF_NOTE_SYNCED, WEFT_OK);
+        note_peer(e, es, WF_NOTE_SYNCED, WEFT_OK, NULL);
     if (!raw) pass_on_wants(e, es, x);
     wf_es_put(e, es); /* what the tables held */
 }

@@ -134,6 +134,7 @@ static struct esession *create(struct engine *e, struct conn *c, bool opener, ui
     es->tree_key = (struct tree_key){c->id, *tree};
     es->refs = 1;
     es->conn = c;
+    es->started = weft_now(e->self);
     if (wf_table_add(&e->sessions, &es->link) != WEFT_OK) goto failed;
     if ((flags & WF_OPEN_RAW) == 0) {
         if (wf_table_add(&e->trees, &es->tree_link) != WEFT_OK) {

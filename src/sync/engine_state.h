@@ -118,11 +118,14 @@ struct esession {
     uint8_t salt[16];
     uint64_t began; /* engine.order when our side was asked for; 0: not by us */
     uint64_t round_began;
+    weft_ns started, round_started; /* when the session, and the round that we asked for, did */
+    uint64_t bytes_sent, bytes_pushed, bytes_received; /* in frames that carry entries */
     weft_ns synced_at;
     bool streaming;                    /* queue and transport know the stream */
     uint32_t jobs;                     /* with the reader */
     uint32_t page_bytes;               /* of the page of ids that the reader has */
     uint64_t told_sent, told_received; /* to the peer manager */
+    uint64_t told_bytes_sent, told_bytes_received;
     struct list wants;
     struct item of_heal; /* while a WANT for damaged bodies is open; in its order */
     weft_ns heal_due;

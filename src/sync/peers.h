@@ -22,7 +22,11 @@ enum wf_peer_op {
     WF_PEER_ADD_ADDRESS,
     WF_PEER_REMOVE_ADDRESS,
     WF_PEER_GET,
-    WF_PEER_ADDRESSES, /* what is known of them, in the order in which they came       */
+    WF_PEER_HISTORY,    /* syncs, newest first                                            */
+    WF_PEER_TRIM,       /* forgets what began before `before_ms`; count: how many         */
+    WF_PEER_REMEMBERED, /* keys of peers with history                                  */
+    WF_PEER_PAIR,       /* the sums of (peer, tree); NOT_FOUND: no such peer                */
+    WF_PEER_ADDRESSES,  /* what is known of them, in the order in which they came       */
     WF_PEER_LIST,
     WF_PEER_RELATE,
     WF_PEER_UNRELATE,
@@ -43,8 +47,9 @@ struct wf_peer_req {
     weft_key peer;
     weft_id tree;
     weft_peer_status status;
-    bool worked;   /* ENSURE: the peer has just proven its key at the address */
-    bool by_worth; /* GET: addresses in the order in which they are to be tried */
+    int64_t before_ms; /* TRIM */
+    bool worked;       /* ENSURE: the peer has just proven its key at the address */
+    bool by_worth;     /* GET: addresses in the order in which they are to be tried */
     char text[WEFT_ADDRESS_BYTES_MAX]; /* name or address */
     uint32_t addresses_count;
     char (*addresses)[WEFT_ADDRESS_BYTES_MAX]; /* DECLARE: freed with the request */
@@ -55,6 +60,8 @@ struct wf_peer_req {
     weft_id *ids;               /* TREES            */
     struct wf_peer_view *views; /* ALL              */
     weft_address_info *about;   /* ADDRESSES        */
+    weft_sync_record *syncs;    /* HISTORY          */
+    weft_pair_info pair;        /* PAIR: all but the two positions */
 };
 struct wf_peer_req *wf_peer_req_create(enum wf_peer_op op); /* drop frees the arrays */
 
@@ -77,6 +84,9 @@ struct wf_peer_note {
     uint32_t addresses_count;            /* CONNECTED: advertised by the proven peer itself */
     char addresses[WEFT_ADDRESSES_PER_PEER_MAX][WEFT_ADDRESS_BYTES_MAX];
     uint64_t sent, received, bytes_sent, bytes_received;
+    bool sync; /* SYNCED, SYNC_FAILED: one of `tree` has ended */
+    weft_id tree;
+    weft_ns took_ns;
 };
 
 /* peers -> sync, system lane: a peer was blocked, removed, related or unrelated, so that

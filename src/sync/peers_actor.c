@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "block.h"
 #include "blocklist.h"
+#include "history_save.h"
 #include "log.h"
 #include "peers.h"
 #include "records.h"
@@ -20,6 +21,7 @@
 struct peers { /* only the handlers below touch this */
     const struct wf_node_table *table;
     struct wf_registry reg;
+    struct wf_history history;
     weft_timer save;
 };
 
@@ -40,6 +42,7 @@ static void drop_peer_req(weft_msg *msg)
     wf_free(req->ids);
     wf_free(req->addresses);
     wf_free(req->about);
+    wf_free(req->syncs);
     weft_free_msg(msg);
 }
 
@@ -204,11 +207,33 @@ static weft_err load_relation(void *arg, const uint8_t *key, size_t key_len, con
     return err == WEFT_EXISTS ? WEFT_OK : err;
 }
 
+static void on_history_saved(weft_self *self, void *state, weft_err err, weft_request *req,
+                             void *arg)
+{
+    (void)self;
+    (void)state;
+    (void)arg;
+    if (err != WEFT_OK && err != WEFT_CANCELED)
+        wf_log(WEFT_LOG_WARN, "peers", "the last syncs are not remembered on the disk: %s",
+               weft_strerror(err));
+    weft_drop(req == NULL ? NULL : &req->msg);
+}
+
+static void save_history(weft_self *self, struct peers *p)
+{
+    struct wf_records *all = wf_history_batch(&p->history);
+    if (all == NULL) return;
+    if (weft_ask(self, p->table->store, &all->req, WEFT_NEVER, on_history_saved, NULL, NULL) !=
+        WEFT_OK)
+        weft_drop(&all->req.msg);
+}
+
 static void on_save(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
 {
     (void)timer;
     (void)missed;
     struct peers *p = state;
+    save_history(self, p);
     for (uint32_t i = 0; i < p->reg.count; i++) {
         if (!p->reg.rows[i]->dirty) continue;
         struct change *change = change_open(NULL);
@@ -225,6 +250,7 @@ static weft_verdict on_wire(weft_self *self, struct peers *p, const struct wf_wi
     weft_err err = wf_store_record_each(p->table->wf_store, WF_CF_PEER, &rows, 1, load_row, p);
     if (err == WEFT_OK)
         err = wf_store_record_each(p->table->wf_store, WF_CF_PEER, &relations, 1, load_relation, p);
+    if (err == WEFT_OK) err = wf_history_from(&p->history, p->table->wf_store);
     if (err != WEFT_OK)
         return weft_fail(self, wf_fail(err, "peers", "the peer records cannot be read"));
     for (uint32_t i = 0; i < p->reg.count; i++)
@@ -451,6 +477,63 @@ static weft_err list_addresses(const struct peers *p, struct wf_peer_req *req)
     return WEFT_OK;
 }
 
+static weft_err list_syncs(const struct peers *p, struct wf_peer_req *req)
+{
+    const struct wf_past_peer *past = wf_history_peer(&p->history, &req->peer);
+    if (wf_registry_find(&p->reg, &req->peer) == NULL) return WEFT_NOT_FOUND;
+    uint32_t count = past == NULL ? 0 : past->count;
+    req->syncs = wf_calloc(count + 1u, sizeof *req->syncs);
+    if (req->syncs == NULL) return WEFT_NO_MEMORY;
+    req->count = wf_history_list(&p->history, &req->peer, req->syncs, count);
+    return WEFT_OK;
+}
+
+static weft_err list_remembered(const struct peers *p, struct wf_peer_req *req)
+{
+    req->keys = wf_calloc(p->history.peers_count + 1u, sizeof *req->keys);
+    if (req->keys == NULL) return WEFT_NO_MEMORY;
+    for (uint32_t i = 0; i < p->history.peers_count; i++)
+        if (p->history.peers[i]->count > 0) req->keys[req->count++] = p->history.peers[i]->peer;
+    return WEFT_OK;
+}
+
+static weft_err sum_pair(const struct peers *p, struct wf_peer_req *req)
+{
+    const struct wf_past_pair *pair = wf_history_pair(&p->history, &req->peer, &req->tree);
+    if (wf_registry_find(&p->reg, &req->peer) == NULL) return WEFT_NOT_FOUND;
+    if (pair == NULL) return WEFT_OK; /* never synced: all is zero */
+    req->pair = (weft_pair_info){.last_sync_ms = pair->last_ms,
+                                 .last_count = pair->last_count,
+                                 .sent = pair->sent,
+                                 .received = pair->received,
+                                 .syncs_ok = pair->ok,
+                                 .syncs_failed = pair->failed,
+                                 .took_ns_mean = pair->mean_ns};
+    uint64_t all = pair->ok + pair->failed;
+    if (all > 0) req->pair.success = (double)pair->ok / (double)all;
+    return WEFT_OK;
+}
+
+/* Durable when it is answered. */
+static weft_verdict trim(weft_self *self, struct peers *p, struct wf_peer_req *req)
+{
+    struct change *change = change_open(req);
+    if (change == NULL) return answer(req, WEFT_NO_MEMORY);
+    req->count = wf_history_trim(&p->history, req->before_ms);
+    for (struct wf_records *all; (all = wf_history_batch(&p->history)) != NULL;) {
+        weft_err err = weft_ask(self, p->table->store, &all->req, WEFT_NEVER, on_written, change,
+                                NULL);
+        if (err == WEFT_OK) {
+            change->open++;
+        } else {
+            change->err = err == WEFT_FULL ? WEFT_BUSY : err;
+            weft_drop(&all->req.msg);
+        }
+    }
+    change_close(change);
+    return WEFT_KEPT;
+}
+
 static weft_err list_all(const struct peers *p, struct wf_peer_req *req)
 {
     req->views = wf_calloc(p->reg.count + 1, sizeof *req->views);
@@ -487,6 +570,10 @@ static weft_verdict on_request(weft_self *self, struct peers *p, struct wf_peer_
         else req->info = row->info;
         return answer(req, WEFT_OK);
     }
+    case WF_PEER_HISTORY: return answer(req, list_syncs(p, req));
+    case WF_PEER_REMEMBERED: return answer(req, list_remembered(p, req));
+    case WF_PEER_PAIR: return answer(req, sum_pair(p, req));
+    case WF_PEER_TRIM: return trim(self, p, req);
     case WF_PEER_ADDRESSES: return answer(req, list_addresses(p, req));
     case WF_PEER_LIST: return answer(req, list_keys(p, req, false));
     case WF_PEER_TREE_PEERS: return answer(req, list_keys(p, req, true));
@@ -498,10 +585,29 @@ static weft_verdict on_request(weft_self *self, struct peers *p, struct wf_peer_
 
 /* -- Notes from sync -------------------------------------------------------------------------------- */
 
+/* Trees that are not followed here are no business of ours, however often somebody asks. */
+static void remember(struct peers *p, const struct wf_peer_note *note, int64_t now)
+{
+    wf_tree_info info;
+    if (wf_store_tree(p->table->wf_store, &note->tree, &info) != WEFT_OK || !info.followed) return;
+    weft_sync_record record = {.peer = note->peer,
+                               .tree = note->tree,
+                               .began_ms = now - (int64_t)(note->took_ns / WEFT_MS),
+                               .took_ns = note->took_ns,
+                               .err = note->err,
+                               .sent = note->sent,
+                               .received = note->received,
+                               .bytes_sent = note->bytes_sent,
+                               .bytes_received = note->bytes_received};
+    if (wf_history_add(&p->history, &record) != WEFT_OK)
+        wf_log(WEFT_LOG_WARN, "peers", "out of memory: a sync is not remembered");
+}
+
 static void on_note(struct peers *p, const struct wf_peer_note *note)
 {
     struct wf_peer_row *row = wf_registry_find(&p->reg, &note->peer);
     if (row == NULL) return; /* an unknown peer leaves no trace */
+    if (note->sync) remember(p, note, wf_wall_ms(p->table->rt));
     weft_peer_info *info = &row->info;
     int64_t now = wf_wall_ms(p->table->rt);
     row->dirty = true;
@@ -587,6 +693,9 @@ static void fini(weft_self *self, void *state, weft_err reason)
     if (lost > 0)
         wf_log(WEFT_LOG_WARN, "peers", "of %u peers the last counts and times are not saved", lost);
     (void)self;
+    for (struct wf_records *all; p->table != NULL && (all = wf_history_batch(&p->history)) != NULL;)
+        if (weft_send(p->table->store, &all->req.msg) != WEFT_OK) weft_drop(&all->req.msg);
+    wf_history_fini(&p->history);
     wf_registry_fini(&p->reg);
 }
 

@@ -72,6 +72,7 @@ struct wf_q_applied {
     uint32_t type; /* 0: none; the session cannot go on, err says why       */
     weft_err err;
     struct wf_done done; /* type WF_F_DONE                                        */
+    uint32_t bytes;      /* of the frame */
     uint32_t stored, known;
     uint32_t healed;           /* of the known: damaged bodies that are written anew */
     uint64_t stored_in_stream; /* since it began                                     */
@@ -86,7 +87,8 @@ struct wf_q_barrier {
     uint64_t conn;
     uint32_t stream;
     uint32_t round;
-    uint64_t sent; /* out: entries pushed on this stream so far */
+    uint64_t sent;  /* out: entries pushed on this stream so far */
+    uint64_t bytes; /* out: in frames of that size together */
 };
 /* sync asks queue: send exactly these entries on a raw stream and wait for their ACK. */
 struct wf_q_raw {

@@ -46,6 +46,7 @@ static void waits_run(struct queue *q, struct q_pair *p)
         wf_queue_control(q, p->conn, p->stream, frame);
         if (p->pos.seq > p->need_seq) p->need_seq = p->pos.seq;
         wait->req->sent = p->pushed;
+        wait->req->bytes = p->pushed_bytes;
         wait_answer(wait, err);
     }
 }
@@ -108,6 +109,7 @@ static weft_err fly(struct queue *q, struct q_pair *p, weft_buf *frame, struct f
     bulk->conn = p->conn;
     bulk->stream = p->stream;
     bulk->frame = frame;
+    size_t bytes = weft_buf_len(frame);
     frame = NULL;
     flight->pair = pair_ref(p);
     flight->life = p->life;
@@ -120,6 +122,7 @@ static weft_err fly(struct queue *q, struct q_pair *p, weft_buf *frame, struct f
     }
     p->flights++;
     p->pushed += flight->count;
+    p->pushed_bytes += bytes;
     wf_counter_add(&q->table->counters->entries_sent, flight->count);
     flight = NULL;
 done:
@@ -224,6 +227,7 @@ static void on_caught_up(weft_self *self, void *state, weft_err err, weft_reques
         p->job = false;
         if (err == WEFT_OK && job != NULL) {
             p->pushed += job->entries;
+            p->pushed_bytes += job->bytes;
             if (job->entries > 0 && job->reached.seq > p->need_seq) p->need_seq = job->reached.seq;
             if (job->reached.seq > p->pos.seq) move_to(q, p, job->reached.seq, job->reached.id8);
             wf_push_more(q, p);
@@ -361,6 +365,7 @@ void wf_push_begin(struct queue *q, const struct wf_q_live *live)
     p->pos = live->from;
     p->need_seq = live->from.seq;
     p->pushed = 0;
+    p->pushed_bytes = 0;
     memcpy(p->peer_epoch, live->peer_epoch, sizeof p->peer_epoch);
     wf_counter_add(&q->table->counters->live_pairs, 1);
     wf_tree_info info;

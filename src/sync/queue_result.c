@@ -103,6 +103,7 @@ static void tell_sync(struct queue *q, struct q_stream *st, struct wf_ingest *in
     applied->type = note->type;
     applied->err = in->err;
     applied->done = note->done;
+    applied->bytes = (uint32_t)in->frame_bytes;
     applied->stored = in->stored;
     applied->known = in->known;
     applied->healed = in->err == WEFT_OK && in->known > 0 ? count_healed(in) : 0;

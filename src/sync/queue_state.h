@@ -57,9 +57,10 @@ struct q_pair {
     uint32_t flights; /* PUSH frames at transport */
     uint64_t conn;
     uint32_t stream;
-    wf_mark pos;       /* all up to it was framed, or need not be */
-    uint64_t need_seq; /* of the newest mark on the wire: its ACK covers pos */
-    uint64_t pushed;   /* entries on this stream */
+    wf_mark pos;           /* all up to it was framed, or need not be */
+    uint64_t need_seq;     /* of the newest mark on the wire: its ACK covers pos */
+    uint64_t pushed;       /* entries on this stream */
+    uint64_t pushed_bytes; /* of their frames */
     uint8_t peer_epoch[16];
     struct q_wait *waits, **waits_end;
     struct wf_idlog held; /* what the peer has shown to have: id -> our seq */

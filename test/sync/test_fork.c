@@ -251,6 +251,12 @@ static void call_peers(void)
     weft_address_info about;
     count = 1;
     FORKED(weft_peer_addresses(l.node, &key, NULL, CALL, &about, &count));
+    weft_sync_record sync;
+    weft_pair_info pair;
+    FORKED(weft_history(l.node, &key, CALL, &sync, &count));
+    FORKED(weft_history_trim(l.node, 0, CALL, NULL));
+    FORKED(weft_peers_with_history(l.node, CALL, &key, &count));
+    FORKED(weft_pair_get(l.node, &key, &l.tree, CALL, &pair));
     FORKED(weft_peer_register_async(l.node, &key, "n", on_result, NULL));
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <weft/history.h>
 #include <weft/ticket.h>
 
 #include "alloc.h"
@@ -345,12 +346,18 @@ static weft_err inside(weft_self *self, void *state, void *arg)
     weft_ticket t = {.has_server = true, .hints = {"mem:a:1"}, .hints_count = 1}, made;
     weft_sync_peer_spec spec = {.peer = {{9}}};
     weft_join_spec join = {.name = "n"};
+    weft_pair_info pair;
+    size_t none = 0;
     weft_sync_peer *other = NULL;
     weft_sync_status s;
     in->all = weft_sync_with_ticket(in->node, &t, CALL, NULL) == WEFT_DEADLK &&
               weft_ticket_create(in->node, &t.tree, CALL, &made) == WEFT_DEADLK &&
               weft_tree_join_with_ticket(in->node, &t, &join, CALL, NULL) == WEFT_DEADLK &&
               weft_share(in->node, &t.tree, NULL, CALL, &made) == WEFT_DEADLK &&
+              weft_history(in->node, &spec.peer, CALL, NULL, &none) == WEFT_DEADLK &&
+              weft_history_trim(in->node, 0, CALL, NULL) == WEFT_DEADLK &&
+              weft_peers_with_history(in->node, CALL, NULL, &none) == WEFT_DEADLK &&
+              weft_pair_get(in->node, &spec.peer, &t.tree, CALL, &pair) == WEFT_DEADLK &&
               weft_sync_peer_open(in->node, &spec, CALL, &other) == WEFT_DEADLK &&
               weft_sync_peer_status(in->handle, CALL, &s) == WEFT_DEADLK &&
               weft_sync_peer_add_address(in->handle, "mem:a:1", CALL) == WEFT_DEADLK &&
