@@ -151,8 +151,7 @@ Test(http, what_is_no_answer_or_no_upgrade_to_us_is_refused)
         "HTTP/1.1 101 x\r\nConnection : upgrade\r\nUpgrade: weft/1\r\n\r\n",
         "HTTP/1.1 101 x\r\nConnection: upgrade\nUpgrade: weft/1\r\n\r\n",
         "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: weft/1\r\nContent-Length: 0\r\n\r\n",
-        "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: weft/1\r\nTransfer-Encoding: "
-        "chunked\r\n\r\n",
+        "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: weft/1\r\nTransfer-Encoding: x\r\n\r\n",
         "HTTP/1.1 101 x\r\n: upgrade\r\n\r\n",
         "HTTP/1.1 101 x\r\nConnection: up\001grade\r\nUpgrade: weft/1\r\n\r\n",
     };
