@@ -428,6 +428,19 @@ Test(join, of_a_closed_tree_is_answered_as_that_of_an_absent_one)
     world_destroy(w);
 }
 
+Test(join, with_a_revoked_key_is_answered_as_that_of_an_absent_tree)
+{
+    struct world *w = world_create(32, WORLD_CHAIN, 2, WORLD_PLAIN);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_AUTO);
+    weft_grant none = {.key = *key(w, 1), .right = WEFT_RIGHT_NONE};
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, NULL), WEFT_OK);
+    cr_assert_eq(weft_grant_put(node(w, 0), &tree, w->author, &none, 1, CALL, NULL), WEFT_OK);
+    cr_expect_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, NULL), WEFT_TREE);
+    cr_expect_eq(join_right(w, 0, &tree, key(w, 1)), WEFT_RIGHT_NONE, "nor is it granted anew");
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 0);
+    world_destroy(w);
+}
+
 Test(join, that_a_stranger_asks_for_leaves_only_its_request)
 {
     struct world *w = world_create(21, WORLD_CHAIN, 3, WORLD_PLAIN); /* 2 knows 1 alone */
