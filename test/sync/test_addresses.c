@@ -74,3 +74,45 @@ Test(addresses, are_told_by_their_type)
                  WEFT_INVALID);
     world_destroy(w);
 }
+
+/* -- How dials fare --------------------------------------------------------------------- */
+
+Test(addresses, a_dial_that_fails_is_counted_and_says_why)
+{
+    struct world *w = world_create(4, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    weft_key absent = {{5}};
+    weft_peer_info info;
+    cr_assert_eq(weft_peer_register(node(w, 0), &absent, NULL, CALL), WEFT_OK);
+    cr_assert_eq(weft_peer_add_address(node(w, 0), &absent, "mem:nobody:1", CALL), WEFT_OK);
+    for (uint64_t n = 1; n <= 2; n++) {
+        cr_expect_eq(weft_sync_tree(node(w, 0), &absent, &w->tree, CALL, NULL), WEFT_UNREACHABLE);
+        cr_assert_eq(weft_peer_get(node(w, 0), &absent, CALL, &info), WEFT_OK);
+        cr_expect_eq(info.attempts, n);
+        cr_expect_eq(info.failures, n);
+        cr_expect_eq(info.last_error, WEFT_UNREACHABLE);
+        cr_expect_eq(info.connection, WEFT_CONN_FAILED);
+    }
+    world_destroy(w);
+}
+
+static uint64_t connections(struct world *w)
+{
+    weft_node_stats stats;
+    cr_assert_eq(weft_node_stats_get(node(w, 0), &stats), WEFT_OK);
+    return stats.connections;
+}
+
+Test(addresses, an_inactive_peer_is_left_alone_by_timers_and_not_by_commands)
+{
+    struct world *w = world_create(5, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    world_run(w, WEFT_SEC);
+    for (uint32_t at = 0; at < 2; at++)
+        cr_assert_eq(weft_peer_set_status(node(w, at), key(w, 1 - at), WEFT_PEER_INACTIVE, CALL),
+                     WEFT_OK);
+    wf_net_hub_kill(w->hub->hub, w->nodes[0].host);
+    world_run(w, 20 * 60 * WEFT_SEC);
+    cr_expect_eq(connections(w), 0);
+    cr_expect_eq(weft_sync_tree(node(w, 0), key(w, 1), &w->tree, CALL, NULL), WEFT_OK);
+    cr_expect_eq(connections(w), 1);
+    world_destroy(w);
+}
