@@ -8,6 +8,7 @@
 #include "asked.h"
 #include "dom.h"
 #include "fuzz.h"
+#include "history.h"
 #include "join_modes.h"
 #include "joins.h"
 #include "layout.h"
@@ -33,6 +34,8 @@ enum {
     JOIN,
     MODE,
     ASKED,
+    SYNC,
+    PAIR,
     KINDS
 };
 
@@ -221,6 +224,35 @@ static bool asked(const uint8_t *data, size_t len)
     return true;
 }
 
+/* Its key comes first. */
+static bool sync_of(const uint8_t *data, size_t len)
+{
+    weft_sync_record a, b;
+    uint8_t key[WF_PAST_KEY_BYTES], once[WF_PAST_RECORD_MAX], twice[WF_PAST_RECORD_MAX];
+    if (len < sizeof key) return false;
+    const uint8_t *value = data + sizeof key;
+    if (wf_past_decode(data, sizeof key, value, len - sizeof key, &a) != WEFT_OK) return false;
+    wf_past_key(&a, key);
+    FUZZ_CHECK(memcmp(key, data, sizeof key) == 0);
+    size_t once_len = wf_past_encode(&a, once);
+    FUZZ_CHECK(wf_past_decode(key, sizeof key, once, once_len, &b) == WEFT_OK);
+    size_t twice_len = wf_past_encode(&b, twice);
+    FUZZ_CHECK(once_len == twice_len && memcmp(once, twice, once_len) == 0);
+    return true;
+}
+
+static bool pair(const uint8_t *data, size_t len)
+{
+    struct wf_past_pair a = {.dirty = false}, b = {.dirty = false};
+    uint8_t once[WF_PAST_RECORD_MAX], twice[WF_PAST_RECORD_MAX];
+    if (wf_past_pair_decode(data, len, &a) != WEFT_OK) return false;
+    size_t once_len = wf_past_pair_encode(&a, once);
+    FUZZ_CHECK(wf_past_pair_decode(once, once_len, &b) == WEFT_OK);
+    size_t twice_len = wf_past_pair_encode(&b, twice);
+    FUZZ_CHECK(once_len == twice_len && memcmp(once, twice, once_len) == 0);
+    return true;
+}
+
 bool fuzz_record(const uint8_t *data, size_t len)
 {
     uint32_t format;
@@ -242,6 +274,8 @@ bool fuzz_record(const uint8_t *data, size_t len)
     case TRACK: return track(at, len);
     case JOIN: return join(at, len);
     case MODE: return mode(at, len);
-    default: return asked(at, len);
+    case ASKED: return asked(at, len);
+    case SYNC: return sync_of(at, len);
+    default: return pair(at, len);
     }
 }
