@@ -22,7 +22,7 @@ KEPT = os.path.join(HERE, "..", "data", "fuzz")
 TARGETS = {"scan": (1024, 1), "frame": (4096, 1), "msg": (4096, 1), "entry": (4096, 1), "map": (4096, 1), "addr": (600, 1), "ticket": (4096, 1),
            "http": (5000, 1), "record": (4096, 1), "session": (1024, 1), "noise": (320, 20), "keystore": (4096, 20), "node": (400, 200)}
 PLANT, PLANT_RUNS = (128, 1), 100000
-KEPT_BYTES, KEPT_INPUTS = 170000, 200  # of a target: 2 MB in all are the bound, and every lane replays them
+KEPT_BYTES, KEPT_INPUTS = 150000, 120  # of a target: 2 MB in all are the bound, and every lane replays them
 
 
 def listing(folder):
