@@ -118,6 +118,7 @@ def afl(build, target, seconds):
     """The second engine, from the same inputs; (ok, executions)."""
     out = os.path.join(build, "afl", target)
     shutil.rmtree(out, ignore_errors=True)
+    os.makedirs(os.path.dirname(out), exist_ok=True)
     log = os.path.join(build, f"afl-{target}.log")
     env = dict(os.environ, AFL_SKIP_CPUFREQ="1", AFL_NO_UI="1", AFL_NO_AFFINITY="1",
                AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES="1")
@@ -146,7 +147,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="put what was found to matter into test/data/fuzz")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     names = args.targets or [name for name in TARGETS if os.path.exists(program(args.build, name))]
     unknown = [name for name in names if name not in TARGETS]
     if unknown:
