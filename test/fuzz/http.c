@@ -18,9 +18,9 @@ static bool reply(const uint8_t *data, size_t len)
     unsigned status = 0, piece_status = 0;
     weft_err whole, part = WEFT_AGAIN;
     if (len < 1) return false;
-    step = (size_t)data[0] % 64 + 1;
     data++;
     len--;
+    step = (size_t)data[-1] % 64 + 1 + len / 64; /* each time it is read from the beginning */
     whole = wf_http_reply_read(data, len, &used, &status);
     for (have = 0; have < len && part == WEFT_AGAIN;) {
         have = len - have < step ? len : have + step;
