@@ -127,6 +127,17 @@ Test(transports, without_a_transport_for_it_no_address_is_dialled)
     weft_node_close(a.node);
 }
 
+Test(transports, without_any_there_is_nothing_to_flush)
+{
+    struct party a = party();
+    weft_result result;
+    (void)tree_at(a.node);
+    cr_expect_eq(weft_flush(a.node, CALL, &result), WEFT_OK);
+    cr_expect_eq(result.retry_failures + result.new_failures, 0);
+    cr_expect_eq(weft_start_server(a.node, NULL, CALL), WEFT_OK, "all of none");
+    weft_node_close(a.node);
+}
+
 Test(transports, replacing_a_running_one_stops_its_listener_and_leaves_its_connections)
 {
     struct party a = party(), b = party(), c = party();

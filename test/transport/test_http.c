@@ -394,6 +394,24 @@ Test(http, of_one_address_only_the_last_few_requests_are_waited_for)
     end(&s);
 }
 
+Test(http, those_who_say_nothing_do_not_keep_others_out)
+{
+    struct served s;
+    struct rig_node b;
+    weft_net *net = NULL;
+    int fds[3 * WEFT_HTTP_PENDING_PER_ADDRESS_MAX];
+    const unsigned count = sizeof fds / sizeof fds[0];
+    serve(&s);
+    rig_start(&b, s.rt, &(struct rig_options){.identity = 2, .release = true});
+    cr_assert_eq(weft_net_http_create(NULL, &net), WEFT_OK);
+    cr_assert_eq(rig_add(&b, "web", net, ""), WEFT_OK);
+    for (unsigned i = 0; i < count; i++) fds[i] = client(&s);
+    cr_expect_eq(rig_dial(&b, s.address, &s.n.identity.key, NULL), WEFT_OK);
+    leave(fds, count);
+    rig_stop(&b);
+    end(&s);
+}
+
 Test(http, a_proxy_may_bring_more_but_not_without_end)
 {
     static const char *const proxies[] = {"::1", "127.0.0.1"};
