@@ -59,7 +59,8 @@
 #define WEFT_UNCHARGED_FRAME_BYTES_MAX (4u << 10) /* a frame that needs no credit      */
 #define WEFT_FRAMES_HELD_MAX 256u                 /* with the layers above: no more is read    */
 #define WEFT_FRAMES_HELD_ENDED_MAX 16384u         /* of ended connections: nobody is let in   */
-#define WEFT_PEERS_MAX 4096u
+#define WEFT_PEERS_MAX 4096u      /* known ones, in all                                    */
+#define WEFT_PEERS_CAME_MAX 3072u /* beyond so many nobody is known for having come by itself */
 #define WEFT_TRANSPORTS_MAX 16u
 #define WEFT_TREES_MAX 65536u
 #define WEFT_READERS_PER_TREE_MAX 1024u

@@ -239,6 +239,7 @@ static weft_err do_authorised(struct engine *e, struct esession *es)
         return WEFT_NO_MEMORY;
     }
     ensure->peer = relate->peer = es->s.peer;
+    ensure->came = true;
     relate->tree = es->s.tree;
     /* Both are handled in this order; what becomes of the relation is told by CHANGED. */
     weft_err err = ask(e, es, e->table->peers, &ensure->req, on_ensured);

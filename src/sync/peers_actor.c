@@ -278,6 +278,9 @@ static weft_err op_ensure(struct peers *p, struct wf_peer_req *req, struct wf_pe
     struct wf_peer_row *row = wf_registry_find(&p->reg, &req->peer);
     if (row != NULL && row->info.status == WEFT_PEER_BLOCKED) return WEFT_BLOCKED;
     if (row == NULL) {
+        /* Of a tree that everybody may read each key of an attacker is an authorised peer: they do
+         * not take the places of those whom somebody will want to name. */
+        if (req->came && p->reg.count >= WEFT_PEERS_CAME_MAX) return WEFT_LIMIT;
         weft_err err = wf_registry_add(&p->reg, &req->peer, &row);
         if (err != WEFT_OK) return err;
         row->info.first_seen_ms = wf_wall_ms(p->table->rt);

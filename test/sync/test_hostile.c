@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "frame.h"
+#include "peers.h"
 #include "raw.h"
 #include "wire.h"
 #include "world.h"
@@ -328,6 +329,38 @@ Test(hostile, sessions_count_over_the_connections_of_a_peer)
     cr_expect_eq(heard, WEFT_SESSIONS_PER_PEER_MAX);
     world_unmute(p.w, VICTIM, place, reader);
     world_run(p.w, WEFT_SEC);
+    expect_served(&p);
+    play_down(&p);
+}
+
+/* -- Places ------------------------------------------------------------------------------ */
+
+static weft_err come(struct play *p, uint32_t number)
+{
+    struct wf_peer_req *req = wf_peer_req_create(WF_PEER_ENSURE);
+    weft_node *node = p->w->nodes[VICTIM].node;
+    cr_assert_not_null(req);
+    memset(&req->peer, 0x77, sizeof req->peer);
+    memcpy(req->peer.bytes, &number, sizeof number);
+    req->came = true;
+    return wf_node_call(node, node->table.peers, &req->req, CALL, NULL);
+}
+
+Test(hostile, who_comes_by_itself_leaves_places_for_who_is_named)
+{
+    struct play p;
+    weft_key named = {{9}};
+    size_t known = WEFT_PEERS_MAX;
+    static weft_key keys[WEFT_PEERS_MAX];
+    play_up(&p, 50);
+    weft_node *node = p.w->nodes[VICTIM].node;
+    cr_assert_eq(weft_peer_list(node, CALL, keys, &known), WEFT_OK);
+    uint32_t came = 0;
+    while (come(&p, came) == WEFT_OK) came++;
+    cr_expect_eq(came + known, WEFT_PEERS_CAME_MAX);
+    cr_expect_eq(come(&p, came), WEFT_LIMIT);
+    cr_expect_eq(come(&p, 0), WEFT_OK, "who is known already stays so");
+    cr_expect_eq(weft_peer_register(node, &named, NULL, CALL), WEFT_OK);
     expect_served(&p);
     play_down(&p);
 }
