@@ -92,7 +92,7 @@ static void wake_in(ht_peer *p, uint64_t time) { p->wake_at = ht_now() + time; }
 static void ask(ht_peer *p, uint32_t stream)
 {
     struct wf_open open = {.stream = stream, .own.tips_complete = true};
-    open.tree = run_of(p)->born.trees[stream % HT_TREES];
+    open.tree = run_of(p)->born.trees[stream % HT_PUBLIC];
     ht_peer_say(p, wf_open_encode(&open));
 }
 

@@ -189,6 +189,7 @@ enum ht_tree {
     HT_FORBIDDEN, /* nobody may read it: its payloads are marks                         */
     HT_LISTED,    /* the readers of HT_READER and both friends; its author writes       */
     HT_ASKED,     /* nobody reads it, everybody may ask to                              */
+    HT_PUBLIC,    /* everybody reads it                                                 */
     HT_TREES
 };
 #define HT_MARK "THIS/NOBODY/MAY/READ/" /* has no 8 bytes of the other one */
@@ -297,6 +298,7 @@ void ht_evil_server(ht_run *run, ht_line *line);
 void ht_oracle(ht_run *run, ht_line *line);
 void ht_timing(ht_run *run, ht_line *line);
 void ht_poison(ht_run *run, ht_line *line);
+void ht_public(ht_run *run, ht_line *line);
 void ht_joins(ht_run *run, ht_line *line);
 void ht_proofs(ht_run *run, ht_line *line);
 void ht_forbidden(ht_run *run, ht_line *line);

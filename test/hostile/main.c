@@ -29,7 +29,7 @@ static const struct role {
     {"orphans", ht_orphans},     {"evil-server", ht_evil_server},
     {"poison", ht_poison},       {"revoked", ht_revoked},
     {"forge", ht_forge},         {"crowd", ht_crowd},
-    {"slowloris", ht_slowloris},
+    {"public", ht_public},       {"slowloris", ht_slowloris},
 };
 #define ROLES (sizeof roles / sizeof *roles)
 #define BEFORE_SLOW 2u

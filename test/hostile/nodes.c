@@ -118,7 +118,7 @@ static void readers_of(enum ht_tree tree)
     weft_key *keys = calloc(me.readers + 2, sizeof *keys);
     uint32_t count = 0;
     if (keys == NULL) exit(3);
-    if (tree != HT_FORBIDDEN && tree != HT_ASKED) {
+    if (tree != HT_FORBIDDEN && tree != HT_ASKED && tree != HT_PUBLIC) {
         keys[count++] = ht_key(HT_FRIEND, 0);
         keys[count++] = ht_key(HT_SECOND, 0);
     }
@@ -130,15 +130,17 @@ static void readers_of(enum ht_tree tree)
 
 static void be_born(void)
 {
-    static const uint32_t few[HT_TREES] = {0, HT_SMALL_ENTRIES, HT_FEW_ENTRIES, HT_FEW_ENTRIES,
-                                           HT_FEW_ENTRIES};
+    static const uint32_t few[HT_TREES] = {[HT_SMALL] = HT_SMALL_ENTRIES};
     char at[64], name[WEFT_ADDRESS_BYTES_MAX];
     me.node = open_node(HT_VICTIM, 0);
     for (uint32_t tree = 0; tree < HT_TREES; tree++) {
         weft_root_spec root = {.entropy = {(uint8_t)(tree + 1)}};
+        if (tree == HT_PUBLIC) root.everyone = WEFT_RIGHT_READ;
         must(weft_tree_create(me.node, me.author, &root, CALL, &me.trees[tree]), "a tree");
         me.written[tree] = 0;
-        write_entries(tree, tree == HT_SHARED ? me.entries : few[tree]);
+        write_entries(tree, tree == HT_SHARED ? me.entries
+                            : few[tree] > 0   ? few[tree]
+                                              : HT_FEW_ENTRIES);
         readers_of(tree);
     }
     must(weft_join_mode_set(me.node, &me.trees[HT_ASKED], WEFT_JOIN_ASK, NULL, WEFT_RIGHT_NONE, 0,

@@ -256,6 +256,60 @@ void ht_sybil(ht_run *run, ht_line *line)
           answered, answered / sec(took));
 }
 
+/* -- Everybody may read ------------------------------------------------------------------- */
+
+static void read_public(ht_peer *p)
+{
+    ht_run *run = ((ht_crew *)p->arg)->arg;
+    struct wf_open open = {
+        .stream = 1, .tree = run->born.trees[HT_PUBLIC], .own.tips_complete = true};
+    ht_peer_say(p, wf_open_encode(&open));
+}
+
+static void on_served(ht_peer *p, uint64_t type, uint32_t stream, const uint8_t *body, size_t len)
+{
+    (void)stream;
+    (void)body;
+    (void)len;
+    if (type == WF_F_ENTRIES || type == WF_F_ERR) p->over = true;
+}
+
+static ht_peer *begin_public(ht_crew *crew, uint32_t i)
+{
+    static const ht_manner manner = {.depth = HT_SECURE, .up = read_public, .frame = on_served};
+    ht_run *run = crew->arg;
+    return ht_peer_dial(run->born.port, 1 + i, ht_pair(HT_STRANGER, 70000 + i), &manner, crew);
+}
+
+static void judge_public(ht_crew *crew, ht_peer *p)
+{
+    (void)crew;
+    answered += p->frames[WF_F_ENTRIES] > 0;
+}
+
+void ht_public(ht_run *run, ht_line *line)
+{
+    ht_crew crew = {.wanted = ht_amount(run, 100, WEFT_PEERS_CAME_MAX + 200),
+                    .width = 32,
+                    .patience = 10 * WEFT_SEC,
+                    .begin = begin_public,
+                    .judge = judge_public,
+                    .arg = run};
+    ht_answer before = *ht_facts(run);
+    answered = 0;
+    (void)ht_crew_run(&crew, after(run->fast ? 15 : 240));
+    uint64_t known = ht_facts(run)->peers;
+    if (answered != crew.wanted) ht_bad(line, "of %u keys %u were served", crew.wanted, answered);
+    if (known > WEFT_PEERS_CAME_MAX || known > before.peers + crew.wanted)
+        ht_bad(line, "%llu peers are known", (unsigned long long)known);
+    ht_same_store(run, &before, line);
+    ht_still_serves(run, line);
+    ht_ok(line,
+          "%u keys read a tree that everybody may read: each was served, %llu of %u places for "
+          "peers are taken",
+          answered, (unsigned long long)known, WEFT_PEERS_MAX);
+}
+
 /* -- Idle ones ---------------------------------------------------------------------------- */
 
 struct idlers {
