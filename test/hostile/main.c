@@ -18,18 +18,30 @@ static const struct role {
     const char *name;
     void (*run)(ht_run *run, ht_line *line);
 } roles[] = {
-    {"capture", ht_capture},     {"replay", ht_replay}, /* the second one restarts the victim */
-    {"garbage", ht_garbage},     {"amp", ht_amp},
-    {"mitm", ht_mitm},           {"truncate", ht_truncate},
-    {"bomb", ht_bomb},           {"spoof", ht_spoof},
-    {"sybil", ht_sybil},         {"idle", ht_idle},
-    {"oracle", ht_oracle},       {"timing", ht_timing},
-    {"proofs", ht_proofs},       {"joins", ht_joins},
-    {"forbidden", ht_forbidden}, {"fanin", ht_fanin},
-    {"orphans", ht_orphans},     {"evil-server", ht_evil_server},
-    {"poison", ht_poison},       {"revoked", ht_revoked},
-    {"forge", ht_forge},         {"crowd", ht_crowd},
-    {"public", ht_public},       {"slowloris", ht_slowloris},
+    {"capture", ht_capture},
+    {"replay", ht_replay}, /* the second one restarts the victim */
+    {"garbage", ht_garbage},
+    {"amp", ht_amp},
+    {"mitm", ht_mitm},
+    {"truncate", ht_truncate},
+    {"bomb", ht_bomb},
+    {"spoof", ht_spoof},
+    {"sybil", ht_sybil},
+    {"idle", ht_idle},
+    {"joins", ht_joins}, /* while there is a budget for proofs */
+    {"oracle", ht_oracle},
+    {"timing", ht_timing},
+    {"proofs", ht_proofs},
+    {"forbidden", ht_forbidden},
+    {"fanin", ht_fanin},
+    {"orphans", ht_orphans},
+    {"evil-server", ht_evil_server},
+    {"poison", ht_poison},
+    {"revoked", ht_revoked},
+    {"forge", ht_forge},
+    {"crowd", ht_crowd},
+    {"public", ht_public},
+    {"slowloris", ht_slowloris},
 };
 #define ROLES (sizeof roles / sizeof *roles)
 #define BEFORE_SLOW 2u
