@@ -79,7 +79,7 @@ void wf_declared_tried(struct engine *e, struct declared *d, weft_err err)
     if (err == WEFT_OK) wf_declared_synced(e, &d->key.peer, &d->key.tree);
     else if (wf_blocklist_has(e->table->blocked, &d->key.peer)) d->last_error = WEFT_BLOCKED;
     else d->last_error = err;
-    if (!d->gone && !d->synced && err != WEFT_CANCELED) {
+    if (!d->gone && !d->synced) {
         if (d->try_now) d->attempts = 0;
         later(e, d);
     }
