@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * kv_rocksdb_logs.c - tells a torn record at the end of a log from a damaged length, and a record
  * from one of a recycled log.
- * Called by: kv_rocksdb.c, store_copy.c. May touch: MANIFEST and log files of a store, reading.
+ * Called by: kv_rocksdb.c, store_copy.c, weft-fsck. May touch: MANIFEST and log files of a store, reading;
+ * logs of a copy.
  * Never: judges what the engine judges by itself: the checksums of whole records. */
 #include "kv_rocksdb_logs.h"
 
@@ -26,6 +27,7 @@
 #define TYPE_PLAIN_LAST 4u /* 1: a whole record; 2, 3, 4: its first, a middle, its last part */
 #define TYPE_RECYCLED_FIRST 5u
 #define TYPE_RECYCLED_LAST 8u
+#define TYPE_UNKNOWN 127u
 #define CRC32C_REVERSED UINT32_C(0x82f63b78)
 #define CRC_MASK_DELTA UINT32_C(0xa282ead8)
 
@@ -93,12 +95,96 @@ static bool fits(const uint8_t *block, size_t len, bool is_last)
     return true;
 }
 
+/* -- Records in the middle ------------------------------------------------------------------------ */
+
+static size_t length_of(const uint8_t *record)
+{
+    return (size_t)record[4] | (size_t)record[5] << 8;
+}
+
+static bool is_sound(const uint8_t *block, size_t at, size_t len)
+{
+    if (at + HEADER_BYTES > len || block[at + 6] == 0) return false;
+    size_t length = length_of(block + at);
+    return HEADER_BYTES + length <= len - at && fits_as(block + at, length, block[at + 6]);
+}
+
+/* The first sound record behind `at`, whatever the one there says of its length; 0: none. */
+static size_t next_sound(const uint8_t *block, size_t at, size_t len)
+{
+    for (size_t next = at + HEADER_BYTES; next + HEADER_BYTES <= len; next++)
+        if (block[next + 6] <= TYPE_PLAIN_LAST && is_sound(block, next, len)) return next;
+    return 0;
+}
+
+/* From `at` to `end` is one record, of a kind that is passed over. */
+static void make_unknown(uint8_t *record, size_t length)
+{
+    record[4] = (uint8_t)length;
+    record[5] = (uint8_t)(length >> 8);
+    record[6] = TYPE_UNKNOWN;
+    uint32_t crc = crc_next(UINT32_MAX, TYPE_UNKNOWN);
+    for (size_t i = 0; i < length; i++) crc = crc_next(crc, record[HEADER_BYTES + i]);
+    crc = masked(crc);
+    for (int i = 0; i < 4; i++) record[i] = (uint8_t)(crc >> (8 * i));
+}
+
+/* How many records of a block had to be spared the others. */
+static unsigned spare(uint8_t *block, size_t len)
+{
+    unsigned changed = 0;
+    for (size_t at = 0, next; at + HEADER_BYTES <= len; at = next) {
+        if (block[at + 6] == 0 && length_of(block + at) == 0) break; /* never written */
+        next = at + HEADER_BYTES + length_of(block + at);
+        if (is_sound(block, at, len)) continue;
+        next = next_sound(block, at, len);
+        if (next == 0) break; /* nothing behind it would be lost */
+        make_unknown(block + at, next - at - HEADER_BYTES);
+        changed++;
+    }
+    return changed;
+}
+
+/* *bad: records that were, or are to be, spared. */
+static weft_err spare_file(int folder, const char *name, uint8_t *block, bool write, unsigned *bad)
+{
+    struct stat info;
+    weft_err err = WEFT_OK;
+    int fd = openat(folder, name, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    if (fd < 0) return WEFT_IO;
+    off_t end = fstat(fd, &info) == 0 ? info.st_size : 0;
+    for (off_t at = 0; err == WEFT_OK && at < end; at += (off_t)BLOCK_BYTES) {
+        ssize_t len = pread(fd, block, BLOCK_BYTES, at);
+        if (len <= 0) break;
+        unsigned changed = spare(block, (size_t)len);
+        *bad += changed;
+        if (changed > 0 && write && pwrite(fd, block, (size_t)len, at) != len) err = WEFT_IO;
+    }
+    close(fd);
+    return err;
+}
+
 static bool is_manifest(const char *name) { return strncmp(name, "MANIFEST-", 9) == 0; }
 
-static bool is_log(const char *name)
+static bool is_wal(const char *name)
 {
     size_t len = strlen(name);
-    return is_manifest(name) || (len > 4 && strcmp(name + len - 4, ".log") == 0);
+    return len > 4 && strcmp(name + len - 4, ".log") == 0;
+}
+
+static bool is_log(const char *name) { return is_manifest(name) || is_wal(name); }
+
+static weft_err spare_all(const char *dir, bool write, unsigned *bad)
+{
+    DIR *handle = opendir(dir);
+    if (handle == NULL) return WEFT_IO;
+    uint8_t *block = wf_malloc(BLOCK_BYTES);
+    weft_err err = block == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+    for (struct dirent *item; err == WEFT_OK && (item = readdir(handle)) != NULL;)
+        if (is_wal(item->d_name)) err = spare_file(dirfd(handle), item->d_name, block, write, bad);
+    wf_free(block);
+    closedir(handle);
+    return err;
 }
 
 static bool file_fits(int folder, const char *name, uint8_t *block)
@@ -137,3 +223,19 @@ static weft_err check(const char *dir, bool (*is_one)(const char *name))
 weft_err wf_store_dir_check_logs(const char *dir) { return check(dir, is_log); }
 
 weft_err wf_store_dir_check_manifest(const char *dir) { return check(dir, is_manifest); }
+
+bool wf_store_dir_has_bad_record(const char *dir)
+{
+    unsigned bad = 0;
+    return spare_all(dir, false, &bad) == WEFT_OK && bad > 0;
+}
+
+weft_err wf_store_dir_spare_records(const char *dir)
+{
+    unsigned bad = 0;
+    weft_err err = spare_all(dir, true, &bad);
+    if (bad > 0)
+        wf_log(WEFT_LOG_WARN, "store", "path=%s: %u damaged records of logs are passed over", dir,
+               bad);
+    return err == WEFT_OK ? err : wf_fail(err, "store", "path=%s: its logs cannot be read", dir);
+}

@@ -4,6 +4,8 @@
 #ifndef WF_KV_ROCKSDB_LOGS_H
 #define WF_KV_ROCKSDB_LOGS_H
 
+#include <stdbool.h>
+
 #include <weft/err.h>
 
 /* The engine takes a record that reaches past the end of its file for a torn write and forgets
@@ -13,5 +15,13 @@
  * engine would end there as well. OK also for what cannot be read here: the engine will say so. */
 weft_err wf_store_dir_check_logs(const char *dir);
 weft_err wf_store_dir_check_manifest(const char *dir); /* of these alone */
+
+/* Of a record whose bytes are damaged the engine's reader drops the rest of its block of 32 KiB, too,
+ * and with that whole batches that were acknowledged. Has a log such a record with sound ones behind it?
+ * Only *.log. False also for what cannot be read. */
+bool wf_store_dir_has_bad_record(const char *dir);
+/* In a copy: gives such a record a type that nobody knows, and a checksum, so that it alone is passed
+ * over when damaged records are left out. IO, NO_MEMORY. */
+weft_err wf_store_dir_spare_records(const char *dir);
 
 #endif

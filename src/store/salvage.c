@@ -87,6 +87,19 @@ static weft_err tell_orphan(struct salvage *s, const weft_id *id)
     return s->options->orphan == NULL ? WEFT_OK : s->options->orphan(s->options->arg, id);
 }
 
+/* The batch reads its entries once more when it is written, and a walk's bytes are gone then. */
+static weft_err add_copy(struct salvage *s, struct wf_add *add)
+{
+    weft_buf *copy = NULL;
+    weft_err err = weft_buf_create_copy(add->bytes, add->len, &copy);
+    if (err != WEFT_OK) return err;
+    add->holder = copy;
+    add->bytes = weft_buf_bytes(copy);
+    err = wf_writer_add(s->to, add);
+    weft_buf_unref(copy);
+    return err;
+}
+
 static weft_err take_body(struct salvage *s, const uint8_t *key, const uint8_t *bytes, size_t len)
 {
     wf_salvage_report *report = s->report;
@@ -98,7 +111,7 @@ static weft_err take_body(struct salvage *s, const uint8_t *key, const uint8_t *
         report->bad++;
         return WEFT_OK;
     }
-    weft_err err = wf_writer_add(s->to, &add);
+    weft_err err = add_copy(s, &add);
     switch (err) {
     case WEFT_OK: return flush_if_full(s);
     case WEFT_PENDING: /* parents arrive first, so this one's were lost */

@@ -346,6 +346,7 @@ static bool is_damage(weft_err err) { return err == WEFT_CORRUPT || err == WEFT_
 weft_err wf_kv_rocksdb_open_damaged(const char *copy, wf_kv **out, const char **how)
 {
     weft_err err = wf_store_dir_mark(copy);
+    if (err == WEFT_OK) err = wf_store_dir_spare_records(copy);
     if (err != WEFT_OK) return err;
     *how = "as it is";
     err = wf_kv_rocksdb_open_salvage(copy, out);

@@ -62,8 +62,8 @@ EXCEPTIONS = {
         "open(64)? write close fsync mkdir opendir readdir(64)? closedir dirfd fcntl(64)? f?stat(64|at|at64)? statvfs(64)? unlink pread(64)? "
         "strerror", "looks after the folder of the database: its lock, its mark, its free space"),
     "src/store/kv_rocksdb_logs.c": (
-        "openat(64)? pread(64)? close opendir readdir(64)? closedir dirfd fstat(64)?",
-        "looks at the ends of the database's logs before it does"),
+        "openat(64)? p(read|write)(64)? close opendir readdir(64)? closedir dirfd fstat(64)?",
+        "looks at the database's logs before it does, and spares records of a copy"),
     "src/store/kv_rocksdb_room.c": (
         "open(64)? openat(64)? close flock f?stat(64)? statvfs(64)? realpath", "sees that openings on one volume do not share their room"),
     "src/store/secret_file.c": (

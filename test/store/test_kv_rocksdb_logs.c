@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "kv_kit.h"
+#include "kv_rocksdb_logs.h"
+#include "store_copy.h"
 
 static char *const dir = kk_dir;
 static char path[400];
@@ -202,4 +204,60 @@ Test(kv_rocksdb_logs, a_type_of_a_recycled_log_is_no_end_in_any_block)
     cr_expect_geq(parts, 5);
     cr_expect_geq(lasts, 1);
     expect_whole();
+}
+
+/* -- Records in the middle of a block ---------------------------------------------------------------- */
+
+#define KEYS 9u
+
+static void key_of(unsigned i, char out[8]) { snprintf(out, 8, "key-%u", i); }
+
+/* As a kill leaves it, but for the damage: one record for each key, all in one block. */
+static void leave_log(void)
+{
+    char copy[80], key[8];
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    for (unsigned i = 0; i < KEYS; i++) {
+        key_of(i, key);
+        kk_put(kv, WF_CF_META, key, "a value that nobody else has", true);
+    }
+    snprintf(copy, sizeof copy, "%s.killed", dir);
+    cr_assert_eq(wf_store_dir_copy(dir, copy), WEFT_OK);
+    wf_kv_close(kv);
+    kk_dir_remove(dir);
+    cr_assert_eq(wf_store_dir_rename(copy, dir), WEFT_OK);
+    find_file(".log");
+}
+
+static void expect_all_but(unsigned lost)
+{
+    wf_kv_rocksdb_options options = {.read_only = true, .salvage = true, .memory_bytes = 16 << 20};
+    wf_kv *kv = NULL;
+    cr_assert_eq(wf_kv_rocksdb_open(dir, &options, &kv), WEFT_OK);
+    for (unsigned i = 0; i < KEYS; i++) {
+        char key[8];
+        key_of(i, key);
+        bool here = strcmp(kk_get(kv, NULL, WF_CF_META, key), "(none)") != 0;
+        cr_expect_eq(here, i != lost, "%s, of which %u is damaged", key, lost);
+    }
+    wf_kv_close(kv);
+}
+
+/* Head (checksum, length, type) and bytes: whatever is wrong with the record, it alone is lost. */
+Test(kv_rocksdb_logs, a_damaged_record_does_not_take_the_rest_of_its_block_along)
+{
+    static const size_t places[] = {1, 4, 5, 6, 20};
+    for (unsigned p = 0; p < sizeof places / sizeof *places; p++) {
+        unsigned nth = 3;
+        size_t at = 0;
+        leave_log();
+        cr_expect_not(wf_store_dir_has_bad_record(dir), "the end of a log is no damage");
+        for (unsigned i = 0; i < nth; i++) at = next_record(at);
+        put_byte(at + places[p], bytes[at + places[p]] ^ 1u);
+        cr_expect(wf_store_dir_has_bad_record(dir), "place %zu", places[p]);
+        cr_assert_eq(wf_store_dir_spare_records(dir), WEFT_OK);
+        cr_expect_not(wf_store_dir_has_bad_record(dir));
+        expect_all_but(nth);
+        kk_dir_remove(dir);
+    }
 }

@@ -15,6 +15,7 @@
 #include <weft/store.h>
 
 #include "crypto.h"
+#include "kv_rocksdb_logs.h"
 #include "salvage.h"
 #include "scan.h"
 #include "store_copy.h"
@@ -241,7 +242,8 @@ static bool is_whole(const char *dir, tt_healed *out)
 static weft_err open_old(const char *dir, const char *copy, wf_kv **out)
 {
     const char *how;
-    weft_err err = wf_kv_rocksdb_open_salvage(dir, out);
+    bool bad = wf_store_dir_has_bad_record(dir); /* of such a log more can be read in a copy */
+    weft_err err = bad ? WEFT_CORRUPT : wf_kv_rocksdb_open_salvage(dir, out);
     if (err == WEFT_OK) return err;
     err = wf_store_dir_copy(dir, copy);
     return err == WEFT_OK ? wf_kv_rocksdb_open_damaged(copy, out, &how) : err;

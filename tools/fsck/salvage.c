@@ -11,6 +11,7 @@
 #include <weft/actor.h>
 
 #include "fsck.h"
+#include "kv_rocksdb_logs.h"
 #include "store_copy.h"
 #include "store_dir.h"
 
@@ -93,8 +94,9 @@ static weft_err open_old(const struct fsck *f, const char *copy, wf_kv **out, co
     wf_kv_disk_options options = {.read_only = true, .salvage = true};
     *how = "as it is";
     bool rocks = engine_of(f->dir) != WF_ENGINE_LMDB;
-    weft_err err = rocks ? wf_kv_rocksdb_open_salvage(f->dir, out)
-                         : wf_kv_disk_open(f->dir, &options, out);
+    weft_err err = WEFT_CORRUPT; /* of such a log more can be read in a copy */
+    if (!rocks) err = wf_kv_disk_open(f->dir, &options, out);
+    else if (!wf_store_dir_has_bad_record(f->dir)) err = wf_kv_rocksdb_open_salvage(f->dir, out);
     if (!may_be_store(f, err)) return err;
     if (!rocks) {
         fsck_say("%s is a store of LMDB: its one file is opened as it is, or not at all; peers "
