@@ -144,5 +144,7 @@ weft_err weft_tree_join_with_ticket(weft_node *node, const weft_ticket *ticket,
     weft_ns end = weft_rt_after(node->rt, timeout);
     err = wf_api_call_result(node, cmd, timeout, &found);
     if (err != WEFT_OK) return err;
-    return weft_tree_join(node, found.text, &ticket->server, &ask, rest_of(node, end), out);
+    /* Empty: the server is connected, and had called us. */
+    const char *address = found.text[0] != '\0' ? found.text : ticket->hints[0];
+    return weft_tree_join(node, address, &ticket->server, &ask, rest_of(node, end), out);
 }

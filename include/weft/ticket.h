@@ -54,7 +54,8 @@ weft_err weft_share(weft_node *node, const weft_id *tree, const weft_key *princi
  * and not empty is synced as it is: a ticket lets nobody read what is here already (TREE, if
  * nothing else lets the server read it). ADDRESS: no hints. PEER_KEY: no server's key, or nobody
  * proved it. TREE: the server does not serve the tree to us. BLOCKED. If all fail the answer is
- * the last failure. Result: peer, text (the hint that worked), sent, received. `out` may be NULL. */
+ * the last failure. Result: peer, text (the address at which it was reached; empty if it had
+ * called us before), sent, received. `out` may be NULL. */
 weft_err weft_sync_with_ticket(weft_node *node, const weft_ticket *ticket, weft_ns timeout,
                                weft_result *out);
 weft_err weft_sync_with_ticket_async(weft_node *node, const weft_ticket *ticket, weft_ns timeout,

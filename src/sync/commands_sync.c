@@ -62,6 +62,7 @@ static bool relate(struct engine *e, struct op *op)
 {
     if (op->cmd == NULL || op->first_err != WEFT_OK) return false;
     if (op->cmd->op != WF_CMD_SYNC_TREE && op->cmd->op != WF_CMD_TICKET) return false;
+    if (op->cmd->op == WF_CMD_TICKET) wf_ticket_reached(e, op);
     struct wf_peer_req *req = wf_peer_req_create(WF_PEER_RELATE);
     if (req == NULL) return false;
     req->peer = op->cmd->peer;

@@ -49,6 +49,7 @@ static void on_ensured(weft_self *self, void *state, weft_err err, weft_request 
         struct conn *c = wf_peer_conn(e, &op->cmd->peer);
         if (c != NULL && err == WEFT_BLOCKED) wf_econn_close(e, c, WEFT_BLOCKED, "blocked");
         else if (c != NULL && err == WEFT_OK) wf_econn_registered(e, c);
+        if (err == WEFT_OK) wf_ticket_reached(e, op);
         if (err == WEFT_OK && op->cmd->op == WF_CMD_TICKET) wf_op_follow(e, op, false, on_followed);
         else wf_op_finish(e, op, err);
     }
@@ -56,10 +57,19 @@ static void on_ensured(weft_self *self, void *state, weft_err err, weft_request 
     wf_op_put(op);
 }
 
+/* The dial of a dead hint is answered, too, once there is a connection to the peer: so where that
+ * leads only the connection says. */
+void wf_ticket_reached(struct engine *e, struct op *op)
+{
+    const struct conn *c = wf_peer_conn(e, &op->cmd->peer);
+    if (c != NULL && c->up->dialled)
+        memcpy(op->cmd->result.text, c->up->address, sizeof op->cmd->result.text);
+}
+
 static void take(struct engine *e, struct op *op, const struct wf_tp_dial *dial)
 {
     struct wf_peer_req *req = remember(dial);
-    memcpy(op->cmd->result.text, dial->address, sizeof op->cmd->result.text);
+    if (dial->proved) memcpy(op->cmd->result.text, dial->address, sizeof op->cmd->result.text);
     op->cmd->result.peer = dial->key;
     op->hints_busy = true;
     op->refs++;

@@ -360,6 +360,8 @@ void wf_cmd_requests_down(struct engine *e, const struct conn *c, weft_err why);
 void wf_cmd_ticket(struct engine *e, struct op *op);
 /* The sync has ended with first_err: does another hint go on with it? */
 bool wf_ticket_again(struct engine *e, struct op *op);
+/* Puts the address of the connection to the peer into the result. */
+void wf_ticket_reached(struct engine *e, struct op *op);
 
 /* commands_declare.c */
 void wf_cmd_declare(struct engine *e, struct op *op);

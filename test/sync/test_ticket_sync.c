@@ -300,6 +300,7 @@ Test(ticket_sync, when_the_first_breaks_off_the_next_one_goes_on)
     wf_net_hub_partition(w->hub->hub, w->nodes[GUEST].host, "late", false);
     cr_assert(world_until(w, is_answered, CALL));
     cr_expect_eq(a.err, WEFT_OK, "%s", weft_errname(a.err));
+    cr_expect_str_eq(a.text, "mem:late:1");
     cr_expect_eq(entries(w, GUEST, &tree), 1);
     world_destroy(w);
 }
@@ -336,10 +337,12 @@ Test(ticket_sync, a_hint_that_nobody_had_to_dial_is_not_remembered)
     weft_id tree = tree_at(w, SERVER, 1);
     weft_ticket t = ticket_for(w, &tree);
     weft_peer_info info;
+    weft_result r;
     add(&t, "mem:n0:1");
     cr_assert_eq(follow(w, &t, NULL), WEFT_OK);
     strcpy(t.hints[0], "mem:nobody:1");
-    cr_assert_eq(follow(w, &t, NULL), WEFT_OK, "there is a connection to it");
+    cr_assert_eq(follow(w, &t, &r), WEFT_OK, "there is a connection to it");
+    cr_expect_str_eq(r.text, "mem:n0:1", "that is where it leads");
     cr_assert_eq(weft_peer_get(node(w, GUEST), key(w, SERVER), CALL, &info), WEFT_OK);
     cr_expect_eq(info.addresses_count, 1);
     world_destroy(w);
