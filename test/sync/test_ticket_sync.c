@@ -379,6 +379,35 @@ Test(ticket_sync, another_key_at_a_hint_is_never_spoken_to)
     world_destroy(w);
 }
 
+Test(ticket_sync, of_twelve_hints_the_good_one_wins_wherever_it_stands)
+{
+    for (uint64_t seed = 100; seed < 120; seed++) {
+        struct world *w = four(seed);
+        weft_id tree = tree_at(w, SERVER, 1);
+        weft_ticket t = ticket_for(w, &tree);
+        wf_net_faults rough = {.delay_min = WEFT_MS,
+                               .delay_max = 80 * WEFT_MS,
+                               .segment_max = 1 + world_below(w, 200)};
+        uint32_t frames = 0, good = world_below(w, 12);
+        weft_result r;
+        commit(w, SERVER, &tree, 50);
+        w->judge = count_frames;
+        w->judge_arg = &frames;
+        world_faults(w, &rough);
+        for (uint32_t i = 0; i < 12; i++) {
+            char dead[32];
+            snprintf(dead, sizeof dead, "mem:nobody%u:1", i);
+            add(&t, i == good ? "mem:n0:1" : world_below(w, 3) == 0 ? "mem:n1:1" : dead);
+        }
+        weft_err err = follow(w, &t, &r);
+        cr_expect_eq(err, WEFT_OK, "seed %lu: %s", seed, weft_errname(err));
+        cr_expect_str_eq(r.text, "mem:n0:1", "seed %lu", seed);
+        cr_expect_eq(entries(w, GUEST, &tree), 51, "seed %lu", seed);
+        cr_expect_eq(frames, 0, "seed %lu", seed);
+        world_destroy(w);
+    }
+}
+
 Test(ticket_sync, a_ticket_lets_nobody_read_what_is_here_already)
 {
     struct world *w = four(9);
