@@ -43,7 +43,7 @@ static void random_bytes(void *arg, void *out, size_t len)
 
 static void interest(ht_peer *p)
 {
-    uint32_t events = p->deaf ? 0 : EPOLLIN | EPOLLRDHUP;
+    uint32_t events = p->deaf ? EPOLLRDHUP : EPOLLIN | EPOLLRDHUP;
     if (p->item.fd < 0) return;
     if (!p->connected || wf_bytes_len(&p->out) > 0) events |= EPOLLOUT;
     ht_watch(&p->item, events);
@@ -63,7 +63,7 @@ static void flush(ht_peer *p)
     while (p->connected && p->item.fd >= 0 && wf_bytes_len(&p->out) > 0) {
         ssize_t n = send(p->item.fd, wf_bytes_front(&p->out), wf_bytes_len(&p->out), MSG_NOSIGNAL);
         if (n <= 0) {
-            if (n < 0 && errno != EAGAIN && errno != EINTR) p->broken = true;
+            if (n < 0 && errno != EAGAIN && errno != EINTR) gone(p);
             break;
         }
         p->bytes_out += (uint64_t)n;
@@ -276,7 +276,7 @@ static void ready(ht_item *item, uint32_t events)
         if (wf_bytes_append(&p->in, room, (size_t)n) != WEFT_OK) ht_die("memory");
         records(p);
     }
-    if (!p->ended && (events & (EPOLLERR | EPOLLHUP)) && p->deaf) gone(p);
+    if (!p->ended && (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) && p->deaf) gone(p);
     if (!p->ended) flush(p);
 }
 

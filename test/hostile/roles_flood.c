@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "hostile.h"
 
@@ -58,6 +59,18 @@ static void open_unknown(ht_peer *p, uint32_t count)
     }
 }
 
+#define PINGS 3800u /* a record of them */
+static void ping_without_end(ht_peer *p)
+{
+    static const uint8_t ping[] = {0, 0, 0, 13, 0x93, WF_F_PING, 0, 0xc4, 8,
+                                   1, 2, 3, 4,  5,    6,         7, 8};
+    static uint8_t record[PINGS * sizeof ping];
+    int little = 4096; /* the machine would hold megabytes of answers for it */
+    (void)setsockopt(p->item.fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    for (uint32_t i = 0; i < PINGS; i++) memcpy(record + i * sizeof ping, ping, sizeof ping);
+    for (uint32_t i = 0; i < 200; i++) ht_peer_plain(p, record, sizeof record);
+}
+
 #define BOMBS 9u
 static void throw_bomb(ht_peer *p)
 {
@@ -73,16 +86,24 @@ static void throw_bomb(ht_peer *p)
     case 5: ht_peer_plain(p, deep, sizeof deep); break;
     case 6: /* asks and does not listen: the answers pile up */
         p->deaf = true;
-        for (uint64_t i = 0; i < 40000; i++) ht_peer_ping(p, i);
+        ping_without_end(p);
+        p->wake_at = ht_now() + 2 * WEFT_SEC;
         break;
     case 7: ask_for_loans(p); break;
     default: open_unknown(p, 40); break;
     }
 }
 
+/* Who reads nothing hears of the end by being refused. */
+static void ping_again(ht_peer *p)
+{
+    ht_peer_ping(p, 1);
+    p->wake_at = ht_now() + 200 * WEFT_MS;
+}
+
 static ht_peer *begin_bomb(ht_crew *crew, uint32_t i)
 {
-    static const ht_manner manner = {.depth = HT_SECURE, .up = throw_bomb};
+    static const ht_manner manner = {.depth = HT_SECURE, .up = throw_bomb, .tick = ping_again};
     ht_run *run = crew->arg;
     ht_peer *p = ht_peer_dial(run->born.port, 1 + i, ht_pair(HT_STRANGER, 1000 + i), &manner, crew);
     p->number = i;
@@ -101,7 +122,7 @@ void ht_bomb(ht_run *run, ht_line *line)
 {
     ht_crew crew = {.wanted = ht_amount(run, 36, 900),
                     .width = run->fast ? 36 : 54,
-                    .patience = 3 * WEFT_SEC,
+                    .patience = 4 * WEFT_SEC, /* two of them the node holds the door */
                     .begin = begin_bomb,
                     .judge = judge_bomb,
                     .arg = run};
@@ -111,7 +132,7 @@ void ht_bomb(ht_run *run, ht_line *line)
     uint64_t resident = run->most_resident;
     (void)ht_crew_run(&crew, after(run->fast ? 12 : 180));
     uint64_t grown = run->most_resident > resident ? run->most_resident - resident : 0;
-    for (uint32_t kind = 1; kind <= 5; kind++)
+    for (uint32_t kind = 1; kind <= 6; kind++)
         if (bombs[kind] != crew.wanted / BOMBS)
             ht_bad(line, "of %u bombs of kind %u %u ended their connections", crew.wanted / BOMBS,
                    kind, bombs[kind]);
