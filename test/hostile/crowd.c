@@ -47,6 +47,7 @@ enum kind {
     SYBIL,
     REPLAYER,
     IDLER,
+    FORGER,
     KINDS
 };
 static const struct {
@@ -66,6 +67,7 @@ static const struct {
     [SYBIL] = {"keys", 0, 10 * WEFT_SEC},
     [REPLAYER] = {"replays", WEFT_HANDSHAKE_TIMEOUT_NS, 5 * WEFT_SEC},
     [IDLER] = {"idles", 0, WEFT_SEC},
+    [FORGER] = {"forges", WEFT_HANDSHAKE_TIMEOUT_NS, 10 * WEFT_SEC},
 };
 
 struct guest { /* one of the crowd, over all its connections */
@@ -172,11 +174,23 @@ static void act(ht_peer *p)
         junk[1] = 32;
         ht_peer_raw(p, junk, sizeof junk);
         break;
+    case FORGER:
+        if (p->step == 0) ht_forge_open(p, &run_of(p)->born);
+        break;
     case IDLER:
     case SILENT:
     case KINDS: break;
     }
     p->step++;
+}
+
+static void on_frame(ht_peer *p, uint64_t type, uint32_t stream, const uint8_t *body, size_t len)
+{
+    (void)stream;
+    (void)body;
+    (void)len;
+    if (guest_of(p)->kind == FORGER && type == WF_F_STATE)
+        ht_forge_send(p, &run_of(p)->born, guest_of(p)->number);
 }
 
 static void note_end(struct crowd *c, const ht_peer *p)
@@ -211,11 +225,13 @@ static void end(ht_peer *p) { wake_in(p, kinds[guest_of(p)->kind].rest); }
 static void come(struct crowd *c, uint32_t i)
 {
     static const ht_manner raw = {.connected = act, .tick = tick, .end = end};
-    static const ht_manner secure = {.depth = HT_SECURE, .up = act, .tick = tick, .end = end};
+    static const ht_manner secure = {
+        .depth = HT_SECURE, .up = act, .frame = on_frame, .tick = tick, .end = end};
     enum kind kind = c->guests[i].kind;
     bool plain = kind == SILENT || kind == SLOW_SHAKER || kind == JUNK || kind == REPLAYER;
-    c->peers[i] = ht_peer_dial(c->run->born.port, 1 + i / 4,
-                               ht_pair(HT_STRANGER, 60000 + c->keys++), plain ? &raw : &secure,
+    weft_keypair *pair = kind == FORGER ? ht_pair(HT_READER, i % HT_FORGERS)
+                                        : ht_pair(HT_STRANGER, 60000 + c->keys++);
+    c->peers[i] = ht_peer_dial(c->run->born.port, 1 + i / 4, pair, plain ? &raw : &secure,
                                &c->guests[i]);
     c->connections++;
 }
@@ -273,16 +289,23 @@ void ht_crowd(ht_run *run, ht_line *line)
         ht_bad(line, "%.1f MiB more memory", (double)grown / MIB);
     if (descriptors > run->peers + 128) ht_bad(line, "%u descriptors", descriptors);
     if (c.late > 0) ht_bad(line, "%u connections outlived their deadline", c.late);
-    ht_unchanged(run, &before, line);
+    ht_same_store(run, &before, line);
+    uint64_t refused = ht_facts(run)->refused - before.refused;
+    if (refused == 0) ht_bad(line, "nobody forged");
+    if (ht_facts(run)->peers > before.peers + HT_FORGERS) /* authorised ones are known */
+        ht_bad(line, "strangers are known");
     ht_ok(line,
           "%u hostile peers for %.0f s: honest throughput %.0f %% of %.0f entries/s (%u rounds, in "
           "after "
           "%.0f ms at the latest, %llu knocks more), +%.1f MiB, %u descriptors; %llu connections "
           "(%.0f/s), "
-          "%llu closed by the node, %u late, %.1f KiB/s of theirs for %.0f %% of a processor",
+          "%llu closed by the node, %u late, %llu forged entries refused, %.1f KiB/s of theirs for "
+          "%.0f %% of a "
+          "processor",
           c.count, seconds, share, run->base_rate, pace.rounds, (double)pace.slowest_dial / 1e6,
           (unsigned long long)pace.tries, (double)grown / MIB, descriptors,
           (unsigned long long)c.connections, (double)c.connections / seconds,
-          (unsigned long long)c.ended, c.late, (double)(ht_said - said) / 1024 / seconds,
+          (unsigned long long)c.ended, c.late, (unsigned long long)refused,
+          (double)(ht_said - said) / 1024 / seconds,
           (double)(ht_processor(getpid()) - busy) / 1e7 / seconds);
 }

@@ -291,6 +291,10 @@ void ht_idle(ht_run *run, ht_line *line);
 void ht_slowloris_start(ht_run *run);
 void ht_slowloris(ht_run *run, ht_line *line);
 void ht_crowd(ht_run *run, ht_line *line);
+/* For the crowd: asks to send entries to HT_LISTED, and then sends a forged one. */
+void ht_forge_open(ht_peer *p, const ht_answer *of);
+void ht_forge_send(ht_peer *p, const ht_answer *of, uint32_t number);
+#define HT_FORGERS 24u /* readers that do so */
 void ht_forge(ht_run *run, ht_line *line);
 void ht_orphans(ht_run *run, ht_line *line);
 void ht_fanin(ht_run *run, ht_line *line);
