@@ -21,18 +21,22 @@ static double sec(uint64_t ns) { return (double)ns / 1e9; }
 
 /* -- Garbage ------------------------------------------------------------------------------ */
 
+#define THIS(text)            \
+    {                         \
+        text, sizeof text - 1 \
+    }
 static const struct {
     const char *bytes;
     size_t len;
 } junk[] = {
-    {"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 37},
-    {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11}, /* a TLS client */
-    {"\0\0", 2},                                          /* an empty record */
-    {"\xff\xff", 2},                                      /* the longest one */
-    {"SSH-2.0-OpenSSH_9.2\r\n", 21},
-    {"\0\x01x", 3}, /* no room for a key */
-    {"\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 34}, /* zero */
-    {"\0\x20\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 34}, /* of order 1 */
+    THIS("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    THIS("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), /* a TLS client */
+    THIS("\0\0"),                                         /* an empty record */
+    THIS("\xff\xff"),                                     /* the longest one */
+    THIS("SSH-2.0-OpenSSH_9.2\r\n"),
+    THIS("\0\x01x"), /* no room for a key */
+    THIS("\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), /* zero */
+    THIS("\0\x20\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), /* of order 1 */
 };
 #define JUNK (sizeof junk / sizeof *junk)
 
