@@ -201,7 +201,8 @@ enum ht_op {
     HT_SHORT,   /* the same, with an end after a second; what came is looked at         */
     HT_DIAL,    /* friend: `count` connects at once to `address`; how many came up      */
     HT_ASK,     /* friend: connects and asks for the trees that are offered             */
-    HT_REACH,   /* victim: syncs `tree` with `key`, whose address is added before       */
+    HT_REACH,   /* victim: syncs `tree` with `key`, whose addresses are added before; with
+                 * `count` 0 it is unknown again afterwards                             */
     HT_RIGHT,   /* victim: gives the reader `count` the right `right` in `tree`         */
     HT_REJECT,  /* victim: refuses all who have asked to join                           */
     HT_COMMIT,  /* victim: `count` entries in `tree`                                    */

@@ -245,7 +245,7 @@ static weft_err reach(const ht_ask *ask, ht_answer *out)
     uint64_t began = ht_now();
     err = weft_sync_tree(me.node, &ask->key, &me.trees[ask->tree], 20 * WEFT_SEC, &result);
     out->sync_ns = ht_now() - began;
-    must(weft_peer_remove(me.node, &ask->key, CALL), "removing a peer");
+    if (ask->count == 0) must(weft_peer_remove(me.node, &ask->key, CALL), "removing a peer");
     return err;
 }
 
