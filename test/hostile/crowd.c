@@ -81,7 +81,7 @@ struct crowd {
     struct guest *guests;
     ht_peer **peers;
     uint32_t count, late, keys;
-    uint64_t connections, ended, slowest[KINDS];
+    uint64_t connections, ended, told, slowest[KINDS];
     bool over;
 };
 
@@ -193,6 +193,14 @@ static void on_frame(ht_peer *p, uint64_t type, uint32_t stream, const uint8_t *
         ht_forge_send(p, &run_of(p)->born, guest_of(p)->number);
 }
 
+/* What tells of a tree: a forger may read the one into which it sends. */
+static void note_frames(struct crowd *c, const ht_peer *p)
+{
+    static const uint32_t types[] = {WF_F_STATE, WF_F_IDS, WF_F_BITS, WF_F_ENTRIES, WF_F_PUSH};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (guest_of(p)->kind != FORGER) c->told += p->frames[types[i]];
+}
+
 static void note_end(struct crowd *c, const ht_peer *p)
 {
     enum kind kind = guest_of(p)->kind;
@@ -200,6 +208,7 @@ static void note_end(struct crowd *c, const ht_peer *p)
     if (took > c->slowest[kind]) c->slowest[kind] = took;
     c->late += kinds[kind].gone > 0 && took > kinds[kind].gone + SLACK;
     c->ended += p->ended;
+    note_frames(c, p);
 }
 
 static void come(struct crowd *c, uint32_t i);
@@ -214,6 +223,7 @@ static void tick(ht_peer *p)
         return;
     }
     if (p->ended) note_end(c, p);
+    else note_frames(c, p);
     uint32_t i = g->number;
     ht_peer_free(p);
     c->peers[i] = NULL;
@@ -259,6 +269,7 @@ static void disperse(struct crowd *c)
         ht_peer *p = c->peers[i];
         if (p == NULL) continue;
         if (p->ended || kinds[guest_of(p)->kind].gone > 0) note_end(c, p);
+        else note_frames(c, p);
         ht_peer_free(p);
     }
     free(c->guests);
@@ -289,6 +300,8 @@ void ht_crowd(ht_run *run, ht_line *line)
         ht_bad(line, "%.1f MiB more memory", (double)grown / MIB);
     if (descriptors > run->peers + 128) ht_bad(line, "%u descriptors", descriptors);
     if (c.late > 0) ht_bad(line, "%u connections outlived their deadline", c.late);
+    if (c.told > 0)
+        ht_bad(line, "%llu frames told of a tree that may not be read", (unsigned long long)c.told);
     ht_same_store(run, &before, line);
     uint64_t refused = ht_facts(run)->refused - before.refused;
     if (refused == 0) ht_bad(line, "nobody forged");

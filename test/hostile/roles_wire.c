@@ -378,6 +378,7 @@ void ht_capture(ht_run *run, ht_line *line)
     if (len < HT_SMALL_ENTRIES * 3000u) ht_bad(line, "only %zu bytes were captured", len);
     found = 0;
     look_for_pieces(HT_SHARED_MARK, strlen(HT_SHARED_MARK));
+    look_for_pieces(HT_MARK, strlen(HT_MARK));
     for (uint32_t i = 0; i < HT_TREES; i++) {
         look_for_pieces(&run->born.trees[i], sizeof run->born.trees[i]);
         look_for_pieces(&run->born.tips[i], sizeof run->born.tips[i]);
