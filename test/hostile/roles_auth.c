@@ -239,6 +239,7 @@ static void sign_proof(ht_peer *p, struct wf_prove *prove, uint32_t n)
 }
 
 enum { OTHERS_CHANNEL, TOO_MANY, WRONG_STREAM, JOINS, PROOFS };
+#define ASKS 24u
 static void throw_proofs(ht_peer *p)
 {
     struct wf_prove prove = {.stream = 1};
@@ -260,7 +261,7 @@ static void throw_proofs(ht_peer *p)
         ht_peer_say(p, wf_prove_encode(&prove));
         break;
     default:
-        for (uint32_t i = 0; i < 24; i++) {
+        for (uint32_t i = 0; i < ASKS; i++) {
             struct wf_join_ask join = {
                 .stream = 1 + 2 * i, .key = p->key, .name = "me", .right = 3};
             uint8_t text[WF_JOIN_TEXT_MAX];
@@ -272,7 +273,6 @@ static void throw_proofs(ht_peer *p)
         }
         break;
     }
-    p->wake_at = ht_now() + 500 * WEFT_MS;
 }
 
 static struct {
@@ -290,9 +290,21 @@ static void judge_proofs(ht_crew *crew, ht_peer *p)
     proofs.granted += (uint32_t)(p->frames[WF_F_JOINED] + p->frames[WF_F_STATE]);
 }
 
+static void on_proof_answered(ht_peer *p, uint64_t type, uint32_t stream, const uint8_t *body,
+                              size_t len)
+{
+    (void)stream;
+    (void)body;
+    (void)len;
+    if (type != WF_F_ERR) return;
+    if (p->number % PROOFS == JOINS ? p->frames[WF_F_ERR] == ASKS : p->err_code == WF_W_BUSY)
+        p->over = true;
+}
+
 static ht_peer *begin_proofs(ht_crew *crew, uint32_t i)
 {
-    static const ht_manner manner = {.depth = HT_SECURE, .up = throw_proofs, .tick = enough};
+    static const ht_manner manner = {
+        .depth = HT_SECURE, .up = throw_proofs, .frame = on_proof_answered};
     ht_run *run = crew->arg;
     ht_peer *p = ht_peer_dial(run->born.port, 1 + i, ht_pair(HT_STRANGER, 3000 + i), &manner, crew);
     p->number = i;
@@ -303,7 +315,7 @@ void ht_proofs(ht_run *run, ht_line *line)
 {
     ht_crew crew = {.wanted = PROOFS * ht_amount(run, 10, 250),
                     .width = 16,
-                    .patience = 5 * WEFT_SEC,
+                    .patience = 10 * WEFT_SEC,
                     .begin = begin_proofs,
                     .judge = judge_proofs,
                     .arg = run};

@@ -122,7 +122,8 @@ void ht_bomb(ht_run *run, ht_line *line)
 {
     ht_crew crew = {.wanted = ht_amount(run, 36, 900),
                     .width = run->fast ? 36 : 54,
-                    .patience = 4 * WEFT_SEC, /* two of them the node holds the door */
+                    .patience = ht_amount(run, 6, 4) *
+                                WEFT_SEC, /* two of them the node holds the door */
                     .begin = begin_bomb,
                     .judge = judge_bomb,
                     .arg = run};

@@ -11,7 +11,12 @@ static uint64_t after(uint32_t seconds) { return ht_now() + seconds * WEFT_SEC; 
 
 static bool is_over(void *arg) { return ((ht_peer *)arg)->over || ((ht_peer *)arg)->ended; }
 
-static void enough(ht_peer *p) { p->over = true; }
+/* A reader of another tree (number 1) is waited for until it has that one. */
+static void enough(ht_peer *p)
+{
+    p->over = p->number == 0 || p->frames[WF_F_ENTRIES] > 0;
+    p->wake_at = ht_now() + 200 * WEFT_MS;
+}
 
 /* -- A forbidden tree --------------------------------------------------------------------- */
 
@@ -76,7 +81,8 @@ void ht_forbidden(ht_run *run, ht_line *line)
                                    : ht_pair(HT_STRANGER, 4000 + i);
         ht_peer *p = ht_peer_dial(run->born.port, 1 + i, pair, &manner, run);
         p->heard = &heard;
-        (void)ht_loop(after(5), is_over, p);
+        p->number = reads;
+        (void)ht_loop(after(10), is_over, p);
         refused += p->step == 0 && p->frames[WF_F_ERR] > 0;
         served += reads && p->frames[WF_F_ENTRIES] > 0;
         bytes += p->plain_in;
@@ -106,6 +112,12 @@ static bool pushed(void *arg)
 {
     const ht_peer *p = arg;
     return p->ended || p->frames[WF_F_PUSH] + p->frames[WF_F_ENTRIES] > p->step;
+}
+
+static bool is_told(void *arg)
+{
+    const ht_peer *p = arg;
+    return p->ended || p->err_code == WF_W_TREE;
 }
 
 static bool done_came(void *arg)
@@ -160,7 +172,8 @@ void ht_revoked(ht_run *run, ht_line *line)
         if (right(run, WEFT_RIGHT_NONE) != WEFT_OK) ht_bad(line, "the right could not be taken");
         more.count = LATER;
         (void)ht_node_call(&run->victim, &more);
-        ht_pass(500 * WEFT_MS);
+        (void)ht_loop(after(5), is_told, p);
+        ht_pass(300 * WEFT_MS);
         /* The entries that were written since, by their payloads. */
         uint32_t first = HT_FEW_ENTRIES + i * (LATER + 1) + 1;
         for (uint32_t n = first; n < first + LATER; n++) {

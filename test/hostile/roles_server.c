@@ -136,6 +136,7 @@ void ht_poison(ht_run *run, ht_line *line)
     ask.count = 1;
     (void)ht_node_call(&run->victim, &ask);
     for (uint32_t i = 0; i < IMPOSTORS; i++) tries += servers[i].came;
+    uint64_t up = ht_facts(run)->connections;
     uint32_t reached = servers[IMPOSTORS].came;
     ht_server *good = &servers[IMPOSTORS];
     for (uint32_t i = 0; i < sizeof good->peers / sizeof *good->peers; i++) {
@@ -143,7 +144,7 @@ void ht_poison(ht_run *run, ht_line *line)
         ht_peer_free(good->peers[i]); /* the connection is lost, and it is looked for again */
         good->peers[i] = NULL;
     }
-    ht_pass(200 * WEFT_MS);
+    for (uint32_t i = 0; i < 50 && ht_facts(run)->connections >= up; i++) ht_pass(100 * WEFT_MS);
     ask.count = 0;
     ask.address[0] = '\0';
     (void)ht_node_call(&run->victim, &ask);

@@ -221,7 +221,7 @@ void ht_fanin(ht_run *run, ht_line *line)
 {
     ht_crew crew = {.wanted = FANS * ht_amount(run, 4, 40),
                     .width = 10,
-                    .patience = 5 * WEFT_SEC,
+                    .patience = 10 * WEFT_SEC,
                     .begin = begin_fan,
                     .judge = judge_fan,
                     .arg = run};
