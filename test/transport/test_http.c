@@ -350,7 +350,11 @@ Test(http, a_head_that_does_not_come_is_hung_up_on)
     (void)close(silent);
     (void)close(slow);
     (void)close(half);
-    cr_expect_eq(rig_dial(&s.n, s.address, NULL, NULL), WEFT_INVALID, "itself: it still serves");
+    /* It still serves, if the machine lets a head come in that time: it finds itself. */
+    weft_err err = WEFT_UNREACHABLE;
+    for (int i = 0; i < 100 && err == WEFT_UNREACHABLE; i++)
+        err = rig_dial(&s.n, s.address, NULL, NULL);
+    cr_expect_eq(err, WEFT_INVALID, "%s", weft_errname(err));
     end(&s);
 }
 
