@@ -38,6 +38,7 @@ struct weft_sim {
     weft_write trace; /* NULL: nobody reads it */
     void *trace_arg;
     weft_ns now;
+    int64_t wall_off_ms;     /* how far the wall clock is from where it would be */
     uint32_t still;          /* steps since the clock moved */
     struct wf_heap sleepers; /* tasks with a deadline, and events */
     struct wf_schedule schedule;
@@ -222,8 +223,11 @@ static weft_ns sim_mono(struct wf_port *port) { return ((weft_sim *)port)->now; 
 
 static int64_t sim_wall(struct wf_port *port)
 {
-    return SIM_WALL_MS + (int64_t)(((weft_sim *)port)->now / WEFT_MS);
+    weft_sim *sim = (weft_sim *)port;
+    return SIM_WALL_MS + sim->wall_off_ms + (int64_t)(sim->now / WEFT_MS);
 }
+
+void wf_sim_wall_shift(wf_sim *sim, int64_t ms) { sim->wall_off_ms = ms; }
 
 static void sim_bytes(struct wf_port *port, void *out, size_t len)
 {

@@ -54,6 +54,9 @@ static inline uint64_t wf_sim_trace(wf_sim *sim) { return weft_sim_digest(sim); 
 /* How many turns and events ran so far. */
 uint64_t wf_sim_steps(const wf_sim *sim);
 
+/* Sets the wall clock of the world's machines so far from where it would be; not added up. */
+void wf_sim_wall_shift(wf_sim *sim, int64_t ms);
+
 /* The world that `rt` belongs to; NULL on the machine. */
 wf_sim *wf_sim_of(weft_rt *rt);
 

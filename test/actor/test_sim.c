@@ -193,6 +193,19 @@ Test(sim, the_wall_clock_follows_the_virtual_one)
     rig_close(&rig);
 }
 
+Test(sim, the_wall_clock_may_jump_and_the_virtual_one_does_not)
+{
+    struct rig rig = rig_open(true, 9);
+    int64_t begin = wf_wall_ms(rig.rt);
+    weft_ns now = wf_sim_now(rig.sim);
+    for (int64_t jump = -5000; jump <= 5000; jump += 5000) {
+        wf_sim_wall_shift(rig.sim, jump);
+        cr_expect_eq(wf_wall_ms(rig.rt), begin + jump);
+        cr_expect_eq(wf_sim_now(rig.sim), now);
+    }
+    rig_close(&rig);
+}
+
 /* -- A crash of one runtime -- */
 
 struct node {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * join_kit.c - asking and deciding in small worlds (join_kit.h).
- * Called by: test_join.c, test_join_crash.c. May touch: the world that it is given.
+ * Called by: test_join.c, test_join_crash.c, test_trust_clock.c. May touch: the world that it is given.
  * Never: threads, the machine's clock. */
 #include "join_kit.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * join_kit.h - asking and deciding in small worlds: node 0 serves, the others ask.
- * Called by: test_join.c, test_join_crash.c. Never: threads, the machine's clock. */
+ * Called by: test_join.c, test_join_crash.c, test_trust_clock.c. Never: threads, the machine's clock. */
 #ifndef JOIN_KIT_H
 #define JOIN_KIT_H
 
