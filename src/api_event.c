@@ -68,6 +68,8 @@ weft_err weft_node_stats_get(weft_node *node, weft_node_stats *out)
         .synced = store.synced,
         .verified = wf_counter_get(&c->verified),
         .live_pairs = wf_counter_get(&c->live_pairs),
+        .offences = wf_counter_get(&c->offences),
+        .penalised = wf_counter_get(&c->penalised),
     };
     struct wf_tp_stats *wire = wf_tp_new(&wf_tp_stats_kind);
     weft_request *answer = NULL;

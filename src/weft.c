@@ -17,6 +17,7 @@
 #include "log.h"
 #include "node_internal.h"
 #include "notify.h"
+#include "penalties.h"
 #include "queue.h"
 #include "reader.h"
 #include "records.h"
@@ -259,6 +260,7 @@ static weft_err spawn_transport(weft_node *node, const weft_node_options *o)
         .verifiers_count = t->verify_count,
         .resolver = node->resolver,
         .may_connect = wf_peers_may_connect,
+        .on_breach = wf_peers_on_breach,
         .may_connect_arg = t,
     };
     return wf_transport_spawn(node->rt, &options, &t->transport);
@@ -358,6 +360,7 @@ static void free_node(weft_node *node)
     if (node->own_rt) (void)weft_rt_destroy(node->rt);
     weft_keypair_destroy(node->device);
     wf_blocklist_destroy(node->table.blocked);
+    wf_penalties_destroy(node->table.penalties);
     wf_keyring_destroy(node->table.keyring);
     wf_identities_destroy(node->table.identities);
     wf_tracks_destroy(node->table.tracks);
@@ -386,11 +389,12 @@ weft_err wf_node_open_seat(const weft_node_options *options, wf_kv *kv,
     set_timers(&node->table.timers, o);
     node->shutting = wf_lock_create();
     node->table.blocked = wf_blocklist_create();
+    node->table.penalties = wf_penalties_create();
     node->table.keyring = wf_keyring_create();
     node->table.identities = wf_identities_create();
     node->table.tracks = wf_tracks_create();
-    if (node->shutting == NULL || node->table.blocked == NULL || node->table.keyring == NULL ||
-        node->table.identities == NULL || node->table.tracks == NULL)
+    if (node->shutting == NULL || node->table.blocked == NULL || node->table.penalties == NULL ||
+        node->table.keyring == NULL || node->table.identities == NULL || node->table.tracks == NULL)
         goto done;
     err = open_rt(node, o);
     if (err != WEFT_OK) goto done;

@@ -33,6 +33,7 @@ extern "C" {
     X(WEFT_REJECTED, 16, "the request was rejected")                             \
     X(WEFT_STATE, 17, "it was decided already")                                  \
     X(WEFT_EXPIRED, 18, "the request has expired")                               \
+    X(WEFT_PENALISED, 19, "the peer broke the rules and is refused for a time")  \
     X(WEFT_NO_MEMORY, -1, "out of memory")                                       \
     X(WEFT_INVALID, -2, "an argument is out of its range")                       \
     X(WEFT_DEADLK, -3, "this call would wait for itself")                        \

@@ -210,7 +210,9 @@
 #define WEFT_KEYSTORE_OPERATIONS_MAX 32u             /* passes that one try may cost       */
 #define WEFT_KEYSTORE_MEMORY_MAX (UINT64_C(1) << 30) /* and bytes                          */
 #define WEFT_PASSPHRASE_BYTES_MAX 1024u
-#define WEFT_PENALTIES_MAX 4096u /* keys that are refused for a time: the oldest goes  */
+#define WEFT_PENALTIES_MAX 4096u            /* keys that are refused for a time: the oldest goes  */
+#define WEFT_PENALTY_MAX_NS (64 * WEFT_SEC) /* the longest of these times               */
+#define WEFT_PENALTY_MEMORY_NS (10 * 60 * WEFT_SEC) /* without an offence all is forgotten */
 #define WEFT_HTTP_HEAD_BYTES_MAX 4096u
 #define WEFT_HTTP_PENDING_MAX 64u /* requests whose head is not here yet               */
 #define WEFT_HTTP_PENDING_PER_ADDRESS_MAX 8u

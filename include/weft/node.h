@@ -236,6 +236,7 @@ typedef struct weft_peer_info {
     uint32_t trees_count;
     uint64_t entries_sent, entries_received, bytes_sent, bytes_received;
     uint64_t syncs_ok, syncs_failed;
+    weft_ns penalty_ns; /* for so long it is refused yet because it broke the rules; 0: it is not */
 } weft_peer_info;
 
 /* EXISTS when it is known already (blocked too). LIMIT. */
@@ -357,7 +358,8 @@ typedef void (*weft_on_servers)(void *arg, weft_err err, const weft_server *serv
 weft_err weft_server_addresses_async(weft_node *node, weft_on_servers done, void *arg);
 /* C09: connects, proves keys, registers the peer and remembers the address. result.peer is
  * the proven key; `expect` (may be NULL) is the only one accepted. NO_TRANSPORT: no transport of
- * this node is of the address's type. */
+ * this node is of the address's type. PENALISED: the key has broken the rules more than once and is
+ * refused for a time, which weft_peer_get tells. */
 weft_err weft_connect(weft_node *node, const char *address, const weft_key *expect, weft_ns timeout,
                       weft_key *out);
 weft_err weft_connect_async(weft_node *node, const char *address, const weft_key *expect,
@@ -397,6 +399,8 @@ typedef struct weft_node_stats {
     uint64_t batches, synced; /* store writes                                     */
     uint64_t verified;        /* signatures checked                               */
     uint64_t live_pairs;      /* (peer, tree) pairs in live push now              */
+    uint64_t offences;        /* connections ended because the peer broke the rules */
+    uint64_t penalised;       /* times that a key was refused for that, either way  */
 } weft_node_stats;
 weft_err weft_node_stats_get(weft_node *node, weft_node_stats *out);
 

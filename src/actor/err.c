@@ -77,6 +77,7 @@ weft_err_class weft_err_class_of(weft_err err)
     case WEFT_PEER_KEY:
     case WEFT_AUTH:
     case WEFT_BLOCKED:
+    case WEFT_PENALISED:
     case WEFT_PASSPHRASE: return WEFT_CLASS_PERMISSION;
     case WEFT_NO_MEMORY:
     case WEFT_INTERNAL: return WEFT_CLASS_INTERNAL;
@@ -96,6 +97,7 @@ bool weft_err_is_retryable(weft_err err)
     case WEFT_PENDING:     /* its parents may come  */
     case WEFT_UNREACHABLE: /* the peer may be back  */
     case WEFT_AWAITING:    /* somebody may approve  */
+    case WEFT_PENALISED:   /* its time passes       */
     case WEFT_NO_MEMORY:
     case WEFT_NO_SPACE:
     case WEFT_LOCKED: /* the other process may end */

@@ -138,8 +138,9 @@ static struct conn *conn_create(struct engine *e, struct wf_tp_up *up)
 void wf_econn_on_up(struct engine *e, struct wf_tp_up *up)
 {
     struct conn refused = {.id = up->conn};
-    if (!wf_peers_may_connect((void *)(uintptr_t)e->table, &up->key)) {
-        wf_econn_close(e, &refused, WEFT_BLOCKED, "blocked");
+    weft_err err = wf_peers_may_connect((void *)(uintptr_t)e->table, &up->key, weft_now(e->self));
+    if (err != WEFT_OK) {
+        wf_econn_close(e, &refused, err, err == WEFT_BLOCKED ? "blocked" : "refused");
         weft_drop(&up->msg);
         return;
     }

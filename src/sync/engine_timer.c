@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "blocklist.h"
 #include "declared.h"
 #include "engine_state.h"
 #include "log.h"
@@ -245,7 +246,7 @@ static void on_blocked(struct engine *e, const weft_key *key)
 {
     struct peer *p = peer_of(e, key);
     /* Inactive peers are only left alone; blocked ones lose their connections. */
-    bool blocked = !wf_peers_may_connect((void *)(uintptr_t)e->table, key);
+    bool blocked = wf_blocklist_has(e->table->blocked, key);
     if (blocked) wf_e_note_pair(e, key, NULL, WF_Q_UNRELATED, 0);
     if (blocked) wf_declared_blocked(e, key);
     if (p == NULL) return;

@@ -26,6 +26,7 @@ struct wf_node_table { /* shared by all actors of a node; ends after all of them
     struct wf_node_counters *counters;
     const weft_keypair *device;       /* signs where a peer is asked by the key of the node  */
     struct wf_blocklist *blocked;     /* blocklist.h: keys that may not connect */
+    struct wf_penalties *penalties;   /* penalties.h: those that may not for a time */
     struct wf_keyring *keyring;       /* keyring.h: keys that connected peers have proven */
     struct wf_identities *identities; /* identities.h: keys that we act with in trees */
     struct wf_tracks *tracks;         /* tracks.h: what sync settings come to */
@@ -38,6 +39,7 @@ struct wf_node_counters {
     wf_counter entries_received, entries_sent, duplicates, redundant, refused, verified;
     wf_counter round_trips, sessions_ok, sessions_failed, sessions_exact, connections;
     wf_counter live_pairs;
+    wf_counter offences, penalised;
 };
 
 extern const weft_kind wf_wire_kind;

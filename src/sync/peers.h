@@ -106,7 +106,9 @@ struct wf_peer_changed {
     enum wf_peer_change what;
 };
 
-/* The keys that may not connect, readable from any thread (transport asks). */
-bool wf_peers_may_connect(void *table, const weft_key *key); /* table: struct wf_node_table */
+/* Transport's hooks; any thread; table: struct wf_node_table. May the key connect? BLOCKED,
+ * PENALISED. And: its connection is closed because of what it said. */
+weft_err wf_peers_may_connect(void *table, const weft_key *key, weft_ns now);
+void wf_peers_on_breach(void *table, const weft_key *key, weft_err why, weft_ns now);
 
 #endif

@@ -2,7 +2,7 @@
  * peers_actor.c - the peer manager's thread: who is known, how to reach them, how they
  * fare. Every change is in the store before it is answered.
  * Called by: weft.c (spawn), the scheduler (handlers).
- * May touch: its registry, the blocklist, records through the store actor.
+ * May touch: its registry, the blocklist, the penalties, records through the store actor.
  * Never: sockets, sessions; it decides nothing about syncing. */
 #include <string.h>
 
@@ -12,6 +12,7 @@
 #include "history_save.h"
 #include "log.h"
 #include "peers.h"
+#include "penalties.h"
 #include "records.h"
 #include "registry.h"
 #include "store_actor.h"
@@ -59,9 +60,22 @@ struct wf_peer_req *wf_peer_req_create(enum wf_peer_op op)
     return req;
 }
 
-bool wf_peers_may_connect(void *table, const weft_key *key)
+weft_err wf_peers_may_connect(void *table, const weft_key *key, weft_ns now)
 {
-    return !wf_blocklist_has(((const struct wf_node_table *)table)->blocked, key);
+    const struct wf_node_table *t = table;
+    if (wf_blocklist_has(t->blocked, key)) return WEFT_BLOCKED;
+    if (wf_penalties_left(t->penalties, key, now) == 0) return WEFT_OK;
+    wf_counter_add(&t->counters->penalised, 1);
+    return WEFT_PENALISED;
+}
+
+void wf_peers_on_breach(void *table, const weft_key *key, weft_err why, weft_ns now)
+{
+    const struct wf_node_table *t = table;
+    if (!wf_penalties_is_offence(why)) return;
+    wf_counter_add(&t->counters->offences, 1);
+    if (!wf_penalties_note(t->penalties, key, now))
+        wf_log(WEFT_LOG_WARN, "peers", "out of memory: an offence is not remembered");
 }
 
 /* -- Records -------------------------------------------------------------------------- */
@@ -571,6 +585,7 @@ static weft_verdict on_request(weft_self *self, struct peers *p, struct wf_peer_
         if (row == NULL || !visible(row)) return answer(req, WEFT_NOT_FOUND);
         if (req->by_worth) wf_row_by_worth(row, &req->info);
         else req->info = row->info;
+        req->info.penalty_ns = wf_penalties_left(p->table->penalties, &req->peer, weft_now(self));
         return answer(req, WEFT_OK);
     }
     case WF_PEER_HISTORY: return answer(req, list_syncs(p, req));

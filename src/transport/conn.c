@@ -108,6 +108,13 @@ static void replace(struct wf_conn *loser, struct wf_conn *winner)
     wf_conn_close(loser, WEFT_OK, "replaced");
 }
 
+static weft_err may_connect(const struct wf_manager *m, const weft_key *key)
+{
+    const struct wf_transport_options *o = &m->options;
+    if (o->may_connect == NULL) return WEFT_OK;
+    return o->may_connect(o->may_connect_arg, key, weft_now(m->self));
+}
+
 /* We know the responder's key and have not yet shown ours. */
 static weft_err dialler_decides(struct wf_conn *c)
 {
@@ -115,8 +122,8 @@ static weft_err dialler_decides(struct wf_conn *c)
     weft_key key;
     wf_noise_peer(c->noise, &key);
     if (weft_key_equal(&key, &m->options.identity.key)) return WEFT_INVALID; /* ourselves */
-    if (m->options.may_connect != NULL && !m->options.may_connect(m->options.may_connect_arg, &key))
-        return WEFT_BLOCKED;
+    weft_err err = may_connect(m, &key);
+    if (err != WEFT_OK) return err;
     struct wf_conn *rival = wf_conn_rival(m, &key, c);
     /* One that we dialled ourselves stands, so another is of no use; of crossing ones the
      * rule decides. Either way the other side never learns of this one. */
@@ -133,10 +140,7 @@ static weft_err acceptor_decides(struct wf_conn *c)
 {
     struct wf_manager *m = c->m;
     if (weft_key_equal(&c->key, &m->options.identity.key)) return WEFT_INVALID;
-    if (m->options.may_connect != NULL &&
-        !m->options.may_connect(m->options.may_connect_arg, &c->key))
-        return WEFT_BLOCKED;
-    return WEFT_OK;
+    return may_connect(m, &c->key);
 }
 
 /* Without the port: one who comes often is still one. */
@@ -436,6 +440,14 @@ void wf_conn_close(struct wf_conn *c, weft_err why, const char *text)
     c->armed_at = WEFT_NEVER;
     arm_at(c, c->began + LINGER_NS);
     wf_manager_flush_later(c->m, c);
+}
+
+void wf_conn_breach(struct wf_conn *c, weft_err why, const char *text)
+{
+    const struct wf_transport_options *o = &c->m->options;
+    if (why != WEFT_OK && wf_conn_open(c) && o->on_breach != NULL)
+        o->on_breach(o->may_connect_arg, &c->key, why, weft_now(c->m->self));
+    wf_conn_close(c, why, text);
 }
 
 void wf_conn_free(struct wf_conn *c)

@@ -130,7 +130,7 @@ static void on_peer_close(struct wf_conn *c, const uint8_t *body, size_t len)
     uint64_t code;
     char text[WEFT_ERROR_TEXT_BYTES_MAX];
     if (wf_frame_get_close(body, len, &code, text) != WEFT_OK) {
-        wf_conn_close(c, WEFT_SYNTAX, "a malformed CLOSE");
+        wf_conn_breach(c, WEFT_SYNTAX, "a malformed CLOSE");
         return;
     }
     wf_conn_drop(c, wf_wire_err(code), text[0] != '\0' ? text : "closed by the peer");
@@ -169,7 +169,7 @@ static bool own_frame(struct wf_conn *c, uint64_t type, uint32_t stream, const u
         return true;
     default: return false;
     }
-    if (err != WEFT_OK) wf_conn_close(c, err, "a malformed frame of the transport");
+    if (err != WEFT_OK) wf_conn_breach(c, err, "a malformed frame of the transport");
     return true;
 }
 
@@ -185,7 +185,7 @@ static void first_frame(struct wf_conn *c, uint64_t type, const uint8_t *body, s
     } else if (type == WF_F_ERR && wf_frame_get_close(body, len, &code, text) == WEFT_OK) {
         wf_conn_drop(c, code == WF_W_OK ? WEFT_PROTOCOL : wf_wire_err(code), "refused by the peer");
     } else {
-        wf_conn_close(c, WEFT_PROTOCOL, "the first frame is not HELLO");
+        wf_conn_breach(c, WEFT_PROTOCOL, "the first frame is not HELLO");
     }
 }
 
@@ -250,7 +250,7 @@ static void whole_frame(struct wf_conn *c)
     }
 done:
     weft_buf_unref(body);
-    if (err != WEFT_OK) wf_conn_close(c, err, "a malformed frame");
+    if (err != WEFT_OK) wf_conn_breach(c, err, "a malformed frame");
 }
 
 static const char *refusal(weft_err err)
@@ -274,7 +274,7 @@ static size_t plain_bytes(struct wf_conn *c, const uint8_t *data, size_t len)
         weft_err err = wf_frame_in_feed(&c->frame, data + at, len - at, &used);
         at += used;
         if (err == WEFT_OK && !known) err = admit(c);
-        if (err != WEFT_OK && err != WEFT_AGAIN) wf_conn_close(c, err, refusal(err));
+        if (err != WEFT_OK && err != WEFT_AGAIN) wf_conn_breach(c, err, refusal(err));
         else if (wf_frame_in_whole(&c->frame)) whole_frame(c);
     }
     return at;

@@ -76,9 +76,9 @@ void wf_dial_wait_for(struct wf_dial *d, struct wf_conn *c)
 /* Which of two failures tells the caller more. */
 static weft_err more_telling(weft_err a, weft_err b)
 {
-    static const weft_err order[] = {WEFT_PEER_KEY,  WEFT_BLOCKED,  WEFT_INVALID, WEFT_PEER_VERSION,
-                                     WEFT_AUTH,      WEFT_PROTOCOL, WEFT_SYNTAX,  WEFT_LIMIT,
-                                     WEFT_NO_MEMORY, WEFT_TIMED_OUT};
+    static const weft_err order[] = {
+        WEFT_PEER_KEY, WEFT_BLOCKED, WEFT_PENALISED, WEFT_INVALID,   WEFT_PEER_VERSION, WEFT_AUTH,
+        WEFT_PROTOCOL, WEFT_SYNTAX,  WEFT_LIMIT,     WEFT_NO_MEMORY, WEFT_TIMED_OUT};
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
         if (a == order[i] || b == order[i]) return order[i];
     return a != WEFT_OK ? a : b;

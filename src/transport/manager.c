@@ -236,7 +236,7 @@ static weft_verdict on_close(struct wf_manager *m, struct wf_tp_close *r)
 {
     struct wf_conn *c = wf_manager_conn(m, r->conn);
     r->text[sizeof r->text - 1] = '\0';
-    if (c != NULL) wf_conn_close(c, r->why, r->text);
+    if (c != NULL) wf_conn_breach(c, r->why, r->text);
     return WEFT_DONE;
 }
 

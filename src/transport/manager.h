@@ -272,6 +272,8 @@ void wf_conn_hello(struct wf_conn *c, const struct wf_hello *hello); /* the peer
 /* Ends it with an authenticated CLOSE if the session stands. `why` is what the owner,
  * dials and the peer hear. Does nothing to one that has ended. */
 void wf_conn_close(struct wf_conn *c, weft_err why, const char *text);
+/* The same because of what the peer said. */
+void wf_conn_breach(struct wf_conn *c, weft_err why, const char *text);
 void wf_conn_drop(struct wf_conn *c, weft_err why, const char *text); /* silently */
 /* As close, at the end of the turn: for those who are in the middle of its streams. */
 void wf_conn_doom(struct wf_conn *c, weft_err why, const char *text);

@@ -76,9 +76,13 @@ struct wf_transport_options {
     weft_addr *const *verifiers; /* hear BULK; counted; chosen in turn              */
     uint32_t verifiers_count;
     weft_addr *resolver; /* wf_resolver_spawn                               */
-    /* Decides about a proven key before any frame is read; any thread; may be NULL. */
-    bool (*may_connect)(void *arg, const weft_key *key);
-    void *may_connect_arg;
+    /* Decides about a proven key before any frame is read; any thread; may be NULL. OK, or what a
+     * dial of ours answers: BLOCKED, PENALISED. Who dialled us hears nothing. */
+    weft_err (*may_connect)(void *arg, const weft_key *key, weft_ns now);
+    /* Hears of a connection that is closed because of what the peer said, here or in the layers
+     * above: once, before it is closed. On the transport's thread; may be NULL. */
+    void (*on_breach)(void *arg, const weft_key *key, weft_err why, weft_ns now);
+    void *may_connect_arg; /* of both */
     /* A judge's seat, NULL otherwise: hears of each piece of a frame to `key` just before it is
      * encrypted. `cookie_id` is that of the frame's stream, NULL while it has none. */
     void (*on_encrypt)(void *arg, const weft_key *key, const weft_id *cookie_id, uint32_t type);
@@ -132,7 +136,7 @@ struct wf_tp_addresses {
 /* Connects, proves both keys, exchanges HELLO. `address` has a scheme
  * ("tcp:host:port"); the first transport by name whose type fits is used. ADDRESS,
  * NO_TRANSPORT (none for it), UNREACHABLE, TIMED_OUT, PEER_KEY, AUTH, PEER_VERSION,
- * PROTOCOL, BLOCKED. If a connection to that key exists already, the rule of DESIGN 4
+ * PROTOCOL, BLOCKED, PENALISED. If a connection to that key exists already, the rule of DESIGN 4
  * decides which one stays; either way *conn is the one that lives. UP comes before the
  * reply. BUSY: the other side has as many connections as it takes. */
 struct wf_tp_dial {
@@ -186,7 +190,7 @@ struct wf_tp_release {
     uint32_t stream;
     uint32_t bytes; /* as told in BULK.frame_bytes or FRAME.frame_bytes; 0: not charged */
 };
-/* Closes a connection in order (authenticated CLOSE), or only counts a penalty. */
+/* Closes a connection in order (authenticated CLOSE). */
 struct wf_tp_close {
     weft_msg msg;
     uint64_t conn;

@@ -45,6 +45,7 @@ unsigned wf_wire_code_of(weft_err err)
     case WEFT_LIMIT: return WF_W_LIMIT;
     case WEFT_FULL: return WF_W_BUDGET;
     case WEFT_BUSY:
+    case WEFT_PENALISED:
     case WEFT_TIMED_OUT:
     case WEFT_NO_MEMORY:
     case WEFT_NO_SPACE: return WF_W_BUSY;

@@ -68,6 +68,7 @@ static const struct {
     {WEFT_REJECTED, PERMISSION, false},
     {WEFT_STATE, VALIDATION, false},
     {WEFT_EXPIRED, ANSWER, false},
+    {WEFT_PENALISED, PERMISSION, true},
     {WEFT_NO_MEMORY, INTERNAL, true},
     {WEFT_INVALID, VALIDATION, false},
     {WEFT_DEADLK, VALIDATION, false},

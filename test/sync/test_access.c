@@ -248,6 +248,9 @@ static void down(struct play *p)
     world_run(p->w, 100 * WEFT_MS);
 }
 
+/* As long as a key that has broken the rules may be refused for it. */
+static void serve_penalty(struct play *p) { world_run(p->w, WEFT_PENALTY_MAX_NS); }
+
 static void play_up(struct play *p, uint64_t seed)
 {
     struct wf_identity id;
@@ -329,6 +332,7 @@ Test(access, a_proof_for_another_connection_is_refused)
         cr_expect_eq(p.raw.seen.close_code, WF_W_AUTH, "%zu", i);
         cr_expect_eq(proven(p.w, VICTIM, &p.self), 0, "%zu", i);
         down(&p);
+        serve_penalty(&p);
     }
     play_down(&p);
 }
@@ -345,6 +349,7 @@ Test(access, a_proof_comes_on_a_new_stream_of_its_sender)
         prove(&p, 50, streams[i], fits);
         cr_expect_eq(p.raw.seen.close_code, WF_W_FRAME, "stream %u", streams[i]);
         down(&p);
+        serve_penalty(&p);
     }
     play_down(&p);
 }

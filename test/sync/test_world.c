@@ -175,7 +175,9 @@ static uint64_t storm(uint64_t seed, uint32_t kind)
     cr_expect(equal && lost == 0 && damage == 0,
               "seed %lu: equal=%d, %u acknowledged commits lost, %lu things damaged", seed, equal,
               lost, damage);
-    uint64_t exact = world_stats(w).sessions_exact;
+    weft_node_stats s = world_stats(w);
+    cr_expect_eq(s.offences, 0, "seed %lu: good peers were taken for others", seed);
+    uint64_t exact = s.sessions_exact;
     world_destroy(w);
     return exact;
 }

@@ -360,6 +360,7 @@ weft_node_stats world_stats(struct world *w)
         sum.round_trips += s.round_trips;
         sum.connections += s.connections;
         sum.live_pairs += s.live_pairs;
+        sum.offences += s.offences;
     }
     return sum;
 }

@@ -393,6 +393,7 @@ void rig_start(struct rig_node *n, weft_rt *rt, const struct rig_options *o)
                                            .verifiers_count = 1,
                                            .resolver = n->resolver,
                                            .may_connect = o->may_connect,
+                                           .on_breach = o->on_breach,
                                            .may_connect_arg = o->arg,
                                            .on_encrypt = o->on_encrypt,
                                            .on_encrypt_arg = o->arg};

@@ -60,7 +60,8 @@ unsigned rig_lower(unsigned a, unsigned b);
 struct rig_options {
     unsigned identity;
     bool release; /* give consumed bytes back at once */
-    bool (*may_connect)(void *arg, const weft_key *key);
+    weft_err (*may_connect)(void *arg, const weft_key *key, weft_ns now);
+    void (*on_breach)(void *arg, const weft_key *key, weft_err why, weft_ns now);
     void (*on_encrypt)(void *arg, const weft_key *key, const weft_id *cookie_id, uint32_t type);
     void *arg;
 };

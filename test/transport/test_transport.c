@@ -268,11 +268,10 @@ Test(transport, a_node_does_not_connect_to_itself)
     }
 }
 
-static bool nobody(void *arg, const weft_key *key)
+static weft_err nobody(void *arg, const weft_key *key, weft_ns now)
 {
-    (void)arg;
-    (void)key;
-    return false;
+    (void)arg, (void)key, (void)now;
+    return WEFT_BLOCKED;
 }
 
 Test(transport, a_blocked_key_is_neither_dialled_nor_accepted)
