@@ -197,6 +197,26 @@ weft_err wf_api_check_join(const weft_join_spec *spec)
                : WEFT_OK;
 }
 
+weft_err wf_api_make_join(weft_node *node, const weft_key *server, const weft_join_spec *spec,
+                          struct wf_join_req **out)
+{
+    weft_err err = wf_api_check_join(spec);
+    if (err == WEFT_OK) err = make(node, WF_JOIN_ASK, spec->key, out);
+    if (err != WEFT_OK) return err;
+    struct wf_join_req *req = *out;
+    req->tree = spec->tree;
+    req->right = spec->right;
+    req->priority = spec->right >= WEFT_RIGHT_WRITE ? spec->priority : 0;
+    memcpy(req->name, spec->name, strlen(spec->name));
+    req->has_server = server != NULL;
+    if (server != NULL) req->server = *server;
+    req->key = node->table.self;
+    if (req->pair != NULL) weft_keypair_public(req->pair, &req->key);
+    req->meta_len = (uint32_t)spec->meta_len;
+    if (spec->meta_len > 0) memcpy(req->meta, spec->meta, spec->meta_len);
+    return WEFT_OK;
+}
+
 static weft_err make_ask(weft_node *node, const char *address, const weft_key *server,
                          const weft_join_spec *spec, struct wf_join_req **out)
 {
@@ -205,21 +225,9 @@ static weft_err make_ask(weft_node *node, const char *address, const weft_key *s
     weft_err err = wf_api_check_join(spec);
     if (err != WEFT_OK) return err;
     if (len == 0 || len == WEFT_ADDRESS_BYTES_MAX) return WEFT_ADDRESS;
-    err = make(node, WF_JOIN_ASK, spec->key, out);
-    if (err != WEFT_OK) return err;
-    struct wf_join_req *req = *out;
-    req->tree = spec->tree;
-    req->right = spec->right;
-    req->priority = spec->right >= WEFT_RIGHT_WRITE ? spec->priority : 0;
-    memcpy(req->name, spec->name, strlen(spec->name));
-    memcpy(req->address, address, len);
-    req->has_server = server != NULL;
-    if (server != NULL) req->server = *server;
-    req->key = node->table.self;
-    if (req->pair != NULL) weft_keypair_public(req->pair, &req->key);
-    req->meta_len = (uint32_t)spec->meta_len;
-    if (spec->meta_len > 0) memcpy(req->meta, spec->meta, spec->meta_len);
-    return WEFT_OK;
+    err = wf_api_make_join(node, server, spec, out);
+    if (err == WEFT_OK) memcpy((*out)->address, address, len);
+    return err;
 }
 
 static weft_err call_outcome(weft_node *node, struct wf_join_req *req, weft_ns timeout,

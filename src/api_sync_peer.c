@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "api_command.h"
+#include "joining.h"
 
 struct weft_sync_peer {
     weft_node *node;
@@ -22,7 +23,7 @@ static weft_err check(const weft_node *node, const weft_sync_peer_spec *spec)
     if (spec->name != NULL && strlen(spec->name) >= WEFT_ACTOR_NAME_BYTES_MAX) return WEFT_INVALID;
     if (spec->addresses == NULL && spec->addresses_count != 0) return WEFT_INVALID;
     if (spec->addresses_count > WEFT_ADDRESSES_PER_PEER_MAX) return WEFT_LIMIT;
-    weft_err err = WEFT_OK;
+    weft_err err = spec->join == NULL ? WEFT_OK : wf_api_check_join(spec->join);
     for (uint32_t i = 0; err == WEFT_OK && i < spec->addresses_count; i++)
         err = wf_api_check_address(spec->addresses[i]);
     return err;
@@ -38,10 +39,14 @@ static weft_err make_declare(weft_node *node, const weft_sync_peer_spec *spec, s
     cmd->home = weft_addr_get(node->table.sync);
     cmd->end = (struct wf_declared_note *)weft_new(&wf_declared_note_kind);
     cmd->addresses = wf_calloc(spec->addresses_count + 1u, sizeof *cmd->addresses);
-    if (cmd->end == NULL || cmd->addresses == NULL) {
+    weft_err err = cmd->end == NULL || cmd->addresses == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+    if (err == WEFT_OK && spec->join != NULL)
+        err = wf_api_make_join(node, &spec->peer, spec->join, &cmd->ask);
+    if (err != WEFT_OK) {
         weft_drop(&cmd->req.msg);
-        return WEFT_NO_MEMORY;
+        return err;
     }
+    if (cmd->ask != NULL) cmd->ask->tree = spec->tree;
     cmd->end->peer = spec->peer;
     cmd->end->tree = spec->tree;
     cmd->end->end = true;

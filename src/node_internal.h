@@ -83,5 +83,10 @@ weft_err wf_api_check_address(const char *address);
 /* Can somebody ask to join like that (weft/join.h)? INVALID. */
 struct weft_join_spec;
 weft_err wf_api_check_join(const struct weft_join_spec *spec);
+/* The request to `access` that asks `server` (NULL: whoever answers) for it; where that is, the
+ * caller adds. INVALID, FORKED, NO_MEMORY. */
+struct wf_join_req;
+weft_err wf_api_make_join(weft_node *node, const weft_key *server,
+                          const struct weft_join_spec *spec, struct wf_join_req **out);
 
 #endif

@@ -81,11 +81,16 @@ typedef struct weft_sync_peer_spec {
     weft_id tree;
     const char *const *addresses; /* added to those that are known */
     uint32_t addresses_count;
+    /* What the peer is asked for first, as by weft_tree_join; `tree` in it is not looked at. NULL:
+     * the right is there already. */
+    const weft_join_spec *join;
 } weft_sync_peer_spec;
 /* Follows the tree, with the peer among its readers; then registers the peer if it is new, adds
  * its addresses and relates the tree to it, all in one batch; then begins to try, and returns
- * without waiting for that. BLOCKED; ADDRESS; LIMIT (WEFT_DECLARED_MAX, WEFT_ADDRESSES_PER_PEER_MAX
- * ...); INVALID: the node's own key; IO, NO_SPACE. */
+ * without waiting for that. With `join` it asks first, again and again until the peer has heard it,
+ * and goes on once that is granted; of several handles of a pair the request of the first counts
+ * until it was refused. BLOCKED; ADDRESS; LIMIT (WEFT_DECLARED_MAX, WEFT_ADDRESSES_PER_PEER_MAX
+ * ...); INVALID: the node's own key, or a `join` that weft_tree_join would not take; IO, NO_SPACE. */
 weft_err weft_sync_peer_open(weft_node *node, const weft_sync_peer_spec *spec, weft_ns timeout,
                              weft_sync_peer **out);
 typedef struct weft_sync_status {
@@ -94,13 +99,16 @@ typedef struct weft_sync_status {
     weft_connection connection;
     int64_t last_sync_ms; /* wall clock; 0: not since it was opened            */
     weft_err last_error;  /* why the last attempt failed; OK: it did not       */
+    weft_join_state join; /* PENDING also while the peer has not answered; GRANTED also if nothing
+                           * was to be asked                                   */
 } weft_sync_status;
 weft_err weft_sync_peer_status(weft_sync_peer *handle, weft_ns timeout, weft_sync_status *out);
 /* As weft_peer_add_address, and it is tried at once. */
 weft_err weft_sync_peer_add_address(weft_sync_peer *handle, const char *address, weft_ns timeout);
 /* Waits until both hold the union of what they had, once since it was opened; OK at once if that
  * was so before. Attempts that fail are no answer: weft_sync_peer_status has them. TIMED_OUT;
- * BLOCKED: the peer was blocked here. */
+ * BLOCKED: the peer was blocked here. REJECTED, EXPIRED: so the request to join has ended; nothing
+ * more is tried by itself, and a new handle asks anew. */
 weft_err weft_sync_peer_wait(weft_sync_peer *handle, weft_ns timeout);
 void weft_sync_peer_key(const weft_sync_peer *handle, weft_key *out);
 void weft_sync_peer_tree(const weft_sync_peer *handle, weft_id *out);

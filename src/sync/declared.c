@@ -24,10 +24,12 @@ static struct declared *find(struct engine *e, const weft_key *peer, const weft_
 static void put(struct declared *d)
 {
     WF_ASSERT(d->refs > 0);
-    if (--d->refs == 0) wf_free(d);
+    if (--d->refs > 0) return;
+    weft_drop(d->ask == NULL ? NULL : &d->ask->req.msg);
+    wf_free(d);
 }
 
-static void answer(struct engine *e, struct declared *d, weft_err err)
+void wf_declared_answer(struct engine *e, struct declared *d, weft_err err)
 {
     while (d->waits.first != NULL) {
         struct op *op = (struct op *)((char *)d->waits.first - offsetof(struct op, of_declared));
@@ -48,13 +50,26 @@ static void later(struct engine *e, struct declared *d)
                          weft_now(e->self) + wf_e_jitter(e, BACKOFF_NS << exponent), 0, on_timer);
 }
 
-static void try_now(struct engine *e, struct declared *d)
+static bool is_to_be_tried(const struct declared *d)
 {
-    if (d->trying || d->synced || d->gone) {
+    if (d->gone || wf_djoin_stands(d) != WEFT_OK) return false;
+    return d->ask != NULL || !d->synced;
+}
+
+void wf_declared_try(struct engine *e, struct declared *d)
+{
+    if (d->trying || !is_to_be_tried(d)) {
         d->try_now = d->trying;
         return;
     }
     weft_timer_stop(e->self, &d->timer);
+    if (d->ask != NULL) {
+        d->trying = true;
+        d->try_now = false;
+        d->refs++;
+        wf_djoin_ask(e, d);
+        return;
+    }
     struct op *op = wf_op_quiet(e);
     if (op == NULL) {
         later(e, d);
@@ -79,7 +94,7 @@ void wf_declared_tried(struct engine *e, struct declared *d, weft_err err)
     if (err == WEFT_OK) wf_declared_synced(e, &d->key.peer, &d->key.tree);
     else if (wf_blocklist_has(e->table->blocked, &d->key.peer)) d->last_error = WEFT_BLOCKED;
     else d->last_error = err;
-    if (!d->gone && !d->synced) {
+    if (is_to_be_tried(d)) {
         if (d->try_now) d->attempts = 0;
         later(e, d);
     }
@@ -92,7 +107,7 @@ static void on_timer(weft_self *self, void *state, weft_timer *timer, uint32_t m
     (void)missed;
     struct engine *e = state;
     e->order++;
-    try_now(e, (struct declared *)((char *)timer - offsetof(struct declared, timer)));
+    wf_declared_try(e, (struct declared *)((char *)timer - offsetof(struct declared, timer)));
 }
 
 /* -- Handles ---------------------------------------------------------------------------- */
@@ -103,7 +118,8 @@ void wf_declared_init(struct engine *e)
                   e->salt);
 }
 
-weft_err wf_declared_open(struct engine *e, const weft_key *peer, const weft_id *tree)
+weft_err wf_declared_open(struct engine *e, const weft_key *peer, const weft_id *tree,
+                          struct wf_join_req **ask)
 {
     struct declared *d = find(e, peer, tree);
     if (d == NULL) {
@@ -118,7 +134,8 @@ weft_err wf_declared_open(struct engine *e, const weft_key *peer, const weft_id 
         d->refs = 1;
     }
     d->handles++;
-    try_now(e, d);
+    wf_djoin_set(d, ask);
+    wf_declared_try(e, d);
     return WEFT_OK;
 }
 
@@ -127,7 +144,7 @@ static void close_all(struct engine *e, struct declared *d)
     d->gone = true;
     wf_table_remove(&e->declared, &d->link);
     weft_timer_stop(e->self, &d->timer);
-    answer(e, d, WEFT_CLOSED);
+    wf_declared_answer(e, d, WEFT_CLOSED);
     put(d);
 }
 
@@ -143,7 +160,7 @@ void wf_declared_on_note(struct engine *e, const struct wf_declared_note *note)
     if (d == NULL) return;
     if (!note->end) {
         d->attempts = 0;
-        try_now(e, d);
+        wf_declared_try(e, d);
     } else if (--d->handles == 0) {
         close_all(e, d);
     }
@@ -175,7 +192,8 @@ void wf_declared_status(struct engine *e, struct op *op)
                                      .live = es != NULL && es->s.phase == WF_S_LIVE && es->s.live,
                                      .connection = connection_of(e, d),
                                      .last_sync_ms = d->last_sync_ms,
-                                     .last_error = d->last_error};
+                                     .last_error = d->last_error,
+                                     .join = d->joins ? d->join : WEFT_JOIN_GRANTED};
     wf_op_finish(e, op, WEFT_OK);
 }
 
@@ -185,6 +203,8 @@ void wf_declared_wait(struct engine *e, struct op *op)
     if (d == NULL) wf_op_finish(e, op, WEFT_NOT_FOUND);
     else if (d->synced) wf_op_finish(e, op, WEFT_OK);
     else if (wf_blocklist_has(e->table->blocked, &d->key.peer)) wf_op_finish(e, op, WEFT_BLOCKED);
+    else if (d->joins && d->ask == NULL && d->join >= WEFT_JOIN_REJECTED)
+        wf_op_finish(e, op, wf_djoin_stands(d));
     else wf_list_add(&d->waits, &op->of_declared);
 }
 
@@ -199,14 +219,14 @@ void wf_declared_synced(struct engine *e, const weft_key *peer, const weft_id *t
     d->attempts = 0;
     d->last_error = WEFT_OK;
     d->last_sync_ms = wf_wall_ms(e->table->rt);
-    weft_timer_stop(e->self, &d->timer);
-    answer(e, d, WEFT_OK);
+    if (d->ask == NULL) weft_timer_stop(e->self, &d->timer);
+    wf_declared_answer(e, d, WEFT_OK);
 }
 
 void wf_declared_failed(struct engine *e, const weft_key *peer, const weft_id *tree, weft_err err)
 {
     struct declared *d = find(e, peer, tree);
-    if (d != NULL) d->last_error = err;
+    if (d != NULL && wf_djoin_stands(d) == WEFT_OK) d->last_error = err; /* that tells more */
 }
 
 void wf_declared_reached(struct engine *e, const weft_key *peer, weft_err err)
@@ -225,6 +245,6 @@ void wf_declared_blocked(struct engine *e, const weft_key *peer)
         struct declared *d = of_link(at);
         if (!weft_key_equal(&d->key.peer, peer)) continue;
         d->last_error = WEFT_BLOCKED;
-        answer(e, d, WEFT_BLOCKED);
+        wf_declared_answer(e, d, WEFT_BLOCKED);
     }
 }

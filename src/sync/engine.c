@@ -32,6 +32,7 @@ static void drop_cmd(weft_msg *msg)
         weft_drop(&cmd->end->msg);
     weft_addr_put(cmd->home);
     wf_join_cmd_free(cmd->join);
+    if (cmd->ask != NULL) weft_drop(&cmd->ask->req.msg);
     weft_free_msg(msg);
 }
 
@@ -191,6 +192,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     else if (kind == &wf_tracks_changed_kind)
         wf_timer_on_tracks(e, (struct wf_tracks_changed *)msg);
     else if (kind == &wf_declared_note_kind) wf_declared_on_note(e, (struct wf_declared_note *)msg);
+    else if (kind == &wf_join_over_kind) wf_declared_on_over(e, (struct wf_join_over *)msg);
     else if (kind == &wf_peer_changed_kind) wf_timer_on_changed(e, (struct wf_peer_changed *)msg);
     return WEFT_DONE;
 }

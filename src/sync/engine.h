@@ -63,6 +63,9 @@ struct wf_cmd { /* asked by weft.c or notify; answered once the command has ende
      * ended with the message. `home` is the engine, counted. */
     struct wf_declared_note *end;
     weft_addr *home;
+    struct wf_join_req
+        *ask; /* DECLARE: what the peer is asked for first (joining.h); NULL: nothing;
+                               * dropped with the message, until somebody takes it */
     struct wf_join_cmd *join; /* JOIN: joining.h; of the peer, or of who is at `text` if that is
                                * not empty; freed with the message. result.peer: who was asked */
     /* out: */

@@ -23,7 +23,8 @@ struct asking { /* one after the other: ask, follow, relate, forget, sync */
     struct wf_join_req *req; /* who waits; NULL: nobody */
     struct wf_asked_row row;
     struct wf_joined said;
-    bool kept; /* a row of it is in the desk */
+    bool kept;                 /* a row of it is in the desk */
+    struct wf_join_over *over; /* made with it, so that its end cannot go untold; NULL: told */
 };
 
 /* -- The end of it ---------------------------------------------------------------------- */
@@ -43,6 +44,7 @@ static void finish(struct asking *a, weft_err err)
         memcpy(req->outcome.id, a->said.id, sizeof req->outcome.id);
         weft_reply(&req->req, err);
     }
+    weft_drop(a->over == NULL ? NULL : &a->over->msg);
     wf_free(a);
     wf_join_arm(desk);
 }
@@ -87,6 +89,19 @@ static void sync_tree(struct asking *a)
     ask(a, a->desk->table->sync, cmd == NULL ? NULL : &cmd->req, deadline_of(a), on_synced);
 }
 
+/* Somebody may keep the tree with the server and wait. */
+static void tell_over(struct asking *a)
+{
+    struct wf_join_over *over = a->over;
+    a->over = NULL;
+    over->server = a->row.server;
+    over->tree = a->row.tree;
+    over->key = a->row.key;
+    memcpy(over->id, a->row.id, sizeof over->id);
+    over->state = (weft_join_state)a->said.state;
+    if (weft_send(a->desk->table->sync, &over->msg) != WEFT_OK) weft_drop(&over->msg);
+}
+
 static void on_forgotten(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
@@ -106,6 +121,7 @@ static void on_forgotten(weft_self *self, void *state, weft_err err, weft_reques
     if (ours) {
         wf_asked_remove(&desk->asked, row);
         wf_join_event(desk, &a->row.tree, &a->row.key, a->row.id, end);
+        tell_over(a);
     }
     if (end == WEFT_EXISTS) sync_tree(a);
     else finish(a, end);
@@ -255,6 +271,11 @@ static struct asking *asking_create(struct wf_join_desk *desk, const struct wf_a
 {
     struct asking *a = wf_calloc(1, sizeof *a);
     if (a == NULL) return NULL;
+    a->over = (struct wf_join_over *)weft_new(&wf_join_over_kind);
+    if (a->over == NULL) {
+        wf_free(a);
+        return NULL;
+    }
     a->desk = desk;
     a->req = req;
     a->row = *row;

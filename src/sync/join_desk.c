@@ -32,11 +32,33 @@ const weft_kind wf_join_said_kind = {0x560a, "access.join_said", sizeof(struct w
 const weft_kind wf_join_up_kind = {0x560b, "access.join_up", sizeof(struct wf_join_up),
                                    weft_free_msg};
 
+const weft_kind wf_join_over_kind = {0x560c, "access.join_over", sizeof(struct wf_join_over),
+                                     weft_free_msg};
+
 struct wf_join_req *wf_join_req_create(enum wf_join_op op)
 {
     struct wf_join_req *req = (struct wf_join_req *)weft_new(&wf_join_req_kind);
     if (req != NULL) req->op = op;
     return req;
+}
+
+struct wf_join_req *wf_join_req_copy(const struct wf_join_req *ask)
+{
+    struct wf_join_req *req = wf_join_req_create(WF_JOIN_ASK);
+    if (req == NULL) return NULL;
+    req->tree = ask->tree;
+    req->right = ask->right;
+    req->priority = ask->priority;
+    memcpy(req->address, ask->address, sizeof req->address);
+    req->has_server = ask->has_server;
+    req->server = ask->server;
+    req->key = ask->key;
+    memcpy(req->name, ask->name, sizeof req->name);
+    req->meta_len = ask->meta_len;
+    memcpy(req->meta, ask->meta, ask->meta_len);
+    if (ask->pair == NULL || wf_join_pair_copy(ask->pair, &req->pair) == WEFT_OK) return req;
+    weft_drop(&req->req.msg);
+    return NULL;
 }
 
 void wf_join_cmd_free(struct wf_join_cmd *join)

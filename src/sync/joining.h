@@ -8,7 +8,8 @@
 
 #include "wire.h"
 
-extern const weft_kind wf_join_req_kind, wf_join_in_kind, wf_join_said_kind, wf_join_up_kind;
+extern const weft_kind wf_join_req_kind, wf_join_in_kind, wf_join_said_kind, wf_join_up_kind,
+    wf_join_over_kind;
 
 enum wf_join_op {
     WF_JOIN_MODE,
@@ -43,6 +44,8 @@ struct wf_join_req { /* api_join.c asks access */
     weft_join_request *joins; /* LIST, GET; freed with the message */
 };
 struct wf_join_req *wf_join_req_create(enum wf_join_op op);
+/* What asks the same once more; NULL: memory is short. */
+struct wf_join_req *wf_join_req_copy(const struct wf_join_req *ask);
 
 struct wf_join_in {   /* the engine asks access about a peer's JOIN, whose signature is checked */
     weft_request req; /* OK: `said` is the answer. TREE, BUSY, and what the disk says */
@@ -61,6 +64,14 @@ struct wf_join_said {
     uint64_t conn;
     weft_key device; /* the server's */
     struct wf_joined said;
+};
+struct wf_join_over { /* access -> engine: a request of ours that waited is decided, and that is
+                       * durable here; what a grant brings is done, but for the first sync */
+    weft_msg msg;
+    weft_key server, key;
+    weft_id tree;
+    uint8_t id[16];
+    weft_join_state state;
 };
 struct wf_join_up { /* engine -> access: the peer is connected and would understand a JOIN */
     weft_msg msg;
