@@ -414,8 +414,9 @@ static void on_synced(weft_self *self, void *state, weft_err err, weft_request *
     desk->sync_req = req;
     bool open = desk->store->durable < desk->store->sync_mark; /* not settled meanwhile */
     WF_ASSERT(open || desk->owed.count == 0);
-    if (open && err != WEFT_OK) {
-        if (desk->owed.count > 0 || desk->written.count > 0) sync_failed(desk, err);
+    bool over = err != WEFT_OK && wf_kv_failed(desk->store->kv) != WEFT_OK;
+    if (over || (open && err != WEFT_OK)) {
+        if (over || desk->owed.count > 0 || desk->written.count > 0) sync_failed(desk, err);
         else mind_lazy(desk); /* nobody waited for it, so it is still owed */
     } else {
         if (open) {

@@ -125,13 +125,18 @@ static weft_err lmdb_write(wf_kv *kv, const wf_batch *batch, bool sync)
     return rc == 0 ? WEFT_OK : stick(l, wf_lmdb_fail(l, "commit", rc));
 }
 
+/* One at a time: of two syncs of a file the system tells only one that the disk has failed. */
 static weft_err lmdb_sync(wf_kv *kv)
 {
     struct wf_lmdb *l = wf_lmdb_of(kv);
+    wf_lock_take(l->syncing);
     weft_err err = stuck(l);
-    if (err != WEFT_OK || l->read_only) return err;
-    int rc = mdb_env_sync(l->env, 1);
-    return rc == 0 ? WEFT_OK : stick(l, wf_lmdb_fail(l, "sync", rc));
+    if (err == WEFT_OK && !l->read_only) {
+        int rc = mdb_env_sync(l->env, 1);
+        if (rc != 0) err = stick(l, wf_lmdb_fail(l, "sync", rc));
+    }
+    wf_lock_give(l->syncing);
+    return err;
 }
 
 /* -- Checkpoint, memory, close -------------------------------------------------------- */
@@ -181,6 +186,7 @@ static void lmdb_close(wf_kv *kv)
     env_close(l);
     wf_lmdb_dir_unlock(l->lock_fd);
     wf_lock_destroy(l->lock);
+    wf_lock_destroy(l->syncing);
     wf_lock_destroy(l->base.gate);
     wf_batch_order_fini(&l->order);
     wf_free(l->dir);
@@ -382,8 +388,9 @@ weft_err wf_kv_lmdb_open(const char *dir, const wf_kv_lmdb_options *options, wf_
     l->floor_bytes = WEFT_STORE_FREE_FLOOR_BYTES;
     l->dir = wf_strdup(dir);
     l->lock = wf_lock_create();
+    l->syncing = wf_lock_create();
     l->base.gate = wf_lock_create();
-    bool whole = l->dir != NULL && l->lock != NULL && l->base.gate != NULL;
+    bool whole = l->dir != NULL && l->lock != NULL && l->syncing != NULL && l->base.gate != NULL;
     err = whole ? begin(l) : WEFT_NO_MEMORY;
     if (err == WEFT_OK) {
         *out = &l->base;

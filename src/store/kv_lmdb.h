@@ -29,6 +29,7 @@ struct wf_lmdb {
     MDB_dbi families[WF_CF_COUNT];
     bool has[WF_CF_COUNT]; /* false only in a store of an older version that is only read */
     wf_lock *lock;         /* of the list */
+    wf_lock *syncing;
     struct wf_lmdb_reader *idle;
     uint32_t idle_count;
     uint64_t map_bytes, floor_bytes, writes;

@@ -290,7 +290,8 @@ static void ask_large(weft_self *self, void *arg)
     sk_ask(&node, self, &((struct wf_commit *)arg)->req);
 }
 
-Test(write_ahead, a_batch_that_is_full_meanwhile_answers_all_before_it_first)
+/* Two are under way, and then comes one that fills the next batch: this thread waits for all. */
+static void fill_a_batch(void)
 {
     static uint8_t payload[900000];
     weft_id ids[7];
@@ -311,6 +312,11 @@ Test(write_ahead, a_batch_that_is_full_meanwhile_answers_all_before_it_first)
     }
     sk_node_do(&node, ask_large, large);
     while (node.sink.replies_count == 0) cr_assert(wf_sim_step(node.sim));
+}
+
+Test(write_ahead, a_batch_that_is_full_meanwhile_answers_all_before_it_first)
+{
+    fill_a_batch();
     cr_assert_not_null(disk.held, "nobody waited for that");
     finish();
     cr_assert_eq(good_replies(), 21);
@@ -415,6 +421,24 @@ Test(write_ahead, a_sync_that_fails_is_the_answer_of_both)
         cr_assert_eq(wf_store_durable(node.store, 1), 30);
         sk_expect_clean(node.store);
     }
+    sk_quiet(false);
+}
+
+/* Somebody else has waited for the same batches meanwhile, and was told that they are durable. */
+Test(write_ahead, a_disk_that_fails_a_sync_that_nobody_waits_for_any_more_stops_the_store)
+{
+    sk_quiet(true);
+    fill_a_batch();
+    wf_kv_memory_fail_at(node.kv, 1, WEFT_IO, true);
+    disk.slow = false;
+    disk_answer();
+    while (node.store->desk->syncing) cr_assert(wf_sim_step(node.sim));
+    cr_assert_eq(node.store->desk->failed, WEFT_IO);
+    wf_kv_memory_fail_at(node.kv, 0, WEFT_OK, false);
+    wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 60 * WEFT_SEC);
+    for (uint32_t i = 20; i < 30; i++)
+        cr_assert_eq(sk_commit(&node, dag->bufs + i, dag->ids + i, 1, true, NULL), WEFT_OK);
+    sk_expect_clean(node.store);
     sk_quiet(false);
 }
 
