@@ -152,16 +152,8 @@ static void on_related(weft_self *self, void *state, weft_err err, weft_request 
     else sync_tree(a);
 }
 
-static void on_followed(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+static void relate(struct asking *a)
 {
-    (void)self;
-    (void)state;
-    struct asking *a = arg;
-    weft_drop(req == NULL ? NULL : &req->msg);
-    if (err != WEFT_OK) {
-        finish(a, err);
-        return;
-    }
     struct wf_peer_req *relate = wf_peer_req_create(WF_PEER_RELATE);
     if (relate != NULL) {
         relate->peer = a->row.server;
@@ -170,9 +162,31 @@ static void on_followed(weft_self *self, void *state, weft_err err, weft_request
     ask(a, a->desk->table->peers, relate == NULL ? NULL : &relate->req, WEFT_NEVER, on_related);
 }
 
-/* The tree is tracked here, and who let us in may read it here. */
+static void on_followed(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+{
+    (void)self;
+    (void)state;
+    struct asking *a = arg;
+    weft_drop(req == NULL ? NULL : &req->msg);
+    if (err == WEFT_OK) relate(a);
+    else finish(a, err);
+}
+
+/* Else whoever says "granted" could read what has long been kept here. */
+static bool is_kept_here(const struct asking *a)
+{
+    wf_tree_info info;
+    return wf_store_tree(a->desk->table->wf_store, &a->row.tree, &info) == WEFT_OK &&
+           info.followed && info.has_root;
+}
+
+/* The tree is tracked here, and who let us in may read it here, unless it is kept already. */
 static void follow(struct asking *a)
 {
+    if (is_kept_here(a)) {
+        relate(a);
+        return;
+    }
     struct wf_access_req *req = wf_access_req_create(WF_ACC_FOLLOW);
     weft_key *reader = req == NULL ? NULL : wf_memdup(&a->row.server, sizeof *reader);
     if (reader == NULL) {

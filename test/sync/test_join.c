@@ -490,6 +490,25 @@ Test(join, is_told_where_it_is_asked_and_where_it_is_decided)
     world_destroy(w);
 }
 
+/* Else a made-up ticket would open what is private here. */
+Test(join, that_is_granted_for_a_tree_that_is_kept_lets_nobody_new_read_it)
+{
+    struct world *w = world_create(33, WORLD_CHAIN, 2, WORLD_PLAIN);
+    weft_root_spec root = {.entropy = {9, 33}};
+    weft_id open = join_tree(w, 1, WEFT_JOIN_AUTO), own, kept[2];
+    cr_assert_eq(weft_tree_create(node(w, 1), w->author, &root, CALL, &own), WEFT_OK);
+    kept[0] = own;
+    /* The other side says yes to it, as somebody would who lies. */
+    cr_assert_eq(weft_tree_create(node(w, 0), w->author, &root, CALL, &kept[1]), WEFT_OK);
+    cr_assert(weft_id_equal(&kept[0], &kept[1]));
+    cr_expect_eq(join_ask_as(w, 1, &own, w->author, WEFT_RIGHT_READ, NULL), WEFT_TREE,
+                 "nor does it sync with who may not read it");
+    cr_expect_not(wf_store_may_read(node(w, 1)->table.wf_store, &own, key(w, 0)));
+    cr_expect_eq(join_ask(w, 1, &open, WEFT_RIGHT_READ, NULL), WEFT_OK);
+    cr_expect(wf_store_may_read(node(w, 1)->table.wf_store, &open, key(w, 0)), "an empty one does");
+    world_destroy(w);
+}
+
 /* -- How it may be called --------------------------------------------------------------- */
 
 struct inside {
