@@ -235,6 +235,7 @@ static bool is_herd(const struct wf_desk *desk)
 static bool is_worth_it(const struct wf_desk *desk)
 {
     return desk->must_sync && desk->sync && desk->failed == WEFT_OK &&
+           desk->remake_phase != WF_REMAKE_DUE && /* that waits for a moment without a sync */
            wf_writer_is_open(desk->store) && is_herd(desk);
 }
 
