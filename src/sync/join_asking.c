@@ -23,9 +23,17 @@ struct asking { /* one after the other: ask, follow, relate, forget, sync */
     struct wf_join_req *req; /* who waits; NULL: nobody */
     struct wf_asked_row row;
     struct wf_joined said;
-    bool kept;                 /* a row of it is in the desk */
+    bool again;                /* of a request that was made before */
+    bool kept;                 /* the row in the desk is that of what was said */
     struct wf_join_over *over; /* made with it, so that its end cannot go untold; NULL: told */
 };
+
+/* Another request for the same tree and key may have taken its place. */
+static bool is_row_of(const struct asking *a, const struct wf_asked_row *row)
+{
+    return memcmp(row->id, a->row.id, sizeof row->id) == 0 &&
+           weft_key_equal(&row->server, &a->row.server);
+}
 
 /* -- The end of it ---------------------------------------------------------------------- */
 
@@ -35,7 +43,7 @@ static void finish(struct asking *a, weft_err err)
     struct wf_asked_row *row = wf_asked_find(&desk->asked, &a->row.tree, &a->row.key);
     struct wf_join_req *req = a->req;
     if (err == WEFT_CANCELED) err = WEFT_CLOSED;
-    if (row != NULL) row->asking = false;
+    if (row != NULL && is_row_of(a, row)) row->asking = false;
     if (req != NULL) {
         req->outcome = (weft_join_outcome){.state = (weft_join_state)a->said.state,
                                            .right = (weft_right)a->said.right,
@@ -102,6 +110,19 @@ static void tell_over(struct asking *a)
     if (weft_send(a->desk->table->sync, &over->msg) != WEFT_OK) weft_drop(&over->msg);
 }
 
+static weft_err end_of(const struct asking *a)
+{
+    return a->said.state == WEFT_JOIN_GRANTED    ? WEFT_EXISTS
+           : a->said.state == WEFT_JOIN_REJECTED ? WEFT_REJECTED
+                                                 : WEFT_EXPIRED;
+}
+
+static void go_on(struct asking *a, weft_err end)
+{
+    if (end == WEFT_EXISTS) sync_tree(a);
+    else finish(a, end);
+}
+
 static void on_forgotten(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
@@ -110,26 +131,27 @@ static void on_forgotten(weft_self *self, void *state, weft_err err, weft_reques
     struct wf_join_desk *desk = a->desk;
     weft_drop(req == NULL ? NULL : &req->msg);
     struct wf_asked_row *row = wf_asked_find(&desk->asked, &a->row.tree, &a->row.key);
-    bool ours = row != NULL && memcmp(row->id, a->row.id, sizeof row->id) == 0;
-    weft_err end = a->said.state == WEFT_JOIN_GRANTED    ? WEFT_EXISTS
-                   : a->said.state == WEFT_JOIN_REJECTED ? WEFT_REJECTED
-                                                         : WEFT_EXPIRED;
+    weft_err end = end_of(a);
     if (err != WEFT_OK) {
         finish(a, err); /* it is asked again */
         return;
     }
-    if (ours) {
+    if (row != NULL && is_row_of(a, row)) {
         wf_asked_remove(&desk->asked, row);
         wf_join_event(desk, &a->row.tree, &a->row.key, a->row.id, end);
         tell_over(a);
     }
-    if (end == WEFT_EXISTS) sync_tree(a);
-    else finish(a, end);
+    go_on(a, end);
 }
 
 /* It is decided, and all that follows from it is durable. */
 static void forget(struct asking *a)
 {
+    const struct wf_asked_row *row = wf_asked_find(&a->desk->asked, &a->row.tree, &a->row.key);
+    if (row == NULL || !is_row_of(a, row)) {
+        go_on(a, end_of(a));
+        return;
+    }
     struct wf_record_put *put = wf_record_create(0);
     if (put != NULL) {
         wf_join_key(put, WF_REC_ASKED, a->row.tree.bytes, sizeof a->row.tree.bytes,
@@ -249,18 +271,31 @@ static void keep(struct asking *a)
     ask(a, a->desk->table->store, put == NULL ? NULL : &put->req, WEFT_NEVER, on_kept);
 }
 
+/* Does the row wait for what was said, or for no more than what was granted at once? */
+static bool is_answer_to(const struct asking *a, const struct wf_asked_row *row)
+{
+    static const uint8_t none[16];
+    const wf_grant said = {(weft_right)a->said.right, a->said.priority},
+                   asked = {row->right, row->priority};
+    if (!weft_key_equal(&row->server, &a->row.server)) return false;
+    if (memcmp(row->id, a->said.id, sizeof row->id) == 0) return true;
+    return !a->again && a->said.state == WEFT_JOIN_GRANTED &&
+           memcmp(a->said.id, none, sizeof none) == 0 && wf_grant_compare(&said, &asked) >= 0;
+}
+
 static void settle(struct asking *a)
 {
     const struct wf_asked_row *row = wf_asked_find(&a->desk->asked, &a->row.tree, &a->row.key);
     bool lets_in = a->said.state == WEFT_JOIN_GRANTED || a->said.state == WEFT_JOIN_PENDING;
     weft_err err = lets_in ? use_key(a) : WEFT_OK;
-    a->kept = row != NULL;
+    a->kept = row != NULL && is_answer_to(a, row);
     if (a->kept) memcpy(a->row.id, row->id, sizeof a->row.id);
     if (err != WEFT_OK) finish(a, err);
     else if (a->said.state == WEFT_JOIN_GRANTED) follow(a);
+    else if (a->said.state == WEFT_JOIN_PENDING && a->again && !a->kept) finish(a, WEFT_AWAITING);
     else if (a->said.state == WEFT_JOIN_PENDING) keep(a);
     else if (a->kept) forget(a);
-    else finish(a, a->said.state == WEFT_JOIN_REJECTED ? WEFT_REJECTED : WEFT_EXPIRED);
+    else finish(a, end_of(a));
 }
 
 static void on_answer(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
@@ -292,6 +327,7 @@ static struct asking *asking_create(struct wf_join_desk *desk, const struct wf_a
     }
     a->desk = desk;
     a->req = req;
+    a->again = memcmp(row->id, (const uint8_t[16]){0}, sizeof row->id) != 0;
     a->row = *row;
     return a;
 }

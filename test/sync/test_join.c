@@ -165,6 +165,74 @@ Test(join, that_is_asked_for_twice_is_one_request)
     world_destroy(w);
 }
 
+/* What became of one request is asked for again just while another takes its place elsewhere. */
+struct late {
+    weft_ns polled; /* when the first one was asked for again */
+    uint32_t awaiting, other;
+};
+
+static void on_second(void *arg, weft_err err, const weft_join_outcome *outcome)
+{
+    struct late *late = arg;
+    late->awaiting += err == WEFT_AWAITING && outcome != NULL;
+    late->other += err != WEFT_AWAITING;
+}
+
+static void hear_poll(struct world *w, uint32_t from, const weft_key *to, const weft_id *tree,
+                      uint32_t type)
+{
+    struct late *late = w->judge_arg;
+    (void)tree;
+    if (from == 1 && type == WF_F_JOIN && weft_key_equal(to, key(w, 0)) && late->polled == 0)
+        late->polled = wf_sim_now(w->sim);
+}
+
+/* The first is rejected where nobody can tell; the second is asked for `at`. WEFT_NEVER: never. */
+static weft_err play_late(struct late *late, weft_ns at)
+{
+    struct world *w = world_create(34, WORLD_CHAIN, 3, WORLD_PLAIN);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK), same;
+    weft_root_spec root = {.entropy = {1, 33}};
+    weft_join_spec spec = {.tree = tree, .name = "Ada", .right = WEFT_RIGHT_READ};
+    weft_join_outcome said;
+    weft_err err = WEFT_OK;
+    cr_assert_eq(weft_tree_create(node(w, 2), w->author, &root, CALL, &same), WEFT_OK);
+    cr_assert(weft_id_equal(&tree, &same));
+    cr_assert_eq(weft_join_mode_set(node(w, 2), &tree, WEFT_JOIN_ASK, NULL, 0, 0, CALL), WEFT_OK);
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+    world_run(w, WEFT_SEC);
+    world_kill(w, 0);
+    world_start(w, 0);
+    w->judge_arg = late;
+    w->judge = hear_poll;
+    cr_assert_eq(weft_join_reject(node(w, 0), said.id, w->author, CALL), WEFT_OK);
+    cr_assert_eq(late->polled, 0, "it has been told too early for this");
+    if (at != WEFT_NEVER) {
+        cr_assert_gt(at, wf_sim_now(w->sim));
+        world_run(w, at - wf_sim_now(w->sim));
+        cr_assert_eq(
+            weft_tree_join_async(node(w, 1), "mem:n2:1", NULL, &spec, CALL, on_second, late),
+            WEFT_OK);
+    }
+    world_run(w, WEFT_JOIN_POLL_NS);
+    if (late->awaiting > 0) err = weft_tree_join_check(node(w, 1), &tree, NULL, CALL, NULL);
+    world_destroy(w);
+    return err;
+}
+
+Test(join, that_took_the_place_of_another_outlives_a_late_answer_about_that)
+{
+    struct late first = {0};
+    (void)play_late(&first, WEFT_NEVER);
+    cr_assert_gt(first.polled, 0);
+    for (int64_t ms = -12; ms <= 4; ms++) {
+        struct late late = {0};
+        weft_err err = play_late(&late, (weft_ns)((int64_t)first.polled + ms * (int64_t)WEFT_MS));
+        cr_expect(late.awaiting == 1 && late.other == 0, "%ld ms", (long)ms);
+        cr_expect_eq(err, WEFT_AWAITING, "%ld ms: %s", (long)ms, weft_errname(err));
+    }
+}
+
 /* -- Many ------------------------------------------------------------------------------- */
 
 struct asked {
