@@ -61,7 +61,8 @@ typedef struct weft_node_options {
     /* A damaged store of RocksDB is made anew when it is opened, of what can be read of it: one
      * that does not open, and one of which a block could not be read while it was open. What
      * was lost is asked of peers; the damaged one is kept in `dir`/damaged-N until all of it is
-     * here again (docs/store.md, Renewal). Needs as much room again, and time for a copy of
+     * here again, or until the operator removes it, where nobody can say what else was in it, as
+     * after damage to a log (docs/store.md, Renewal). Needs as much room again, and time for a copy of
      * all. Without it such a store is CORRUPT and left as it is, for weft-fsck. */
     bool renew;
 } weft_node_options;

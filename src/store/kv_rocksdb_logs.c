@@ -129,24 +129,34 @@ static void make_unknown(uint8_t *record, size_t length)
     for (int i = 0; i < 4; i++) record[i] = (uint8_t)(crc >> (8 * i));
 }
 
+/* Records that were, or are to be, spared; and all that a reader does not give out. */
+struct sparing {
+    uint64_t bad, lost;
+};
+
 /* How many records of a block had to be spared the others. */
-static unsigned spare(uint8_t *block, size_t len)
+static unsigned spare(uint8_t *block, size_t len, struct sparing *s)
 {
     unsigned changed = 0;
     for (size_t at = 0, next; at + HEADER_BYTES <= len; at = next) {
         if (block[at + 6] == 0 && length_of(block + at) == 0) break; /* never written */
         next = at + HEADER_BYTES + length_of(block + at);
-        if (is_sound(block, at, len)) continue;
+        if (is_sound(block, at, len)) {
+            s->lost += block[at + 6] == TYPE_UNKNOWN;
+            continue;
+        }
+        s->lost++;
         next = next_sound(block, at, len);
         if (next == 0) break; /* nothing behind it would be lost */
         make_unknown(block + at, next - at - HEADER_BYTES);
         changed++;
     }
+    s->bad += changed;
     return changed;
 }
 
-/* *bad: records that were, or are to be, spared. */
-static weft_err spare_file(int folder, const char *name, uint8_t *block, bool write, unsigned *bad)
+static weft_err spare_file(int folder, const char *name, uint8_t *block, bool write,
+                           struct sparing *s)
 {
     struct stat info;
     weft_err err = WEFT_OK;
@@ -156,8 +166,7 @@ static weft_err spare_file(int folder, const char *name, uint8_t *block, bool wr
     for (off_t at = 0; err == WEFT_OK && at < end; at += (off_t)BLOCK_BYTES) {
         ssize_t len = pread(fd, block, BLOCK_BYTES, at);
         if (len <= 0) break;
-        unsigned changed = spare(block, (size_t)len);
-        *bad += changed;
+        unsigned changed = spare(block, (size_t)len, s);
         if (changed > 0 && write && pwrite(fd, block, (size_t)len, at) != len) err = WEFT_IO;
     }
     close(fd);
@@ -174,14 +183,14 @@ static bool is_wal(const char *name)
 
 static bool is_log(const char *name) { return is_manifest(name) || is_wal(name); }
 
-static weft_err spare_all(const char *dir, bool write, unsigned *bad)
+static weft_err spare_all(const char *dir, bool write, struct sparing *s)
 {
     DIR *handle = opendir(dir);
     if (handle == NULL) return WEFT_IO;
     uint8_t *block = wf_malloc(BLOCK_BYTES);
     weft_err err = block == NULL ? WEFT_NO_MEMORY : WEFT_OK;
     for (struct dirent *item; err == WEFT_OK && (item = readdir(handle)) != NULL;)
-        if (is_wal(item->d_name)) err = spare_file(dirfd(handle), item->d_name, block, write, bad);
+        if (is_wal(item->d_name)) err = spare_file(dirfd(handle), item->d_name, block, write, s);
     wf_free(block);
     closedir(handle);
     return err;
@@ -226,16 +235,17 @@ weft_err wf_store_dir_check_manifest(const char *dir) { return check(dir, is_man
 
 bool wf_store_dir_has_bad_record(const char *dir)
 {
-    unsigned bad = 0;
-    return spare_all(dir, false, &bad) == WEFT_OK && bad > 0;
+    struct sparing s = {0};
+    return spare_all(dir, false, &s) == WEFT_OK && s.bad > 0;
 }
 
-weft_err wf_store_dir_spare_records(const char *dir)
+weft_err wf_store_dir_spare_records(const char *dir, uint64_t *lost)
 {
-    unsigned bad = 0;
-    weft_err err = spare_all(dir, true, &bad);
-    if (bad > 0)
-        wf_log(WEFT_LOG_WARN, "store", "path=%s: %u damaged records of logs are passed over", dir,
-               bad);
+    struct sparing s = {0};
+    weft_err err = spare_all(dir, true, &s);
+    if (s.lost > 0)
+        wf_log(WEFT_LOG_WARN, "store", "path=%s: %llu damaged records of logs are passed over", dir,
+               (unsigned long long)s.lost);
+    if (lost != NULL) *lost = s.lost;
     return err == WEFT_OK ? err : wf_fail(err, "store", "path=%s: its logs cannot be read", dir);
 }

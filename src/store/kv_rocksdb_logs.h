@@ -5,6 +5,7 @@
 #define WF_KV_ROCKSDB_LOGS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <weft/err.h>
 
@@ -21,7 +22,9 @@ weft_err wf_store_dir_check_manifest(const char *dir); /* of these alone */
  * Only *.log. False also for what cannot be read. */
 bool wf_store_dir_has_bad_record(const char *dir);
 /* In a copy: gives such a record a type that nobody knows, and a checksum, so that it alone is passed
- * over when damaged records are left out. IO, NO_MEMORY. */
-weft_err wf_store_dir_spare_records(const char *dir);
+ * over when damaged records are left out. *lost: how many records, or ends of blocks, no reader gives
+ * out any more, also where nothing follows them: a torn end is one, for it may have been whole. May be
+ * NULL. IO, NO_MEMORY. */
+weft_err wf_store_dir_spare_records(const char *dir, uint64_t *lost);
 
 #endif

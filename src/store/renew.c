@@ -23,6 +23,7 @@ struct renewing {
     char part[WF_RENEW_PATH_BYTES], copy[WF_RENEW_PATH_BYTES];
     wf_kv *from;
     bool opens; /* the old store, with all that it ever wrote */
+    bool lossy; /* `from` lacks what may be in the old store, and nobody can say what */
     weft_id *left_out;
     uint64_t left_out_room;
     wf_renewal done;
@@ -37,7 +38,7 @@ static weft_err open_old(struct renewing *r)
     weft_err err = r->opens ? wf_kv_rocksdb_open(r->dir, &options, &r->from) : WEFT_CORRUPT;
     if (err == WEFT_CORRUPT || err == WEFT_IO) {
         err = wf_store_dir_copy(r->dir, r->copy);
-        if (err == WEFT_OK) err = wf_kv_rocksdb_open_damaged(r->copy, &r->from, &how);
+        if (err == WEFT_OK) err = wf_kv_rocksdb_open_damaged(r->copy, &r->from, &how, &r->lossy);
     }
     if (err == WEFT_OK)
         wf_log(WEFT_LOG_WARN, "store", "path=%s is renewed: opened %s", r->dir, how);
@@ -99,18 +100,28 @@ static weft_err leave_out(void *arg, const weft_id *id)
     return WEFT_OK;
 }
 
-/* What the door refuses has no way into the new store, so the old one stays: no entry has this
- * id, and the list is never all there. */
+/* No entry has this id, so a list with it is never all here, and the old store stays. */
+static const weft_id never;
+
+static weft_err keep_old(struct renewing *r)
+{
+    weft_err err = leave_out(r, &never);
+    if (err == WEFT_OK) r->done.left_out--; /* it is behind the others */
+    r->done.keep = err == WEFT_OK;
+    return err;
+}
+
+/* What the door refuses has no way into the new store; of what cannot be read nobody knows whether
+ * an arrival still names it. */
 static weft_err salvage(struct renewing *r)
 {
-    static const weft_id never;
     wf_salvage_options options = {.orphan = leave_out, .arg = r};
     wf_kv *to = NULL;
     wf_salvage_report *report = wf_malloc(sizeof *report);
     weft_err err = report == NULL ? WEFT_NO_MEMORY : open_new(r, &to);
     r->done = (wf_renewal){.how = WF_RENEWED_SALVAGE};
     if (err == WEFT_OK) err = wf_salvage(r->from, to, r->rt, &options, report);
-    if (err == WEFT_OK && report->refused > 0) err = leave_out(r, &never);
+    if (err == WEFT_OK && report->refused + report->bad + report->gaps > 0) r->lossy = true;
     wf_kv_close(to);
     wf_free(report);
     return err;
@@ -122,6 +133,7 @@ static weft_err make_new(struct renewing *r)
     weft_err err = open_old(r);
     if (err == WEFT_OK) err = copy_rows(r, &good);
     if (err == WEFT_OK && !good) err = salvage(r);
+    if (err == WEFT_OK && r->lossy) err = keep_old(r);
     wf_kv_close(r->from);
     return err;
 }
@@ -156,16 +168,17 @@ weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options,
     if (err != WEFT_OK) goto done;
     err = remove_rests(r);
     if (err == WEFT_OK) err = make_new(r);
-    if (err == WEFT_OK) err = wf_renew_swap(dir, r->left_out, r->done.left_out);
+    if (err == WEFT_OK) err = wf_renew_swap(dir, r->left_out, r->done.left_out + r->done.keep);
     weft_err removed = remove_rests(r);
     if (err == WEFT_OK) err = removed;
     if (err == WEFT_OK)
         wf_log(WEFT_LOG_WARN, "store",
                "path=%s was damaged and is new: %s, %llu bodies are missing, %llu entries are left "
-               "out; the old one is in %s/damaged-%u until peers have sent them",
+               "out; the old one is in %s/damaged-%u until %s",
                dir, r->done.how == WF_RENEWED_ROWS ? "copied" : "salvaged",
                (unsigned long long)r->done.missing, (unsigned long long)r->done.left_out, dir,
-               wf_renew_newest(dir));
+               wf_renew_newest(dir),
+               r->done.keep ? "the operator removes it: it may hold more" : "peers have sent them");
     if (err == WEFT_OK && out != NULL) *out = r->done;
 done:
     wf_renew_unlock(lock);
@@ -223,34 +236,43 @@ done:
     return err;
 }
 
+struct settling {
+    wf_store *store;
+    unsigned kept, by_operator;
+};
+
 static weft_err is_here(void *arg, const weft_id *id)
 {
+    struct settling *s = arg;
     wf_meta_brief brief;
-    return wf_store_meta_brief(arg, id, &brief);
+    if (!weft_id_equal(id, &never)) return wf_store_meta_brief(s->store, id, &brief);
+    s->by_operator++;
+    return WEFT_NOT_FOUND;
 }
 
 weft_err wf_renew_settle(wf_store *store, const char *dir)
 {
     uint64_t missing = 0;
-    unsigned newest = wf_renew_newest(dir), kept = 0;
+    unsigned newest = wf_renew_newest(dir);
+    struct settling s = {.store = store};
     if (newest == 0) return WEFT_OK;
     weft_err err = find_missing(store, &missing);
     for (unsigned i = 1; i <= newest && err == WEFT_OK; i++) {
-        err = missing > 0 ? WEFT_NOT_FOUND : wf_renew_left_out(dir, i, is_here, store);
+        err = missing > 0 ? WEFT_NOT_FOUND : wf_renew_left_out(dir, i, is_here, &s);
         if (err == WEFT_OK) err = wf_renew_forget(dir, i);
         if (err != WEFT_NOT_FOUND) continue;
         err = WEFT_OK;
-        kept++;
+        s.kept++;
     }
-    if (err == WEFT_OK && kept == 0)
+    if (err == WEFT_OK && s.kept == 0)
         wf_log(WEFT_LOG_WARN, "store",
                "path=%s is whole again: what was kept of the damaged one is "
                "removed",
                dir);
     else if (err == WEFT_OK)
         wf_log(WEFT_LOG_WARN, "store",
-               "path=%s lacks %llu bodies, and %u damaged stores are kept "
-               "beside it",
-               dir, (unsigned long long)missing, kept);
+               "path=%s lacks %llu bodies, and %u damaged stores are kept beside it, %u of them "
+               "until the operator removes them",
+               dir, (unsigned long long)missing, s.kept, s.by_operator);
     return err;
 }

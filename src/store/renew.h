@@ -20,6 +20,7 @@ typedef struct wf_renewal {
     enum wf_renewed how;
     uint64_t missing;  /* WF_RENEWED_ROWS: entries whose bytes are lost, and nothing else */
     uint64_t left_out; /* WF_RENEWED_SALVAGE: entries that can be read in the old store only */
+    bool keep;         /* more may be there that nobody can name: the operator removes it   */
 } wf_renewal;
 
 typedef struct wf_renew_options {
@@ -38,7 +39,7 @@ weft_err wf_renew_resume(const char *dir);
 
 /* Of an open store, before it has an actor: entries without bytes are put into quarantine, so
  * that peers are asked for them, and old stores are removed of which nothing is missing any
- * more. Costs one look for a name while there is no old store. IO, CORRUPT, NO_MEMORY. */
+ * more, but for those that the operator is to remove. Costs one look for a name while there is no old store. IO, CORRUPT, NO_MEMORY. */
 weft_err wf_renew_settle(wf_store *store, const char *dir);
 
 #endif

@@ -340,14 +340,55 @@ static weft_err repair(const char *dir)
     return err;
 }
 
+struct losing {
+    const char *dir;
+    bool lossy;
+};
+
+static weft_err note_log(void *arg, const char *name)
+{
+    struct stat info;
+    char path[PATH_BYTES_MAX];
+    struct losing *l = arg;
+    if (!ends_with(name, ".log")) return WEFT_OK;
+    weft_err err = join(path, l->dir, name);
+    if (err == WEFT_OK && (stat(path, &info) != 0 || info.st_size > 0)) l->lossy = true;
+    return err;
+}
+
+static weft_err note_table(void *arg, const char *name)
+{
+    struct losing *l = arg;
+    if (is_table(name)) l->lossy = true;
+    return WEFT_OK;
+}
+
+/* A repair goes on after a log that it could not make a table of, and says nothing; tables that it
+ * cannot read go to `lost`. */
+static weft_err repair_counting(const char *dir, bool *lossy)
+{
+    char lost[PATH_BYTES_MAX];
+    struct losing l = {dir, false};
+    weft_err err = join(lost, dir, "lost");
+    if (err == WEFT_OK) err = each_name(dir, note_log, &l);
+    if (err == WEFT_OK) err = repair(dir);
+    if (err == WEFT_OK && wf_store_dir_exists(lost)) err = each_name(lost, note_table, &l);
+    *lossy = *lossy || l.lossy;
+    return err;
+}
+
 /* Another format, or short memory, is no damage. */
 static bool is_damage(weft_err err) { return err == WEFT_CORRUPT || err == WEFT_IO; }
 
-weft_err wf_kv_rocksdb_open_damaged(const char *copy, wf_kv **out, const char **how)
+weft_err wf_kv_rocksdb_open_damaged(const char *copy, wf_kv **out, const char **how, bool *lossy)
 {
+    uint64_t lost = 0;
+    bool unused;
     weft_err err = wf_store_dir_mark(copy);
-    if (err == WEFT_OK) err = wf_store_dir_spare_records(copy);
+    if (err == WEFT_OK) err = wf_store_dir_spare_records(copy, &lost);
     if (err != WEFT_OK) return err;
+    if (lossy == NULL) lossy = &unused;
+    *lossy = lost > 0;
     *how = "as it is";
     err = wf_kv_rocksdb_open_salvage(copy, out);
     if (err == WEFT_NOT_STORE) err = WEFT_CORRUPT; /* it has lost its CURRENT */
@@ -358,7 +399,7 @@ weft_err wf_kv_rocksdb_open_damaged(const char *copy, wf_kv **out, const char **
         if (!is_damage(err)) return err;
     }
     *how = "from its tables and logs";
-    err = repair(copy);
+    err = repair_counting(copy, lossy);
     const wf_kv_rocksdb_options options = {.read_only = true, .salvage = true};
     return err == WEFT_OK ? wf_kv_rocksdb_open(copy, &options, out) : err;
 }

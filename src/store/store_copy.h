@@ -32,7 +32,8 @@ weft_err wf_kv_rocksdb_open_salvage(const char *dir, wf_kv **out);
 /* Opens a copy, which is changed by it, although its CURRENT, its MANIFEST or a log is
  * damaged: as it is; else with the newest manifest; else with the tables and logs that are
  * left, whatever the manifest said. *how says which in words. Only for reading.
- * CORRUPT, IO: also that did not help. */
-weft_err wf_kv_rocksdb_open_damaged(const char *copy, wf_kv **out, const char **how);
+ * *lossy: something may have been in the original that is not here, and nobody can say what: a record
+ * of a log, or what a repair put aside. May be NULL. CORRUPT, IO: also that did not help. */
+weft_err wf_kv_rocksdb_open_damaged(const char *copy, wf_kv **out, const char **how, bool *lossy);
 
 #endif

@@ -275,16 +275,21 @@ static void make_leftover(const char *path)
     close(fd);
 }
 
-Test(renew, a_manifest_that_seems_to_end_early_hides_no_table)
+static void damage_manifest(void)
 {
     char path[PATH_BYTES];
-    make_store(true);
-    wf_store_close(open_store()); /* no log is left that has it once more */
     DIR *listing = opendir(dir);
     for (struct dirent *item; (item = readdir(listing)) != NULL;)
         if (strncmp(item->d_name, "MANIFEST-", 9) == 0) path_of(path, item->d_name);
     closedir(listing);
     make_leftover(path);
+}
+
+Test(renew, a_manifest_that_seems_to_end_early_hides_no_table)
+{
+    make_store(true);
+    wf_store_close(open_store()); /* no log is left that has it once more */
+    damage_manifest();
     cr_assert_eq(renew(false), WEFT_OK);
     cr_expect_eq(done.missing + done.left_out, 0);
     expect_whole();
@@ -292,7 +297,7 @@ Test(renew, a_manifest_that_seems_to_end_early_hides_no_table)
 
 /* -- A log that has lost a batch -------------------------------------------------------------------- */
 
-Test(renew, what_stands_on_a_lost_batch_stays_in_the_old_store_until_it_is_here_again)
+Test(renew, what_a_log_lost_keeps_the_old_store_until_the_operator_removes_it)
 {
     wf_kv *kv = NULL;
     make_store(false);
@@ -310,9 +315,50 @@ Test(renew, what_stands_on_a_lost_batch_stays_in_the_old_store_until_it_is_here_
     cr_expect(is_there("damaged-1"));
     put_again(store, 0, ENTRIES); /* as a session would */
     cr_assert_eq(wf_renew_settle(store, dir), WEFT_OK);
-    cr_expect_not(is_there("damaged-1"));
+    cr_expect(is_there("damaged-1"), "nobody can say what else was in the record");
+    cr_expect(done.keep);
     sk_expect_clean(store);
     wf_store_close(store);
+}
+
+/* All arrives again, and the old store stays. */
+static void expect_kept(void)
+{
+    cr_expect(done.keep);
+    wf_store *store = open_store();
+    put_again(store, 0, ENTRIES);
+    cr_assert_eq(wf_renew_settle(store, dir), WEFT_OK);
+    cr_expect(is_there("damaged-1"));
+    wf_store_close(store);
+}
+
+/* No entry stands on it, and no record follows that would show that there was one. */
+Test(renew, the_last_record_of_a_log_is_missed_too)
+{
+    make_store(false);
+    const weft_buf *body = dag->bufs[ENTRIES - 1];
+    cr_assert_eq(flip_in_files(".log", weft_buf_bytes(body), weft_buf_len(body)), 1);
+    cr_assert_eq(renew(false), WEFT_OK);
+    cr_expect_eq(done.left_out, 0);
+    expect_kept();
+}
+
+Test(renew, bodies_that_a_salvage_cannot_read_keep_the_old_store)
+{
+    make_store(true);
+    flip_row(WF_CF_META, dag->ids[100].bytes, WEFT_ID_BYTES);
+    flip_body(ENTRIES - 1);
+    cr_assert_eq(renew(true), WEFT_OK);
+    cr_expect_eq(done.how, WF_RENEWED_SALVAGE);
+    expect_kept();
+}
+
+Test(renew, a_log_that_went_through_a_repair_keeps_the_old_store)
+{
+    make_store(false);
+    damage_manifest();
+    cr_assert_eq(renew(false), WEFT_OK);
+    expect_kept();
 }
 
 /* -- Who may, and when ------------------------------------------------------------------------------- */

@@ -437,7 +437,7 @@ Test(salvage, a_flipped_log_loses_what_that_record_held)
     bool have[ENTRIES];
     whole(have);
     const char *how;
-    cr_assert_eq(wf_kv_rocksdb_open_damaged(copy, &kv, &how), WEFT_OK);
+    cr_assert_eq(wf_kv_rocksdb_open_damaged(copy, &kv, &how, NULL), WEFT_OK);
     cr_assert_str_eq(how, "as it is");
     expect_salvaged(kv, have);
     cr_assert_eq(report.records, 1, "all but the one that was hit");
@@ -451,7 +451,7 @@ static void expect_opened(const char *want)
     cr_assert_eq(wf_store_dir_copy(old, copy), WEFT_OK);
     wf_kv *kv = NULL;
     const char *how = "";
-    cr_assert_eq(wf_kv_rocksdb_open_damaged(copy, &kv, &how), WEFT_OK);
+    cr_assert_eq(wf_kv_rocksdb_open_damaged(copy, &kv, &how, NULL), WEFT_OK);
     cr_assert_str_eq(how, want);
     expect_salvaged(kv, have);
     cr_assert_eq(report.kept, ENTRIES);

@@ -246,7 +246,7 @@ static weft_err open_old(const char *dir, const char *copy, wf_kv **out)
     weft_err err = bad ? WEFT_CORRUPT : wf_kv_rocksdb_open_salvage(dir, out);
     if (err == WEFT_OK) return err;
     err = wf_store_dir_copy(dir, copy);
-    return err == WEFT_OK ? wf_kv_rocksdb_open_damaged(copy, out, &how) : err;
+    return err == WEFT_OK ? wf_kv_rocksdb_open_damaged(copy, out, &how, NULL) : err;
 }
 
 static weft_err salvage(const char *dir, const char *to_dir, const char *copy)

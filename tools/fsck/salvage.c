@@ -105,7 +105,7 @@ static weft_err open_old(const struct fsck *f, const char *copy, wf_kv **out, co
         return err;
     }
     err = wf_store_dir_copy(f->dir, copy);
-    return err == WEFT_OK ? wf_kv_rocksdb_open_damaged(copy, out, how) : err;
+    return err == WEFT_OK ? wf_kv_rocksdb_open_damaged(copy, out, how, NULL) : err;
 }
 
 static uint64_t lost(const wf_salvage_report *r)
