@@ -70,9 +70,10 @@ weft_err weft_join_get(weft_node *node, const uint8_t id[16], weft_ns timeout,
 /* Grants the right that was asked for, and names the key, by one entry of `admin`; a key that has
  * as much by now is only marked as let in. Who asked is told on its connection, if that is still
  * there. Durable when it returns OK. NOT_FOUND. STATE: it was decided, has expired, or is being
- * decided. FORBIDDEN: `admin` may not grant that; the request goes on waiting, as after each other
- * failure: TREE (not served any more), BAD_ENTRY (WEFT_POLICY_GRANTS_MAX), NO_MEMORY, IO,
- * NO_SPACE. */
+ * decided; or the key was revoked while it waited: weft_grant_put undoes that, an approval does not.
+ * FORBIDDEN: `admin` may not grant that. After a revocation and FORBIDDEN the request goes on
+ * waiting, as after each other failure: TREE (not served any more), BAD_ENTRY
+ * (WEFT_POLICY_GRANTS_MAX), NO_MEMORY, IO, NO_SPACE. */
 weft_err weft_join_approve(weft_node *node, const uint8_t id[16], const weft_keypair *admin,
                            weft_ns timeout);
 weft_err weft_join_approve_async(weft_node *node, const uint8_t id[16], const weft_keypair *admin,

@@ -190,6 +190,8 @@ weft_verdict wf_decide_on_req(struct wf_join_desk *desk, struct wf_join_req *req
     bool approve = req->op == WF_JOIN_APPROVE;
     bool enough = wf_grant_compare(&f.has, &asked) >= 0;
     if (approve && !f.served) return reply(req, WEFT_TREE);
+    if (approve && f.now.revoked)
+        return reply(req, WEFT_STATE); /* a grant undoes that, said aloud */
     /* Only a grant shows at the door what its author may do. */
     bool grants = approve && !enough;
     if (!grants && !is_admin(desk, &r->tree, &how.by, &any)) return reply(req, WEFT_FORBIDDEN);

@@ -427,6 +427,25 @@ Test(join, that_a_weak_admin_decides_goes_on_waiting)
     world_destroy(w);
 }
 
+/* Who wants the key back says so by a grant, and not by the way. */
+Test(join, of_a_key_that_was_revoked_while_it_waited_is_not_approved)
+{
+    struct world *w = world_create(35, WORLD_CHAIN, 2, WORLD_PLAIN);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
+    weft_grant none = {.key = *key(w, 1), .right = WEFT_RIGHT_NONE};
+    weft_grant back = {.key = *key(w, 1), .right = WEFT_RIGHT_READ};
+    weft_join_outcome said;
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_WRITE, &said), WEFT_AWAITING);
+    cr_assert_eq(weft_grant_put(node(w, 0), &tree, w->author, &none, 1, CALL, NULL), WEFT_OK);
+    cr_expect_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_STATE);
+    cr_expect_eq(join_right(w, 0, &tree, key(w, 1)), WEFT_RIGHT_NONE);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 1, "it goes on waiting");
+    cr_assert_eq(weft_grant_put(node(w, 0), &tree, w->author, &back, 1, CALL, NULL), WEFT_OK);
+    cr_expect_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_OK);
+    cr_expect_eq(join_right(w, 0, &tree, key(w, 1)), WEFT_RIGHT_WRITE);
+    world_destroy(w);
+}
+
 Test(join, is_remembered_with_so_many_others_and_then_the_oldest_goes)
 {
     enum { ROOM = WEFT_JOINS_DECIDED_MAX + 8 };
