@@ -37,6 +37,7 @@ static weft_err open_old(struct renewing *r)
     const char *how = "as it is";
     weft_err err = r->opens ? wf_kv_rocksdb_open(r->dir, &options, &r->from) : WEFT_CORRUPT;
     if (err == WEFT_CORRUPT || err == WEFT_IO) {
+        r->opens = false;
         err = wf_store_dir_copy(r->dir, r->copy);
         if (err == WEFT_OK) err = wf_kv_rocksdb_open_damaged(r->copy, &r->from, &how, &r->lossy);
     }

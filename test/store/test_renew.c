@@ -295,6 +295,23 @@ Test(renew, a_manifest_that_seems_to_end_early_hides_no_table)
     expect_whole();
 }
 
+/* A log that the copy has not may have been in the old store: `opens` was a hope. */
+Test(renew, a_store_that_opens_in_a_copy_only_gets_new_epochs)
+{
+    wf_tree_info before, after;
+    make_store(true);
+    wf_store *store = open_store();
+    cr_assert_eq(wf_store_tree_by_number(store, 1, &before), WEFT_OK);
+    wf_store_close(store);
+    damage_manifest();
+    cr_assert_eq(renew(true), WEFT_OK);
+    cr_assert_eq(done.how, WF_RENEWED_ROWS);
+    store = open_store();
+    cr_assert_eq(wf_store_tree_by_number(store, 1, &after), WEFT_OK);
+    cr_expect_arr_neq(after.epoch, before.epoch, sizeof after.epoch);
+    wf_store_close(store);
+}
+
 /* -- A log that has lost a batch -------------------------------------------------------------------- */
 
 Test(renew, what_a_log_lost_keeps_the_old_store_until_the_operator_removes_it)
