@@ -80,11 +80,11 @@ static weft_err copy_body(struct copying *c, const struct wf_scan *arr)
     if (wf_arrival_read(arr->key, arr->key_len, arr->value, arr->value_len, &arrival) != WEFT_OK)
         return WEFT_CORRUPT;
     weft_err err = wf_kv_get(c->from, NULL, WF_CF_ENTRY, arr->key, arr->key_len, &body);
-    if (err == WEFT_NO_MEMORY) return err;
-    if (err != WEFT_OK) {
+    if (err == WEFT_CORRUPT || err == WEFT_NOT_FOUND) {
         c->missing++;
         return WEFT_OK;
     }
+    if (err != WEFT_OK) return err; /* it may well be there */
     wf_blake2b_256(body.data, body.len, hash.bytes);
     if (weft_id_equal(&hash, &arrival.id))
         err = put(c, WF_CF_ENTRY, arr->key, arr->key_len, body.data, body.len);

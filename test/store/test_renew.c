@@ -16,6 +16,7 @@
 
 #include "alloc.h"
 #include "damage.h"
+#include "kv_faulty.h"
 #include "kv_kit.h"
 #include "layout.h"
 #include "renew_files.h"
@@ -208,6 +209,36 @@ Test(renew, a_body_that_was_healed_above_its_bad_block_is_kept)
     store = open_store();
     cr_expect_eq(unreadable(store), bad - 1);
     wf_store_close(store);
+}
+
+/* Fails one read of a copy by rows. 0: none; answers how many there are. */
+static uint64_t copy_with_failure(uint64_t nth, weft_err failure, weft_err *out)
+{
+    uint64_t missing = 0;
+    wf_kv *from = kv_faulty_create(kk_open(&kk_rocksdb, dir));
+    wf_kv *to = kk_open(&kk_memory, NULL);
+    kv_faulty_fail_at(from, nth, failure);
+    *out = wf_renew_copy(from, to, node.rt, &missing);
+    cr_expect(*out != WEFT_OK || missing == 0, "read %d: it is there", (int)nth);
+    uint64_t reads = kv_faulty_reads(from);
+    wf_kv_close(to);
+    wf_kv_close(from);
+    return reads;
+}
+
+/* What a disk or a limit refuses once is no proof that the bytes are lost. */
+Test(renew, a_body_that_could_not_be_read_now_is_not_called_lost)
+{
+    weft_err err;
+    uint32_t ended = 0;
+    make_store(true);
+    uint64_t reads = copy_with_failure(0, WEFT_OK, &err);
+    cr_assert_eq(err, WEFT_OK);
+    for (uint64_t back = 0; back < 6; back++) { /* the last are bodies */
+        (void)copy_with_failure(reads - back, WEFT_IO, &err);
+        ended += err == WEFT_IO;
+    }
+    cr_expect_gt(ended, 0);
 }
 
 /* -- Indexes --------------------------------------------------------------------------------------- */
