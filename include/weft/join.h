@@ -24,13 +24,14 @@ extern "C" {
 typedef enum weft_join_mode {
     WEFT_JOIN_CLOSED, /* as at first: nobody is heard who has no right yet                */
     WEFT_JOIN_ASK,    /* requests wait for weft_join_approve and _reject                  */
-    WEFT_JOIN_AUTO    /* up to a right they are granted at once; what is beyond waits     */
+    WEFT_JOIN_AUTO    /* up to a right and a number they are granted at once; others wait */
 } weft_join_mode;
 
 /* Who may ask for the tree from now on, also after a restart. AUTO grants up to (right, priority)
  * with `admin`, which is copied to locked memory and gone with the process: after a restart all
- * wait, as with ASK, until this is called again. The others look at neither. A tree that is not
- * CLOSED tells everybody who knows its id that it is here. Requests that wait stay as they are.
+ * wait, as with ASK, until this is called again. It grants WEFT_JOIN_AUTO_BURST times, and once
+ * more each WEFT_JOIN_AUTO_EVERY_NS; what is beyond waits, too. The others look at neither.
+ * A tree that is not CLOSED tells everybody who knows its id that it is here. Requests that wait stay as they are.
  * TREE: it is not followed here. FORBIDDEN: `admin` is none of the tree's, or weaker than what it
  * is to grant. INVALID: AUTO without an admin or with the right NONE. NO_MEMORY, IO, NO_SPACE. */
 weft_err weft_join_mode_set(weft_node *node, const weft_id *tree, weft_join_mode mode,

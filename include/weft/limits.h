@@ -189,6 +189,8 @@
 #define WEFT_JOIN_META_BYTES_MAX 4096u
 #define WEFT_JOIN_TTL_MS INT64_C(604800000) /* of a request, by the wall clock: 7 days     */
 #define WEFT_JOIN_POLL_NS (60 * WEFT_SEC)   /* who waits for a decision asks again         */
+#define WEFT_JOIN_AUTO_BURST 64u            /* granted to one tree at once without a decision    */
+#define WEFT_JOIN_AUTO_EVERY_NS (60 * WEFT_SEC) /* and one more                              */
 #define WEFT_ASKED_MAX 1024u                /* requests of ours that wait elsewhere              */
 #define WEFT_TICKET_BYTES_MAX 16384u        /* of a ticket's text, with its NUL                  */
 #define WEFT_TICKET_HINTS_MAX 16u           /* addresses in a ticket: others are passed over     */

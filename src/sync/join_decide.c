@@ -211,7 +211,11 @@ static void on_mode_kept(weft_self *self, void *state, weft_err err, weft_reques
     wf_free(arg);
     weft_drop(req == NULL ? NULL : &req->msg);
     if (err == WEFT_OK) {
-        struct wf_join_mode mode = {ask->tree, ask->mode, ask->right, ask->priority, ask->pair};
+        struct wf_join_mode mode = {.tree = ask->tree,
+                                    .mode = ask->mode,
+                                    .right = ask->right,
+                                    .priority = ask->priority,
+                                    .admin = ask->pair};
         ask->pair = NULL;
         err = wf_join_modes_put_take(&desk->modes, &mode);
     }
@@ -236,7 +240,8 @@ weft_verdict wf_decide_on_mode(struct wf_join_desk *desk, struct wf_join_req *re
         req->right = WEFT_RIGHT_NONE;
         req->priority = 0;
     }
-    struct wf_join_mode mode = {req->tree, req->mode, req->right, req->priority, NULL};
+    struct wf_join_mode mode = {
+        .tree = req->tree, .mode = req->mode, .right = req->right, .priority = req->priority};
     size_t len = closed ? 0 : wf_join_mode_encode(&mode, bytes);
     struct wf_record_put *put = wf_record_create((uint32_t)len);
     struct decision *d = put == NULL ? NULL : wf_calloc(1, sizeof *d);

@@ -180,7 +180,9 @@ static weft_verdict on_new(struct wf_join_desk *desk, struct wf_join_in *in,
     if (!wf_joins_room(&desk->joins, &in->device)) return answer(in, WEFT_BUSY);
     weft_err err = add_row(desk, in, &row);
     if (err != WEFT_OK) return answer(in, err);
-    if (!is_automatic(mode, asked)) return save_new(desk, row, in);
+    if (!is_automatic(mode, asked) ||
+        !wf_join_modes_spend(&desk->modes, &in->join.tree, weft_now(desk->self)))
+        return save_new(desk, row, in);
     err = wf_decide_automatically(desk, row, mode->admin, in);
     if (err != WEFT_OK) refuse_new(desk, row, in, err);
     return WEFT_KEPT;

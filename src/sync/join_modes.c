@@ -38,6 +38,25 @@ const struct wf_join_mode *wf_join_modes_find(const struct wf_join_modes *modes,
     return found ? &modes->items[at] : NULL;
 }
 
+bool wf_join_modes_spend(struct wf_join_modes *modes, const weft_id *tree, weft_ns now)
+{
+    bool found;
+    uint32_t at = place_of(modes, tree, &found);
+    if (!found) return false;
+    struct wf_join_mode *item = &modes->items[at];
+    uint64_t back = (now - item->since) / WEFT_JOIN_AUTO_EVERY_NS;
+    if (back >= item->spent) {
+        item->spent = 0;
+        item->since = now;
+    } else {
+        item->spent -= (uint32_t)back;
+        item->since += back * WEFT_JOIN_AUTO_EVERY_NS;
+    }
+    if (item->spent >= WEFT_JOIN_AUTO_BURST) return false;
+    item->spent++;
+    return true;
+}
+
 static weft_err make_room(struct wf_join_modes *modes)
 {
     if (modes->count == WEFT_TREES_MAX) return WEFT_LIMIT;

@@ -14,6 +14,8 @@ struct wf_join_mode { /* of a tree that is not closed */
     weft_right right; /* AUTO: at most that is granted */
     uint32_t priority;
     weft_keypair *admin; /* AUTO: ours; NULL: not given since the process began */
+    uint32_t spent;      /* AUTO: of WEFT_JOIN_AUTO_BURST, since the mode was put */
+    weft_ns since;       /* what was spent comes back from here on */
 };
 
 struct wf_join_modes {
@@ -25,6 +27,8 @@ void wf_join_modes_fini(struct wf_join_modes *modes);
 /* NULL: the tree is closed. Valid until the next put. */
 const struct wf_join_mode *wf_join_modes_find(const struct wf_join_modes *modes,
                                               const weft_id *tree);
+/* May the tree grant one more automatically? Then it is counted. */
+bool wf_join_modes_spend(struct wf_join_modes *modes, const weft_id *tree, weft_ns now);
 /* Takes the mode's admin, always; CLOSED removes the tree. LIMIT, NO_MEMORY. */
 weft_err wf_join_modes_put_take(struct wf_join_modes *modes, const struct wf_join_mode *mode);
 

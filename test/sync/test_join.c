@@ -305,6 +305,27 @@ Test(join, is_granted_automatically_within_its_bounds_and_not_beyond)
     world_destroy(w);
 }
 
+/* The rows of a tree's settings are bounded, and are there for good. */
+Test(join, is_granted_automatically_so_often_and_then_it_waits)
+{
+    struct world *w = world_create(36, WORLD_STAR, 8, WORLD_NO_PUSH);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_AUTO);
+    for (uint32_t i = 0; i < WEFT_JOIN_AUTO_BURST + 3; i++) {
+        weft_keypair *user = join_pair((uint8_t)(60 + i), NULL);
+        bool waits = i == WEFT_JOIN_AUTO_BURST || i == WEFT_JOIN_AUTO_BURST + 2;
+        if (i == WEFT_JOIN_AUTO_BURST / 2) { /* a connection proves only so many keys */
+            wf_net_hub_kill(w->hub->hub, w->nodes[0].host);
+            world_run(w, 10 * WEFT_SEC);
+        }
+        if (i == WEFT_JOIN_AUTO_BURST + 1) world_run(w, WEFT_JOIN_AUTO_EVERY_NS);
+        cr_expect_eq(join_ask_as(w, 1 + i % 7, &tree, user, WEFT_RIGHT_READ, NULL),
+                     waits ? WEFT_AWAITING : WEFT_OK, "%u", i);
+        weft_keypair_destroy(user);
+    }
+    cr_expect_eq(join_listed(w, WEFT_JOIN_PENDING, NULL), 2);
+    world_destroy(w);
+}
+
 Test(join, is_not_automatic_after_a_restart_until_it_is_set_again)
 {
     struct world *w = world_create(11, WORLD_CHAIN, 3, WORLD_PLAIN);

@@ -314,7 +314,11 @@ Test(joins, modes_are_those_that_were_set_last)
 
 Test(joins, modes_come_back_from_their_records_without_a_secret)
 {
-    struct wf_join_mode mode = {tree_of(1), WEFT_JOIN_AUTO, WEFT_RIGHT_WRITE, 10, NULL}, back;
+    struct wf_join_mode mode = {.tree = tree_of(1),
+                                .mode = WEFT_JOIN_AUTO,
+                                .right = WEFT_RIGHT_WRITE,
+                                .priority = 10},
+                        back;
     uint8_t bytes[WF_JOIN_MODE_RECORD_MAX];
     size_t len = wf_join_mode_encode(&mode, bytes);
     memset(&back, 0, sizeof back);
