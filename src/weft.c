@@ -22,6 +22,7 @@
 #include "reader.h"
 #include "records.h"
 #include "renew.h"
+#include "store_dir.h"
 #include "tracks.h"
 #include "verify.h"
 
@@ -368,13 +369,9 @@ static void free_node(weft_node *node)
     wf_free(node);
 }
 
-weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node **out)
-{
-    return wf_node_open_seat(options, kv, NULL, out);
-}
-
-weft_err wf_node_open_seat(const weft_node_options *options, wf_kv *kv,
-                           const struct wf_node_seat *seat, weft_node **out)
+/* *unfit: the store itself does not open, whatever lies in it. */
+static weft_err open_on(const weft_node_options *options, wf_kv *kv,
+                        const struct wf_node_seat *seat, bool *unfit, weft_node **out)
 {
     static const weft_node_options defaults;
     const weft_node_options *o = options != NULL ? options : &defaults;
@@ -401,6 +398,7 @@ weft_err wf_node_open_seat(const weft_node_options *options, wf_kv *kv,
     node->table.rt = node->rt;
     wf_store_options how = {.progress = o->on_progress, .arg = o->progress_arg};
     err = wf_store_open_with(kv, node->rt, &how, &node->table.wf_store);
+    *unfit = err == WEFT_CORRUPT;
     if (err != WEFT_OK) goto done;
     /* What this cannot find out now a read finds later, and the next opening asks again. */
     if (o->dir != NULL) (void)wf_renew_settle(node->table.wf_store, o->dir);
@@ -423,13 +421,30 @@ done:
     return err;
 }
 
-static weft_err open_once(const weft_node_options *o, weft_node **out)
+weft_err wf_node_open_seat(const weft_node_options *options, wf_kv *kv,
+                           const struct wf_node_seat *seat, weft_node **out)
+{
+    bool unfit = false;
+    return open_on(options, kv, seat, &unfit, out);
+}
+
+weft_err wf_node_open_kv(const weft_node_options *options, wf_kv *kv, weft_node **out)
+{
+    return wf_node_open_seat(options, kv, NULL, out);
+}
+
+/* *unfit: a new store made of this one would open. A record of weft's own that says something
+ * wrong would say it there, too. */
+static weft_err open_once(const weft_node_options *o, bool *unfit, weft_node **out)
 {
     wf_kv *kv = NULL;
     weft_err err = wf_node_engine_open(o, &kv);
+    *unfit = err == WEFT_CORRUPT;
     if (err != WEFT_OK) return err;
-    err = wf_node_open_kv(o, kv, out);
+    err = open_on(o, kv, NULL, unfit, out);
     if (err != WEFT_OK) wf_kv_close(kv);
+    /* a block that could not be read just now */
+    if (err == WEFT_CORRUPT && o->dir != NULL && wf_store_dir_is_damaged(o->dir)) *unfit = true;
     return err;
 }
 
@@ -439,12 +454,13 @@ weft_err weft_node_open(const weft_node_options *options, weft_node **out)
     const weft_node_options *o = options != NULL ? options : &defaults;
     if (out == NULL) return WEFT_INVALID;
     if (wf_in_actor()) return WEFT_DEADLK;
-    weft_err err = open_once(o, out);
-    if (err != WEFT_CORRUPT || !o->renew || o->dir == NULL) return err;
+    bool unfit = false;
+    weft_err err = open_once(o, &unfit, out);
+    if (!unfit || !o->renew || o->dir == NULL) return err;
     weft_err renewed = wf_node_renew(o, false);
     if (renewed == WEFT_UNSUPPORTED)
         return err; /* the other engine has no second copy of anything */
-    return renewed == WEFT_OK ? open_once(o, out) : renewed;
+    return renewed == WEFT_OK ? open_once(o, &unfit, out) : renewed;
 }
 
 void weft_node_key(const weft_node *node, weft_key *out) { *out = node->table.self; }

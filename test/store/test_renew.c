@@ -438,6 +438,35 @@ Test(renew, a_node_does_it_when_it_is_asked_to)
     weft_node_close(n);
 }
 
+/* Each database has one of its own. */
+static void identity_of(char out[64])
+{
+    char path[PATH_BYTES];
+    memset(out, 0, 64);
+    path_of(path, "IDENTITY");
+    int fd = open(path, O_RDONLY);
+    cr_assert(fd >= 0 && read(fd, out, 63) > 0);
+    close(fd);
+}
+
+/* Which a copy of each row, or a salvage, would take along. */
+Test(renew, a_record_that_says_something_wrong_is_no_damage_of_the_store)
+{
+    char path[PATH_BYTES], before[64], after[64];
+    weft_node *n = NULL;
+    const weft_node_options options = {.dir = dir, .renew = true};
+    make_store(true);
+    path_of(path, "device.key");
+    cr_assert_eq(weft_keypair_save(author, path), WEFT_OK);
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    kk_put(kv, WF_CF_PEER, "\x85", "short", true); /* the key of the node */
+    wf_kv_close(kv);
+    identity_of(before);
+    cr_expect_eq(weft_node_open(&options, &n), WEFT_CORRUPT);
+    identity_of(after);
+    cr_expect_str_eq(after, before, "it is the same database");
+}
+
 /* -- Interruptions ------------------------------------------------------------------------------------- */
 
 /* The first `count` files of the database, by the order of the directory, go elsewhere. False:
