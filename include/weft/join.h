@@ -116,7 +116,8 @@ typedef struct weft_join_outcome {
  * after a restart. A key other than the device's then has to be given again by
  * weft_tree_use_key; until the process ends the node acts in the tree with it, as by that call.
  * TREE: the server does not have the tree, or does not let this key ask for it. BUSY: too much
- * waits there. UNSUPPORTED: it does not know how to. LIMIT: WEFT_ASKED_MAX requests wait.
+ * waits there. UNSUPPORTED: it does not know how to. LIMIT: WEFT_ASKED_MAX requests wait,
+ * or WEFT_PROVEN_KEYS_MAX other keys were proven on the connection: then nothing was granted.
  * INVALID, also for a name that is none. And what weft_connect and, after the grant,
  * weft_sync_tree answer. `out` may be NULL; it is set with OK and AWAITING. */
 weft_err weft_tree_join(weft_node *node, const char *address, const weft_key *server,

@@ -14,13 +14,27 @@
 
 /* -- A peer asks ------------------------------------------------------------------------ */
 
+static bool is_device(const struct conn *c, const weft_key *key)
+{
+    return weft_key_equal(key, &c->peer->key);
+}
+
 /* What it signed it holds: since it was heard the key counts for the peer, as after PROVE. */
 static weft_err prove(struct engine *e, struct conn *c, const weft_key *key)
 {
-    if (weft_key_equal(key, &c->peer->key)) return WEFT_OK;
+    if (is_device(c, key)) return WEFT_OK;
     weft_err err = wf_keyring_add(e->table->keyring, &c->peer->key, key);
     if (err == WEFT_OK) wf_econn_open_related(e, c);
     return err == WEFT_EXISTS ? WEFT_OK : err;
+}
+
+/* A key that could not count would be granted a right in vain. */
+static weft_err room_of(const struct engine *e, const struct conn *c, const weft_key *key)
+{
+    const weft_key *peer = &c->peer->key;
+    if (is_device(c, key) || wf_keyring_room(e->table->keyring, peer, key, c->judging))
+        return WEFT_OK;
+    return wf_keyring_room(e->table->keyring, peer, key, 0) ? WEFT_BUSY : WEFT_LIMIT;
 }
 
 static void on_judged(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
@@ -30,6 +44,7 @@ static void on_judged(weft_self *self, void *state, weft_err err, weft_request *
     struct conn *c = arg;
     struct wf_join_in *in = (struct wf_join_in *)req;
     e->order++;
+    if (in != NULL && !weft_key_equal(&in->join.key, &in->device)) c->judging--;
     if (!c->gone && err == WEFT_OK) err = prove(e, c, &in->join.key);
     if (!c->gone && err == WEFT_OK) {
         in->said.stream = in->join.stream;
@@ -55,7 +70,10 @@ static void pass_on(struct engine *e, struct conn *c, const struct wf_join_ask *
     in->join.meta = in->meta;
     if (join->meta_len > 0) memcpy(in->meta, join->meta, join->meta_len);
     c->refs++;
-    if (wf_e_ask(e, e->table->access, &in->req, on_judged, c)) return;
+    if (wf_e_ask(e, e->table->access, &in->req, on_judged, c)) {
+        if (!is_device(c, &join->key)) c->judging++;
+        return;
+    }
     wf_econn_put(e, c);
 }
 
@@ -77,10 +95,13 @@ void wf_join_on_frame(struct engine *e, struct conn *c, const struct wf_tp_frame
     wf_e_stream_used(c, join.stream);
     if (join.stream == c->refused_stream) return; /* it was told so already */
     weft_err err = wf_proof_room(e, c) ? judge(e, c, &join) : WEFT_BUSY;
+    if (err == WEFT_OK) err = room_of(e, c, &join.key);
     switch (err) {
     case WEFT_OK: pass_on(e, c, &join); break;
     case WEFT_BAD_SIGNATURE: wf_econn_close(e, c, WEFT_AUTH, "JOIN"); break;
-    default: wf_e_refuse(e, c, join.stream, err, 1000); break;
+    default:
+        wf_e_refuse(e, c, join.stream, err, wf_wire_code_of(err) == WF_W_BUSY ? 1000 : 0);
+        break;
     }
 }
 

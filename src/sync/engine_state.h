@@ -87,6 +87,7 @@ struct conn {
         weft_key key;
         uint32_t stream;
     } shown[WEFT_PROVEN_KEYS_MAX];
+    uint32_t judging;      /* JOINs of the peer's, with other keys than its own, that access has */
     uint32_t joining_next; /* where a decision of the peer's is waited for */
     struct joining {
         uint32_t stream; /* 0: free; a newer one takes the oldest's place */

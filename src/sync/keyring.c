@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * keyring.c - the keys that a connected peer has proven beside its device's.
- * Called by: engine_prove.c, engine_conn.c (write), access.c from any thread (reads).
+ * Called by: engine_prove.c, engine_join.c, engine_conn.c (write), access.c from any thread (reads).
  * May touch: its own memory under its lock. Never: messages, the store. */
 #include "keyring.h"
 
@@ -90,6 +90,16 @@ weft_err wf_keyring_add(struct wf_keyring *ring, const weft_key *peer, const wef
     weft_err err = add(ring, peer, key);
     wf_rwlock_give(ring->lock);
     return err;
+}
+
+bool wf_keyring_room(struct wf_keyring *ring, const weft_key *peer, const weft_key *key,
+                     uint32_t others)
+{
+    weft_key keys[WEFT_PROVEN_KEYS_MAX];
+    uint32_t count = wf_keyring_get(ring, peer, keys);
+    for (uint32_t i = 0; i < count; i++)
+        if (weft_key_equal(&keys[i], key)) return true;
+    return count + others < WEFT_PROVEN_KEYS_MAX;
 }
 
 void wf_keyring_drop(struct wf_keyring *ring, const weft_key *peer)

@@ -287,6 +287,28 @@ Test(join, of_one_device_is_asked_for_so_often_and_then_it_hears_busy)
     world_destroy(w);
 }
 
+/* Else the grant is durable, and who asked hears that it failed. */
+Test(join, with_one_key_more_than_a_connection_proves_grants_nothing)
+{
+    struct world *w = world_create(37, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_AUTO);
+    uint64_t entries = 0;
+    for (uint32_t i = 0; i <= WEFT_PROVEN_KEYS_MAX; i++) {
+        weft_key of_user;
+        weft_keypair *user = join_pair((uint8_t)(60 + i), &of_user);
+        bool room = i < WEFT_PROVEN_KEYS_MAX;
+        world_run(w, 2 * WEFT_PROOF_EVERY_NS); /* signatures are looked at so often */
+        entries = join_entries(w, 0, &tree);
+        weft_err err = join_ask_as(w, 1, &tree, user, WEFT_RIGHT_READ, NULL);
+        cr_expect_eq(err, room ? WEFT_OK : WEFT_LIMIT, "%u: %s", i, weft_errname(err));
+        cr_expect_eq(join_right(w, 0, &tree, &of_user), room ? WEFT_RIGHT_READ : WEFT_RIGHT_NONE);
+        weft_keypair_destroy(user);
+    }
+    cr_expect_eq(join_entries(w, 0, &tree), entries);
+    cr_expect_eq(join_listed(w, WEFT_JOIN_GRANTED, NULL), WEFT_PROVEN_KEYS_MAX);
+    world_destroy(w);
+}
+
 /* -- Without approval ------------------------------------------------------------------- */
 
 Test(join, is_granted_automatically_within_its_bounds_and_not_beyond)
