@@ -158,6 +158,7 @@ static bool is_of_rocksdb(const char *dir)
 weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options, wf_renewal *out)
 {
     int lock = -1;
+    unsigned number = 0;
     struct renewing *r = wf_calloc(1, sizeof *r);
     if (r == NULL) return WEFT_NO_MEMORY;
     *r = (struct renewing){
@@ -165,11 +166,13 @@ weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options,
     weft_err err = is_of_rocksdb(dir) ? WEFT_OK : WEFT_UNSUPPORTED;
     if (err == WEFT_OK) err = wf_renew_path(r->part, dir, "renewed.part");
     if (err == WEFT_OK) err = wf_renew_path(r->copy, dir, "renewed.copy");
+    if (err == WEFT_OK) err = wf_renew_resume(dir); /* half of each is no store to read */
     if (err == WEFT_OK) err = wf_renew_lock(dir, &lock);
     if (err != WEFT_OK) goto done;
     err = remove_rests(r);
     if (err == WEFT_OK) err = make_new(r);
-    if (err == WEFT_OK) err = wf_renew_swap(dir, r->left_out, r->done.left_out + r->done.keep);
+    if (err == WEFT_OK)
+        err = wf_renew_swap(dir, r->left_out, r->done.left_out + r->done.keep, &number);
     weft_err removed = remove_rests(r);
     if (err == WEFT_OK) err = removed;
     if (err == WEFT_OK)
@@ -178,7 +181,7 @@ weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options,
                "out; the old one is in %s/damaged-%u until %s",
                dir, r->done.how == WF_RENEWED_ROWS ? "copied" : "salvaged",
                (unsigned long long)r->done.missing, (unsigned long long)r->done.left_out, dir,
-               wf_renew_newest(dir),
+               number,
                r->done.keep ? "the operator removes it: it may hold more" : "peers have sent them");
     if (err == WEFT_OK && out != NULL) *out = r->done;
 done:

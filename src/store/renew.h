@@ -34,7 +34,7 @@ typedef struct wf_renew_options {
 weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options, wf_renewal *out);
 
 /* Goes on where a renewal was interrupted while files changed places; before any opening. OK
- * also when there was none. LOCKED, IO, NO_SPACE. */
+ * also when there was none. CORRUPT: the place of the old files is gone. LOCKED, IO, NO_SPACE. */
 weft_err wf_renew_resume(const char *dir);
 
 /* Of an open store, before it has an actor: entries without bytes are put into quarantine, so

@@ -22,6 +22,7 @@
 #define PART "renewed.part"
 #define ASIDE "damaged-"
 #define LIST "left-out"
+#define PLACE "place" /* in the new store: the number of the old one's */
 
 static weft_err fail(const char *what, const char *path)
 {
@@ -95,31 +96,37 @@ static weft_err aside_of(char out[WF_RENEW_PATH_BYTES], const char *dir, unsigne
     return wf_renew_path(out, dir, name);
 }
 
-static weft_err write_list(const char *aside, const weft_id *ids, uint64_t count)
+static weft_err write_file(const char *dir, const char *name, const void *bytes, size_t len)
 {
     char path[WF_RENEW_PATH_BYTES];
-    weft_err err = wf_renew_path(path, aside, LIST);
+    weft_err err = wf_renew_path(path, dir, name);
     if (err != WEFT_OK) return err;
     FILE *file = fopen(path, "we");
     if (file == NULL) return fail("create", path);
-    bool good = fwrite(ids, sizeof *ids, count, file) == count && fflush(file) == 0 &&
-                fsync(fileno(file)) == 0;
+    bool good = fwrite(bytes, 1, len, file) == len && fflush(file) == 0 && fsync(fileno(file)) == 0;
     err = good ? WEFT_OK : fail("write", path);
     if (fclose(file) != 0 && err == WEFT_OK) err = fail("write", path);
     return err;
 }
 
+/* The first number that nothing has. */
+static weft_err free_aside(char out[WF_RENEW_PATH_BYTES], const char *dir, unsigned *number)
+{
+    for (*number = 1; *number <= WEFT_STORE_ASIDES_MAX; ++*number) {
+        weft_err err = aside_of(out, dir, *number);
+        if (err != WEFT_OK || !wf_store_dir_exists(out)) return err;
+    }
+    return wf_fail(WEFT_CORRUPT, "store", "path=%s has %u damaged stores beside it already", dir,
+                   WEFT_STORE_ASIDES_MAX);
+}
+
 /* A new directory for the old files, with the list of what is nowhere else. */
-static weft_err make_aside(const char *dir, const weft_id *ids, uint64_t count)
+static weft_err make_aside(const char *dir, const weft_id *ids, uint64_t count, unsigned *number)
 {
     char path[WF_RENEW_PATH_BYTES];
-    unsigned number = wf_renew_newest(dir) + 1;
-    if (number > WEFT_STORE_ASIDES_MAX)
-        return wf_fail(WEFT_CORRUPT, "store", "path=%s has %u damaged stores beside it already",
-                       dir, WEFT_STORE_ASIDES_MAX);
-    weft_err err = aside_of(path, dir, number);
+    weft_err err = free_aside(path, dir, number);
     if (err == WEFT_OK) err = wf_store_dir_create(path);
-    if (err == WEFT_OK && count > 0) err = write_list(path, ids, count);
+    if (err == WEFT_OK && count > 0) err = write_file(path, LIST, ids, count * sizeof *ids);
     if (err == WEFT_OK) err = wf_store_dir_sync(path);
     if (err == WEFT_OK) err = wf_store_dir_sync(dir);
     return err;
@@ -160,7 +167,8 @@ static weft_err move(const char *from_dir, const char *to_dir, const char *name)
     char from[WF_RENEW_PATH_BYTES], to[WF_RENEW_PATH_BYTES];
     weft_err err = wf_renew_path(from, from_dir, name);
     if (err == WEFT_OK) err = wf_renew_path(to, to_dir, name);
-    if (err != WEFT_OK || rename(from, to) == 0 || errno == ENOENT) return err;
+    if (err != WEFT_OK || rename(from, to) == 0) return err;
+    if (errno == ENOENT && !wf_store_dir_exists(from)) return WEFT_OK;
     return fail("rename", from);
 }
 
@@ -183,11 +191,31 @@ static weft_err move_files(const char *from, const char *to)
     return err == WEFT_OK ? wf_store_dir_sync(from) : err;
 }
 
+/* Where the old files go. The new store says it; one that does not was made when it was the newest. */
+static weft_err find_aside(char out[WF_RENEW_PATH_BYTES], const char *dir, const char *whole)
+{
+    char path[WF_RENEW_PATH_BYTES];
+    unsigned number = wf_renew_newest(dir);
+    uint8_t said;
+    weft_err err = wf_renew_path(path, whole, PLACE);
+    if (err != WEFT_OK) return err;
+    FILE *file = fopen(path, "re");
+    if (file == NULL && errno != ENOENT) return fail("open", path);
+    if (file != NULL) {
+        if (fread(&said, 1, 1, file) == 1) number = said;
+        fclose(file);
+    }
+    err = aside_of(out, dir, number);
+    if (err != WEFT_OK || wf_store_dir_exists(out)) return err;
+    return wf_fail(WEFT_CORRUPT, "store",
+                   "path=%s is gone, to which the old files go: make that directory again", out);
+}
+
 /* While both stores are on their way there is no CURRENT, without which nothing opens. */
 static weft_err old_leaves(const char *dir, const char *whole, const char *moving)
 {
     char aside[WF_RENEW_PATH_BYTES];
-    weft_err err = aside_of(aside, dir, wf_renew_newest(dir));
+    weft_err err = find_aside(aside, dir, whole);
     if (err == WEFT_OK) err = move(dir, aside, "CURRENT");
     if (err == WEFT_OK) err = wf_store_dir_sync(dir);
     if (err == WEFT_OK) err = move_files(dir, aside);
@@ -213,12 +241,15 @@ static weft_err change_places(const char *dir)
     return err;
 }
 
-weft_err wf_renew_swap(const char *dir, const weft_id *left_out, uint64_t count)
+weft_err wf_renew_swap(const char *dir, const weft_id *left_out, uint64_t count, unsigned *number)
 {
     char part[WF_RENEW_PATH_BYTES], whole[WF_RENEW_PATH_BYTES];
     weft_err err = wf_renew_path(part, dir, PART);
     if (err == WEFT_OK) err = wf_renew_path(whole, dir, WF_STORE_DIR_WHOLE);
-    if (err == WEFT_OK) err = make_aside(dir, left_out, count);
+    if (err == WEFT_OK) err = make_aside(dir, left_out, count, number);
+    const uint8_t place = (uint8_t)*number;
+    if (err == WEFT_OK) err = write_file(part, PLACE, &place, sizeof place);
+    if (err == WEFT_OK) err = wf_store_dir_sync(part);
     if (err == WEFT_OK) err = wf_store_dir_rename(part, whole);
     return err == WEFT_OK ? change_places(dir) : err;
 }

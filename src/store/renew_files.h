@@ -22,8 +22,8 @@ weft_err wf_renew_path(char out[WF_RENEW_PATH_BYTES], const char *dir, const cha
 weft_err wf_renew_lock(const char *dir, int *out);
 void wf_renew_unlock(int lock); /* -1 is fine */
 /* DIR/renewed.part, which is closed, takes the place of the store. A list of what is only in the
- * old one is kept with that. */
-weft_err wf_renew_swap(const char *dir, const weft_id *left_out, uint64_t count);
+ * old one is kept with that, as *number. */
+weft_err wf_renew_swap(const char *dir, const weft_id *left_out, uint64_t count, unsigned *number);
 /* Number of the newest DIR/damaged-N; 0: there is none. */
 unsigned wf_renew_newest(const char *dir);
 /* Calls fn for each id in the list of DIR/damaged-N, until one is not OK. */

@@ -529,6 +529,33 @@ Test(renew, a_kill_while_the_old_files_leave_is_made_good) { expect_resumed(fals
 
 Test(renew, a_kill_while_the_new_files_enter_is_made_good) { expect_resumed(true); }
 
+Test(renew, an_interrupted_one_says_so_when_the_place_of_the_old_files_is_gone)
+{
+    char aside[PATH_BYTES];
+    (void)interrupt(false, 0);
+    path_of(aside, "damaged-1");
+    kk_dir_remove(aside);
+    cr_expect_eq(wf_renew_resume(dir), WEFT_CORRUPT);
+    cr_expect_eq(renew(false), WEFT_CORRUPT);
+    cr_assert(is_there("renewed"), "the new one waits");
+    cr_assert_eq(wf_store_dir_create(aside), WEFT_OK, "as the log asks for");
+    cr_expect_eq(wf_renew_resume(dir), WEFT_OK);
+    expect_whole();
+}
+
+/* The old files go where the renewal meant them to, whatever else lies there. */
+Test(renew, a_number_that_is_free_again_is_taken_again)
+{
+    char path[PATH_BYTES];
+    make_store(true);
+    flip_body(7);
+    snprintf(path, sizeof path, "%s/damaged-%u", dir, WEFT_STORE_ASIDES_MAX);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    cr_assert_eq(renew(true), WEFT_OK);
+    cr_expect(is_there("damaged-1/IDENTITY"));
+    wf_store_close(open_store());
+}
+
 Test(renew, an_allocation_that_fails_leaves_the_old_store)
 {
     make_store(true);
