@@ -68,7 +68,8 @@ static void on_registered(weft_self *self, void *state, weft_err err, weft_reque
     struct op *op = arg;
     e->order++;
     if (op->cmd != NULL) {
-        if (err == WEFT_OK) err = wf_declared_open(e, &op->cmd->peer, &op->cmd->tree, &op->cmd->ask);
+        if (err == WEFT_OK)
+            err = wf_declared_open(e, &op->cmd->peer, &op->cmd->tree, &op->cmd->ask);
         op->cmd->declared = err == WEFT_OK;
         wf_op_finish(e, op, err);
     }

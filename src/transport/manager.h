@@ -279,7 +279,7 @@ void wf_conn_drop(struct wf_conn *c, weft_err why, const char *text); /* silentl
 void wf_conn_doom(struct wf_conn *c, weft_err why, const char *text);
 void wf_conn_free(struct wf_conn *c);
 void wf_conn_interest(struct wf_conn *c);
-void wf_conn_arm(struct wf_conn *c); /* looks at the clock within a second */
+void wf_conn_arm(struct wf_conn *c);           /* looks at the clock within a second */
 size_t wf_conn_host_len(const char *observed); /* without the port */
 /* Another connection with the proven key `key`, in HELLO or UP. */
 struct wf_conn *wf_conn_rival(struct wf_manager *m, const weft_key *key,
