@@ -7,7 +7,7 @@
 #include "log.h"
 #include "pool.h"
 
-#define SLOT_RUNS 8u      /* in a row, before one of the queue has a turn  */
+#define SLOT_RUNS 4u      /* in a row, before one of the queue has a turn  */
 #define LOOK_TURNS 16u    /* turns between looks at inbox, timers, descriptors */
 #define DELAY_NS 50000u   /* waiting in the queue so long is worth waking another worker */
 #define HAND_OVER_MAX 64u /* tasks at once */
