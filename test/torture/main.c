@@ -34,7 +34,7 @@ static const struct room {
     {"kill9", tt_kill9, {5, 60, 400}, {10, 40, 40}, {40, 200, 1000}, {0}, WF_ENGINE_ROCKSDB},
     {"powercut", tt_powercut, {8, 45, 240}, {1, 3, 3}, {3, 20, 100}, {1, 4, 10}, WF_ENGINE_ROCKSDB},
     {"syscalls", tt_syscalls, {4, 25, 120}, {2, 3, 3}, {3, 3, 3}, {25, 5, 1}, WF_ENGINE_ROCKSDB},
-    {"flip", tt_flip, {8, 90, 900}, {6, 30, 30}, {30, 200, 1000}, {5, 1, 1}, WF_ENGINE_ROCKSDB},
+    {"flip", tt_flip, {8, 90, 2700}, {6, 30, 30}, {30, 200, 1000}, {5, 1, 1}, WF_ENGINE_ROCKSDB},
     {"full", tt_full, {3, 9, 60}, {1, 1, 1}, {1, 3, 20}, {0}, WF_ENGINE_ROCKSDB},
     {"alloc", tt_alloc, {8, 60, 150}, {1, 1, 1}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
     {"ops", tt_ops, {5, 20, 60}, {1, 1, 1}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
