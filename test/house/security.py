@@ -27,15 +27,16 @@ for path in glob.glob(os.path.join(root, "test", "*", "*.c")):
     units |= {"/".join(pair) for pair in re.findall(r"^(?:WORLD_|Parameterized)?Test\((\w+),\s*(\w+)", read(path), flags=re.M)}
 roles = set(re.findall(r'\{"([\w-]+)", \w+\}', read("test", "hostile", "main.c")))
 calls = {call for path in glob.glob(os.path.join(root, "include", "weft", "*.h")) for call in re.findall(r"\bweft_\w+(?=\()", read(path))}
+examples = set(re.findall(r"^test\('([\w-]+)'", read("examples", "meson.build"), flags=re.M))
 tortures = {os.path.basename(p)[:-2] for p in glob.glob(os.path.join(root, "test", "torture", "*.c"))}
 
 
 def check_tests(shown, of):
     """The complaints about the tests that a cell names, and how many it names."""
     bad, named, kind = [], 0, None
-    for word, test in re.findall(r"(\broles?\b|\btorture\b|\bfuzz\b)?[ ,]*`([^`]+)`", shown):
+    for word, test in re.findall(r"(\broles?\b|\btorture\b|\bfuzz\b|\bexample\b)?[ ,]*`([^`]+)`", shown):
         kind = word.rstrip("s") or (None if "/" in test else kind)
-        known = {"role": roles, "torture": tortures, None: units}[kind]
+        known = {"role": roles, "torture": tortures, "example": examples, None: units}[kind]
         named += 1
         if test not in known:
             bad.append(f"{of}: there is no {kind or 'test'} {test}")
@@ -81,6 +82,7 @@ bad, named = check_promises(promises)
 more, mapped = check_map(map_page)
 bad += more
 for offence, part in (("| 1 | x | y | `no/such_test` |\n", "no test"), ("| 1 | x | y | role `nobody` |\n", "no role"),
+                      ("| 1 | x | y | example `none` |\n", "no example"),
                       ("| 1 | x | y | none |\n", "without a test")):
     if not any(part in complaint for complaint in check_promises(offence)[0]):
         bad.append(f"this passes: {offence!r}")
