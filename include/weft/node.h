@@ -226,7 +226,7 @@ typedef enum weft_connection {
 } weft_connection;
 typedef struct weft_peer_info {
     weft_key key;
-    char name[WEFT_ACTOR_NAME_BYTES_MAX];
+    char name[WEFT_ACTOR_NAME_BYTES_MAX]; /* given here, else what it first called itself */
     weft_peer_status status;
     weft_connection connection;
     int64_t first_seen_ms, last_seen_ms, last_success_ms; /* wall clock; 0: never */

@@ -637,7 +637,7 @@ static void on_note(struct peers *p, const struct wf_peer_note *note)
     case WF_NOTE_CONNECTED:
         info->connection = WEFT_CONNECTED;
         info->last_seen_ms = now;
-        if (note->name[0] != '\0') memcpy(info->name, note->name, sizeof info->name);
+        if (info->name[0] == '\0') memcpy(info->name, note->name, sizeof info->name);
         for (uint32_t i = 0; i < note->addresses_count; i++)
             (void)wf_row_tell_address(row, note->addresses[i], now); /* full: those stay */
         if (note->worked[0] != '\0') wf_row_address_worked(row, note->worked, now);

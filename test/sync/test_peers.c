@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_peers.c - the calls about peers, their addresses and the trees that are shared with them, as a
+ * user sees them. In the simulator.
+ * Called by: the test runner. Never: threads, the machine's clock. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "world.h"
+
+#define CALL (20 * WEFT_SEC)
+
+static weft_node *node(struct world *w, uint32_t i) { return w->nodes[i].node; }
+static const weft_key *key(struct world *w, uint32_t i) { return &w->nodes[i].key; }
+
+static uint64_t entries(struct world *w, uint32_t i, const weft_id *tree)
+{
+    weft_tree_info info;
+    return weft_tree_info_get(node(w, i), tree, &info) == WEFT_OK ? info.entries : 0;
+}
+
+static weft_peer_info info_of(struct world *w, uint32_t at, const weft_key *peer)
+{
+    weft_peer_info info;
+    cr_assert_eq(weft_peer_get(node(w, at), peer, CALL, &info), WEFT_OK);
+    return info;
+}
+
+/* -- Syncing with one -------------------------------------------------------------------- */
+
+Test(peers, a_tree_that_fails_stops_no_other_and_is_the_answer)
+{
+    struct world *w = world_create(1, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    weft_id first = {{0}}, last;
+    first.bytes[31] = 1;
+    memset(last.bytes, 0xff, sizeof last.bytes);
+    world_run(w, 2 * WEFT_SEC);
+    const weft_id *strange[] = {&first, &last}; /* of which the peer knows nothing */
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(weft_tree_follow(node(w, 0), strange[i], key(w, 1), 1, CALL), WEFT_OK);
+        cr_assert_eq(weft_peer_relate(node(w, 0), key(w, 1), strange[i], CALL), WEFT_OK);
+    }
+    cr_assert_eq(world_commit(w, 0), WEFT_OK);
+    cr_expect_not(world_equal(w));
+    cr_expect_eq(weft_sync_with_peer(node(w, 0), key(w, 1), CALL, NULL), WEFT_TREE);
+    cr_expect(world_equal(w), "the one between them was synced");
+    world_destroy(w);
+}
+
+Test(peers, what_is_committed_in_a_tree_goes_to_the_peers_of_that_tree_alone)
+{
+    struct world *w = world_create(2, WORLD_STAR, 3, WORLD_PLAIN);
+    weft_root_spec root = {.everyone = WEFT_RIGHT_WRITE, .entropy = {7}};
+    weft_id mine;
+    cr_assert_eq(weft_tree_create(node(w, 0), w->author, &root, CALL, &mine), WEFT_OK);
+    for (uint32_t i = 1; i < 3; i++) /* both would take it, and may */
+        cr_assert_eq(weft_tree_follow(node(w, i), &mine, key(w, 0), 1, CALL), WEFT_OK);
+    cr_assert_eq(weft_peer_relate(node(w, 0), key(w, 1), &mine, CALL), WEFT_OK);
+    weft_writer *writer = NULL;
+    cr_assert_eq(weft_writer_open(node(w, 0), &mine, w->author, &writer), WEFT_OK);
+    cr_assert_eq(weft_commit(writer, "log", "x", 1, CALL, NULL), WEFT_OK);
+    weft_writer_close(writer);
+    cr_assert_eq(world_commit(w, 0), WEFT_OK);
+    world_run(w, 2 * WEFT_SYNC_INTERVAL_NS);
+    cr_expect_eq(entries(w, 1, &mine), 2);
+    cr_expect_eq(entries(w, 2, &mine), 0);
+    cr_expect(world_equal(w), "the tree that all three share");
+    world_destroy(w);
+}
+
+/* -- Who is known ------------------------------------------------------------------------ */
+
+Test(peers, of_somebody_unknown_nothing_is_changed)
+{
+    struct world *w = world_create(3, WORLD_CHAIN, 1, WORLD_PLAIN);
+    weft_node *n = node(w, 0);
+    weft_key nobody = {{7}}, keys[1];
+    weft_peer_info info;
+    weft_id ids[1];
+    size_t count = 1;
+    cr_expect_eq(weft_peer_set_status(n, &nobody, WEFT_PEER_ACTIVE, CALL), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_peer_relate(n, &nobody, &w->tree, CALL), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_peer_unrelate(n, &nobody, &w->tree, CALL), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_peer_add_address(n, &nobody, "tcp:127.0.0.1:1", CALL), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_peer_remove_address(n, &nobody, "tcp:127.0.0.1:1", CALL), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_peer_get(n, &nobody, CALL, &info), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_peer_trees(n, &nobody, CALL, ids, &count), WEFT_NOT_FOUND);
+    cr_expect_eq(weft_peer_remove(n, &nobody, CALL), WEFT_OK, "that is never an error");
+    count = 1;
+    cr_expect_eq(weft_peer_list(n, CALL, keys, &count), WEFT_OK);
+    cr_expect_eq(count, 0);
+    cr_expect_eq(weft_peer_register(n, &nobody, NULL, CALL), WEFT_OK, "it left nothing");
+    world_destroy(w);
+}
+
+Test(peers, relations_are_told_from_both_sides_and_said_twice_are_one)
+{
+    struct world *w = world_create(4, WORLD_CHAIN, 1, WORLD_PLAIN);
+    weft_node *n = node(w, 0);
+    weft_key a = {{1}}, b = {{2}}, keys[3];
+    weft_id one = {{1}}, two = {{2}}, ids[3];
+    size_t count = 3;
+    cr_assert_eq(weft_peer_register(n, &a, NULL, CALL), WEFT_OK);
+    cr_assert_eq(weft_peer_register(n, &b, NULL, CALL), WEFT_OK);
+    for (int i = 0; i < 2; i++) { /* a tree need not be here */
+        cr_expect_eq(weft_peer_relate(n, &a, &two, CALL), WEFT_OK);
+        cr_expect_eq(weft_peer_relate(n, &a, &one, CALL), WEFT_OK);
+        cr_expect_eq(weft_peer_relate(n, &b, &two, CALL), WEFT_OK);
+    }
+    cr_assert_eq(weft_peer_trees(n, &a, CALL, ids, &count), WEFT_OK);
+    cr_assert_eq(count, 2);
+    cr_expect(weft_id_equal(&ids[0], &one) && weft_id_equal(&ids[1], &two));
+    cr_expect_eq(info_of(w, 0, &a).trees_count, 2);
+    count = 3;
+    cr_assert_eq(weft_tree_peers(n, &two, CALL, keys, &count), WEFT_OK);
+    cr_assert_eq(count, 2);
+    cr_expect(weft_key_equal(&keys[0], &a) && weft_key_equal(&keys[1], &b));
+    count = 1;
+    cr_expect_eq(weft_tree_peers(n, &two, CALL, keys, &count), WEFT_LIMIT);
+    for (int i = 0; i < 2; i++)
+        cr_expect_eq(weft_peer_unrelate(n, &a, &two, CALL), WEFT_OK, "also when it is not");
+    count = 3;
+    cr_assert_eq(weft_tree_peers(n, &two, CALL, keys, &count), WEFT_OK);
+    cr_assert_eq(count, 1);
+    cr_expect(weft_key_equal(&keys[0], &b));
+    cr_assert_eq(weft_peer_remove(n, &b, CALL), WEFT_OK);
+    count = 3;
+    cr_assert_eq(weft_tree_peers(n, &two, CALL, keys, &count), WEFT_OK);
+    cr_expect_eq(count, 0);
+    world_destroy(w);
+}
+
+Test(peers, an_address_that_is_removed_is_gone_and_the_others_keep_their_order)
+{
+    struct world *w = world_create(5, WORLD_CHAIN, 1, WORLD_PLAIN);
+    weft_node *n = node(w, 0);
+    weft_key a = {{1}};
+    cr_assert_eq(weft_peer_register(n, &a, NULL, CALL), WEFT_OK);
+    static const char *const all[] = {"tcp:127.0.0.1:3", "tcp:127.0.0.1:1", "tcp:127.0.0.1:2"};
+    for (int i = 0; i < 3; i++) cr_assert_eq(weft_peer_add_address(n, &a, all[i], CALL), WEFT_OK);
+    cr_expect_eq(weft_peer_remove_address(n, &a, all[1], CALL), WEFT_OK);
+    cr_expect_eq(weft_peer_remove_address(n, &a, all[1], CALL), WEFT_NOT_FOUND);
+    weft_peer_info info = info_of(w, 0, &a);
+    cr_assert_eq(info.addresses_count, 2);
+    cr_expect_str_eq(info.addresses[0], all[0]);
+    cr_expect_str_eq(info.addresses[1], all[2]);
+    cr_expect_eq(weft_peer_add_address(n, &a, all[1], CALL), WEFT_OK);
+    cr_expect_str_eq(info_of(w, 0, &a).addresses[2], all[1]);
+    world_destroy(w);
+}
+
+/* -- What is written of one --------------------------------------------------------------- */
+
+Test(peers, the_times_of_the_last_contact_and_of_the_last_success_are_written)
+{
+    struct world *w = world_create(6, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    weft_id strange = {{9}};
+    world_run(w, 5 * WEFT_SEC);
+    weft_peer_info before = info_of(w, 0, key(w, 1));
+    cr_expect_eq(before.connection, WEFT_CONNECTED);
+    cr_expect_gt(before.first_seen_ms, 0);
+    cr_expect_geq(before.last_seen_ms, before.first_seen_ms);
+    cr_assert_eq(world_commit(w, 0), WEFT_OK);
+    cr_assert_eq(weft_sync_tree(node(w, 0), key(w, 1), &w->tree, CALL, NULL), WEFT_OK);
+    weft_peer_info after = info_of(w, 0, key(w, 1));
+    cr_expect_gt(after.last_success_ms, before.last_success_ms);
+    cr_expect_geq(after.last_seen_ms, after.last_success_ms);
+    cr_expect_gt(after.syncs_ok, before.syncs_ok);
+    cr_expect_eq(after.entries_sent, before.entries_sent + 1);
+    cr_expect_gt(after.bytes_sent, before.bytes_sent);
+    cr_expect_eq(after.first_seen_ms, before.first_seen_ms);
+    world_run(w, 5 * WEFT_SEC);
+    cr_assert_eq(weft_tree_follow(node(w, 0), &strange, key(w, 1), 1, CALL), WEFT_OK);
+    cr_assert_eq(weft_sync_tree(node(w, 0), key(w, 1), &strange, CALL, NULL), WEFT_TREE);
+    before = after;
+    after = info_of(w, 0, key(w, 1));
+    cr_expect_eq(after.syncs_failed, before.syncs_failed + 1);
+    cr_expect_eq(after.last_error, WEFT_TREE);
+    cr_expect_eq(after.last_success_ms, before.last_success_ms, "that was none");
+    world_kill(w, 1);
+    world_run(w, 200 * WEFT_SEC);
+    after = info_of(w, 0, key(w, 1));
+    cr_expect_neq(after.connection, WEFT_CONNECTED);
+    cr_expect_gt(after.failures, 0);
+    world_destroy(w);
+}
+
+Test(peers, a_name_that_was_given_here_is_not_what_the_peer_calls_itself)
+{
+    struct world *w = world_create(7, WORLD_STAR, 3, WORLD_PLAIN);
+    cr_assert_eq(weft_peer_register(node(w, 1), key(w, 2), "bob", CALL), WEFT_OK);
+    cr_assert_eq(weft_connect(node(w, 1), w->nodes[2].listen, key(w, 2), CALL, NULL), WEFT_OK);
+    world_run(w, WEFT_SEC);
+    cr_expect_eq(info_of(w, 1, key(w, 2)).connection, WEFT_CONNECTED);
+    cr_expect_str_eq(info_of(w, 1, key(w, 2)).name, "bob");
+    weft_peer_info unnamed = info_of(w, 1, key(w, 0));
+    cr_expect_str_eq(unnamed.name, w->nodes[0].host, "nobody has named it");
+    world_destroy(w);
+}
