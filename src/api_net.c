@@ -2,10 +2,8 @@
  * api_net.c - public calls about named transports and their servers (weft/net.h, weft/node.h).
  * Called by: users. May touch: messages to the engine and to transport, new networks.
  * Never: a network once it is handed over. */
-#include <stdio.h>
 #include <string.h>
 
-#include "alloc.h"
 #include "api_command.h"
 #include "api_net.h"
 #include "transport.h"
@@ -230,120 +228,4 @@ weft_err weft_server_addresses_async(weft_node *node, weft_on_servers done, void
     if (err != WEFT_OK) return err;
     return wf_api_begin_how(node, cmd, WEFT_NEVER,
                             (struct wf_completion){.servers = done, .arg = arg});
-}
-
-/* -- What the manager of transports answers itself ------------------------------------------- */
-
-/* Takes req. */
-static weft_err ask(weft_node *node, weft_request *req, weft_ns timeout, weft_request **out)
-{
-    if (out != NULL) *out = NULL;
-    if (!wf_in_actor()) return wf_node_call(node, node->table.transport, req, timeout, out);
-    weft_drop(&req->msg);
-    return WEFT_DEADLK;
-}
-
-static weft_err list(weft_node *node, weft_ns timeout, struct wf_tp_addresses **out)
-{
-    *out = NULL;
-    if (node == NULL) return WEFT_INVALID;
-    struct wf_tp_addresses *req = wf_tp_new(&wf_tp_addresses_kind);
-    if (req == NULL) return WEFT_NO_MEMORY;
-    req->all = true;
-    return ask(node, &req->req, timeout, (weft_request **)out);
-}
-
-weft_err weft_transport_list(weft_node *node, weft_ns timeout, weft_transport_info *out,
-                             size_t *count)
-{
-    struct wf_tp_addresses *all;
-    if (count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
-    weft_err err = list(node, timeout, &all);
-    if (err == WEFT_OK) {
-        size_t take = all->count < *count ? all->count : *count;
-        for (size_t i = 0; i < take; i++) {
-            memcpy(out[i].name, all->items[i].name, sizeof out[i].name);
-            memcpy(out[i].type, all->items[i].type, sizeof out[i].type);
-            memcpy(out[i].listen, all->items[i].listen, sizeof out[i].listen);
-            memcpy(out[i].bound, all->items[i].address, sizeof out[i].bound);
-        }
-        err = all->count > *count ? WEFT_LIMIT : WEFT_OK;
-        *count = take;
-    }
-    if (all != NULL) weft_drop(&all->req.msg);
-    return err;
-}
-
-bool weft_server_running(weft_node *node, const char *name)
-{
-    struct wf_tp_addresses *all;
-    bool running = false;
-    weft_err err = list(node, WEFT_NEVER, &all);
-    for (uint32_t i = 0; err == WEFT_OK && i < all->count; i++)
-        running |= all->items[i].address[0] != '\0' &&
-                   (name == NULL || strcmp(all->items[i].name, name) == 0);
-    if (all != NULL) weft_drop(&all->req.msg);
-    return running;
-}
-
-weft_err weft_remove_transport(weft_node *node, const char *name, weft_ns timeout)
-{
-    if (node == NULL || name == NULL || name[0] == '\0') return WEFT_INVALID;
-    struct wf_tp_remove *req = wf_tp_new(&wf_tp_remove_kind);
-    if (req == NULL) return WEFT_NO_MEMORY;
-    weft_err err = wf_api_text(req->name, sizeof req->name, name);
-    if (err != WEFT_OK) {
-        weft_drop(&req->req.msg);
-        return err;
-    }
-    err = ask(node, &req->req, timeout, NULL);
-    if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
-    weft_err saved = wf_saved_forget(node, name, timeout);
-    return saved == WEFT_NOT_FOUND ? err : saved;
-}
-
-static weft_err make_restart(weft_node *node, const char *name, struct wf_tp_server **out)
-{
-    if (node == NULL || name == NULL || name[0] == '\0') return WEFT_INVALID;
-    struct wf_tp_server *req = wf_tp_new(&wf_tp_server_kind);
-    if (req == NULL) return WEFT_NO_MEMORY;
-    req->start = req->again = true;
-    weft_err err = wf_api_text(req->name, sizeof req->name, name);
-    if (err != WEFT_OK) weft_drop(&req->req.msg);
-    else *out = req;
-    return err;
-}
-
-weft_err weft_transport_restart(weft_node *node, const char *name, weft_ns timeout)
-{
-    struct wf_tp_server *req;
-    weft_err err = make_restart(node, name, &req);
-    return err != WEFT_OK ? err : ask(node, &req->req, timeout, NULL);
-}
-
-static void on_restarted(void *arg, weft_err err, weft_request *request)
-{
-    struct wf_completion c = *(struct wf_completion *)arg;
-    static const weft_result nothing;
-    wf_free(arg);
-    c.result(c.arg, err, &nothing);
-    if (request != NULL) weft_drop(&request->msg);
-}
-
-weft_err weft_transport_restart_async(weft_node *node, const char *name, weft_on_result done,
-                                      void *arg)
-{
-    struct wf_tp_server *req;
-    if (done == NULL) return WEFT_INVALID;
-    weft_err err = make_restart(node, name, &req);
-    if (err != WEFT_OK) return err;
-    struct wf_completion *c = wf_malloc(sizeof *c);
-    if (c == NULL) {
-        weft_drop(&req->req.msg);
-        return WEFT_NO_MEMORY;
-    }
-    *c = (struct wf_completion){.result = done, .arg = arg};
-    err = wf_node_ask(node, node->table.transport, &req->req, WEFT_NEVER, on_restarted, c);
-    if (err != WEFT_OK) wf_free(c);
-    return err;
 }

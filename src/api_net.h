@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * api_net.h - what is remembered of transports, for the rooms that add and remove them.
- * Called by: api_net.c, api_peer.c, weft.c. Never: included by a layer. */
+ * Called by: api_net*.c, api_peer.c, weft.c. Never: included by a layer. */
 #ifndef WF_API_NET_H
 #define WF_API_NET_H
 
@@ -14,8 +14,9 @@ bool wf_type_fits(const char *type, size_t len);
 /* The record of a transport; `listen` (may be NULL) has its type. INVALID, NO_MEMORY. */
 weft_err wf_saved_record(const char *name, const char *type, const char *listen, const void *state,
                          size_t state_len, struct wf_record_put **out);
-/* NOT_FOUND: nothing is saved under that name. */
-weft_err wf_saved_forget(weft_node *node, const char *name, weft_ns timeout);
+/* To the store: forgets what is saved under that name; NOT_FOUND: nothing is. NULL when memory is
+ * short. */
+struct wf_record_put *wf_saved_forget(const char *name);
 /* Adds the TCP ones that are saved. Those that cannot be are left out, and the log says so. */
 weft_err wf_saved_restore(weft_node *node);
 

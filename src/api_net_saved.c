@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * api_net_saved.c - what a store remembers of transports: one record for each name.
- * Called by: users (weft/net.h), api_net.c, weft.c. May touch: records of the store.
+ * Called by: users (weft/net.h), api_net*.c, weft.c. May touch: records of the store.
  * Never: a network, but for the TCP ones that it adds again. */
 #include <string.h>
 
 #include "alloc.h"
+#include "api_async.h"
 #include "api_net.h"
 #include "cursor.h"
 #include "log.h"
@@ -96,15 +97,17 @@ static weft_err decode(const uint8_t *key, size_t key_len, const uint8_t *bytes,
     return WEFT_OK;
 }
 
-static weft_err find(weft_node *node, const char *name, weft_transport_config *out)
+static weft_err find(wf_store *store, const uint8_t *key, size_t key_len,
+                     weft_transport_config *out)
 {
-    uint8_t key[1 + WEFT_ACTOR_NAME_BYTES_MAX], bytes[RECORD_MAX];
-    size_t len = sizeof bytes, key_len = key_of(name, name_len(name), key);
-    weft_err err = wf_store_record_get(node->table.wf_store, WF_CF_PEER, key, key_len, bytes, &len);
+    uint8_t bytes[RECORD_MAX];
+    size_t len = sizeof bytes;
+    weft_err err = wf_store_record_get(store, WF_CF_PEER, key, key_len, bytes, &len);
     if (err == WEFT_LIMIT) err = WEFT_CORRUPT; /* longer than any of ours */
     if (err == WEFT_OK) err = decode(key, key_len, bytes, len, out);
     if (err == WEFT_CORRUPT)
-        return wf_fail(WEFT_CORRUPT, "weft", "the record of transport %s is damaged", name);
+        return wf_fail(WEFT_CORRUPT, "weft", "the record of transport %.*s is damaged",
+                       (int)key_len - 1, (const char *)key + 1);
     return err;
 }
 
@@ -132,10 +135,10 @@ static weft_err take(void *arg, const uint8_t *key, size_t key_len, const uint8_
     return WEFT_OK;
 }
 
-static weft_err list(weft_node *node, struct listing *l)
+static weft_err list(wf_store *store, struct listing *l)
 {
     static const uint8_t prefix = WF_REC_TRANSPORT;
-    return wf_store_record_each(node->table.wf_store, WF_CF_PEER, &prefix, 1, take, l);
+    return wf_store_record_each(store, WF_CF_PEER, &prefix, 1, take, l);
 }
 
 /* -- Calls ------------------------------------------------------------------------------- */
@@ -147,36 +150,50 @@ static weft_err usable(const weft_node *node)
     return wf_in_actor() ? WEFT_DEADLK : WEFT_OK;
 }
 
-static weft_err room_for(weft_node *node, const weft_transport_config *config)
+/* On the store's thread, so that of two at once the second sees the first. */
+static weft_err may_save(wf_store *store, const struct wf_record_put *put)
 {
-    weft_transport_config *there = wf_malloc(sizeof *there);
+    weft_transport_config *both = wf_calloc(2, sizeof *both);
     struct listing all = {0};
-    if (there == NULL) return WEFT_NO_MEMORY;
-    weft_err err = find(node, config->name, there);
-    if (err == WEFT_OK && strcmp(there->type, config->type) != 0) err = WEFT_EXISTS;
+    if (both == NULL) return WEFT_NO_MEMORY;
+    weft_err err = decode(put->key, put->key_len, put->value, put->value_len, &both[0]);
+    if (err == WEFT_OK) err = find(store, put->key, put->key_len, &both[1]);
+    if (err == WEFT_OK && strcmp(both[0].type, both[1].type) != 0) err = WEFT_EXISTS;
     else if (err == WEFT_CORRUPT) err = WEFT_OK; /* it is replaced */
     else if (err == WEFT_NOT_FOUND) {
-        err = list(node, &all);
+        err = list(store, &all);
         if (err == WEFT_OK && all.count >= WEFT_TRANSPORTS_SAVED_MAX) err = WEFT_LIMIT;
     }
-    wf_free(there);
+    wf_free(both);
+    return err;
+}
+
+static weft_err make_save(const weft_node *node, const weft_transport_config *config,
+                          struct wf_record_put **out)
+{
+    if (node == NULL || config == NULL) return WEFT_INVALID;
+    weft_err err = wf_saved_record(config->name, config->type, config->listen, config->state,
+                                   config->state_len, out);
+    if (err == WEFT_OK) (*out)->admit = may_save;
     return err;
 }
 
 weft_err weft_transport_save(weft_node *node, const weft_transport_config *config, weft_ns timeout)
 {
-    struct wf_record_put *put = NULL;
+    struct wf_record_put *put;
     weft_err err = config == NULL ? WEFT_INVALID : usable(node);
+    if (err == WEFT_OK) err = make_save(node, config, &put);
+    return err != WEFT_OK ? err : wf_node_call(node, node->table.store, &put->req, timeout, NULL);
+}
+
+weft_err weft_transport_save_async(weft_node *node, const weft_transport_config *config,
+                                   weft_on_result done, void *arg)
+{
+    struct wf_record_put *put;
+    weft_err err = make_save(node, config, &put);
     if (err != WEFT_OK) return err;
-    err = wf_saved_record(config->name, config->type, config->listen, config->state,
-                          config->state_len, &put);
-    if (err != WEFT_OK) return err;
-    err = room_for(node, config);
-    if (err != WEFT_OK) {
-        weft_drop(&put->req.msg);
-        return err;
-    }
-    return wf_node_call(node, node->table.store, &put->req, timeout, NULL);
+    return wf_api_later(node, node->table.store, &put->req, WEFT_NEVER, wf_api_tell_nothing,
+                        (wf_api_done)done, arg);
 }
 
 weft_err weft_transport_load(weft_node *node, const char *name, const char *type,
@@ -185,9 +202,10 @@ weft_err weft_transport_load(weft_node *node, const char *name, const char *type
     if (type == NULL || out == NULL || name_len(name) == 0) return WEFT_INVALID;
     weft_err err = usable(node);
     if (err != WEFT_OK) return err;
+    uint8_t key[1 + WEFT_ACTOR_NAME_BYTES_MAX];
     weft_transport_config *found = wf_malloc(sizeof *found);
     if (found == NULL) return WEFT_NO_MEMORY;
-    err = find(node, name, found);
+    err = find(node->table.wf_store, key, key_of(name, name_len(name), key), found);
     if (err == WEFT_OK && strcmp(found->type, type) != 0) err = WEFT_INVALID;
     if (err == WEFT_OK) *out = *found;
     wf_free(found);
@@ -199,27 +217,29 @@ weft_err weft_transport_saved(weft_node *node, weft_transport_config *out, size_
     if (count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
     weft_err err = usable(node);
     struct listing l = {.out = out, .room = *count};
-    if (err == WEFT_OK) err = list(node, &l);
+    if (err == WEFT_OK) err = list(node->table.wf_store, &l);
     if (err != WEFT_OK) return err;
     *count = l.count < l.room ? l.count : l.room;
     return l.count > l.room ? WEFT_LIMIT : WEFT_OK;
 }
 
-weft_err wf_saved_forget(weft_node *node, const char *name, weft_ns timeout)
+static weft_err is_there(wf_store *store, const struct wf_record_put *put)
 {
-    uint8_t bytes[RECORD_MAX];
-    size_t len = sizeof bytes;
+    uint8_t none;
+    size_t len = 0;
+    weft_err err = wf_store_record_get(store, put->cf, put->key, put->key_len, &none, &len);
+    return err == WEFT_LIMIT ? WEFT_OK : err; /* it has bytes, whatever they are */
+}
+
+struct wf_record_put *wf_saved_forget(const char *name)
+{
     struct wf_record_put *put = wf_record_create(0);
-    if (put == NULL) return WEFT_NO_MEMORY;
+    if (put == NULL) return NULL;
     put->cf = WF_CF_PEER;
     put->remove = true;
     put->key_len = (uint32_t)key_of(name, name_len(name), put->key);
-    weft_err err = wf_store_record_get(node->table.wf_store, WF_CF_PEER, put->key, put->key_len,
-                                       bytes, &len);
-    if (err == WEFT_OK || err == WEFT_LIMIT)
-        return wf_node_call(node, node->table.store, &put->req, timeout, NULL);
-    weft_drop(&put->req.msg);
-    return err;
+    put->admit = is_there;
+    return put;
 }
 
 weft_err wf_saved_restore(weft_node *node)
@@ -227,7 +247,7 @@ weft_err wf_saved_restore(weft_node *node)
     struct listing l = {.room = WEFT_TRANSPORTS_SAVED_MAX};
     l.out = wf_calloc(l.room, sizeof *l.out);
     if (l.out == NULL) return WEFT_NO_MEMORY;
-    weft_err err = list(node, &l);
+    weft_err err = list(node->table.wf_store, &l);
     for (size_t i = 0; err == WEFT_OK && i < l.count && i < l.room; i++) {
         const weft_transport_config *c = &l.out[i];
         if (strcmp(c->type, "tcp") != 0) continue; /* whoever wrote that network adds it */

@@ -36,6 +36,17 @@ weft_err weft_add_transport_http_async(weft_node *node, const char *name, const 
                                        const weft_http_options *options, weft_on_result done,
                                        void *arg);
 
+/* Has the node's store remember such a transport, by weft_transport_save: its name, where it listens
+ * and its options. Nothing is added by that. What that call answers; ADDRESS, LIMIT as above. */
+weft_err weft_http_save(weft_node *node, const char *name, const char *listen,
+                        const weft_http_options *options, weft_ns timeout);
+weft_err weft_http_save_async(weft_node *node, const char *name, const char *listen,
+                              const weft_http_options *options, weft_on_result done, void *arg);
+/* Adds all that are saved, as weft_add_transport_http would; none is started. What cannot be added
+ * is left out and told to the log, and the first failure is the answer: CORRUPT, if what is saved
+ * is not what weft_http_save wrote. Call it once after opening the node. */
+weft_err weft_http_restore(weft_node *node, weft_ns timeout);
+
 #ifdef __cplusplus
 }
 #endif

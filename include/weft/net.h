@@ -112,6 +112,8 @@ weft_err weft_add_transport_net_async(weft_node *node, const char *name, weft_ne
 /* Stops it and forgets it, the saved one of that name too; its connections stay until they end.
  * NOT_FOUND: there is neither. IO, NO_SPACE. */
 weft_err weft_remove_transport(weft_node *node, const char *name, weft_ns timeout);
+weft_err weft_remove_transport_async(weft_node *node, const char *name, weft_on_result done,
+                                     void *arg);
 /* Stops it, if it runs, and starts it at the address that it had, port included. NOT_FOUND, and
  * as weft_start_server: then it is stopped. */
 weft_err weft_transport_restart(weft_node *node, const char *name, weft_ns timeout);
@@ -130,6 +132,9 @@ typedef struct weft_transport_info {
  * `*count` in: room, out: filled; LIMIT: there are more. */
 weft_err weft_transport_list(weft_node *node, weft_ns timeout, weft_transport_info *out,
                              size_t *count);
+typedef void (*weft_on_transports)(void *arg, weft_err err, const weft_transport_info *list,
+                                   size_t count);
+weft_err weft_transport_list_async(weft_node *node, weft_on_transports done, void *arg);
 
 /* -- What is remembered of them --------------------------------------------------------- */
 
@@ -147,6 +152,8 @@ typedef struct weft_transport_config {
  * type. INVALID (no name or type, a text that does not end, too much state), LIMIT
  * (WEFT_TRANSPORTS_SAVED_MAX), IO, NO_SPACE. */
 weft_err weft_transport_save(weft_node *node, const weft_transport_config *config, weft_ns timeout);
+weft_err weft_transport_save_async(weft_node *node, const weft_transport_config *config,
+                                   weft_on_result done, void *arg);
 /* A read. INVALID: it is of another type than `type`. NOT_FOUND, CORRUPT, IO. */
 weft_err weft_transport_load(weft_node *node, const char *name, const char *type,
                              weft_transport_config *out);

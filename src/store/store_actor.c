@@ -171,6 +171,16 @@ static weft_err apply_commit_of_level(struct wf_desk *desk, struct wf_commit *co
     return err;
 }
 
+static weft_err apply_record(struct wf_desk *desk, const struct wf_record_put *put)
+{
+    weft_err err = WEFT_OK;
+    if (put->admit != NULL) {
+        if (wf_writer_is_open(desk->store)) wf_desk_flush(desk); /* else it would not see all */
+        err = desk->failed == WEFT_OK ? put->admit(desk->store, put) : desk->failed;
+    }
+    return err == WEFT_OK ? wf_writer_record(desk->store, put) : err;
+}
+
 static weft_verdict on_request(struct wf_desk *desk, weft_msg *msg)
 {
     weft_err err = desk->failed;
@@ -190,7 +200,7 @@ static weft_verdict on_request(struct wf_desk *desk, weft_msg *msg)
         struct wf_records *several = (struct wf_records *)msg;
         err = wf_writer_records(desk->store, several->records, several->count);
     } else {
-        err = wf_writer_record(desk->store, (struct wf_record_put *)msg);
+        err = apply_record(desk, (const struct wf_record_put *)msg);
     }
     /* A flush in between gave all answers up to here, so there is room for this one. */
     if (durability == WF_MEMORY) weft_reply((weft_request *)msg, err);

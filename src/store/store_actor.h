@@ -123,6 +123,10 @@ struct wf_record_put {
     weft_request req;
     enum wf_cf cf;
     bool remove;
+    /* Of one that is sent by itself: asked on the store's thread when all that came before it is
+     * written, so that nothing comes between the look and the record. May it be? What this answers
+     * instead of OK is the answer. NULL: it may. */
+    weft_err (*admit)(wf_store *store, const struct wf_record_put *put);
     uint8_t key[128];
     uint32_t key_len;
     uint32_t value_len;
