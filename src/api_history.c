@@ -7,11 +7,13 @@
 
 #include <string.h>
 
-#include "node_internal.h"
+#include "api_async.h"
 #include "queue.h"
 
-static weft_err make(enum wf_peer_op op, const weft_key *peer, struct wf_peer_req **out)
+static weft_err make(const weft_node *node, enum wf_peer_op op, const weft_key *peer,
+                     struct wf_peer_req **out)
 {
+    if (node == NULL) return WEFT_INVALID;
     struct wf_peer_req *req = wf_peer_req_create(op);
     if (req == NULL) return WEFT_NO_MEMORY;
     if (peer != NULL) req->peer = *peer;
@@ -34,6 +36,15 @@ static weft_err ask(weft_node *node, struct wf_peer_req *req, weft_ns timeout,
     return err;
 }
 
+/* Takes req. */
+static weft_err begin(weft_node *node, struct wf_peer_req *req, wf_api_tell tell, wf_api_done done,
+                      void *arg)
+{
+    return wf_api_later(node, node->table.peers, &req->req, WEFT_NEVER, tell, done, arg);
+}
+
+/* -- Addresses -------------------------------------------------------------------------------- */
+
 static bool is_of_type(const char *address, const char *type)
 {
     if (type == NULL) return true;
@@ -45,9 +56,8 @@ weft_err weft_peer_addresses(weft_node *node, const weft_key *peer, const char *
                              weft_ns timeout, weft_address_info *out, size_t *count)
 {
     struct wf_peer_req *req;
-    if (node == NULL || peer == NULL || count == NULL || (out == NULL && *count != 0))
-        return WEFT_INVALID;
-    weft_err err = make(WF_PEER_ADDRESSES, peer, &req);
+    if (peer == NULL || count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
+    weft_err err = make(node, WF_PEER_ADDRESSES, peer, &req);
     if (err != WEFT_OK) return err;
     err = ask(node, req, timeout, &req);
     if (err == WEFT_OK) {
@@ -62,6 +72,21 @@ weft_err weft_peer_addresses(weft_node *node, const weft_key *peer, const char *
     }
     if (req != NULL) weft_drop(&req->req.msg);
     return err;
+}
+
+static void tell_addresses(wf_api_done done, void *arg, weft_err err, weft_request *request)
+{
+    const struct wf_peer_req *req = (const struct wf_peer_req *)request;
+    bool ok = err == WEFT_OK;
+    ((weft_on_addresses)done)(arg, err, ok ? req->about : NULL, ok ? req->count : 0);
+}
+
+weft_err weft_peer_addresses_async(weft_node *node, const weft_key *peer, weft_on_addresses done,
+                                   void *arg)
+{
+    struct wf_peer_req *req;
+    weft_err err = peer == NULL ? WEFT_INVALID : make(node, WF_PEER_ADDRESSES, peer, &req);
+    return err != WEFT_OK ? err : begin(node, req, tell_addresses, (wf_api_done)done, arg);
 }
 
 /* -- Syncs ------------------------------------------------------------------------------------ */
@@ -80,9 +105,8 @@ weft_err weft_history(weft_node *node, const weft_key *peer, weft_ns timeout, we
                       size_t *count)
 {
     struct wf_peer_req *req;
-    if (node == NULL || peer == NULL || count == NULL || (out == NULL && *count != 0))
-        return WEFT_INVALID;
-    weft_err err = make(WF_PEER_HISTORY, peer, &req);
+    if (peer == NULL || count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
+    weft_err err = make(node, WF_PEER_HISTORY, peer, &req);
     if (err != WEFT_OK) return err;
     err = ask(node, req, timeout, &req);
     if (err == WEFT_OK) err = hand_over(req->syncs, sizeof *out, req->count, out, count);
@@ -90,29 +114,75 @@ weft_err weft_history(weft_node *node, const weft_key *peer, weft_ns timeout, we
     return err;
 }
 
+static void tell_syncs(wf_api_done done, void *arg, weft_err err, weft_request *request)
+{
+    const struct wf_peer_req *req = (const struct wf_peer_req *)request;
+    bool ok = err == WEFT_OK;
+    ((weft_on_syncs)done)(arg, err, ok ? req->syncs : NULL, ok ? req->count : 0);
+}
+
+weft_err weft_history_async(weft_node *node, const weft_key *peer, weft_on_syncs done, void *arg)
+{
+    struct wf_peer_req *req;
+    weft_err err = peer == NULL ? WEFT_INVALID : make(node, WF_PEER_HISTORY, peer, &req);
+    return err != WEFT_OK ? err : begin(node, req, tell_syncs, (wf_api_done)done, arg);
+}
+
+static weft_err make_trim(const weft_node *node, int64_t before_ms, struct wf_peer_req **out)
+{
+    weft_err err = make(node, WF_PEER_TRIM, NULL, out);
+    if (err == WEFT_OK) (*out)->before_ms = before_ms;
+    return err;
+}
+
 weft_err weft_history_trim(weft_node *node, int64_t before_ms, weft_ns timeout, uint64_t *removed)
 {
     struct wf_peer_req *req;
-    if (node == NULL) return WEFT_INVALID;
-    weft_err err = make(WF_PEER_TRIM, NULL, &req);
+    weft_err err = make_trim(node, before_ms, &req);
     if (err != WEFT_OK) return err;
-    req->before_ms = before_ms;
     err = ask(node, req, timeout, &req);
     if (err == WEFT_OK && removed != NULL) *removed = req->count;
     if (req != NULL) weft_drop(&req->req.msg);
     return err;
 }
 
+static void tell_count(wf_api_done done, void *arg, weft_err err, weft_request *request)
+{
+    const struct wf_peer_req *req = (const struct wf_peer_req *)request;
+    ((weft_on_count)done)(arg, err, err == WEFT_OK ? req->count : 0);
+}
+
+weft_err weft_history_trim_async(weft_node *node, int64_t before_ms, weft_on_count done, void *arg)
+{
+    struct wf_peer_req *req;
+    weft_err err = make_trim(node, before_ms, &req);
+    return err != WEFT_OK ? err : begin(node, req, tell_count, (wf_api_done)done, arg);
+}
+
 weft_err weft_peers_with_history(weft_node *node, weft_ns timeout, weft_key *out, size_t *count)
 {
     struct wf_peer_req *req;
-    if (node == NULL || count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
-    weft_err err = make(WF_PEER_REMEMBERED, NULL, &req);
+    if (count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
+    weft_err err = make(node, WF_PEER_REMEMBERED, NULL, &req);
     if (err != WEFT_OK) return err;
     err = ask(node, req, timeout, &req);
     if (err == WEFT_OK) err = hand_over(req->keys, sizeof *out, req->count, out, count);
     if (req != NULL) weft_drop(&req->req.msg);
     return err;
+}
+
+static void tell_keys(wf_api_done done, void *arg, weft_err err, weft_request *request)
+{
+    const struct wf_peer_req *req = (const struct wf_peer_req *)request;
+    bool ok = err == WEFT_OK;
+    ((weft_on_keys)done)(arg, err, ok ? req->keys : NULL, ok ? req->count : 0);
+}
+
+weft_err weft_peers_with_history_async(weft_node *node, weft_on_keys done, void *arg)
+{
+    struct wf_peer_req *req;
+    weft_err err = make(node, WF_PEER_REMEMBERED, NULL, &req);
+    return err != WEFT_OK ? err : begin(node, req, tell_keys, (wf_api_done)done, arg);
 }
 
 /* -- A pair ----------------------------------------------------------------------------------- */
@@ -140,8 +210,8 @@ weft_err weft_pair_get(weft_node *node, const weft_key *peer, const weft_id *tre
     wf_tree_info info;
     wf_mark mark;
     weft_pair_info found = {0};
-    if (node == NULL || peer == NULL || tree == NULL || out == NULL) return WEFT_INVALID;
-    weft_err err = make(WF_PEER_PAIR, peer, &req);
+    if (peer == NULL || tree == NULL || out == NULL) return WEFT_INVALID;
+    weft_err err = make(node, WF_PEER_PAIR, peer, &req);
     if (err != WEFT_OK) return err;
     req->tree = *tree;
     err = ask(node, req, timeout, &req);

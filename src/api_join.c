@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "api_async.h"
 #include "joining.h"
-#include "node_internal.h"
 #include "utf8.h"
 
 /* -- Making and answering --------------------------------------------------------------- */
@@ -43,70 +43,93 @@ static weft_err call(weft_node *node, struct wf_join_req *req, weft_ns timeout,
     return err;
 }
 
-struct completion {
-    weft_on_result result;
-    weft_on_join join;
-    void *arg;
-};
-
-static void on_done(void *arg, weft_err err, weft_request *request)
+static void tell_join(wf_api_done done, void *arg, weft_err err, weft_request *request)
 {
-    static const weft_result nothing;
-    struct completion c = *(struct completion *)arg;
-    struct wf_join_req *req = (struct wf_join_req *)request;
+    const struct wf_join_req *req = (const struct wf_join_req *)request;
     bool said = req != NULL && (err == WEFT_OK || err == WEFT_AWAITING);
-    wf_free(arg);
-    if (c.join != NULL) c.join(c.arg, err, said ? &req->outcome : NULL);
-    else c.result(c.arg, err, &nothing);
-    if (req != NULL) weft_drop(&req->req.msg);
+    ((weft_on_join)done)(arg, err, said ? &req->outcome : NULL);
+}
+
+static void tell_joins(wf_api_done done, void *arg, weft_err err, weft_request *request)
+{
+    const struct wf_join_req *req = (const struct wf_join_req *)request;
+    bool ok = err == WEFT_OK;
+    ((weft_on_joins)done)(arg, err, ok ? req->joins : NULL, ok ? req->count : 0);
 }
 
 /* Takes req, also when it fails. */
-static weft_err begin(weft_node *node, struct wf_join_req *req, weft_ns timeout,
-                      struct completion how)
+static weft_err begin(weft_node *node, struct wf_join_req *req, weft_on_result done, void *arg)
 {
-    bool nobody = how.result == NULL && how.join == NULL;
-    struct completion *c = nobody ? NULL : wf_malloc(sizeof *c);
-    if (c == NULL) {
-        weft_drop(&req->req.msg);
-        return nobody ? WEFT_INVALID : WEFT_NO_MEMORY;
-    }
-    *c = how;
-    weft_err err = wf_node_ask(node, node->table.access, &req->req, timeout, on_done, c);
-    if (err != WEFT_OK) wf_free(c);
-    return err;
+    return wf_api_later(node, node->table.access, &req->req, WEFT_NEVER, wf_api_tell_nothing,
+                        (wf_api_done)done, arg);
+}
+
+static weft_err begin_join(weft_node *node, struct wf_join_req *req, weft_ns timeout,
+                           weft_on_join done, void *arg)
+{
+    return wf_api_later(node, node->table.access, &req->req, timeout, tell_join, (wf_api_done)done,
+                        arg);
+}
+
+static weft_err begin_look(weft_node *node, struct wf_join_req *req, weft_on_joins done, void *arg)
+{
+    return wf_api_later(node, node->table.access, &req->req, WEFT_NEVER, tell_joins,
+                        (wf_api_done)done, arg);
 }
 
 /* -- Where the tree is served ----------------------------------------------------------- */
+
+static weft_err make_mode(weft_node *node, const weft_id *tree, weft_join_mode mode,
+                          const weft_keypair *admin, weft_right right, uint32_t priority,
+                          struct wf_join_req **out)
+{
+    bool automatic = mode == WEFT_JOIN_AUTO;
+    if (tree == NULL || (unsigned)mode > WEFT_JOIN_AUTO) return WEFT_INVALID;
+    if (automatic &&
+        (admin == NULL || right == WEFT_RIGHT_NONE || (unsigned)right > WEFT_RIGHT_ADMIN))
+        return WEFT_INVALID;
+    weft_err err = make(node, WF_JOIN_MODE, automatic ? admin : NULL, out);
+    if (err != WEFT_OK) return err;
+    (*out)->tree = *tree;
+    (*out)->mode = mode;
+    (*out)->right = right;
+    (*out)->priority = priority;
+    return WEFT_OK;
+}
 
 weft_err weft_join_mode_set(weft_node *node, const weft_id *tree, weft_join_mode mode,
                             const weft_keypair *admin, weft_right right, uint32_t priority,
                             weft_ns timeout)
 {
     struct wf_join_req *req;
-    bool automatic = mode == WEFT_JOIN_AUTO;
-    if (tree == NULL || (unsigned)mode > WEFT_JOIN_AUTO) return WEFT_INVALID;
-    if (automatic &&
-        (admin == NULL || right == WEFT_RIGHT_NONE || (unsigned)right > WEFT_RIGHT_ADMIN))
-        return WEFT_INVALID;
-    weft_err err = make(node, WF_JOIN_MODE, automatic ? admin : NULL, &req);
-    if (err != WEFT_OK) return err;
-    req->tree = *tree;
-    req->mode = mode;
-    req->right = right;
-    req->priority = priority;
-    return call(node, req, timeout, NULL);
+    weft_err err = make_mode(node, tree, mode, admin, right, priority, &req);
+    return err != WEFT_OK ? err : call(node, req, timeout, NULL);
+}
+
+weft_err weft_join_mode_set_async(weft_node *node, const weft_id *tree, weft_join_mode mode,
+                                  const weft_keypair *admin, weft_right right, uint32_t priority,
+                                  weft_on_result done, void *arg)
+{
+    struct wf_join_req *req;
+    weft_err err = make_mode(node, tree, mode, admin, right, priority, &req);
+    return err != WEFT_OK ? err : begin(node, req, done, arg);
+}
+
+static weft_err make_list(weft_node *node, weft_join_state state, struct wf_join_req **out)
+{
+    if ((unsigned)state > WEFT_JOIN_EXPIRED) return WEFT_INVALID;
+    weft_err err = make(node, WF_JOIN_LIST, NULL, out);
+    if (err == WEFT_OK) (*out)->state = state;
+    return err;
 }
 
 weft_err weft_join_list(weft_node *node, weft_join_state state, weft_ns timeout,
                         weft_join_request *out, size_t *count)
 {
     struct wf_join_req *req;
-    if (count == NULL || (out == NULL && *count != 0) || (unsigned)state > WEFT_JOIN_EXPIRED)
-        return WEFT_INVALID;
-    weft_err err = make(node, WF_JOIN_LIST, NULL, &req);
+    if (count == NULL || (out == NULL && *count != 0)) return WEFT_INVALID;
+    weft_err err = make_list(node, state, &req);
     if (err != WEFT_OK) return err;
-    req->state = state;
     err = call(node, req, timeout, &req);
     if (err == WEFT_OK) {
         size_t take = req->count < *count ? req->count : *count;
@@ -118,18 +141,37 @@ weft_err weft_join_list(weft_node *node, weft_join_state state, weft_ns timeout,
     return err;
 }
 
+weft_err weft_join_list_async(weft_node *node, weft_join_state state, weft_on_joins done, void *arg)
+{
+    struct wf_join_req *req;
+    weft_err err = make_list(node, state, &req);
+    return err != WEFT_OK ? err : begin_look(node, req, done, arg);
+}
+
+static weft_err make_get(weft_node *node, const uint8_t id[16], struct wf_join_req **out)
+{
+    weft_err err = id == NULL ? WEFT_INVALID : make(node, WF_JOIN_GET, NULL, out);
+    if (err == WEFT_OK) memcpy((*out)->id, id, sizeof(*out)->id);
+    return err;
+}
+
 weft_err weft_join_get(weft_node *node, const uint8_t id[16], weft_ns timeout,
                        weft_join_request *out)
 {
     struct wf_join_req *req;
-    if (id == NULL || out == NULL) return WEFT_INVALID;
-    weft_err err = make(node, WF_JOIN_GET, NULL, &req);
+    weft_err err = out == NULL ? WEFT_INVALID : make_get(node, id, &req);
     if (err != WEFT_OK) return err;
-    memcpy(req->id, id, sizeof req->id);
     err = call(node, req, timeout, &req);
     if (err == WEFT_OK) *out = req->joins[0];
     if (req != NULL) weft_drop(&req->req.msg);
     return err;
+}
+
+weft_err weft_join_get_async(weft_node *node, const uint8_t id[16], weft_on_joins done, void *arg)
+{
+    struct wf_join_req *req;
+    weft_err err = make_get(node, id, &req);
+    return err != WEFT_OK ? err : begin_look(node, req, done, arg);
 }
 
 static weft_err make_decision(weft_node *node, enum wf_join_op op, const uint8_t id[16],
@@ -155,7 +197,7 @@ static weft_err begin_decision(weft_node *node, enum wf_join_op op, const uint8_
     struct wf_join_req *req;
     weft_err err = make_decision(node, op, id, admin, &req);
     if (err != WEFT_OK) return err;
-    return begin(node, req, WEFT_NEVER, (struct completion){.result = done, .arg = arg});
+    return begin(node, req, done, arg);
 }
 
 weft_err weft_join_approve(weft_node *node, const uint8_t id[16], const weft_keypair *admin,
@@ -255,17 +297,31 @@ weft_err weft_tree_join_async(weft_node *node, const char *address, const weft_k
     struct wf_join_req *req;
     weft_err err = make_ask(node, address, server, spec, &req);
     if (err != WEFT_OK) return err;
-    return begin(node, req, timeout, (struct completion){.join = done, .arg = arg});
+    return begin_join(node, req, timeout, done, arg);
+}
+
+static weft_err make_check(weft_node *node, const weft_id *tree, const weft_key *key,
+                           struct wf_join_req **out)
+{
+    weft_err err = tree == NULL ? WEFT_INVALID : make(node, WF_JOIN_CHECK, NULL, out);
+    if (err != WEFT_OK) return err;
+    (*out)->tree = *tree;
+    (*out)->key = key != NULL ? *key : node->table.self;
+    return WEFT_OK;
 }
 
 weft_err weft_tree_join_check(weft_node *node, const weft_id *tree, const weft_key *key,
                               weft_ns timeout, weft_join_outcome *out)
 {
     struct wf_join_req *req;
-    if (tree == NULL) return WEFT_INVALID;
-    weft_err err = make(node, WF_JOIN_CHECK, NULL, &req);
-    if (err != WEFT_OK) return err;
-    req->tree = *tree;
-    req->key = key != NULL ? *key : node->table.self;
-    return call_outcome(node, req, timeout, out);
+    weft_err err = make_check(node, tree, key, &req);
+    return err != WEFT_OK ? err : call_outcome(node, req, timeout, out);
+}
+
+weft_err weft_tree_join_check_async(weft_node *node, const weft_id *tree, const weft_key *key,
+                                    weft_ns timeout, weft_on_join done, void *arg)
+{
+    struct wf_join_req *req;
+    weft_err err = make_check(node, tree, key, &req);
+    return err != WEFT_OK ? err : begin_join(node, req, timeout, done, arg);
 }

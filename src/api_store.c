@@ -4,7 +4,7 @@
  * make, messages to the store. Never: entries, indexes. */
 #include <weft/store.h>
 
-#include "node_internal.h"
+#include "api_async.h"
 #include "stats.h"
 #include "store_copy.h"
 
@@ -45,12 +45,30 @@ size_t weft_store_engine_text(weft_node *node, char *out, size_t room)
     return wf_kv_text(wf_store_kv(node->table.wf_store), out, room);
 }
 
+/* A commit of nothing: answered when what came before it is durable. */
+static weft_err make_sync(const weft_node *node, struct wf_commit **out)
+{
+    if (node == NULL) return WEFT_INVALID;
+    *out = wf_commit_create(0);
+    return *out == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+}
+
 weft_err weft_store_sync(weft_node *node, weft_ns timeout)
 {
+    struct wf_commit *nothing;
     if (node == NULL) return WEFT_INVALID;
     if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
-    struct wf_commit *nothing = wf_commit_create(0); /* answered when what is before it is */
-    if (nothing == NULL) return WEFT_NO_MEMORY;
-    return wf_node_call(node, node->table.store, &nothing->req, timeout, NULL);
+    weft_err err = make_sync(node, &nothing);
+    return err != WEFT_OK ? err
+                          : wf_node_call(node, node->table.store, &nothing->req, timeout, NULL);
+}
+
+weft_err weft_store_sync_async(weft_node *node, weft_on_result done, void *arg)
+{
+    struct wf_commit *nothing;
+    weft_err err = make_sync(node, &nothing);
+    if (err != WEFT_OK) return err;
+    return wf_api_later(node, node->table.store, &nothing->req, WEFT_NEVER, wf_api_tell_nothing,
+                        (wf_api_done)done, arg);
 }

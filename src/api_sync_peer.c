@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "api_async.h"
 #include "api_command.h"
 #include "joining.h"
 
@@ -59,26 +60,81 @@ static weft_err make_declare(weft_node *node, const weft_sync_peer_spec *spec, s
     return WEFT_OK;
 }
 
+/* A handle, not the caller's yet, and the command that makes it one. */
+static weft_err make_handle(weft_node *node, const weft_sync_peer_spec *spec,
+                            weft_sync_peer **handle, struct wf_cmd **cmd)
+{
+    if (node == NULL || spec == NULL) return WEFT_INVALID;
+    weft_err err = check(node, spec);
+    if (err != WEFT_OK) return err;
+    weft_sync_peer *made = wf_calloc(1, sizeof *made);
+    if (made == NULL) return WEFT_NO_MEMORY;
+    *made = (weft_sync_peer){node, spec->peer, spec->tree, NULL};
+    err = make_declare(node, spec, cmd);
+    if (err == WEFT_OK) *handle = made;
+    else wf_free(made);
+    return err;
+}
+
 weft_err weft_sync_peer_open(weft_node *node, const weft_sync_peer_spec *spec, weft_ns timeout,
                              weft_sync_peer **out)
 {
     struct wf_cmd *cmd;
-    if (node == NULL || spec == NULL || out == NULL) return WEFT_INVALID;
-    weft_err err = check(node, spec);
+    weft_sync_peer *handle = NULL;
+    weft_err err = out == NULL ? WEFT_INVALID : make_handle(node, spec, &handle, &cmd);
     if (err != WEFT_OK) return err;
-    weft_sync_peer *handle = wf_calloc(1, sizeof *handle);
-    if (handle == NULL) return WEFT_NO_MEMORY;
-    err = make_declare(node, spec, &cmd);
-    if (err != WEFT_OK) goto done;
     err = wf_api_call(node, cmd, timeout, &cmd);
     if (err == WEFT_OK) {
-        *handle = (weft_sync_peer){node, spec->peer, spec->tree, cmd->end};
+        handle->end = cmd->end;
         cmd->end = NULL;
         *out = handle;
         handle = NULL;
     }
     if (cmd != NULL) weft_drop(&cmd->req.msg);
-done:
+    wf_free(handle);
+    return err;
+}
+
+struct opening {
+    weft_sync_peer *handle;
+    weft_on_sync_peer done;
+    void *arg;
+};
+
+static void tell_opened(wf_api_done unused, void *arg, weft_err err, weft_request *request)
+{
+    struct opening o = *(struct opening *)arg;
+    struct wf_cmd *cmd = (struct wf_cmd *)request;
+    (void)unused;
+    wf_free(arg);
+    if (err == WEFT_OK) {
+        o.handle->end = cmd->end;
+        cmd->end = NULL;
+    } else {
+        wf_free(o.handle); /* one that was declared all the same ends with the command */
+        o.handle = NULL;
+    }
+    o.done(o.arg, err, o.handle);
+}
+
+weft_err weft_sync_peer_open_async(weft_node *node, const weft_sync_peer_spec *spec,
+                                   weft_on_sync_peer done, void *arg)
+{
+    struct wf_cmd *cmd;
+    weft_sync_peer *handle = NULL;
+    weft_err err = done == NULL ? WEFT_INVALID : make_handle(node, spec, &handle, &cmd);
+    if (err != WEFT_OK) return err;
+    struct opening *o = wf_malloc(sizeof *o);
+    if (o == NULL) {
+        weft_drop(&cmd->req.msg);
+        wf_free(handle);
+        return WEFT_NO_MEMORY;
+    }
+    *o = (struct opening){handle, done, arg};
+    err = wf_api_later(node, node->table.sync, &cmd->req, WEFT_NEVER, tell_opened,
+                       (wf_api_done)done, o);
+    if (err == WEFT_OK) return WEFT_OK;
+    wf_free(o);
     wf_free(handle);
     return err;
 }
@@ -91,29 +147,59 @@ void weft_sync_peer_close(weft_sync_peer *handle)
     wf_free(handle);
 }
 
-static weft_err ask(weft_sync_peer *handle, enum wf_cmd_op op, weft_ns timeout, struct wf_cmd **out)
+static weft_err make(const weft_sync_peer *handle, enum wf_cmd_op op, struct wf_cmd **out)
 {
-    struct wf_cmd *cmd = wf_cmd_create(op);
-    if (cmd == NULL) return WEFT_NO_MEMORY;
+    struct wf_cmd *cmd = handle == NULL ? NULL : wf_cmd_create(op);
+    if (cmd == NULL) return handle == NULL ? WEFT_INVALID : WEFT_NO_MEMORY;
     cmd->peer = handle->peer;
     cmd->has_peer = true;
     cmd->tree = handle->tree;
-    return wf_api_call(handle->node, cmd, timeout, out);
+    *out = cmd;
+    return WEFT_OK;
 }
 
 weft_err weft_sync_peer_status(weft_sync_peer *handle, weft_ns timeout, weft_sync_status *out)
 {
     struct wf_cmd *cmd = NULL;
-    if (handle == NULL || out == NULL) return WEFT_INVALID;
-    weft_err err = ask(handle, WF_CMD_DECLARED_STATUS, timeout, &cmd);
+    weft_err err = out == NULL ? WEFT_INVALID : make(handle, WF_CMD_DECLARED_STATUS, &cmd);
+    if (err == WEFT_OK) err = wf_api_call(handle->node, cmd, timeout, &cmd);
     if (err == WEFT_OK) *out = cmd->status;
     if (cmd != NULL) weft_drop(&cmd->req.msg);
     return err;
 }
 
+static void tell_status(wf_api_done done, void *arg, weft_err err, weft_request *request)
+{
+    const struct wf_cmd *cmd = (const struct wf_cmd *)request;
+    ((weft_on_sync_status)done)(arg, err, err == WEFT_OK ? &cmd->status : NULL);
+}
+
+weft_err weft_sync_peer_status_async(weft_sync_peer *handle, weft_on_sync_status done, void *arg)
+{
+    struct wf_cmd *cmd;
+    weft_err err = make(handle, WF_CMD_DECLARED_STATUS, &cmd);
+    if (err != WEFT_OK) return err;
+    weft_node *node = handle->node;
+    return wf_api_later(node, node->table.sync, &cmd->req, WEFT_NEVER, tell_status,
+                        (wf_api_done)done, arg);
+}
+
 weft_err weft_sync_peer_wait(weft_sync_peer *handle, weft_ns timeout)
 {
-    return handle == NULL ? WEFT_INVALID : ask(handle, WF_CMD_DECLARED_WAIT, timeout, NULL);
+    struct wf_cmd *cmd;
+    weft_err err = make(handle, WF_CMD_DECLARED_WAIT, &cmd);
+    return err != WEFT_OK ? err : wf_api_call(handle->node, cmd, timeout, NULL);
+}
+
+weft_err weft_sync_peer_wait_async(weft_sync_peer *handle, weft_ns timeout, weft_on_result done,
+                                   void *arg)
+{
+    struct wf_cmd *cmd;
+    weft_err err = make(handle, WF_CMD_DECLARED_WAIT, &cmd);
+    if (err != WEFT_OK) return err;
+    weft_node *node = handle->node;
+    return wf_api_later(node, node->table.sync, &cmd->req, timeout, wf_api_tell_nothing,
+                        (wf_api_done)done, arg);
 }
 
 weft_err weft_sync_peer_add_address(weft_sync_peer *handle, const char *address, weft_ns timeout)

@@ -6,7 +6,7 @@
 
 #include "access_actor.h"
 #include "alloc.h"
-#include "node_internal.h"
+#include "api_async.h"
 
 static weft_err commit_now(weft_node *node, struct wf_commit *commit, weft_ns timeout,
                            uint32_t *applied)
@@ -20,12 +20,11 @@ static weft_err commit_now(weft_node *node, struct wf_commit *commit, weft_ns ti
     return err;
 }
 
-weft_err weft_tree_create(weft_node *node, const weft_keypair *author, const weft_root_spec *spec,
-                          weft_ns timeout, weft_id *out_tree)
+static weft_err make_root(weft_node *node, const weft_keypair *author, const weft_root_spec *spec,
+                          struct wf_commit **out)
 {
-    if (node == NULL || author == NULL || spec == NULL || out_tree == NULL) return WEFT_INVALID;
+    if (node == NULL || author == NULL || spec == NULL) return WEFT_INVALID;
     if (!wf_node_is_ours(node)) return WEFT_FORKED;
-    if (wf_in_actor()) return WEFT_DEADLK;
     weft_root_spec root = *spec;
     static const uint8_t zero[16];
     /* From the runtime, so that a simulated world repeats itself. */
@@ -43,17 +42,46 @@ weft_err weft_tree_create(weft_node *node, const weft_keypair *author, const wef
     commit->create_trees = true;
     commit->entries[0] = entry;
     commit->ids[0] = id;
+    *out = commit;
+    return WEFT_OK;
+}
+
+weft_err weft_tree_create(weft_node *node, const weft_keypair *author, const weft_root_spec *spec,
+                          weft_ns timeout, weft_id *out_tree)
+{
+    struct wf_commit *commit;
+    if (node == NULL || out_tree == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    weft_err err = make_root(node, author, spec, &commit);
+    if (err != WEFT_OK) return err;
+    weft_id id = commit->ids[0];
     err = commit_now(node, commit, timeout, NULL);
     if (err == WEFT_OK) *out_tree = id;
     return err;
 }
 
-static weft_err follow(weft_node *node, const weft_id *tree, bool follows, const weft_key *readers,
-                       uint32_t count, weft_ns timeout)
+static void tell_tree(wf_api_done done, void *arg, weft_err err, weft_request *request)
+{
+    const struct wf_commit *commit = (const struct wf_commit *)request;
+    ((weft_on_tree)done)(arg, err, err == WEFT_OK ? &commit->ids[0] : NULL);
+}
+
+weft_err weft_tree_create_async(weft_node *node, const weft_keypair *author,
+                                const weft_root_spec *spec, weft_on_tree done, void *arg)
+{
+    struct wf_commit *commit;
+    weft_err err = make_root(node, author, spec, &commit);
+    if (err != WEFT_OK) return err;
+    return wf_api_later(node, node->table.store, &commit->req, WEFT_NEVER, tell_tree,
+                        (wf_api_done)done, arg);
+}
+
+static weft_err make_follow(weft_node *node, const weft_id *tree, bool follows,
+                            const weft_key *readers, uint32_t count, struct wf_access_req **out)
 {
     if (node == NULL || tree == NULL || (readers == NULL && count != 0)) return WEFT_INVALID;
     if (!wf_node_is_ours(node)) return WEFT_FORKED;
-    if (wf_in_actor()) return WEFT_DEADLK;
     if (count > WEFT_READERS_PER_TREE_MAX) return WEFT_LIMIT;
     struct wf_access_req *req = wf_access_req_create(follows ? WF_ACC_FOLLOW : WF_ACC_UNFOLLOW);
     if (req == NULL) return WEFT_NO_MEMORY;
@@ -64,7 +92,30 @@ static weft_err follow(weft_node *node, const weft_id *tree, bool follows, const
         weft_drop(&req->req.msg);
         return WEFT_NO_MEMORY;
     }
-    return wf_node_call(node, node->table.access, &req->req, timeout, NULL);
+    *out = req;
+    return WEFT_OK;
+}
+
+static weft_err follow(weft_node *node, const weft_id *tree, bool follows, const weft_key *readers,
+                       uint32_t count, weft_ns timeout)
+{
+    struct wf_access_req *req;
+    weft_err err = make_follow(node, tree, follows, readers, count, &req);
+    if (err != WEFT_OK) return err;
+    if (!wf_in_actor()) return wf_node_call(node, node->table.access, &req->req, timeout, NULL);
+    weft_drop(&req->req.msg);
+    return WEFT_DEADLK;
+}
+
+static weft_err begin_follow(weft_node *node, const weft_id *tree, bool follows,
+                             const weft_key *readers, uint32_t count, weft_on_result done,
+                             void *arg)
+{
+    struct wf_access_req *req;
+    weft_err err = make_follow(node, tree, follows, readers, count, &req);
+    if (err != WEFT_OK) return err;
+    return wf_api_later(node, node->table.access, &req->req, WEFT_NEVER, wf_api_tell_nothing,
+                        (wf_api_done)done, arg);
 }
 
 weft_err weft_tree_follow(weft_node *node, const weft_id *tree, const weft_key *readers,
@@ -73,9 +124,21 @@ weft_err weft_tree_follow(weft_node *node, const weft_id *tree, const weft_key *
     return follow(node, tree, true, readers, readers_count, timeout);
 }
 
+weft_err weft_tree_follow_async(weft_node *node, const weft_id *tree, const weft_key *readers,
+                                uint32_t readers_count, weft_on_result done, void *arg)
+{
+    return begin_follow(node, tree, true, readers, readers_count, done, arg);
+}
+
 weft_err weft_tree_unfollow(weft_node *node, const weft_id *tree, weft_ns timeout)
 {
     return follow(node, tree, false, NULL, 0, timeout);
+}
+
+weft_err weft_tree_unfollow_async(weft_node *node, const weft_id *tree, weft_on_result done,
+                                  void *arg)
+{
+    return begin_follow(node, tree, false, NULL, 0, done, arg);
 }
 
 weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info *out)
@@ -192,34 +255,82 @@ weft_err weft_get(weft_node *node, const weft_id *id, weft_buf **out)
     return wf_store_get(node->table.wf_store, id, out);
 }
 
+/* The finished entries up to the first bad one, and what is wrong with that. */
+static weft_err make_add(weft_node *node, weft_buf *const *entries, uint32_t count, bool trusted,
+                         struct wf_commit **out, weft_err *bad)
+{
+    if (node == NULL || (entries == NULL && count != 0)) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
+    struct wf_commit *commit = wf_commit_create(count);
+    weft_entry *entry = wf_malloc(sizeof *entry);
+    weft_err err = WEFT_NO_MEMORY;
+    *bad = WEFT_OK;
+    if (commit == NULL || entry == NULL) goto done;
+    commit->count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        *bad = weft_entry_decode(weft_buf_bytes(entries[i]), weft_buf_len(entries[i]), entry);
+        if (*bad == WEFT_OK && !trusted) *bad = weft_entry_verify(entry);
+        if (*bad != WEFT_OK) break;
+        commit->entries[i] = weft_buf_ref(entries[i]);
+        commit->ids[i] = entry->id;
+        commit->count++;
+    }
+    err = commit->count == 0 ? *bad : WEFT_OK;
+    if (err != WEFT_OK) goto done;
+    *out = commit;
+    commit = NULL;
+done:
+    if (commit != NULL) weft_drop(&commit->req.msg);
+    wf_free(entry);
+    return err;
+}
+
 weft_err weft_add(weft_node *node, weft_buf *const *entries, uint32_t count, bool trusted,
                   weft_ns timeout, uint32_t *applied)
 {
+    struct wf_commit *commit;
+    weft_err bad = WEFT_OK;
     if (node == NULL || (entries == NULL && count != 0)) return WEFT_INVALID;
     if (!wf_node_is_ours(node)) return WEFT_FORKED;
     if (wf_in_actor()) return WEFT_DEADLK;
     if (applied != NULL) *applied = 0;
     if (count == 0) return WEFT_OK;
-    struct wf_commit *commit = wf_commit_create(count);
-    weft_entry *entry = wf_malloc(sizeof *entry);
-    weft_err err = WEFT_NO_MEMORY, bad = WEFT_OK;
-    if (commit == NULL || entry == NULL) goto done;
-    commit->count = 0;
-    for (uint32_t i = 0; bad == WEFT_OK && i < count; i++) {
-        bad = weft_entry_decode(weft_buf_bytes(entries[i]), weft_buf_len(entries[i]), entry);
-        if (bad == WEFT_OK && !trusted) bad = weft_entry_verify(entry);
-        if (bad != WEFT_OK) break;
-        commit->entries[i] = weft_buf_ref(entries[i]);
-        commit->ids[i] = entry->id;
-        commit->count++;
+    weft_err err = make_add(node, entries, count, trusted, &commit, &bad);
+    if (err == WEFT_OK) err = commit_now(node, commit, timeout, applied);
+    return err == WEFT_OK ? bad : err; /* the valid prefix is kept */
+}
+
+struct adding {
+    weft_on_count done;
+    void *arg;
+    weft_err bad;
+};
+
+static void tell_added(wf_api_done unused, void *arg, weft_err err, weft_request *request)
+{
+    const struct adding a = *(struct adding *)arg;
+    (void)unused;
+    wf_free(arg);
+    a.done(a.arg, err == WEFT_OK ? a.bad : err,
+           request == NULL ? 0 : ((const struct wf_commit *)request)->applied);
+}
+
+weft_err weft_add_async(weft_node *node, weft_buf *const *entries, uint32_t count, bool trusted,
+                        weft_on_count done, void *arg)
+{
+    struct wf_commit *commit;
+    weft_err bad = WEFT_OK;
+    if (done == NULL || count == 0) return WEFT_INVALID;
+    weft_err err = make_add(node, entries, count, trusted, &commit, &bad);
+    if (err != WEFT_OK) return err;
+    struct adding *a = wf_malloc(sizeof *a);
+    if (a == NULL) {
+        weft_drop(&commit->req.msg);
+        return WEFT_NO_MEMORY;
     }
-    err = bad;
-    if (commit->count == 0) goto done;
-    err = commit_now(node, commit, timeout, applied);
-    commit = NULL;
-    if (err == WEFT_OK) err = bad; /* the valid prefix is kept */
-done:
-    if (commit != NULL) weft_drop(&commit->req.msg);
-    wf_free(entry);
+    *a = (struct adding){done, arg, bad};
+    err = wf_api_later(node, node->table.store, &commit->req, WEFT_NEVER, tell_added,
+                       (wf_api_done)done, a);
+    if (err != WEFT_OK) wf_free(a);
     return err;
 }

@@ -100,19 +100,31 @@ typedef struct weft_sync_settings {
  * WEFT_TRACKS_MAX), BUSY (WEFT_CHANGES_WAITING_MAX), IO, NO_SPACE. */
 weft_err weft_settings_put(weft_node *node, const weft_id *tree, const weft_key *principal,
                            const weft_sync_settings *settings, weft_ns timeout);
+weft_err weft_settings_put_async(weft_node *node, const weft_id *tree, const weft_key *principal,
+                                 const weft_sync_settings *settings, weft_on_result done,
+                                 void *arg);
 /* Flips `enabled` alone. NOT_FOUND: the principal does not track the tree. */
 weft_err weft_settings_enable(weft_node *node, const weft_id *tree, const weft_key *principal,
                               bool on, weft_ns timeout);
+weft_err weft_settings_enable_async(weft_node *node, const weft_id *tree, const weft_key *principal,
+                                    bool on, weft_on_result done, void *arg);
 /* The principal tracks the tree no longer. With the last one the gate closes. NOT_FOUND. */
 weft_err weft_settings_remove(weft_node *node, const weft_id *tree, const weft_key *principal,
                               weft_ns timeout);
+weft_err weft_settings_remove_async(weft_node *node, const weft_id *tree, const weft_key *principal,
+                                    weft_on_result done, void *arg);
 /* Those of one principal; NOT_FOUND. Properties come in the order of their keys. */
 weft_err weft_settings_get(weft_node *node, const weft_id *tree, const weft_key *principal,
                            weft_ns timeout, weft_sync_settings *out);
+typedef void (*weft_on_settings)(void *arg, weft_err err, const weft_sync_settings *settings);
+weft_err weft_settings_get_async(weft_node *node, const weft_id *tree, const weft_key *principal,
+                                 weft_on_settings done, void *arg);
 /* What those of all come to. Of more than WEFT_PROPERTIES_MAX properties those of the latest
  * changes. NOT_FOUND: nobody tracks the tree. */
 weft_err weft_settings_combined(weft_node *node, const weft_id *tree, weft_ns timeout,
                                 weft_sync_settings *out);
+weft_err weft_settings_combined_async(weft_node *node, const weft_id *tree, weft_on_settings done,
+                                      void *arg);
 
 typedef struct weft_tracked {
     weft_id tree;
@@ -122,14 +134,21 @@ typedef struct weft_tracked {
  * it leaves. INVALID: a tree is named twice. LIMIT, IO, NO_SPACE. */
 weft_err weft_principal_sync(weft_node *node, const weft_key *principal, const weft_tracked *list,
                              uint32_t count, weft_ns timeout);
+weft_err weft_principal_sync_async(weft_node *node, const weft_key *principal,
+                                   const weft_tracked *list, uint32_t count, weft_on_result done,
+                                   void *arg);
 /* What a principal tracks, ascending. `*count` in: room, out: filled; LIMIT: there are more. */
 weft_err weft_principal_trees(weft_node *node, const weft_key *principal, weft_ns timeout,
                               weft_id *out, size_t *count);
+weft_err weft_principal_trees_async(weft_node *node, const weft_key *principal, weft_on_ids done,
+                                    void *arg);
 
 /* A map of the node itself, for those who set it up: weft looks at none of it. Keys are 1 to
  * WEFT_SETTING_KEY_BYTES_MAX bytes, values at most WEFT_SETTING_VALUE_BYTES_MAX: INVALID. `value`
  * NULL removes the key, if it is there. LIMIT (WEFT_SETTINGS_MAX), IO, NO_SPACE. */
 weft_err weft_setting_set(weft_node *node, const char *key, const char *value, weft_ns timeout);
+weft_err weft_setting_set_async(weft_node *node, const char *key, const char *value,
+                                weft_on_result done, void *arg);
 /* `*len` in: room, out: bytes with the NUL. LIMIT: so many are needed. NOT_FOUND, IO. A read. */
 weft_err weft_setting_get(weft_node *node, const char *key, char *out, size_t *len);
 

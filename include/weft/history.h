@@ -25,6 +25,11 @@ typedef struct weft_address_info {
  * LIMIT: there are more. NOT_FOUND: no such peer, or a blocked one. */
 weft_err weft_peer_addresses(weft_node *node, const weft_key *peer, const char *type,
                              weft_ns timeout, weft_address_info *out, size_t *count);
+typedef void (*weft_on_addresses)(void *arg, weft_err err, const weft_address_info *addresses,
+                                  size_t count);
+/* Of all types. */
+weft_err weft_peer_addresses_async(weft_node *node, const weft_key *peer, weft_on_addresses done,
+                                   void *arg);
 
 /* -- Syncs -------------------------------------------------------------------------------- */
 
@@ -44,10 +49,14 @@ typedef struct weft_sync_record { /* one sync of a tree that is followed here, w
  * there are more. NOT_FOUND: no such peer. */
 weft_err weft_history(weft_node *node, const weft_key *peer, weft_ns timeout, weft_sync_record *out,
                       size_t *count);
+typedef void (*weft_on_syncs)(void *arg, weft_err err, const weft_sync_record *syncs, size_t count);
+weft_err weft_history_async(weft_node *node, const weft_key *peer, weft_on_syncs done, void *arg);
 /* Forgets the syncs of all peers that began before that time; *removed (may be NULL) says how many. */
 weft_err weft_history_trim(weft_node *node, int64_t before_ms, weft_ns timeout, uint64_t *removed);
+weft_err weft_history_trim_async(weft_node *node, int64_t before_ms, weft_on_count done, void *arg);
 /* The peers, also blocked ones, of which a sync is remembered, by key; as weft_peer_list. */
 weft_err weft_peers_with_history(weft_node *node, weft_ns timeout, weft_key *out, size_t *count);
+weft_err weft_peers_with_history_async(weft_node *node, weft_on_keys done, void *arg);
 
 typedef struct weft_pair_info { /* a tree with a peer */
     uint64_t acked_seq;         /* of our arrivals, up to which the peer holds them durably      */

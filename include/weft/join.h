@@ -37,6 +37,9 @@ typedef enum weft_join_mode {
 weft_err weft_join_mode_set(weft_node *node, const weft_id *tree, weft_join_mode mode,
                             const weft_keypair *admin, weft_right right, uint32_t priority,
                             weft_ns timeout);
+weft_err weft_join_mode_set_async(weft_node *node, const weft_id *tree, weft_join_mode mode,
+                                  const weft_keypair *admin, weft_right right, uint32_t priority,
+                                  weft_on_result done, void *arg);
 
 typedef enum weft_join_state {
     WEFT_JOIN_GRANTED,
@@ -65,8 +68,14 @@ typedef struct weft_join_request {
  * Of those that do not wait any more the last WEFT_JOINS_DECIDED_MAX are kept. */
 weft_err weft_join_list(weft_node *node, weft_join_state state, weft_ns timeout,
                         weft_join_request *out, size_t *count);
+typedef void (*weft_on_joins)(void *arg, weft_err err, const weft_join_request *requests,
+                              size_t count);
+weft_err weft_join_list_async(weft_node *node, weft_join_state state, weft_on_joins done,
+                              void *arg);
 weft_err weft_join_get(weft_node *node, const uint8_t id[16], weft_ns timeout,
                        weft_join_request *out); /* NOT_FOUND */
+/* To a list of one. */
+weft_err weft_join_get_async(weft_node *node, const uint8_t id[16], weft_on_joins done, void *arg);
 
 /* Grants the right that was asked for, and names the key, by one entry of `admin`; a key that has
  * as much by now is only marked as let in. Who asked is told on its connection, if that is still
@@ -132,6 +141,8 @@ weft_err weft_tree_join_async(weft_node *node, const char *address, const weft_k
  * NOT_FOUND: no request of it waits, or the key is not here any more (weft_tree_use_key). And what weft_connect and weft_sync_tree answer. */
 weft_err weft_tree_join_check(weft_node *node, const weft_id *tree, const weft_key *key,
                               weft_ns timeout, weft_join_outcome *out);
+weft_err weft_tree_join_check_async(weft_node *node, const weft_id *tree, const weft_key *key,
+                                    weft_ns timeout, weft_on_join done, void *arg);
 
 #ifdef __cplusplus
 }

@@ -7,10 +7,15 @@
  * what was begun goes on then. From inside an actor blocking calls answer DEADLK. In a child
  * process (fork) each call answers FORKED, and closing does nothing.
  *
- * Every command has an asynchronous twin with the suffix _async: it returns at once
- * (FULL, CLOSED, NO_MEMORY: not begun) and calls `done` exactly once on the node's
- * notify thread, with the answer that the blocking form would have returned and its
- * result. `done` must not block; it may call _async forms. */
+ * Every call that waits for the node's actors has an asynchronous twin with the suffix _async:
+ * it returns at once (FULL, CLOSED, NO_MEMORY, or what its arguments lack: not begun) and calls
+ * `done` exactly once on the node's notify thread, with the answer that the blocking form would
+ * have returned and its result, which is valid during the call; a list or a row is NULL after a
+ * failure. `done` must not block; it may call _async forms, and so may the handlers of your actors.
+ * Without a twin are those that read the store on the thread that calls (trees, entries, grants,
+ * views, maps, weft_pair_get), what first looks so and then commits (weft_grant_replace,
+ * weft_commit_at, weft_map_commit), subscriptions, feeds, which have weft_feed_start, statistics,
+ * and opening and closing. */
 #ifndef WEFT_NODE_H
 #define WEFT_NODE_H
 
@@ -83,21 +88,33 @@ void weft_node_close(weft_node *node);
 
 void weft_node_key(const weft_node *node, weft_key *out);
 
+typedef struct weft_result weft_result; /* below: what a command found out */
+typedef void (*weft_on_result)(void *arg, weft_err err, const weft_result *result);
+typedef void (*weft_on_count)(void *arg, weft_err err, uint64_t count);
+typedef void (*weft_on_ids)(void *arg, weft_err err, const weft_id *ids, size_t count);
+
 /* -- Trees --------------------------------------------------------------------------------- */
 
 /* Creates a tree here and follows it. *out_tree is its id. */
 weft_err weft_tree_create(weft_node *node, const weft_keypair *author, const weft_root_spec *spec,
                           weft_ns timeout, weft_id *out_tree);
+typedef void (*weft_on_tree)(void *arg, weft_err err, const weft_id *tree);
+weft_err weft_tree_create_async(weft_node *node, const weft_keypair *author,
+                                const weft_root_spec *spec, weft_on_tree done, void *arg);
 /* Follows a tree: accept and serve it. `readers` are the device keys of peers that may
  * read it here (and so exchange it with us); replaces the list. Keys to which the tree's settings
  * give Read or more, themselves or as everyone, may read it too; one that they revoke may not,
  * though it is in the list. It is created empty if nothing of it is here. LIMIT, IO. */
 weft_err weft_tree_follow(weft_node *node, const weft_id *tree, const weft_key *readers,
                           uint32_t readers_count, weft_ns timeout);
+weft_err weft_tree_follow_async(weft_node *node, const weft_id *tree, const weft_key *readers,
+                                uint32_t readers_count, weft_on_result done, void *arg);
 /* The node itself tracks the tree no longer, and its list of readers is empty. It is not served or
  * accepted any more, unless another principal has it enabled (weft_settings_put in access.h).
  * Entries stay, and writing here goes on. */
 weft_err weft_tree_unfollow(weft_node *node, const weft_id *tree, weft_ns timeout);
+weft_err weft_tree_unfollow_async(weft_node *node, const weft_id *tree, weft_on_result done,
+                                  void *arg);
 
 typedef struct weft_tree_info {
     weft_id tree;
@@ -133,6 +150,10 @@ weft_err weft_get(weft_node *node, const weft_id *id, weft_buf **out);
  * how many are stored; the answer is the first failure. A missing parent: PENDING. */
 weft_err weft_add(weft_node *node, weft_buf *const *entries, uint32_t count, bool trusted,
                   weft_ns timeout, uint32_t *applied);
+/* The signatures are checked before it returns; a first entry that is bad, or none at all, is
+ * answered at once, INVALID if there is none. `count` of `done`: how many are stored. */
+weft_err weft_add_async(weft_node *node, weft_buf *const *entries, uint32_t count, bool trusted,
+                        weft_on_count done, void *arg);
 
 /* A writer belongs to one thread. It takes the published tips plus its own last
  * entry as parents, builds, signs and commits. */
@@ -269,11 +290,8 @@ weft_err weft_tree_peers(weft_node *node, const weft_id *tree, weft_ns timeout, 
 
 /* The same, asynchronously; `done` as for the commands below. Changes set nothing in the
  * result; look-ups hand over a list or a row that is valid during the call. */
-typedef struct weft_result weft_result;
-typedef void (*weft_on_result)(void *arg, weft_err err, const weft_result *result);
 typedef void (*weft_on_peer)(void *arg, weft_err err, const weft_peer_info *info);
 typedef void (*weft_on_keys)(void *arg, weft_err err, const weft_key *keys, size_t count);
-typedef void (*weft_on_ids)(void *arg, weft_err err, const weft_id *ids, size_t count);
 weft_err weft_peer_register_async(weft_node *node, const weft_key *peer, const char *name,
                                   weft_on_result done, void *arg);
 weft_err weft_peer_remove_async(weft_node *node, const weft_key *peer, weft_on_result done,

@@ -81,6 +81,7 @@ size_t weft_store_engine_text(weft_node *node, char *out, size_t room);
  * commits was (weft_writer_durability). IO: then nobody knows how much of it is. TIMED_OUT,
  * FULL, NO_MEMORY, INVALID, DEADLK. */
 weft_err weft_store_sync(weft_node *node, weft_ns timeout);
+weft_err weft_store_sync_async(weft_node *node, weft_on_result done, void *arg);
 
 #ifdef __cplusplus
 }

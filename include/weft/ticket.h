@@ -40,12 +40,17 @@ weft_err weft_ticket_write(const weft_ticket *ticket, char *out, size_t *len);
  * is here is not asked. */
 weft_err weft_ticket_create(weft_node *node, const weft_id *tree, weft_ns timeout,
                             weft_ticket *out);
+typedef void (*weft_on_ticket)(void *arg, weft_err err, const weft_ticket *ticket);
+weft_err weft_ticket_create_async(weft_node *node, const weft_id *tree, weft_on_ticket done,
+                                  void *arg);
 /* A ticket for a tree that is offered from now on: as weft_ticket_create, and then the settings of
  * the principal (NULL: the node itself) for the tree become enabled; if it has none they are enabled
  * and on_commit. Its servers need not run. NOT_FOUND: the tree's root is not here. NO_TRANSPORT: the
  * node has none. LIMIT, IO, NO_SPACE. On a failure the settings are as they were. */
 weft_err weft_share(weft_node *node, const weft_id *tree, const weft_key *principal,
                     weft_ns timeout, weft_ticket *out);
+weft_err weft_share_async(weft_node *node, const weft_id *tree, const weft_key *principal,
+                          weft_on_ticket done, void *arg);
 
 /* Gets what the ticket names: dials all hints at once, each for WEFT_TICKET_TRY_NS at most, and
  * syncs the tree in both directions with the first who proves the server's key; the others end
@@ -66,6 +71,9 @@ weft_err weft_sync_with_ticket_async(weft_node *node, const weft_ticket *ticket,
 weft_err weft_tree_join_with_ticket(weft_node *node, const weft_ticket *ticket,
                                     const weft_join_spec *spec, weft_ns timeout,
                                     weft_join_outcome *out);
+weft_err weft_tree_join_with_ticket_async(weft_node *node, const weft_ticket *ticket,
+                                          const weft_join_spec *spec, weft_ns timeout,
+                                          weft_on_join done, void *arg);
 
 /* -- Trees that are kept with a peer -------------------------------------------------------- */
 
@@ -93,6 +101,10 @@ typedef struct weft_sync_peer_spec {
  * ...); INVALID: the node's own key, or a `join` that weft_tree_join would not take; IO, NO_SPACE. */
 weft_err weft_sync_peer_open(weft_node *node, const weft_sync_peer_spec *spec, weft_ns timeout,
                              weft_sync_peer **out);
+/* The handle is yours with OK. */
+typedef void (*weft_on_sync_peer)(void *arg, weft_err err, weft_sync_peer *handle);
+weft_err weft_sync_peer_open_async(weft_node *node, const weft_sync_peer_spec *spec,
+                                   weft_on_sync_peer done, void *arg);
 typedef struct weft_sync_status {
     bool has_local_data; /* the tree's root is here, whoever brought it        */
     bool live;           /* what is new travels between the two at once        */
@@ -103,13 +115,18 @@ typedef struct weft_sync_status {
                            * was to be asked                                   */
 } weft_sync_status;
 weft_err weft_sync_peer_status(weft_sync_peer *handle, weft_ns timeout, weft_sync_status *out);
-/* As weft_peer_add_address, and it is tried at once. */
+typedef void (*weft_on_sync_status)(void *arg, weft_err err, const weft_sync_status *status);
+weft_err weft_sync_peer_status_async(weft_sync_peer *handle, weft_on_sync_status done, void *arg);
+/* As weft_peer_add_address, and it is tried at once. Without a twin: weft_peer_add_address_async
+ * has it tried when the next time comes. */
 weft_err weft_sync_peer_add_address(weft_sync_peer *handle, const char *address, weft_ns timeout);
 /* Waits until both hold the union of what they had, once since it was opened; OK at once if that
  * was so before. Attempts that fail are no answer: weft_sync_peer_status has them. TIMED_OUT;
  * BLOCKED: the peer was blocked here. REJECTED, EXPIRED: so the request to join has ended; nothing
  * more is tried by itself, and a new handle asks anew. */
 weft_err weft_sync_peer_wait(weft_sync_peer *handle, weft_ns timeout);
+weft_err weft_sync_peer_wait_async(weft_sync_peer *handle, weft_ns timeout, weft_on_result done,
+                                   void *arg);
 void weft_sync_peer_key(const weft_sync_peer *handle, weft_key *out);
 void weft_sync_peer_tree(const weft_sync_peer *handle, weft_id *out);
 void weft_sync_peer_close(weft_sync_peer *handle); /* NULL is fine */

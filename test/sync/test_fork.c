@@ -319,6 +319,9 @@ static void call_transports(void)
 #ifdef WF_HTTP
     FORKED(weft_add_transport_http(l.node, "n", NULL, NULL, CALL));
     FORKED(weft_add_transport_http_async(l.node, "n", NULL, NULL, on_result, NULL));
+    FORKED(weft_http_save(l.node, "n", NULL, NULL, CALL));
+    FORKED(weft_http_save_async(l.node, "n", NULL, NULL, on_result, NULL));
+    FORKED(weft_http_restore(l.node, CALL));
 #endif
     FORKED(weft_remove_transport(l.node, "n", CALL));
     FORKED(weft_transport_restart(l.node, "n", CALL));
@@ -333,8 +336,52 @@ static void call_transports(void)
     FORKED(weft_hub_tap(hub, NULL, NULL));
 }
 
+static void on_any(void) {}
+#define TELL(type) ((type)on_any) /* nobody is called */
+
+static void call_async(void)
+{
+    weft_root_spec root = {.height = WEFT_HEIGHT_INCREMENTAL};
+    static weft_sync_settings settings;
+    static weft_transport_config config = {.name = "n", .type = "own"};
+    weft_ticket ticket = {.hints = {"tcp:127.0.0.1:1"}, .hints_count = 1, .has_server = true};
+    weft_sync_peer_spec spec = {.peer = {{2}}, .tree = l.tree};
+    weft_join_spec join = {.name = "n"};
+    uint8_t id[16] = {0};
+    FORKED(weft_tree_create_async(l.node, l.author, &root, TELL(weft_on_tree), NULL));
+    FORKED(weft_tree_follow_async(l.node, &l.tree, NULL, 0, on_result, NULL));
+    FORKED(weft_tree_unfollow_async(l.node, &l.tree, on_result, NULL));
+    FORKED(weft_settings_put_async(l.node, &l.tree, NULL, &settings, on_result, NULL));
+    FORKED(weft_settings_enable_async(l.node, &l.tree, NULL, true, on_result, NULL));
+    FORKED(weft_settings_remove_async(l.node, &l.tree, NULL, on_result, NULL));
+    FORKED(weft_settings_get_async(l.node, &l.tree, NULL, TELL(weft_on_settings), NULL));
+    FORKED(weft_settings_combined_async(l.node, &l.tree, TELL(weft_on_settings), NULL));
+    FORKED(weft_principal_sync_async(l.node, NULL, NULL, 0, on_result, NULL));
+    FORKED(weft_principal_trees_async(l.node, NULL, TELL(weft_on_ids), NULL));
+    FORKED(weft_setting_set_async(l.node, "k", "v", on_result, NULL));
+    FORKED(weft_join_mode_set_async(l.node, &l.tree, WEFT_JOIN_ASK, NULL, 0, 0, on_result, NULL));
+    FORKED(weft_join_list_async(l.node, WEFT_JOIN_PENDING, TELL(weft_on_joins), NULL));
+    FORKED(weft_join_get_async(l.node, id, TELL(weft_on_joins), NULL));
+    FORKED(weft_tree_join_check_async(l.node, &l.tree, NULL, CALL, on_join, NULL));
+    FORKED(weft_ticket_create_async(l.node, &l.tree, TELL(weft_on_ticket), NULL));
+    FORKED(weft_share_async(l.node, &l.tree, NULL, TELL(weft_on_ticket), NULL));
+    FORKED(weft_tree_join_with_ticket_async(l.node, &ticket, &join, CALL, on_join, NULL));
+    FORKED(weft_sync_peer_open_async(l.node, &spec, TELL(weft_on_sync_peer), NULL));
+    FORKED(weft_sync_peer_status_async(kept, TELL(weft_on_sync_status), NULL));
+    FORKED(weft_sync_peer_wait_async(kept, CALL, on_result, NULL));
+    FORKED(weft_peer_addresses_async(l.node, &self, TELL(weft_on_addresses), NULL));
+    FORKED(weft_history_async(l.node, &self, TELL(weft_on_syncs), NULL));
+    FORKED(weft_history_trim_async(l.node, 0, TELL(weft_on_count), NULL));
+    FORKED(weft_peers_with_history_async(l.node, TELL(weft_on_keys), NULL));
+    FORKED(weft_transport_list_async(l.node, TELL(weft_on_transports), NULL));
+    FORKED(weft_transport_save_async(l.node, &config, on_result, NULL));
+    FORKED(weft_remove_transport_async(l.node, "n", on_result, NULL));
+    FORKED(weft_store_sync_async(l.node, on_result, NULL));
+}
+
 static void call_all(void)
 {
+    call_async();
     call_trees();
     call_dag();
     call_peers();
