@@ -131,8 +131,11 @@ weft_err wf_store_remake(wf_store *store, bool without, uint64_t *lost)
     err = wf_store_make_again(store);
     if (err == WEFT_OK) err = publish_roots(store);
     forget(store); /* what was read on the way of what is gone */
-    if (err == WEFT_OK) wf_counter_add(&store->made, 1);
-    return err;
+    if (err != WEFT_OK) return err;
+    wf_counter_add(&store->made, 1);
+    store->rights_retry = 0;
+    wf_rights_retry(store); /* those that could not be made while their lists were not whole */
+    return WEFT_OK;
 }
 
 /* -- When --------------------------------------------------------------------------------------------- */

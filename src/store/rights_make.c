@@ -165,7 +165,7 @@ static weft_err has_more_than_root(wf_store *store, uint64_t t, bool *out)
     wf_gen_walk *walk = NULL;
     wf_place place;
     *out = false;
-    if (!wf_store_lists_named(store)) return WEFT_OK; /* an older format, only read */
+    if (store->format < WF_FORMAT_VERSION) return WEFT_OK; /* an older one, only read */
     weft_err err = wf_gen_walk_create_named(store, t, WF_SETTINGS_NAME, true, 0, NULL, &walk);
     if (err == WEFT_OK) err = wf_gen_walk_next(walk, &place);
     if (err == WEFT_OK) *out = place.gen > 0;

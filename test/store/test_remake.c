@@ -10,7 +10,7 @@
 #include "damage.h"
 #include "layout.h"
 #include "remake.h"
-#include "store_kit.h"
+#include "rights_kit.h"
 
 #define ENTRIES 300u
 #define HERE 200u /* before the damage */
@@ -250,4 +250,72 @@ Test(remake, a_list_that_is_being_made_is_read_by_nobody)
     wf_counter_add(&node.store->made, 1);
     cr_expect_not(wf_made_holds(node.store, before), "a view from before may have a part");
     cr_expect(wf_store_lists_named(node.store));
+}
+
+/* -- Rights ----------------------------------------------------------------------------------------- */
+
+enum { ALICE = 2, BOB, CAROL };
+
+/* ALICE, an Admin, lets BOB read. `revocation`, made beside that, takes her right away, and all that she
+ * said with it; but no word of it is about BOB. CAROL may read all the time. */
+static void let_in(rk_tree *tree, weft_buf **revocation, weft_id *id)
+{
+    const rk_say bob = {.key = BOB, .text = "read"}, out = {.key = ALICE, .text = "none"};
+    weft_id said;
+    rk_open(&node, tree, 5, WEFT_RIGHT_NONE);
+    cr_assert_eq(rk_grant(&node, tree, CAROL, "read"), WEFT_OK);
+    cr_assert_eq(rk_grant(&node, tree, ALICE, "admin:3"), WEFT_OK);
+    rk_tree beside = *tree;
+    weft_buf *buf = rk_next(tree, ALICE, &bob, 1, &said);
+    *revocation = rk_next(&beside, RK_OWNER, &out, 1, id);
+    cr_assert_eq(sk_commit(&node, &buf, &said, 1, false, NULL), WEFT_OK);
+    weft_buf_unref(buf);
+    cr_assert(rk_may(&node, tree, BOB));
+}
+
+static void end_rights(rk_tree *tree, weft_buf *revocation)
+{
+    weft_buf_unref(revocation);
+    rk_close(tree);
+    rk_end();
+}
+
+Test(remake, whom_a_revocation_shuts_out_is_not_let_in_while_lists_are_being_made)
+{
+    rk_tree tree;
+    weft_buf *revocation;
+    weft_id id;
+    let_in(&tree, &revocation, &id);
+    wf_counter_add(&node.store->made, 1);
+    cr_assert_eq(sk_commit(&node, &revocation, &id, 1, false, NULL), WEFT_OK);
+    cr_expect_not(rk_may(&node, &tree, BOB));
+    wf_counter_add(&node.store->made, 1);
+    run_for(2 * WEFT_SEC);
+    cr_assert_eq(commit(HERE, 1), WEFT_OK);
+    cr_expect(rk_may(&node, &tree, CAROL));
+    cr_expect_not(rk_may(&node, &tree, BOB));
+    end_rights(&tree, revocation);
+}
+
+Test(remake, whom_a_revocation_shuts_out_is_not_let_in_by_a_try_that_fails)
+{
+    rk_tree tree;
+    weft_buf *revocation;
+    weft_id id;
+    let_in(&tree, &revocation, &id);
+    cr_assert_eq(sk_commit(&node, &revocation, &id, 1, false, NULL), WEFT_OK);
+    for (uint64_t nth = 1; nth <= 4; nth++) {
+        lose_rows(WF_CF_TRIE, 5);
+        wf_kv_memory_fail_at(node.kv, nth, WEFT_IO, true);
+        (void)commit(HERE, 1);
+        run_for(WEFT_SEC);
+        cr_expect_neq(wf_kv_failed(node.kv), WEFT_OK, "write %u was met", (unsigned)nth);
+        wf_kv_memory_fail_at(node.kv, 0, WEFT_OK, false);
+        for (int i = 0; i < 600; i++) {
+            run_for(100 * WEFT_MS);
+            cr_assert_not(rk_may(&node, &tree, BOB), "step %d of try %u", i, (unsigned)nth);
+        }
+        cr_expect(rk_may(&node, &tree, CAROL), "it is known again, with no batch since");
+    }
+    end_rights(&tree, revocation);
 }
