@@ -43,6 +43,12 @@ void wf_lock_take(wf_lock *lock) { sure(pthread_mutex_lock(&lock->mutex)); }
 
 void wf_lock_give(wf_lock *lock) { sure(pthread_mutex_unlock(&lock->mutex)); }
 
+static pthread_mutex_t of_process = PTHREAD_MUTEX_INITIALIZER;
+
+void wf_process_lock_take(void) { sure(pthread_mutex_lock(&of_process)); }
+
+void wf_process_lock_give(void) { sure(pthread_mutex_unlock(&of_process)); }
+
 wf_rwlock *wf_rwlock_create(void)
 {
     wf_rwlock *lock = wf_malloc(sizeof *lock);

@@ -15,6 +15,11 @@ void wf_lock_destroy(wf_lock *lock);
 void wf_lock_take(wf_lock *lock);
 void wf_lock_give(wf_lock *lock);
 
+/* The one lock of the process, for lists that are the process's: for a few instructions, and no
+ * other lock is taken under it. */
+void wf_process_lock_take(void);
+void wf_process_lock_give(void);
+
 /* Readers beside each other, a writer alone. */
 typedef struct wf_rwlock wf_rwlock;
 wf_rwlock *wf_rwlock_create(void);

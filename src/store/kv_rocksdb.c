@@ -100,6 +100,7 @@ static void rocks_close(wf_kv *kv)
     if (r->cache != NULL) rocksdb_cache_destroy(r->cache);
     wf_batch_order_fini(&r->order);
     wf_lock_destroy(r->base.gate);
+    wf_dir_let_go(r->held);
     wf_free(r->dir);
     wf_free(r);
 }
@@ -280,6 +281,7 @@ weft_err wf_kv_rocksdb_open(const char *dir, const wf_kv_rocksdb_options *option
               : wf_rocks_prepare(r, options->memory_bytes, !r->read_only);
     if (err == WEFT_OK && !r->read_only) err = wf_room_take(dir, WEFT_ROOM_WAIT_NS, &room);
     if (err == WEFT_OK && !found.is_store) err = wf_store_dir_create(dir);
+    if (err == WEFT_OK && !r->read_only) err = wf_dir_hold(dir, &r->held);
     if (err == WEFT_OK) err = open_database(r);
     wf_room_give(room);
     if (err == WEFT_OK) {

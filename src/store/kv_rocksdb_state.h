@@ -8,12 +8,14 @@
 #include <rocksdb/c.h>
 
 #include "batch_order.h"
+#include "held_dirs.h"
 
 #define WF_ROCKS_FAMILIES (WF_CF_COUNT + 1) /* RocksDB insists on its own "default" */
 
 struct wf_rocks {
     wf_kv base;
     char *dir;
+    struct wf_held_dir *held; /* NULL: it only reads */
     rocksdb_t *db;
     rocksdb_cache_t *cache;
     rocksdb_options_t *options[WF_ROCKS_FAMILIES];

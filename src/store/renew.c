@@ -157,7 +157,7 @@ static bool is_of_rocksdb(const char *dir)
 
 weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options, wf_renewal *out)
 {
-    int lock = -1;
+    struct wf_renew_lock lock = {0};
     unsigned number = 0;
     struct renewing *r = wf_calloc(1, sizeof *r);
     if (r == NULL) return WEFT_NO_MEMORY;
@@ -165,7 +165,7 @@ weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options,
         .dir = dir, .rt = rt, .memory_bytes = options->memory_bytes, .opens = options->opens};
     weft_err err = is_of_rocksdb(dir) ? WEFT_OK : WEFT_UNSUPPORTED;
     if (err == WEFT_OK) err = wf_renew_path(r->part, dir, "renewed.part");
-    if (err == WEFT_OK) err = wf_renew_path(r->copy, dir, "renewed.copy");
+    if (err == WEFT_OK) err = wf_renew_path(r->copy, dir, WF_RENEW_COPY);
     if (err == WEFT_OK) err = wf_renew_resume(dir); /* half of each is no store to read */
     if (err == WEFT_OK) err = wf_renew_lock(dir, &lock);
     if (err != WEFT_OK) goto done;
@@ -185,7 +185,7 @@ weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options,
                r->done.keep ? "the operator removes it: it may hold more" : "peers have sent them");
     if (err == WEFT_OK && out != NULL) *out = r->done;
 done:
-    wf_renew_unlock(lock);
+    wf_renew_unlock(&lock);
     wf_free(r->left_out);
     wf_free(r);
     return err;

@@ -39,9 +39,9 @@ weft_err wf_renew_path(char out[WF_RENEW_PATH_BYTES], const char *dir, const cha
 
 /* -- Nobody else ------------------------------------------------------------------------------ */
 
-/* A lock of the open file, not of the process: it stands in the way of an engine of this process,
- * too, and closing another file does not let go of it. */
-weft_err wf_renew_lock(const char *dir, int *out)
+/* A lock of the open file, not of the process, so closing another file does not let go of it. It does let
+ * go of one of the engine's in this process, which nobody has: the directory is held first. */
+static weft_err lock_file(const char *dir, int *out)
 {
     char path[WF_RENEW_PATH_BYTES];
     weft_err err = wf_renew_path(path, dir, "LOCK");
@@ -60,9 +60,24 @@ weft_err wf_renew_lock(const char *dir, int *out)
     return WEFT_OK;
 }
 
-void wf_renew_unlock(int lock)
+weft_err wf_renew_lock(const char *dir, struct wf_renew_lock *out)
 {
-    if (lock >= 0) close(lock);
+    struct wf_renew_lock lock = {.fd = -1};
+    weft_err err = wf_dir_hold(dir, &lock.held);
+    if (err == WEFT_OK) err = lock_file(dir, &lock.fd);
+    if (err == WEFT_OK) *out = lock;
+    else wf_dir_let_go(lock.held);
+    return err;
+}
+
+void wf_renew_unlock(struct wf_renew_lock *lock)
+{
+    if (lock->held == NULL) return;
+    struct flock none = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    (void)fcntl(lock->fd, F_OFD_SETLK, &none); /* a forked child may hold the open file, too */
+    close(lock->fd);
+    wf_dir_let_go(lock->held);
+    lock->held = NULL;
 }
 
 /* -- Old stores -------------------------------------------------------------------------------- */
@@ -257,12 +272,15 @@ weft_err wf_renew_swap(const char *dir, const weft_id *left_out, uint64_t count,
 weft_err wf_renew_resume(const char *dir)
 {
     char whole[WF_RENEW_PATH_BYTES], moving[WF_RENEW_PATH_BYTES];
-    int lock = -1;
+    char copy[WF_RENEW_PATH_BYTES];
+    struct wf_renew_lock lock = {0};
     weft_err err = wf_renew_path(whole, dir, WF_STORE_DIR_WHOLE);
     if (err == WEFT_OK) err = wf_renew_path(moving, dir, WF_STORE_DIR_MOVING);
+    if (err == WEFT_OK) err = wf_renew_path(copy, dir, WF_RENEW_COPY);
     if (err != WEFT_OK || (!wf_store_dir_exists(whole) && !wf_store_dir_exists(moving))) return err;
     err = wf_renew_lock(dir, &lock);
     if (err == WEFT_OK) err = change_places(dir);
-    wf_renew_unlock(lock);
+    if (err == WEFT_OK) err = wf_store_dir_remove(copy); /* it has the tables of the old one, too */
+    wf_renew_unlock(&lock);
     return err;
 }

@@ -4,6 +4,7 @@
 #ifndef WF_RENEW_FILES_H
 #define WF_RENEW_FILES_H
 
+#include "held_dirs.h"
 #include "kv.h"
 #include "renew.h"
 
@@ -18,9 +19,14 @@ weft_err wf_renew_copy(wf_kv *from, wf_kv *to, weft_rt *rt, uint64_t *missing);
 
 /* -- renew_files.c ---------------------------------------------------------------------- */
 weft_err wf_renew_path(char out[WF_RENEW_PATH_BYTES], const char *dir, const char *name);
-/* No process, this one neither, has the store open until the lock is given back. LOCKED, IO. */
-weft_err wf_renew_lock(const char *dir, int *out);
-void wf_renew_unlock(int lock); /* -1 is fine */
+#define WF_RENEW_COPY "renewed.copy" /* of the damaged one, while that is read */
+struct wf_renew_lock {
+    struct wf_held_dir *held; /* NULL: not locked */
+    int fd;
+};
+/* No process, this one neither, has the store open until the lock is given back. LOCKED, IO, NO_MEMORY. */
+weft_err wf_renew_lock(const char *dir, struct wf_renew_lock *out);
+void wf_renew_unlock(struct wf_renew_lock *lock); /* fine also if it was not taken */
 /* DIR/renewed.part, which is closed, takes the place of the store. A list of what is only in the
  * old one is kept with that, as *number. */
 weft_err wf_renew_swap(const char *dir, const weft_id *left_out, uint64_t count, unsigned *number);

@@ -55,6 +55,7 @@ EXCEPTIONS = {
     "src/store/store_copy.c": (
         r"rocksdb_\w+ open(64)? read write close fsync link unlink rename rmdir opendir readdir(64)? closedir [fl]?stat(64)? strerror",
         "copies the folder of the database, and has RocksDB repair a copy"),
+    "src/store/held_dirs.c": ("f?stat(64)? strerror", "tells directories by device and inode"),
     "src/store/renew_files.c": (
         "open(64)? close fcntl(64)? fopen(64)? fclose fread fwrite fflush ferror fileno fsync opendir readdir(64)? closedir rename strerror",
         "a damaged store and a new one change places in a directory; no database is open"),

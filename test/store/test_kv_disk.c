@@ -124,6 +124,20 @@ CLAIM(a_store_that_is_open_is_locked_within_the_process)
     wf_kv_close(kv);
 }
 
+/* A second opening would write over what the first one has. */
+CLAIM(a_store_that_is_open_is_locked_by_whatever_path)
+{
+    char other[80];
+    wf_kv *kv = kk_open(under, dir), *second = NULL;
+    snprintf(other, sizeof other, "%s/.", dir);
+    cr_expect_eq(kk_try(under, other, true, false, &second), WEFT_LOCKED);
+    wf_kv_close(second);
+    kk_put(kv, WF_CF_ENTRY, "a", "1", true);
+    wf_kv_close(kv);
+    cr_assert_eq(kk_try(under, other, true, false, &second), WEFT_OK, "it was let go of");
+    wf_kv_close(second);
+}
+
 CLAIM(a_store_that_another_process_has_names_its_holder)
 {
     int ready[2], done[2];
