@@ -39,7 +39,8 @@ weft_err wf_node_renew(const weft_node_options *o, bool opens)
 }
 
 /* A block was bad while it was open last: it opens, and stops when a compaction meets that. Where
- * it cannot be renewed (no room) it goes on as it is. */
+ * it cannot be renewed (no room) it goes on as it is; but not once the new one is there, because what is
+ * written to the old one then would leave with it (store_dir.h). */
 static weft_err open_marked(const weft_node_options *o, wf_kv **kv)
 {
     wf_kv_close(*kv);

@@ -166,7 +166,9 @@ weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options,
     weft_err err = is_of_rocksdb(dir) ? WEFT_OK : WEFT_UNSUPPORTED;
     if (err == WEFT_OK) err = wf_renew_path(r->part, dir, "renewed.part");
     if (err == WEFT_OK) err = wf_renew_path(r->copy, dir, WF_RENEW_COPY);
+    const bool half = err == WEFT_OK && wf_renew_is_half(dir);
     if (err == WEFT_OK) err = wf_renew_resume(dir); /* half of each is no store to read */
+    if (half) goto done;                            /* what came in may well be sound */
     if (err == WEFT_OK) err = wf_renew_lock(dir, &lock);
     if (err != WEFT_OK) goto done;
     err = remove_rests(r);

@@ -28,9 +28,11 @@ typedef struct wf_renew_options {
     bool opens;            /* it opened just now for writing: no log has lost anything */
 } wf_renew_options;
 
-/* Makes the new store and puts it in the place of the old one, durably. LOCKED: somebody has
+/* Makes the new store and puts it in the place of the old one, durably; of one that was interrupted
+ * while files changed places only the rest is done, and `out` is left as it is. LOCKED: somebody has
  * it open. UNSUPPORTED: it is LMDB's. CORRUPT: nothing can be saved. NO_SPACE, IO, NO_MEMORY, VERSION: the
- * old store is as it was. `out` may be NULL. */
+ * old store is as it was, or, once files change places, is nobody's to open until that has come to its
+ * end. `out` may be NULL. */
 weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options, wf_renewal *out);
 
 /* Goes on where a renewal was interrupted while files changed places; before any opening. OK

@@ -232,6 +232,7 @@ static weft_err old_leaves(const char *dir, const char *whole, const char *movin
     char aside[WF_RENEW_PATH_BYTES];
     weft_err err = find_aside(aside, dir, whole);
     if (err == WEFT_OK) err = move(dir, aside, "CURRENT");
+    if (err == WEFT_OK) err = wf_store_dir_sync(aside);
     if (err == WEFT_OK) err = wf_store_dir_sync(dir);
     if (err == WEFT_OK) err = move_files(dir, aside);
     if (err == WEFT_OK && rename(whole, moving) != 0) err = fail("rename", whole);
@@ -266,7 +267,22 @@ weft_err wf_renew_swap(const char *dir, const weft_id *left_out, uint64_t count,
     if (err == WEFT_OK) err = write_file(part, PLACE, &place, sizeof place);
     if (err == WEFT_OK) err = wf_store_dir_sync(part);
     if (err == WEFT_OK) err = wf_store_dir_rename(part, whole);
+    /* Else each try that the disk refuses would take a number for good. */
+    if (err != WEFT_OK && *number > 0 && *number <= WEFT_STORE_ASIDES_MAX &&
+        !wf_store_dir_exists(whole))
+        (void)wf_renew_forget(dir, *number);
     return err == WEFT_OK ? change_places(dir) : err;
+}
+
+bool wf_renew_is_half(const char *dir)
+{
+    char whole[WF_RENEW_PATH_BYTES], moving[WF_RENEW_PATH_BYTES], current[WF_RENEW_PATH_BYTES];
+    if (wf_renew_path(whole, dir, WF_STORE_DIR_WHOLE) != WEFT_OK ||
+        wf_renew_path(moving, dir, WF_STORE_DIR_MOVING) != WEFT_OK ||
+        wf_renew_path(current, dir, "CURRENT") != WEFT_OK)
+        return false;
+    return wf_store_dir_exists(whole) ||
+           (wf_store_dir_exists(moving) && !wf_store_dir_exists(current));
 }
 
 weft_err wf_renew_resume(const char *dir)

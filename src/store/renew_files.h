@@ -30,6 +30,8 @@ void wf_renew_unlock(struct wf_renew_lock *lock); /* fine also if it was not tak
 /* DIR/renewed.part, which is closed, takes the place of the store. A list of what is only in the
  * old one is kept with that, as *number. */
 weft_err wf_renew_swap(const char *dir, const weft_id *left_out, uint64_t count, unsigned *number);
+/* Do files change places? Then wf_renew_resume has to come before anything else. */
+bool wf_renew_is_half(const char *dir);
 /* Number of the newest DIR/damaged-N; 0: there is none. */
 unsigned wf_renew_newest(const char *dir);
 /* Calls fn for each id in the list of DIR/damaged-N, until one is not OK. */

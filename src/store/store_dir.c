@@ -42,7 +42,7 @@ struct seen {
     bool anything, marker;
     bool current, data;   /* of RocksDB: its root file, tables or logs */
     bool database, table; /* of LMDB: its one file, its table of readers */
-    bool renewed;         /* a store that is on its way in */
+    bool whole, moving;   /* a store that is to take the place of this one; on its way in */
 };
 
 static weft_err look_at_names(const char *dir, struct seen *seen)
@@ -61,8 +61,8 @@ static weft_err look_at_names(const char *dir, struct seen *seen)
         seen->anything = true;
         if (strcmp(name, MARKER) == 0) seen->marker = true;
         if (strcmp(name, "CURRENT") == 0) seen->current = true;
-        if (strcmp(name, WF_STORE_DIR_WHOLE) == 0 || strcmp(name, WF_STORE_DIR_MOVING) == 0)
-            seen->renewed = true;
+        if (strcmp(name, WF_STORE_DIR_WHOLE) == 0) seen->whole = true;
+        if (strcmp(name, WF_STORE_DIR_MOVING) == 0) seen->moving = true;
         if (strcmp(name, "data.mdb") == 0) seen->database = true;
         if (strcmp(name, "lock.mdb") == 0) seen->table = true;
         if (ends_with(name, ".sst") || ends_with(name, ".log")) seen->data = true;
@@ -78,11 +78,12 @@ weft_err wf_store_dir_look(const char *dir, struct wf_store_dir *out)
     if (err != WEFT_OK) return err;
     if (seen.anything && !seen.marker)
         return wf_fail(WEFT_NOT_STORE, "store", "path=%s has other things in it", dir);
-    /* Without CURRENT the engine would start afresh and delete what is there. Only
-     * before the first log file was written is that what the user wants. */
-    if (seen.renewed && !seen.current)
+    /* What would be written to the old one now would leave with it. */
+    if (seen.whole || (seen.moving && !seen.current))
         return wf_fail(WEFT_CORRUPT, "store",
                        "path=%s is half renewed: a node that opens it goes on", dir);
+    /* Without CURRENT the engine would start afresh and delete what is there. Only
+     * before the first log file was written is that what the user wants. */
     if (seen.data && !seen.current)
         return wf_fail(WEFT_CORRUPT, "store", "path=%s has lost its file CURRENT", dir);
     if (seen.table && !seen.database)

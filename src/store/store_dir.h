@@ -25,7 +25,8 @@ weft_err wf_store_dir_mark(const char *dir); /* the marker only */
 weft_err wf_store_dir_sync(const char *dir); /* its names */
 
 /* Names in it of a renewal that changes files (renew.h): the new store while the old one leaves, and
- * while it enters. Without CURRENT, and with one of them, the directory is CORRUPT. */
+ * while it enters. With the first, or with the second and without CURRENT, the directory is CORRUPT to
+ * all but renew.h. */
 #define WF_STORE_DIR_WHOLE "renewed"
 #define WF_STORE_DIR_MOVING "renewing"
 
