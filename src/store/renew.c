@@ -123,6 +123,9 @@ static weft_err salvage(struct renewing *r)
     r->done = (wf_renewal){.how = WF_RENEWED_SALVAGE};
     if (err == WEFT_OK) err = wf_salvage(r->from, to, r->rt, &options, report);
     if (err == WEFT_OK && report->refused + report->bad + report->gaps > 0) r->lossy = true;
+    /* An empty one in its place would be opened as if that were all there ever was. */
+    if (err == WEFT_OK && report->kept + report->records + report->trees == 0)
+        err = wf_fail(WEFT_CORRUPT, "store", "path=%s: nothing can be saved", r->dir);
     wf_kv_close(to);
     wf_free(report);
     return err;
@@ -151,8 +154,12 @@ static weft_err remove_rests(struct renewing *r)
 static bool is_of_rocksdb(const char *dir)
 {
     struct wf_store_dir found;
-    weft_err err = wf_store_dir_look(dir, &found);
-    return err == WEFT_CORRUPT || (err == WEFT_OK && found.engine == WF_ENGINE_ROCKSDB);
+    char table[WF_RENEW_PATH_BYTES];
+    weft_err err = wf_renew_path(table, dir, "lock.mdb");
+    if (err == WEFT_OK) err = wf_store_dir_look(dir, &found);
+    if (err == WEFT_CORRUPT)
+        return !wf_store_dir_exists(table); /* LMDB's, which lost its one file */
+    return err == WEFT_OK && found.engine == WF_ENGINE_ROCKSDB;
 }
 
 weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options, wf_renewal *out)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * test_renew_files.c - a renewal that the disk refuses to finish, and whose store it is meanwhile.
- * Called by: meson test. May touch: a directory of its own; rename(), which fails from a call on.
+ * test_renew_files.c - a renewal that the disk refuses to finish, and directories that are no store to
+ * renew. Called by: meson test. May touch: a directory of its own; rename(), which fails from a call on.
  * Never: the rooms of a renewal other than through their headers. */
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <weft/node.h>
 
 #include "kv_kit.h"
 #include "renew_files.h"
@@ -91,6 +94,19 @@ static bool is_there(const char *name)
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/%s", dir, name);
     return wf_store_dir_exists(path);
+}
+
+static void remove_files(const char *end)
+{
+    char path[PATH_BYTES];
+    DIR *listing = opendir(dir);
+    cr_assert_not_null(listing);
+    for (struct dirent *item; (item = readdir(listing)) != NULL;) {
+        if (strstr(item->d_name, end) == NULL) continue;
+        snprintf(path, sizeof path, "%s/%.200s", dir, item->d_name);
+        cr_assert_eq(unlink(path), 0);
+    }
+    closedir(listing);
 }
 
 static weft_err renew(bool opens)
@@ -219,4 +235,31 @@ Test(renew_files, a_store_that_is_open_here_keeps_its_lock)
     cr_expect_not(lock_is_free(), "another process could write beside this one");
     wf_store_close(store);
     cr_expect(lock_is_free());
+}
+
+/* -- What is no store to renew ------------------------------------------------------------------------ */
+
+Test(renew_files, a_store_of_lmdb_that_lost_its_file_becomes_no_empty_one)
+{
+    weft_node *n = NULL;
+    const weft_node_options options = {.dir = dir, .renew = true, .device = author};
+    kk_need(&kk_lmdb);
+    kk_dir_remove(dir);
+    wf_kv_close(kk_open(&kk_lmdb, dir));
+    remove_files("data.mdb");
+    cr_assert(is_there("lock.mdb"));
+    cr_expect_eq(weft_node_open(&options, &n), WEFT_CORRUPT);
+    cr_expect_not(is_there("CURRENT"));
+    weft_node_close(n);
+}
+
+Test(renew_files, a_store_of_which_nothing_is_left_becomes_no_empty_one)
+{
+    weft_node *n = NULL;
+    const weft_node_options options = {.dir = dir, .renew = true, .device = author};
+    remove_files(".sst");
+    cr_expect_eq(weft_node_open(&options, &n), WEFT_CORRUPT);
+    cr_expect_not(is_there("damaged-1"));
+    cr_expect(is_there("CURRENT"), "what is there stays where it is");
+    weft_node_close(n);
 }
