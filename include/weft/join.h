@@ -117,8 +117,8 @@ typedef struct weft_join_outcome {
 
 /* Connects to `address` (and to nobody but `server`, unless that is NULL), registers the peer
  * and asks. OK: it was granted; the tree is followed here, the server may read it here, it is
- * related to the server and was synced with it. A tree that was followed and not empty gets no new
- * reader: it is synced as it is (TREE, if nothing else lets the server read it).
+ * related to the server and was synced with it. A tree of which there are entries here, followed or
+ * not, gets no new reader: it is synced as it is (TREE, if nothing else lets the server read it).
  * AWAITING: it waits for a decision; WEFT_EV_JOIN
  * tells how it ends, and after a grant all of that is done by itself. The decision comes over the
  * connection, or is asked for every WEFT_JOIN_POLL_NS and whenever the server is connected, also

@@ -55,9 +55,9 @@ weft_err weft_share_async(weft_node *node, const weft_id *tree, const weft_key *
 /* Gets what the ticket names: dials all hints at once, each for WEFT_TICKET_TRY_NS at most, and
  * syncs the tree in both directions with the first who proves the server's key; the others end
  * by themselves, and the addresses that proved the key are remembered. The tree is followed here
- * from then on, with the server among its readers, and related to it. A tree that is followed here
- * and not empty is synced as it is: a ticket lets nobody read what is here already (TREE, if
- * nothing else lets the server read it). ADDRESS: no hints. PEER_KEY: no server's key, or nobody
+ * from then on, with the server among its readers, and related to it. A tree of which there are
+ * entries here, followed or not, gets no new reader: a ticket lets nobody read what is here already
+ * (TREE, if nothing else lets the server read it). ADDRESS: no hints. PEER_KEY: no server's key, or nobody
  * proved it. TREE: the server does not serve the tree to us. BLOCKED. If all fail the answer is
  * the last failure. Result: peer, text (the address at which it was reached; empty if it had
  * called us before), sent, received. `out` may be NULL. */

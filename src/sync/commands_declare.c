@@ -13,14 +13,23 @@
 
 /* -- Following -------------------------------------------------------------------------- */
 
-/* Nothing has to be written: the peer is listed, or the tree is somebody's already. */
-static bool is_followed(const struct engine *e, const struct wf_cmd *cmd, bool always)
+/* Does the peer become a reader of the tree? Not of one that is somebody's already, unless `always`: also
+ * not of one that is not followed any more, whose entries have stayed. */
+static bool is_to_read(const struct engine *e, const struct wf_cmd *cmd, bool always)
+{
+    wf_tree_info info;
+    return always || wf_store_tree(e->table->wf_store, &cmd->tree, &info) != WEFT_OK ||
+           !info.has_root;
+}
+
+/* Nothing has to be written. */
+static bool is_followed(const struct engine *e, const struct wf_cmd *cmd, bool reads)
 {
     wf_tree_info info;
     struct wf_right_now now;
     wf_store *store = e->table->wf_store;
     if (wf_store_tree(store, &cmd->tree, &info) != WEFT_OK || !info.followed) return false;
-    if (!always && info.has_root) return true;
+    if (!reads) return true;
     return wf_store_right(store, &cmd->tree, &cmd->peer, &now) == WEFT_OK && now.listed;
 }
 
@@ -38,20 +47,21 @@ static void on_followed(weft_self *self, void *state, weft_err err, weft_request
 void wf_op_follow(struct engine *e, struct op *op, bool always,
                   void (*then)(struct engine *e, struct op *op, weft_err err))
 {
-    if (is_followed(e, op->cmd, always)) {
+    const bool reads = is_to_read(e, op->cmd, always);
+    if (is_followed(e, op->cmd, reads)) {
         then(e, op, WEFT_OK);
         return;
     }
     struct wf_access_req *follow = wf_access_req_create(WF_ACC_FOLLOW);
-    if (follow != NULL) follow->readers = wf_memdup(&op->cmd->peer, sizeof op->cmd->peer);
-    if (follow == NULL || follow->readers == NULL) {
+    if (follow != NULL && reads) follow->readers = wf_memdup(&op->cmd->peer, sizeof op->cmd->peer);
+    if (follow == NULL || (reads && follow->readers == NULL)) {
         weft_drop(follow == NULL ? NULL : &follow->req.msg);
         then(e, op, WEFT_NO_MEMORY);
         return;
     }
     follow->tree = op->cmd->tree;
     follow->add = true;
-    follow->readers_count = 1;
+    follow->readers_count = reads;
     op->then = then;
     op->refs++;
     if (wf_e_ask(e, e->table->access, &follow->req, on_followed, op)) return;

@@ -194,24 +194,20 @@ static void on_followed(weft_self *self, void *state, weft_err err, weft_request
     else finish(a, err);
 }
 
-/* Else whoever says "granted" could read what has long been kept here. */
-static bool is_kept_here(const struct asking *a)
-{
-    wf_tree_info info;
-    return wf_store_tree(a->desk->table->wf_store, &a->row.tree, &info) == WEFT_OK &&
-           info.followed && info.has_root;
-}
-
-/* The tree is tracked here, and who let us in may read it here, unless it is kept already. */
+/* The tree is tracked here, and who let us in may read it here; but not what has been here before, followed
+ * or not any more: else whoever says "granted" could read that. */
 static void follow(struct asking *a)
 {
-    if (is_kept_here(a)) {
+    wf_tree_info info;
+    bool here = wf_store_tree(a->desk->table->wf_store, &a->row.tree, &info) == WEFT_OK &&
+                info.has_root;
+    if (here && info.followed) {
         relate(a);
         return;
     }
     struct wf_access_req *req = wf_access_req_create(WF_ACC_FOLLOW);
-    weft_key *reader = req == NULL ? NULL : wf_memdup(&a->row.server, sizeof *reader);
-    if (reader == NULL) {
+    weft_key *reader = req == NULL || here ? NULL : wf_memdup(&a->row.server, sizeof *reader);
+    if (req == NULL || (!here && reader == NULL)) {
         if (req != NULL) weft_drop(&req->req.msg);
         finish(a, WEFT_NO_MEMORY);
         return;
@@ -219,7 +215,7 @@ static void follow(struct asking *a)
     req->tree = a->row.tree;
     req->add = true;
     req->readers = reader;
-    req->readers_count = 1;
+    req->readers_count = !here;
     ask(a, a->desk->table->access, &req->req, WEFT_NEVER, on_followed);
 }
 

@@ -634,6 +634,10 @@ Test(join, that_is_granted_for_a_tree_that_is_kept_lets_nobody_new_read_it)
     cr_expect_eq(join_ask_as(w, 1, &own, w->author, WEFT_RIGHT_READ, NULL), WEFT_TREE,
                  "nor does it sync with who may not read it");
     cr_expect_not(wf_store_may_read(node(w, 1)->table.wf_store, &own, key(w, 0)));
+    cr_assert_eq(weft_tree_unfollow(node(w, 1), &own, CALL), WEFT_OK);
+    cr_expect_eq(join_ask_as(w, 1, &own, w->author, WEFT_RIGHT_READ, NULL), WEFT_TREE);
+    cr_expect_not(wf_store_may_read(node(w, 1)->table.wf_store, &own, key(w, 0)),
+                  "its entries had stayed");
     cr_expect_eq(join_ask(w, 1, &open, WEFT_RIGHT_READ, NULL), WEFT_OK);
     cr_expect(wf_store_may_read(node(w, 1)->table.wf_store, &open, key(w, 0)), "an empty one does");
     world_destroy(w);

@@ -420,6 +420,11 @@ Test(ticket_sync, a_ticket_lets_nobody_read_what_is_here_already)
     cr_expect_eq(follow(w, &t, NULL), WEFT_TREE);
     world_run(w, WEFT_SEC);
     cr_expect_eq(entries(w, SERVER, &mine), 0);
+    /* Its entries stay when nobody follows it here. */
+    cr_assert_eq(weft_tree_unfollow(node(w, GUEST), &mine, CALL), WEFT_OK);
+    cr_expect_eq(follow(w, &t, NULL), WEFT_TREE);
+    world_run(w, WEFT_SEC);
+    cr_expect_eq(entries(w, SERVER, &mine), 0);
     world_destroy(w);
 }
 
