@@ -19,6 +19,9 @@ weft_err wf_api_later(weft_node *node, weft_addr *to, weft_request *req, weft_ns
 /* To a weft_on_result, which has nothing in it. */
 void wf_api_tell_nothing(wf_api_done done, void *arg, weft_err err, weft_request *request);
 
+/* As weft_tree_info_get; reads the disk. */
+weft_err wf_api_tree_info(wf_store *store, const weft_id *tree, weft_tree_info *out);
+
 /* What is left of the time until `end`, of weft_rt_after. */
 weft_ns wf_api_rest(weft_node *node, weft_ns end);
 

@@ -141,17 +141,14 @@ weft_err weft_tree_unfollow_async(weft_node *node, const weft_id *tree, weft_on_
     return begin_follow(node, tree, false, NULL, 0, done, arg);
 }
 
-weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info *out)
+weft_err wf_api_tree_info(wf_store *store, const weft_id *tree, weft_tree_info *out)
 {
-    if (node == NULL || tree == NULL || out == NULL) return WEFT_INVALID;
-    if (!wf_node_is_ours(node)) return WEFT_FORKED;
-    if (wf_in_actor()) return WEFT_DEADLK;
     wf_tree_info info;
-    weft_err err = wf_store_tree(node->table.wf_store, tree, &info);
+    weft_err err = wf_store_tree(store, tree, &info);
     if (err != WEFT_OK) return err;
     weft_tree_info got = {.tree = *tree};
     struct wf_trie_slot all;
-    err = wf_store_trie_root(node->table.wf_store, info.t, &all, &info);
+    err = wf_store_trie_root(store, info.t, &all, &info);
     if (err != WEFT_OK) return err;
     memcpy(got.root_digest, all.digest, sizeof got.root_digest);
     got.has_root = info.has_root;
@@ -162,6 +159,14 @@ weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info
     got.tips = info.tips;
     *out = got;
     return WEFT_OK;
+}
+
+weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info *out)
+{
+    if (node == NULL || tree == NULL || out == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
+    if (wf_in_actor()) return WEFT_DEADLK;
+    return wf_api_tree_info(node->table.wf_store, tree, out);
 }
 
 weft_err weft_tree_range_digest(weft_node *node, const weft_id *tree, uint64_t lo, uint64_t hi,

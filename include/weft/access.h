@@ -47,11 +47,17 @@ weft_err weft_grant_replace(weft_node *node, const weft_id *tree, const weft_key
  * `out`, out: filled. LIMIT: then it is how many there are. TREE: it is unknown here. While the
  * rights are not known, because memory was short or the disk failed: NO_MEMORY, IO, CORRUPT. */
 weft_err weft_grant_list(weft_node *node, const weft_id *tree, weft_grant *out, size_t *count);
+typedef void (*weft_on_grants)(void *arg, weft_err err, const weft_grant *grants, size_t count);
+weft_err weft_grant_list_async(weft_node *node, const weft_id *tree, weft_on_grants done,
+                               void *arg);
 /* What the key may do now, by what is here: its own grant or everyone's, the stronger one, by the
  * settings that count (docs/entry.md, section 6; the door judges each entry by its ancestors).
  * *priority may be NULL. As weft_grant_list. */
 weft_err weft_right_of(weft_node *node, const weft_id *tree, const weft_key *key, weft_right *right,
                        uint32_t *priority);
+typedef void (*weft_on_right)(void *arg, weft_err err, weft_right right, uint32_t priority);
+weft_err weft_right_of_async(weft_node *node, const weft_id *tree, const weft_key *key,
+                             weft_on_right done, void *arg);
 
 /* Does the entry count, or do maps leave it out because its author was revoked? That may change when
  * more entries come. weft_get, weft_tree_walk, weft_dag and feeds show both kinds. Where somebody

@@ -12,10 +12,11 @@
  * `done` exactly once on the node's notify thread, with the answer that the blocking form would
  * have returned and its result, which is valid during the call; a list or a row is NULL after a
  * failure. `done` must not block; it may call _async forms, and so may the handlers of your actors.
- * Without a twin are those that read the store on the thread that calls (trees, entries, grants,
- * views, maps, weft_pair_get), what first looks so and then commits (weft_grant_replace,
- * weft_commit_at, weft_map_commit), subscriptions, feeds, which have weft_feed_start, statistics,
- * and opening and closing. */
+ * Without a twin are walks, views, maps and copies, which read the store for long on the thread
+ * that calls, weft_entry_counts and weft_pair_get; what first looks and then commits
+ * (weft_grant_replace, weft_commit_at, weft_map_commit); subscriptions, and feeds, which have
+ * weft_feed_start; what is saved of a node's set-up (weft_setting_get, weft_transport_load,
+ * weft_http_restore); statistics; and opening and closing. */
 #ifndef WEFT_NODE_H
 #define WEFT_NODE_H
 
@@ -123,6 +124,9 @@ typedef struct weft_tree_info {
     uint8_t root_digest[32]; /* over the entries: equal digests, equal histories */
 } weft_tree_info;
 weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info *out);
+typedef void (*weft_on_tree_info)(void *arg, weft_err err, const weft_tree_info *info);
+weft_err weft_tree_info_get_async(weft_node *node, const weft_id *tree, weft_on_tree_info done,
+                                  void *arg);
 /* The digest and the number of the entries of lo <= gen < hi (a gen is one more than the highest
  * of the parents'; UINT64_MAX: no upper end). Two nodes with equal digests of a range have the
  * same entries in it. A few reads, whatever the tree holds. NOT_FOUND, INVALID (lo > hi),
@@ -131,8 +135,11 @@ weft_err weft_tree_range_digest(weft_node *node, const weft_id *tree, uint64_t l
                                 uint8_t out[32], uint64_t *count);
 /* `*count` in: room, out: filled. LIMIT when there are more. */
 weft_err weft_tree_list(weft_node *node, weft_id *out, size_t *count);
+weft_err weft_tree_list_async(weft_node *node, weft_on_ids done, void *arg);
 /* Current tips, ascending; LIMIT when there are more than `room`. */
 weft_err weft_tree_tips(weft_node *node, const weft_id *tree, weft_id *out, size_t *count);
+/* LIMIT: there are more than WEFT_IDS_PER_MESSAGE_MAX, or about so many. */
+weft_err weft_tree_tips_async(weft_node *node, const weft_id *tree, weft_on_ids done, void *arg);
 /* Calls fn for every entry, parents first, in the order (gen, id) that is the same on
  * every replica. The entry is valid during the call. A value other than OK ends the
  * walk and is returned. Blocking reads: not from inside an actor. */
@@ -143,6 +150,9 @@ weft_err weft_tree_walk(weft_node *node, const weft_id *tree,
 
 /* The canonical bytes of an entry; *out is a new reference. NOT_FOUND, CORRUPT, IO. */
 weft_err weft_get(weft_node *node, const weft_id *id, weft_buf **out);
+/* `entry` is borrowed: weft_buf_ref to keep it. */
+typedef void (*weft_on_entry)(void *arg, weft_err err, weft_buf *entry);
+weft_err weft_get_async(weft_node *node, const weft_id *id, weft_on_entry done, void *arg);
 
 /* Adds finished entries (weft_entry_build) through the one door and waits until they
  * are durable. Their signatures are checked on the calling thread unless `trusted`

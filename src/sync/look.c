@@ -21,6 +21,14 @@ static void look_drop(weft_msg *msg)
     weft_free_msg(msg);
 }
 
+static void read_drop(weft_msg *msg)
+{
+    struct wf_read *read = (struct wf_read *)msg;
+    weft_buf_unref(read->buf);
+    wf_free(read->list);
+    weft_free_msg(msg);
+}
+
 static void job_drop(weft_msg *msg)
 {
     struct wf_job *job = (struct wf_job *)msg;
@@ -35,6 +43,15 @@ const weft_kind wf_job_bits_kind = {0x5323, "reader.bits", sizeof(struct wf_job_
                                     weft_free_msg};
 const weft_kind wf_job_cancel_kind = {0x5324, "reader.cancel", sizeof(struct wf_job_cancel),
                                       weft_free_msg};
+
+const weft_kind wf_read_kind = {0x5326, "reader.read", sizeof(struct wf_read), read_drop};
+
+struct wf_read *wf_read_create(weft_err (*run)(wf_store *store, struct wf_read *read))
+{
+    struct wf_read *read = (struct wf_read *)weft_new(&wf_read_kind);
+    if (read != NULL) read->run = run;
+    return read;
+}
 
 struct wf_look *wf_look_create(enum wf_look_op op)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * reader.c - the reader: the actor that looks things up and streams entries.
- * Called by: weft.c (spawn), sync and queue (messages). May touch: the store, reading.
+ * Called by: weft.c (spawn), sync, queue and api_read.c (messages). May touch: the store, reading.
  * Never: writes, waits for a reply; works on one task for longer than a slice. */
 #include "reader.h"
 
@@ -99,6 +99,12 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
     }
     if (msg->kind == &wf_look_kind) {
         on_look(self, r, (struct wf_look *)msg);
+        return WEFT_KEPT;
+    }
+    if (msg->kind == &wf_read_kind) {
+        struct wf_read *read = (struct wf_read *)msg;
+        weft_reply(&read->req, weft_abandoned(&read->req) ? WEFT_CANCELED
+                                                          : read->run(r->table->wf_store, read));
         return WEFT_KEPT;
     }
     if (msg->kind == &wf_job_kind) {

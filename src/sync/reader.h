@@ -4,7 +4,7 @@
  * WEFT_WALK_STEPS_MAX index reads) and go to the back of the mailbox in between, so
  * that many streams share it fairly. Bulk goes straight to transport, at most four
  * frames of a job waiting there.
- * Called by: sync (plans, streams), queue (catching up). */
+ * Called by: sync (plans, streams), queue (catching up), api_read.c (reads of users). */
 #ifndef WF_READER_H
 #define WF_READER_H
 
@@ -13,7 +13,22 @@
 
 weft_err wf_reader_spawn(weft_rt *rt, weft_addr **out);
 
-extern const weft_kind wf_look_kind, wf_job_kind, wf_job_bits_kind, wf_job_cancel_kind;
+extern const weft_kind wf_look_kind, wf_job_kind, wf_job_bits_kind, wf_job_cancel_kind,
+    wf_read_kind;
+
+/* -- Reads of users (asked; answered in place) ------------------------------------------ */
+/* For who may not wait for the disk himself. One read, not a walk: others wait behind it. */
+struct wf_read {
+    weft_request req;                                       /* reply err: what `run` answered */
+    weft_err (*run)(wf_store *store, struct wf_read *read); /* on the reader's thread */
+    weft_id id;                                             /* an entry or a tree */
+    weft_key key;
+    /* out: */
+    weft_buf *buf; /* counted, unref'd with the message  */
+    size_t count;
+    void *list; /* wf_free'd with the message */
+};
+struct wf_read *wf_read_create(weft_err (*run)(wf_store *store, struct wf_read *read));
 
 /* -- Look-ups (asked; answered in place) ----------------------------------------------- */
 enum wf_look_op {

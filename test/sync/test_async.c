@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * test_async.c - the asynchronous forms of calls about trees, settings, joining, tickets, kept trees,
- * history and transports: begun from anywhere, also inside an actor, and answered once. In the simulator.
+ * test_async.c - the asynchronous forms of calls about trees, entries, rights, settings, joining,
+ * tickets, kept trees, history and transports: begun from anywhere, also inside an actor, and answered once. In the simulator.
  * Called by: the test runner. Never: threads, the machine's clock. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <weft/access.h>
+#include <weft/feed.h>
 #include <weft/history.h>
 #include <weft/net.h>
 #include <weft/store.h>
@@ -30,6 +31,8 @@ static struct told {
     weft_sync_peer *handle;
     weft_sync_status status;
     weft_transport_info transport;
+    weft_buf *entry; /* the test's */
+    weft_right right;
 } told;
 
 static void tell(weft_err err, bool has, size_t count)
@@ -50,6 +53,34 @@ static void on_count(void *arg, weft_err err, uint64_t count)
 {
     (void)arg;
     tell(err, true, count);
+}
+
+static void on_info(void *arg, weft_err err, const weft_tree_info *info)
+{
+    (void)arg;
+    tell(err, info != NULL, info != NULL ? info->entries : 0);
+}
+
+static void on_entry(void *arg, weft_err err, weft_buf *entry)
+{
+    (void)arg;
+    tell(err, entry != NULL, 1);
+    weft_buf_unref(told.entry);
+    told.entry = entry == NULL ? NULL : weft_buf_ref(entry);
+}
+
+static void on_grants(void *arg, weft_err err, const weft_grant *grants, size_t count)
+{
+    (void)arg;
+    tell(err, grants != NULL, count);
+    if (count > 0) told.right = grants[0].right;
+}
+
+static void on_right(void *arg, weft_err err, weft_right right, uint32_t priority)
+{
+    (void)arg;
+    tell(err, true, priority);
+    told.right = right;
 }
 
 static void on_tree(void *arg, weft_err err, const weft_id *tree)
@@ -149,8 +180,17 @@ static void setup(void)
     memset(&told, 0, sizeof told);
 }
 
+static void forget(void)
+{
+    weft_sync_peer_close(told.handle);
+    weft_buf_unref(told.entry);
+    told.handle = NULL;
+    told.entry = NULL;
+}
+
 static void teardown(void)
 {
+    forget();
     weft_sync_peer_close(kept);
     world_destroy(w);
 }
@@ -412,9 +452,94 @@ Test(async, transports_are_listed_saved_and_removed)
     cr_expect_eq(told.count, 0);
 }
 
+Test(async, what_is_stored_is_read)
+{
+    weft_node *n = node(w, 0);
+    weft_id absent = {{3}};
+    weft_key admin;
+    weft_buf *same = NULL;
+    cr_assert_eq(world_commit(w, 0), WEFT_OK);
+    cr_expect_eq(answered(weft_tree_list_async(n, on_ids, NULL)), WEFT_OK);
+    cr_expect_eq(told.count, 2);
+    cr_expect_eq(answered(weft_tree_info_get_async(n, &w->tree, on_info, NULL)), WEFT_OK);
+    cr_expect_eq(told.count, 2, "entries");
+    cr_expect_eq(answered(weft_tree_info_get_async(n, &absent, on_info, NULL)), WEFT_NOT_FOUND);
+    cr_expect_not(told.has);
+    cr_expect_eq(answered(weft_tree_tips_async(n, &w->tree, on_ids, NULL)), WEFT_OK);
+    cr_expect(told.count == 1 && weft_id_equal(&told.id, &w->acked[0]));
+    cr_expect_eq(answered(weft_get_async(n, &w->acked[0], on_entry, NULL)), WEFT_OK);
+    cr_assert_eq(weft_get(n, &w->acked[0], &same), WEFT_OK);
+    cr_expect_eq(weft_buf_len(same), weft_buf_len(told.entry));
+    cr_expect_eq(memcmp(weft_buf_bytes(same), weft_buf_bytes(told.entry), weft_buf_len(same)), 0);
+    weft_buf_unref(same);
+    cr_expect_eq(answered(weft_get_async(n, &absent, on_entry, NULL)), WEFT_NOT_FOUND);
+    cr_expect_not(told.has);
+    weft_keypair_public(w->author, &admin);
+    cr_expect_eq(answered(weft_grant_list_async(n, &closed, on_grants, NULL)), WEFT_OK);
+    cr_expect(told.count == 1 && told.right == WEFT_RIGHT_ADMIN);
+    cr_expect_eq(answered(weft_grant_list_async(n, &absent, on_grants, NULL)), WEFT_TREE);
+    cr_expect_eq(answered(weft_right_of_async(n, &closed, &admin, on_right, NULL)), WEFT_OK);
+    cr_expect_eq(told.right, WEFT_RIGHT_ADMIN);
+    cr_expect_eq(answered(weft_right_of_async(n, &closed, key(w, 1), on_right, NULL)), WEFT_OK);
+    cr_expect_eq(told.right, WEFT_RIGHT_NONE);
+}
+
+static void read_it(void *arg, weft_feed *feed, const weft_feed_event *event)
+{
+    (void)feed;
+    *(weft_err *)arg = weft_get_async(node(w, 0), &event->id, on_entry, NULL);
+}
+
+Test(async, a_callback_may_read)
+{
+    weft_feed *feed = NULL;
+    weft_err begun = WEFT_INTERNAL;
+    cr_assert_eq(weft_feed_open(node(w, 0), &w->tree, NULL, &feed), WEFT_OK);
+    cr_assert_eq(weft_feed_start(feed, read_it, &begun), WEFT_OK);
+    cr_assert_eq(world_commit(w, 1), WEFT_OK);
+    world_run(w, 2 * WEFT_SEC);
+    cr_expect_eq(begun, WEFT_OK);
+    cr_expect_eq(told.calls, 1);
+    cr_expect(told.err == WEFT_OK && told.entry != NULL);
+    cr_expect_eq(weft_feed_close(feed), WEFT_OK);
+}
+
+Test(async, more_grants_and_tips_than_were_expected_are_all_read)
+{
+    enum { MANY = 100 };
+    weft_grant *grants = calloc(MANY, sizeof *grants);
+    weft_tree_info before;
+    for (uint32_t i = 0; i < MANY; i++) {
+        grants[i].key.bytes[0] = (uint8_t)i;
+        grants[i].key.bytes[1] = 1;
+        grants[i].right = WEFT_RIGHT_READ;
+    }
+    cr_assert_eq(weft_grant_put(node(w, 0), &closed, w->author, grants, MANY, CALL, NULL), WEFT_OK);
+    free(grants);
+    cr_expect_eq(answered(weft_grant_list_async(node(w, 0), &closed, on_grants, NULL)), WEFT_OK);
+    cr_expect_eq(told.count, MANY + 1);
+    cr_assert_eq(weft_tree_info_get(node(w, 0), &w->tree, &before), WEFT_OK);
+    for (uint32_t i = 0; i < MANY; i++) {
+        weft_buf *entry;
+        weft_id id;
+        weft_store_part part = {.name = "log", .payload = &i, .payload_len = sizeof i};
+        weft_entry_spec spec = {.tree = w->tree,
+                                .parents = &w->tree,
+                                .parents_count = 1,
+                                .height = 1,
+                                .stores = &part,
+                                .stores_count = 1};
+        cr_assert_eq(weft_entry_build(&spec, w->author, &entry, &id), WEFT_OK);
+        cr_assert_eq(weft_add(node(w, 0), &entry, 1, true, CALL, NULL), WEFT_OK);
+        weft_buf_unref(entry);
+    }
+    cr_expect_eq(answered(weft_tree_tips_async(node(w, 0), &w->tree, on_ids, NULL)), WEFT_OK);
+    cr_expect_eq(told.count, MANY);
+}
+
 /* -- Each of them ----------------------------------------------------------------------- */
 
-enum { CALLS = 27 };
+enum { CALLS = 33 };
 
 /* The nth call, with somebody who is told or nobody. */
 static weft_err begin_tree(unsigned which, bool who)
@@ -470,6 +595,12 @@ static weft_err begin_call(unsigned which, bool who)
     case 24: return weft_transport_save_async(n, &config, done, NULL);
     case 25: return weft_remove_transport_async(n, "nobody", done, NULL);
     case 26: return weft_store_sync_async(n, done, NULL);
+    case 27: return weft_tree_info_get_async(n, &w->tree, who ? on_info : NULL, NULL);
+    case 28: return weft_tree_list_async(n, who ? on_ids : NULL, NULL);
+    case 29: return weft_tree_tips_async(n, &w->tree, who ? on_ids : NULL, NULL);
+    case 30: return weft_get_async(n, &w->tree, who ? on_entry : NULL, NULL);
+    case 31: return weft_grant_list_async(n, &closed, who ? on_grants : NULL, NULL);
+    case 32: return weft_right_of_async(n, &closed, key(w, 1), who ? on_right : NULL, NULL);
     default: return begin_tree(which, who);
     }
 }
@@ -479,12 +610,6 @@ static bool is_fine(unsigned which, weft_err err)
 {
     bool other = which == 17 && (err == WEFT_TIMED_OUT || err == WEFT_NETWORK || err == WEFT_BUSY);
     return err == WEFT_OK || err == WEFT_NOT_FOUND || err == WEFT_TREE || other;
-}
-
-static void forget_handle(void)
-{
-    weft_sync_peer_close(told.handle);
-    told.handle = NULL;
 }
 
 Test(async, nobody_to_tell_is_refused)
@@ -524,7 +649,7 @@ Test(async, all_of_them_begin_inside_an_actor)
     cr_expect_eq(weft_spawn(w->nodes[0].rt, &spec, &addr), WEFT_BUSY, "call %u", refused);
     world_run(w, 20 * WEFT_SEC);
     cr_expect_eq(told.calls, CALLS, "each is answered once");
-    forget_handle();
+    forget();
 }
 
 static bool is_told(struct world *world)
@@ -550,7 +675,7 @@ Test(async, any_one_allocation_may_fail)
                       weft_errname(err));
             failed += err == WEFT_NO_MEMORY;
             told.calls = 0;
-            forget_handle();
+            forget();
             if (!met || nth > 40) break; /* what comes later is not the call's */
         }
         cr_expect_gt(failed, 0, "call %u", which);
@@ -563,5 +688,5 @@ Test(async, what_was_begun_is_answered_when_the_node_closes)
         cr_assert_eq(begin_call(which, true), WEFT_OK, "call %u", which);
     cr_assert_eq(weft_shutdown(node(w, 0), 10 * WEFT_SEC), WEFT_OK);
     cr_expect_eq(told.calls, CALLS);
-    forget_handle();
+    forget();
 }
