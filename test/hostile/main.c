@@ -13,6 +13,7 @@
 
 #include "crypto.h"
 #include "hostile.h"
+#include "only.h"
 
 static const struct role {
     const char *name;
@@ -56,31 +57,7 @@ static int usage(void)
     return 2;
 }
 
-static bool is_chosen(const char *name, const char *only)
-{
-    size_t len = strlen(name);
-    if (only == NULL) return true;
-    for (const char *at = only; (at = strstr(at, name)) != NULL; at += len) {
-        bool begins = at == only || at[-1] == ',', ends = at[len] == '\0' || at[len] == ',';
-        if (begins && ends) return true;
-    }
-    return false;
-}
-
-/* Each name must be one of ours: a typing error must not pass as a run. */
-static bool all_known(const char *only)
-{
-    char copy[256], *save = NULL;
-    snprintf(copy, sizeof copy, "%s", only == NULL ? "" : only);
-    for (char *name = strtok_r(copy, ",", &save); name != NULL; name = strtok_r(NULL, ",", &save)) {
-        bool known = false;
-        for (size_t i = 0; i < ROLES; i++) known |= strcmp(roles[i].name, name) == 0;
-        if (known) continue;
-        fprintf(stderr, "weft-hostile: no such role: %s\n", name);
-        return false;
-    }
-    return true;
-}
+static const char *name_of(size_t i) { return roles[i].name; }
 
 static void sample(void *arg)
 {
@@ -150,8 +127,8 @@ static int run(const char *only)
     undisturbed();
     for (size_t i = 0; i < ROLES; i++) {
         /* They have the whole run to be slow in. */
-        if (i == BEFORE_SLOW && is_chosen("slowloris", only)) ht_slowloris_start(&me);
-        if (!is_chosen(roles[i].name, only)) continue;
+        if (i == BEFORE_SLOW && only_has(only, "slowloris")) ht_slowloris_start(&me);
+        if (!only_has(only, roles[i].name)) continue;
         if (one(&roles[i])) passed++;
         else failed++;
     }
@@ -180,5 +157,5 @@ int main(int argc, char **argv)
         } else return usage();
     }
     if (me.peers < 12 || me.peers > 3000 || me.seconds == 0) return usage();
-    return all_known(only) ? run(only) : 2;
+    return only_known(only, name_of, ROLES) ? run(only) : 2;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "crypto.h"
+#include "only.h"
 #include "torture.h"
 
 enum lane { FAST, DEFAULT, FULL, LANES };
@@ -62,34 +63,13 @@ static int usage(void)
     return 2;
 }
 
+static const char *name_of(size_t i) { return rooms[i].name; }
+
 static bool is_chosen(const struct room *room, const char *only, const char *engine)
 {
-    const char *name = room->name;
-    size_t len = strlen(name);
     if (engine != NULL && (strcmp(engine, "lmdb") == 0) != (room->engine == WF_ENGINE_LMDB))
         return false;
-    if (only == NULL) return true;
-    for (const char *at = only; (at = strstr(at, name)) != NULL; at += len) {
-        bool begins = at == only || at[-1] == ',', ends = at[len] == '\0' || at[len] == ',';
-        if (begins && ends) return true;
-    }
-    return false;
-}
-
-/* Each name must be one of ours: a typing error must not pass as a run. */
-static bool all_known(const char *only)
-{
-    char copy[256], *save = NULL;
-    snprintf(copy, sizeof copy, "%s", only == NULL ? "" : only);
-    for (char *name = strtok_r(copy, ",", &save); name != NULL; name = strtok_r(NULL, ",", &save)) {
-        bool known = false;
-        for (size_t i = 0; i < ROOMS; i++) known |= strcmp(rooms[i].name, name) == 0;
-        if (!known) {
-            fprintf(stderr, "weft-torture: no such test: %s\n", name);
-            return false;
-        }
-    }
-    return true;
+    return only_has(only, room->name);
 }
 
 static void prepare(void)
@@ -196,5 +176,5 @@ int main(int argc, char **argv)
     }
     if (engine != NULL && strcmp(engine, "rocksdb") != 0 && strcmp(engine, "lmdb") != 0)
         return usage();
-    return all_known(only) ? run(lane, only, engine) : 2;
+    return only_known(only, name_of, ROOMS) ? run(lane, only, engine) : 2;
 }
