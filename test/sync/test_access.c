@@ -530,12 +530,6 @@ static void on_answer(void *arg, weft_err err, const weft_result *result)
     answer->err = err;
 }
 
-static uint64_t number_from(const char *name, uint64_t fallback)
-{
-    const char *text = getenv(name);
-    return text == NULL ? fallback : strtoull(text, NULL, 10);
-}
-
 /* Ten megabytes are on their way over a slow network, by a command or by live push, when the
  * right goes. */
 static void lose_midway(uint64_t seed)
@@ -570,8 +564,7 @@ static void lose_midway(uint64_t seed)
 
 Test(access, a_revoked_reader_gets_no_frame_after_the_answer)
 {
-    uint64_t first = number_from("WEFT_SIM_SEED", 1);
-    for (uint64_t i = 0; i < number_from("WEFT_SIM_SEEDS", 12); i++) lose_midway(first + i);
+    for (uint64_t i = 0; i < world_seeds(12); i++) lose_midway(world_first_seed(1) + i);
 }
 
 Test(access, the_commit_is_answered_after_the_streams_are_closed)

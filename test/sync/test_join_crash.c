@@ -68,12 +68,6 @@ Test(join, is_approved_whole_or_not_at_all_at_every_crash)
     cr_expect(told > 0 && told < 6, "%u of 6 were told: the crash is not where it should be", told);
 }
 
-static uint64_t number_from(const char *name, uint64_t fallback)
-{
-    const char *text = getenv(name);
-    return text == NULL ? fallback : strtoull(text, NULL, 10);
-}
-
 struct seen { /* of one node's request */
     bool answered, approved, rejected;
     uint8_t id[16];
@@ -158,8 +152,7 @@ static void storm(uint64_t seed)
 
 Test(join, comes_to_its_end_whatever_breaks_on_the_way)
 {
-    uint64_t first = number_from("WEFT_SIM_SEED", 100);
-    for (uint64_t i = 0; i < number_from("WEFT_SIM_SEEDS", 6); i++) storm(first + i);
+    for (uint64_t i = 0; i < world_seeds(6); i++) storm(world_first_seed(100) + i);
 }
 
 Test(join, any_one_allocation_may_fail)

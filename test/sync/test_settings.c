@@ -4,7 +4,6 @@
  * WEFT_SIM_SEEDS sets how many worlds close a gate, WEFT_SIM_SEED the first.
  * Called by: the test runner. Never: threads, the machine's clock. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <weft/access.h>
@@ -239,12 +238,6 @@ static void on_result(void *arg, weft_err err, const weft_result *result)
     if (arg != NULL) ++*(uint32_t *)arg;
 }
 
-static uint64_t number_from(const char *name, uint64_t fallback)
-{
-    const char *text = getenv(name);
-    return text == NULL ? fallback : strtoull(text, NULL, 10);
-}
-
 /* Ten megabytes are on their way over a slow network when the gate closes. */
 static void close_midway(uint64_t seed)
 {
@@ -272,8 +265,7 @@ static void close_midway(uint64_t seed)
 
 Test(settings, untracking_closes_the_gate_at_once)
 {
-    uint64_t first = number_from("WEFT_SIM_SEED", 1);
-    for (uint64_t i = 0; i < number_from("WEFT_SIM_SEEDS", 16); i++) close_midway(first + i);
+    for (uint64_t i = 0; i < world_seeds(16); i++) close_midway(world_first_seed(1) + i);
 }
 
 /* -- The interval ----------------------------------------------------------------------- */
@@ -697,6 +689,5 @@ static void flap(uint64_t seed)
 
 Test(settings, gates_that_open_and_close_under_load_let_nothing_through_and_lose_nothing)
 {
-    uint64_t first = number_from("WEFT_SIM_SEED", 1);
-    for (uint64_t i = 0; i < number_from("WEFT_SIM_SEEDS", 20); i++) flap(first + i);
+    for (uint64_t i = 0; i < world_seeds(20); i++) flap(world_first_seed(1) + i);
 }

@@ -4,7 +4,6 @@
  * WEFT_SIM_SEEDS sets how many worlds, WEFT_SIM_SEED the first.
  * Called by: the test runner. Never: threads, the machine's clock. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
 
 #include <weft/access.h>
 #include <weft/history.h>
@@ -17,16 +16,9 @@
 
 enum { NODES = 4 };
 
-static uint64_t number_from(const char *name, uint64_t fallback)
-{
-    const char *text = getenv(name);
-    return text == NULL ? fallback : strtoull(text, NULL, 10);
-}
-
 static void each_seed(uint64_t fallback, void (*play)(uint64_t seed))
 {
-    uint64_t first = number_from("WEFT_SIM_SEED", 1);
-    for (uint64_t i = 0; i < number_from("WEFT_SIM_SEEDS", fallback); i++) play(first + i);
+    for (uint64_t i = 0; i < world_seeds(fallback); i++) play(world_first_seed(1) + i);
 }
 
 /* Up to ten years in either direction from the right time. */

@@ -5,23 +5,15 @@
  * Called by: the test runner. Never: threads, the machine's clock. */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "trust_world.h"
 
 #define CALL (30 * WEFT_SEC)
 
-static uint64_t number_from(const char *name, uint64_t fallback)
-{
-    const char *text = getenv(name);
-    return text == NULL ? fallback : strtoull(text, NULL, 10);
-}
-
 static void each_seed(uint64_t fallback, void (*play)(uint64_t seed))
 {
-    uint64_t first = number_from("WEFT_SIM_SEED", 1);
-    for (uint64_t i = 0; i < number_from("WEFT_SIM_SEEDS", fallback); i++) play(first + i);
+    for (uint64_t i = 0; i < world_seeds(fallback); i++) play(world_first_seed(1) + i);
 }
 
 /* -- A key that was revoked ------------------------------------------------------------------------- */

@@ -2,22 +2,16 @@
  * test_world.c - whole nodes in the simulator: what the engine and the queue promise
  * together, from many seeds. WEFT_SIM_SEEDS sets how many, WEFT_SIM_SEED the first. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
 
 #include "alloc.h"
 #include "world.h"
 
 #define CALL (20 * WEFT_SEC)
+#define SEEDS 200
 #define HEAL (240 * WEFT_SEC) /* after the last fault: back-off ends at 64 s and a quarter */
 
-static uint64_t number_from(const char *name, uint64_t fallback)
-{
-    const char *text = getenv(name);
-    return text == NULL ? fallback : strtoull(text, NULL, 10);
-}
-
-static uint64_t seeds(uint64_t fallback) { return number_from("WEFT_SIM_SEEDS", fallback); }
-static uint64_t first_seed(void) { return number_from("WEFT_SIM_SEED", 1); }
+static uint64_t seeds(void) { return world_seeds(SEEDS); }
+static uint64_t first_seed(void) { return world_first_seed(1); }
 
 static void commit_some(struct world *w, uint32_t count, uint32_t pause_ms)
 {
@@ -44,18 +38,17 @@ static void quiet(enum world_shape shape, uint32_t kind, uint64_t seed)
 
 Test(world, in_a_chain_nothing_comes_twice)
 {
-    for (uint64_t i = 0; i < seeds(200) / 20; i++)
-        quiet(WORLD_CHAIN, WORLD_PLAIN, first_seed() + i);
+    for (uint64_t i = 0; i < seeds() / 20; i++) quiet(WORLD_CHAIN, WORLD_PLAIN, first_seed() + i);
 }
 
 Test(world, in_a_star_nothing_comes_twice)
 {
-    for (uint64_t i = 0; i < seeds(200) / 20; i++) quiet(WORLD_STAR, WORLD_PLAIN, first_seed() + i);
+    for (uint64_t i = 0; i < seeds() / 20; i++) quiet(WORLD_STAR, WORLD_PLAIN, first_seed() + i);
 }
 
 Test(world, an_actor_that_is_late_for_long_loses_nothing)
 {
-    for (uint64_t i = 0; i < seeds(200) / 5; i++)
+    for (uint64_t i = 0; i < seeds() / 5; i++)
         quiet(i % 2 == 0 ? WORLD_CHAIN : WORLD_STAR, WORLD_UNEVEN, first_seed() + i);
 }
 
@@ -71,7 +64,7 @@ Test(world, a_commit_is_pushed_at_once)
 
 Test(world, copies_that_cross_in_a_ring_are_redundant_and_no_duplicates)
 {
-    for (uint64_t seed = first_seed(); seed < first_seed() + seeds(200) / 20; seed++) {
+    for (uint64_t seed = first_seed(); seed < first_seed() + seeds() / 20; seed++) {
         struct world *w = world_create(seed, WORLD_RING, 4, WORLD_PLAIN);
         commit_some(w, 20, 2);
         cr_expect(world_converges(w, 5 * WEFT_SEC), "seed %lu", seed);
@@ -184,25 +177,25 @@ static uint64_t storm(uint64_t seed, uint32_t kind)
 
 Test(world, all_hold_the_same_once_faults_end)
 {
-    for (uint64_t i = 0; i < seeds(200); i++) storm(first_seed() + i, WORLD_PLAIN);
+    for (uint64_t i = 0; i < seeds(); i++) storm(first_seed() + i, WORLD_PLAIN);
 }
 
 Test(world, all_hold_the_same_though_actors_are_late)
 {
-    for (uint64_t i = 0; i < seeds(200) / 4; i++) storm(first_seed() + i, WORLD_UNEVEN);
+    for (uint64_t i = 0; i < seeds() / 4; i++) storm(first_seed() + i, WORLD_UNEVEN);
 }
 
 Test(world, all_hold_the_same_without_live_push)
 {
-    for (uint64_t i = 0; i < seeds(200) / 10; i++) storm(first_seed() + i, WORLD_NO_PUSH);
+    for (uint64_t i = 0; i < seeds() / 10; i++) storm(first_seed() + i, WORLD_NO_PUSH);
 }
 
 /* Like nodes that are restored from backups: others remember more of them than they do. */
 Test(world, all_hold_the_same_though_some_forget)
 {
     uint64_t exact = 0;
-    for (uint64_t i = 0; i < seeds(200) / 4; i++) exact += storm(first_seed() + i, WORLD_FORGETFUL);
-    cr_expect(exact > 0 || seeds(200) < 40, "nobody noticed");
+    for (uint64_t i = 0; i < seeds() / 4; i++) exact += storm(first_seed() + i, WORLD_FORGETFUL);
+    cr_expect(exact > 0 || seeds() < 40, "nobody noticed");
 }
 
 /* -- With disks that fail and come back ---------------------------------------------------- */
@@ -265,8 +258,8 @@ static uint64_t disk_storm(uint64_t seed)
 Test(world, all_hold_the_same_once_disks_work_again)
 {
     uint64_t outages = 0;
-    for (uint64_t i = 0; i < seeds(200) / 4; i++) outages += disk_storm(first_seed() + i);
-    cr_expect(outages > 0 || seeds(200) < 40, "no store went on after a failure");
+    for (uint64_t i = 0; i < seeds() / 4; i++) outages += disk_storm(first_seed() + i);
+    cr_expect(outages > 0 || seeds() < 40, "no store went on after a failure");
 }
 
 /* -- Short of memory ----------------------------------------------------------------- */
@@ -291,7 +284,7 @@ static void starve(uint64_t seed, uint64_t nth)
 
 Test(world, any_one_allocation_may_fail)
 {
-    for (uint64_t nth = 1; nth < 3 * seeds(200); nth++) starve(1 + nth % 3, nth);
+    for (uint64_t nth = 1; nth < 3 * seeds(); nth++) starve(1 + nth % 3, nth);
 }
 
 static uint64_t trace_of(uint64_t seed)

@@ -115,6 +115,17 @@ void world_kill(struct world *w, uint32_t number)
     wf_kv_memory_crash(n->kv, world_below(w, 1 + (uint32_t)wf_kv_memory_unsynced(n->kv)));
 }
 
+/* -- How many ------------------------------------------------------------------------ */
+
+static uint64_t number_from(const char *name, uint64_t fallback)
+{
+    const char *text = getenv(name);
+    return text == NULL ? fallback : strtoull(text, NULL, 10);
+}
+
+uint64_t world_seeds(uint64_t fallback) { return number_from("WEFT_SIM_SEEDS", fallback); }
+uint64_t world_first_seed(uint64_t fallback) { return number_from("WEFT_SIM_SEED", fallback); }
+
 /* -- The world ----------------------------------------------------------------------- */
 
 static bool linked(enum world_shape shape, uint32_t count, uint32_t a, uint32_t b)

@@ -59,6 +59,11 @@ struct world *world_create(uint64_t seed, enum world_shape shape, uint32_t count
 #define WORLD_OLD 8u
 void world_destroy(struct world *w);
 
+/* How many worlds a test plays, and the seed of the first: WEFT_SIM_SEEDS and WEFT_SIM_SEED, else
+ * what the test says. */
+uint64_t world_seeds(uint64_t fallback);
+uint64_t world_first_seed(uint64_t fallback);
+
 /* The world's dice. */
 uint32_t world_below(struct world *w, uint32_t bound);
 void world_run(struct world *w, weft_ns time);
