@@ -5,11 +5,14 @@
 #include "kv_kit.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <weft/log.h>
@@ -41,6 +44,37 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
 }
 
 void kk_dir_remove(const char *dir) { nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+
+static bool flip_in(int folder, const char *name, const void *bytes, size_t len)
+{
+    struct stat st;
+    int fd = openat(folder, name, O_RDWR);
+    cr_assert(fd >= 0 && fstat(fd, &st) == 0);
+    uint8_t *all = malloc((size_t)st.st_size + 1);
+    cr_assert_eq(pread(fd, all, (size_t)st.st_size, 0), st.st_size);
+    uint8_t *at = memmem(all, (size_t)st.st_size, bytes, len);
+    if (at != NULL) {
+        uint8_t flipped = at[len / 2] ^ 1u;
+        cr_assert_eq(pwrite(fd, &flipped, 1, (off_t)(at - all) + (off_t)(len / 2)), 1);
+    }
+    free(all);
+    close(fd);
+    return at != NULL;
+}
+
+uint32_t kk_flip(const char *dir, const char *end, const void *bytes, size_t len)
+{
+    uint32_t flipped = 0;
+    DIR *listing = opendir(dir);
+    cr_assert_not_null(listing);
+    for (struct dirent *item; (item = readdir(listing)) != NULL;) {
+        size_t name = strlen(item->d_name), tail = strlen(end);
+        if (name <= tail || strcmp(item->d_name + name - tail, end) != 0) continue;
+        flipped += flip_in(dirfd(listing), item->d_name, bytes, len);
+    }
+    closedir(listing);
+    return flipped;
+}
 
 char kk_dir[64], kk_last_line[512];
 

@@ -26,6 +26,8 @@ void kk_teardown(void);
 /* A new directory for this test; removed by kk_dir_remove. */
 void kk_dir_create(char out[64]);
 void kk_dir_remove(const char *dir);
+/* Turns a bit of these bytes, where they are first, in each file whose name ends so: of how many. */
+uint32_t kk_flip(const char *dir, const char *end, const void *bytes, size_t len);
 /* Opens the engine; `dir` is ignored in memory. Ends the test on failure. */
 wf_kv *kk_open(const struct kk_engine *engine, const char *dir);
 /* The same of an engine on disk, with its answer. */

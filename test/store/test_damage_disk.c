@@ -3,13 +3,7 @@
  * given out, and healed by the same entries.
  * Called by: meson test. May touch: a directory of its own. Never: the simulator. */
 #include <criterion/criterion.h>
-#include <dirent.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "crypto.h"
 #include "kv_kit.h"
@@ -93,38 +87,9 @@ static uint64_t damaged(void)
     return c.damaged;
 }
 
-/* Flips a bit in the first place of the file that holds these bytes. */
-static bool flip_in(const char *path, const void *bytes, size_t len)
+static uint32_t flip_bytes_in_tables(const void *bytes, size_t len)
 {
-    struct stat st;
-    int fd = open(path, O_RDWR);
-    cr_assert(fd >= 0 && fstat(fd, &st) == 0);
-    uint8_t *all = malloc((size_t)st.st_size + 1);
-    cr_assert_eq(pread(fd, all, (size_t)st.st_size, 0), st.st_size);
-    uint8_t *at = memmem(all, (size_t)st.st_size, bytes, len);
-    if (at != NULL) {
-        uint8_t flipped = at[len / 2] ^ 1u;
-        cr_assert_eq(pwrite(fd, &flipped, 1, (off_t)(at - all) + (off_t)(len / 2)), 1);
-    }
-    free(all);
-    close(fd);
-    return at != NULL;
-}
-
-static uint32_t flip_bytes_in_tables(const void *bytes, size_t bytes_len)
-{
-    uint32_t flipped = 0;
-    DIR *listing = opendir(dir);
-    cr_assert_not_null(listing);
-    for (struct dirent *item; (item = readdir(listing)) != NULL;) {
-        char path[sizeof dir + sizeof item->d_name + 1];
-        size_t len = strlen(item->d_name);
-        if (len <= 4 || strcmp(item->d_name + len - 4, ".sst") != 0) continue;
-        snprintf(path, sizeof path, "%s/%s", dir, item->d_name);
-        flipped += flip_in(path, bytes, bytes_len);
-    }
-    closedir(listing);
-    return flipped;
+    return kk_flip(dir, ".sst", bytes, len);
 }
 
 static uint32_t flip_in_tables(uint32_t entry)

@@ -91,24 +91,6 @@ static void make_store(bool closed)
     cr_assert_eq(wf_store_dir_rename(copy, dir), WEFT_OK);
 }
 
-/* Turns a bit in the first table that has these bytes. */
-static bool flip_in(const char *path, const void *bytes, size_t len)
-{
-    struct stat st;
-    int fd = open(path, O_RDWR);
-    cr_assert(fd >= 0 && fstat(fd, &st) == 0);
-    uint8_t *all = malloc((size_t)st.st_size + 1);
-    cr_assert_eq(pread(fd, all, (size_t)st.st_size, 0), st.st_size);
-    uint8_t *at = memmem(all, (size_t)st.st_size, bytes, len);
-    if (at != NULL) {
-        uint8_t flipped = at[len / 2] ^ 1u;
-        cr_assert_eq(pwrite(fd, &flipped, 1, (off_t)(at - all) + (off_t)(len / 2)), 1);
-    }
-    free(all);
-    close(fd);
-    return at != NULL;
-}
-
 static void path_of(char out[PATH_BYTES], const char *name)
 {
     snprintf(out, PATH_BYTES, "%s/%s", dir, name);
@@ -116,17 +98,7 @@ static void path_of(char out[PATH_BYTES], const char *name)
 
 static uint32_t flip_in_files(const char *end, const void *bytes, size_t len)
 {
-    uint32_t flipped = 0;
-    char path[PATH_BYTES];
-    DIR *listing = opendir(dir);
-    cr_assert_not_null(listing);
-    for (struct dirent *item; (item = readdir(listing)) != NULL;) {
-        if (strstr(item->d_name, end) == NULL) continue;
-        path_of(path, item->d_name);
-        flipped += flip_in(path, bytes, len);
-    }
-    closedir(listing);
-    return flipped;
+    return kk_flip(dir, end, bytes, len);
 }
 
 static void flip_body(uint32_t i)
