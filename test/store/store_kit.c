@@ -203,6 +203,15 @@ void sk_ask(sk_node *node, weft_self *self, weft_request *req)
     weft_err err = weft_ask(self, node->addr, req, weft_now(self) + 3600 * WEFT_SEC, on_reply, node,
                             NULL);
     cr_assert_eq(err, WEFT_OK);
+    node->asked++;
+}
+
+uint32_t sk_good_replies(const sk_node *node)
+{
+    uint32_t good = 0;
+    for (uint32_t i = 0; i < node->sink.replies_count; i++)
+        good += node->sink.replies[i].err == WEFT_OK;
+    return good;
 }
 
 void sk_sink_clear(sk_node *node)
@@ -284,6 +293,51 @@ void sk_node_do(sk_node *node, void (*fn)(weft_self *self, void *arg), void *arg
 }
 
 /* -- Commits and frames ------------------------------------------------------------------------------ */
+
+struct wf_commit *sk_commit_of(const sk_dag *dag, uint32_t from, uint32_t count)
+{
+    struct wf_commit *commit = wf_commit_create(count);
+    commit->create_trees = true;
+    for (uint32_t i = 0; i < count; i++) {
+        commit->entries[i] = weft_buf_ref(dag->bufs[from + i]);
+        commit->ids[i] = dag->ids[from + i];
+    }
+    return commit;
+}
+
+struct each {
+    sk_node *node;
+    const sk_dag *dag;
+    uint32_t from, count;
+    enum wf_durability level;
+};
+
+static void ask_each(weft_self *self, void *arg)
+{
+    const struct each e = *(struct each *)arg;
+    for (uint32_t i = 0; i < e.count; i++) {
+        struct wf_commit *commit = sk_commit_of(e.dag, e.from + i, 1);
+        commit->durability = (uint8_t)e.level;
+        sk_ask(e.node, self, &commit->req);
+    }
+}
+
+void sk_ask_each(sk_node *node, const sk_dag *dag, uint32_t from, uint32_t count,
+                 enum wf_durability level)
+{
+    static struct each all[64]; /* it runs later */
+    static uint32_t next;
+    struct each *e = &all[next++ % 64];
+    *e = (struct each){node, dag, from, count, level};
+    sk_node_do(node, ask_each, e);
+}
+
+uint64_t sk_count(const sk_node *node, const weft_id *tree)
+{
+    wf_tree_info info = {0};
+    wf_store_tree(node->store, tree, &info);
+    return info.count;
+}
 
 static weft_err call(sk_node *node, weft_request *req, uint64_t *seq)
 {

@@ -72,7 +72,8 @@ typedef struct sk_node {
     weft_addr *addr; /* of the store actor */
     weft_addr *sink_addr;
     sk_sink sink;
-    uint32_t herd; /* of the store actor's options */
+    uint32_t herd;  /* of the store actor's options */
+    uint32_t asked; /* requests, since it was opened */
 } sk_node;
 void sk_node_open(sk_node *node, uint64_t seed);
 void sk_node_open_herd(sk_node *node, uint64_t seed, uint32_t herd);
@@ -86,6 +87,14 @@ void sk_sink_clear(sk_node *node);
 void sk_node_do(sk_node *node, void (*fn)(weft_self *self, void *arg), void *arg);
 /* Asks from the sink; the answer goes to sink.replies. */
 void sk_ask(sk_node *node, weft_self *self, weft_request *req);
+uint32_t sk_good_replies(const sk_node *node);
+
+/* `count` entries from `from` on; not yet sent. */
+struct wf_commit *sk_commit_of(const sk_dag *dag, uint32_t from, uint32_t count);
+/* Commits of one entry each, asked for in order, soon. */
+void sk_ask_each(sk_node *node, const sk_dag *dag, uint32_t from, uint32_t count,
+                 enum wf_durability level);
+uint64_t sk_count(const sk_node *node, const weft_id *tree); /* of entries; 0: no such tree */
 
 /* One commit of `count` entries, waited for. */
 weft_err sk_commit(sk_node *node, weft_buf *const *bufs, const weft_id *ids, uint32_t count,

@@ -155,14 +155,6 @@ static void say_later(uint8_t key, const char *text)
     sk_node_settle(&node);
 }
 
-static uint32_t good_replies(void)
-{
-    uint32_t good = 0;
-    for (uint32_t i = 0; i < node.sink.replies_count; i++)
-        good += node.sink.replies[i].err == WEFT_OK;
-    return good;
-}
-
 /* -- Waiting ---------------------------------------------------------------------------------- */
 
 Test(gate, an_answer_waits_for_the_gate)
@@ -176,7 +168,7 @@ Test(gate, an_answer_waits_for_the_gate)
     cr_assert_eq(node.sink.replies_count, 0);
     answer_gate();
     cr_assert_eq(node.sink.replies_count, 1);
-    cr_assert_eq(good_replies(), 1);
+    cr_assert_eq(sk_good_replies(&node), 1);
 }
 
 Test(gate, whatever_takes_a_right_away_asks)
@@ -222,7 +214,7 @@ Test(gate, what_is_answered_from_memory_waits_too_if_it_revokes)
     cr_assert_eq(asked.asks, 1);
     cr_assert_eq(node.sink.replies_count, 0);
     answer_gate();
-    cr_assert_eq(good_replies(), 1);
+    cr_assert_eq(sk_good_replies(&node), 1);
 }
 
 /* -- Order ---------------------------------------------------------------------------------------- */
@@ -285,7 +277,7 @@ Test(gate, more_trees_than_fit_are_told_as_all)
     cr_assert_eq(asked.asks, 2);
     cr_assert(asked.seen[1].all);
     answer_gate();
-    cr_assert_eq(good_replies(), 1 + 2 * (WEFT_GATE_TREES + 2));
+    cr_assert_eq(sk_good_replies(&node), 1 + 2 * (WEFT_GATE_TREES + 2));
     say_later(BOB, "none");
     cr_assert_eq(asked.asks, 3);
     cr_assert(!asked.seen[2].all && asked.seen[2].count == 1, "and then no longer");
@@ -347,7 +339,7 @@ Test(gate, the_end_of_the_asked_one_answers)
     cr_assert_eq(node.sink.replies_count, 0);
     cr_assert_eq(weft_stop(asked.addr, WEFT_DRAIN), WEFT_OK);
     sk_node_settle(&node);
-    cr_assert_eq(good_replies(), 1);
+    cr_assert_eq(sk_good_replies(&node), 1);
     cr_assert_eq(rk_grant(&node, &tree, BOB, "none"), WEFT_OK, "nobody is there to be asked");
 }
 
@@ -405,7 +397,7 @@ Test(gate, one_whose_mailbox_is_full_is_asked_again)
         }
         sk_node_settle(&node);
         answer_gate();
-        cr_assert_eq(good_replies(), 1);
+        cr_assert_eq(sk_good_replies(&node), 1);
     }
     cr_assert(met, "else nothing was tested");
 }
@@ -428,7 +420,7 @@ Test(gate, what_a_reopened_engine_takes_away_is_asked_for)
     say_later(STRANGER, "read");
     cr_assert_eq(node.sink.replies_count, 1);
     answer_gate();
-    cr_assert_eq(good_replies(), 1);
+    cr_assert_eq(sk_good_replies(&node), 1);
 }
 
 /* Any one allocation fails: an answer of a revocation is never given before the gate's. */
@@ -444,11 +436,11 @@ Test(gate, short_memory_never_answers_before_the_gate)
         sk_node_settle(&node);
         wf_alloc_fail_at(0, 0);
         wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 60 * WEFT_SEC);
-        cr_assert_eq(good_replies(), 0);
+        cr_assert_eq(sk_good_replies(&node), 0);
         if (node.sink.replies_count == 0) {
             cr_assert_eq(asked.asks, 1);
             answer_gate();
-            cr_assert_eq(good_replies(), 1, "allocation %llu", (unsigned long long)nth);
+            cr_assert_eq(sk_good_replies(&node), 1, "allocation %llu", (unsigned long long)nth);
         } else if (asked.waiting != NULL) {
             answer_gate();
         }

@@ -39,51 +39,11 @@ static void again(uint64_t seed, uint32_t herd)
     sk_node_open_herd(&node, seed, herd);
 }
 
-static uint64_t count_here(void)
-{
-    wf_tree_info info = {0};
-    wf_store_tree(node.store, &dag->tree, &info);
-    return info.count;
-}
-
-static struct wf_commit *commit_of(uint32_t from, enum wf_durability level)
-{
-    struct wf_commit *commit = wf_commit_create(1);
-    commit->create_trees = true;
-    commit->durability = (uint8_t)level;
-    commit->entries[0] = weft_buf_ref(dag->bufs[from]);
-    commit->ids[0] = dag->ids[from];
-    return commit;
-}
-
-/* Commits of one entry each, asked for in order. */
-struct some {
-    uint32_t from, count;
-    enum wf_durability level;
-};
-
-static void ask_some(weft_self *self, void *arg)
-{
-    struct some s = *(struct some *)arg;
-    for (uint32_t i = 0; i < s.count; i++)
-        sk_ask(&node, self, &commit_of(s.from + i, s.level)->req);
-}
+static uint64_t count_here(void) { return sk_count(&node, &dag->tree); }
 
 static void ask(uint32_t from, uint32_t count, enum wf_durability level)
 {
-    static struct some all[16]; /* it runs later */
-    static uint32_t next;
-    struct some *s = &all[next++ % 16];
-    *s = (struct some){from, count, level};
-    sk_node_do(&node, ask_some, s);
-}
-
-static uint32_t good_replies(void)
-{
-    uint32_t good = 0;
-    for (uint32_t i = 0; i < node.sink.replies_count; i++)
-        good += node.sink.replies[i].err == WEFT_OK;
-    return good;
+    sk_ask_each(&node, dag, from, count, level);
 }
 
 /* Until `replies` are there, or nothing is left to do now. */
@@ -136,7 +96,7 @@ Test(group_commit, what_comes_while_the_disk_is_waited_for_is_one_batch)
     ask(10, 30, WF_SYNCED);
     sk_node_settle(&node);
     wf_store_counters_read(node.store, &after);
-    cr_assert_eq(good_replies(), 40);
+    cr_assert_eq(sk_good_replies(&node), 40);
     cr_assert_leq(after.batches - before.batches, 2, "%llu",
                   (unsigned long long)(after.batches - before.batches));
 }
@@ -160,14 +120,14 @@ Test(group_commit, a_crash_at_any_step_keeps_what_was_acknowledged)
 #ifdef __SANITIZE_ADDRESS__
             sk_node_settle(&node); /* who is killed with asks under way leaves their memory */
 #endif
-            acked += good_replies();
+            acked += sk_good_replies(&node);
             sk_node_crash(&node, kit_below(&r, 3));
             cr_assert_geq(count_here(), acked, "seed %llu", (unsigned long long)seed);
             sk_expect_clean(node.store);
             acked = asked = (uint32_t)count_here();
         }
         sk_node_settle(&node);
-        cr_assert_eq(acked + good_replies(), ENTRIES);
+        cr_assert_eq(acked + sk_good_replies(&node), ENTRIES);
         sk_expect_dag(node.store, dag, NULL);
     }
     cr_assert_gt(overlapped, 10, "else nothing was tested");
@@ -227,7 +187,7 @@ Test(group_commit, a_disk_that_fails_meanwhile_stops_the_store_which_then_goes_o
     ask(11, 10, WF_SYNCED); /* in the next batch, or refused */
     sk_node_settle(&node);
     cr_assert_eq(node.sink.replies_count, 20);
-    cr_assert_eq(good_replies(), 0, "nobody may be told that it is durable");
+    cr_assert_eq(sk_good_replies(&node), 0, "nobody may be told that it is durable");
     cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 1, true, NULL), WEFT_IO);
     wf_kv_memory_fail_at(node.kv, 0, WEFT_OK, false);
     wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 60 * WEFT_SEC);
@@ -245,7 +205,7 @@ Test(group_commit, a_sync_that_failed_once_is_tried_again)
     step_until_syncing();
     wf_kv_memory_fail_at(node.kv, 1, WEFT_NO_MEMORY, false);
     step_until(10);
-    cr_assert_eq(good_replies(), 0);
+    cr_assert_eq(sk_good_replies(&node), 0);
     wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 2 * WEFT_LAZY_SYNC_NS);
     cr_assert_eq(wf_kv_memory_unsynced(node.kv), 0);
     cr_assert_eq(count_here(), 10, "they are there all the same");
@@ -262,7 +222,7 @@ Test(group_commit, a_stop_meanwhile_answers_nobody_falsely)
         cr_assert_eq(weft_stop(node.addr, WEFT_DRAIN), WEFT_OK);
         sk_node_settle(&node);
         cr_assert_eq(node.sink.replies_count, 30);
-        uint32_t good = good_replies();
+        uint32_t good = sk_good_replies(&node);
         cr_assert_eq(wf_kv_memory_unsynced(node.kv), 0);
         sk_node_crash(&node, 0);
         cr_assert_geq(count_here(), good);
@@ -282,7 +242,7 @@ Test(group_commit, without_memory_for_the_other_thread_this_one_waits)
         sk_node_settle(&node);
         wf_alloc_fail_at(0, 0);
         cr_assert_eq(node.sink.replies_count, 21);
-        uint32_t good = good_replies();
+        uint32_t good = sk_good_replies(&node);
         sk_node_crash(&node, 0);
         cr_assert_geq(count_here(), good);
         sk_expect_clean(node.store);
@@ -303,7 +263,7 @@ static uint32_t left_of(enum wf_durability level, size_t keep)
         cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, 1, true, NULL), WEFT_OK);
         ask(1, 1, level);
         step_until(1);
-        cr_assert_eq(good_replies(), 1);
+        cr_assert_eq(sk_good_replies(&node), 1);
         sk_node_crash(&node, keep);
         sk_expect_clean(node.store);
         left += count_here() == 2;
@@ -335,7 +295,7 @@ Test(group_commit, all_levels_are_durable_soon)
         again(7, 0);
         ask(0, 5, (enum wf_durability)level);
         wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 2 * WEFT_LAZY_SYNC_NS);
-        cr_assert_eq(good_replies(), 5);
+        cr_assert_eq(sk_good_replies(&node), 5);
         sk_node_crash(&node, 0);
         cr_assert_eq(count_here(), 5);
     }

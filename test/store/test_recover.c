@@ -43,12 +43,7 @@ static void disk_fails(weft_err err) { wf_kv_memory_fail_at(node.kv, 1, err, tru
 static void disk_works_and_has_it(void) { wf_kv_memory_fail_at(node.kv, 0, WEFT_OK, false); }
 static void disk_works_and_lost_it(void) { wf_kv_memory_crash(node.kv, 0); }
 
-static uint64_t count_here(void)
-{
-    wf_tree_info info = {0};
-    wf_store_tree(node.store, &dag->tree, &info);
-    return info.count;
-}
+static uint64_t count_here(void) { return sk_count(&node, &dag->tree); }
 
 static uint64_t outages(void)
 {

@@ -37,22 +37,11 @@ static struct wf_ingest *frame_of(uint64_t n, uint32_t from, uint32_t count)
     return sk_frame(&node, 3, n, &dag->tree, dag->bufs + from, dag->ids + from, count);
 }
 
-static uint64_t count_here(void)
-{
-    wf_tree_info info = {0};
-    wf_store_tree(node.store, &dag->tree, &info);
-    return info.count;
-}
+static uint64_t count_here(void) { return sk_count(&node, &dag->tree); }
 
 static struct wf_commit *commit_of(uint32_t from, uint32_t count)
 {
-    struct wf_commit *commit = wf_commit_create(count);
-    commit->create_trees = true;
-    for (uint32_t i = 0; i < count; i++) {
-        commit->entries[i] = weft_buf_ref(dag->bufs[from + i]);
-        commit->ids[i] = dag->ids[from + i];
-    }
-    return commit;
+    return sk_commit_of(dag, from, count);
 }
 
 /* -- Group commit ------------------------------------------------------------------------- */

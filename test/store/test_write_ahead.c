@@ -114,50 +114,11 @@ static void again(uint64_t seed)
     put_disk(seed);
 }
 
-static uint64_t count_here(void)
-{
-    wf_tree_info info = {0};
-    wf_store_tree(node.store, &dag->tree, &info);
-    return info.count;
-}
-
-/* Commits of one entry each, asked for in order. */
-struct some {
-    uint32_t from, count;
-    enum wf_durability level;
-};
-
-static uint32_t asked; /* calls of ask_some */
-
-static void ask_some(weft_self *self, void *arg)
-{
-    struct some s = *(struct some *)arg;
-    asked++;
-    for (uint32_t i = s.from; i < s.from + s.count; i++) {
-        struct wf_commit *commit = wf_commit_create(1);
-        commit->create_trees = true;
-        commit->durability = (uint8_t)s.level;
-        commit->entries[0] = weft_buf_ref(dag->bufs[i]);
-        commit->ids[0] = dag->ids[i];
-        sk_ask(&node, self, &commit->req);
-    }
-}
+static uint64_t count_here(void) { return sk_count(&node, &dag->tree); }
 
 static void ask(uint32_t from, uint32_t count, enum wf_durability level)
 {
-    static struct some all[64]; /* it runs later */
-    static uint32_t next;
-    struct some *s = &all[next++ % 64];
-    *s = (struct some){from, count, level};
-    sk_node_do(&node, ask_some, s);
-}
-
-static uint32_t good_replies(void)
-{
-    uint32_t good = 0;
-    for (uint32_t i = 0; i < node.sink.replies_count; i++)
-        good += node.sink.replies[i].err == WEFT_OK;
-    return good;
+    sk_ask_each(&node, dag, from, count, level);
 }
 
 static bool is_ahead(void)
@@ -236,7 +197,7 @@ Test(write_ahead, the_disk_goes_on_at_once_with_what_was_written_meanwhile)
         cr_assert_eq(node.store->desk->owed.count, 10);
         cr_assert_eq(wf_store_durable(node.store, 1), 10);
         finish();
-        cr_assert_eq(good_replies(), 20);
+        cr_assert_eq(sk_good_replies(&node), 20);
         for (uint32_t i = 0; i < 20; i++) cr_assert_eq(node.sink.replies[i].seq, i + 1, "in order");
         cr_assert_eq(wf_store_durable(node.store, 1), 20);
         cr_assert_eq(wf_kv_memory_unsynced(node.kv), 0);
@@ -264,11 +225,11 @@ Test(write_ahead, what_comes_after_both_gathers_on)
     cr_assert_eq(wf_kv_memory_unsynced(node.kv), 2);
     disk_answer();
     sk_node_settle(&node);
-    cr_assert_eq(good_replies(), 10);
+    cr_assert_eq(sk_good_replies(&node), 10);
     cr_assert_eq(node.store->desk->owed.count, 10);
     cr_assert_eq(node.store->desk->written.count, 10);
     finish();
-    cr_assert_eq(good_replies(), 30);
+    cr_assert_eq(sk_good_replies(&node), 30);
 }
 
 Test(write_ahead, whoever_need_not_wait_for_the_disk_is_answered_when_it_is_written)
@@ -282,7 +243,7 @@ Test(write_ahead, whoever_need_not_wait_for_the_disk_is_answered_when_it_is_writ
     cr_assert_eq(node.sink.replies[0].seq, 21);
     cr_assert_eq(wf_store_durable(node.store, 1), 0);
     finish();
-    cr_assert_eq(good_replies(), 21);
+    cr_assert_eq(sk_good_replies(&node), 21);
 }
 
 static void ask_large(weft_self *self, void *arg)
@@ -319,7 +280,7 @@ Test(write_ahead, a_batch_that_is_full_meanwhile_answers_all_before_it_first)
     fill_a_batch();
     cr_assert_not_null(disk.held, "nobody waited for that");
     finish();
-    cr_assert_eq(good_replies(), 21);
+    cr_assert_eq(sk_good_replies(&node), 21);
     for (uint32_t i = 0; i < 20; i++) cr_assert_eq(node.sink.replies[i].seq, i + 1, "in order");
     cr_assert_eq(node.sink.replies[20].seq, 27, "and the last is the last");
     cr_assert_eq(wf_store_durable(node.store, 1), 27);
@@ -340,7 +301,7 @@ Test(write_ahead, a_crash_at_any_step_keeps_what_was_acknowledged)
             for (uint32_t steps = kit_below(&r, 60); steps > 0; steps--) step(&r);
         }
         ahead += is_ahead();
-        uint32_t acked = good_replies();
+        uint32_t acked = sk_good_replies(&node);
         crash(kit_below(&r, 3));
         cr_assert_geq(count_here(), acked, "seed %llu", (unsigned long long)seed);
         sk_expect_clean(node.store);
@@ -366,7 +327,7 @@ Test(write_ahead, neither_bells_nor_the_store_tell_of_more_than_the_disk_has)
         ahead += is_ahead();
         uint64_t durable = wf_store_durable(node.store, 1);
         cr_assert_leq(told, durable);
-        cr_assert_leq(good_replies(), durable);
+        cr_assert_leq(sk_good_replies(&node), durable);
         crash(0);
         cr_assert_geq(count_here(), durable, "seed %llu", (unsigned long long)seed);
     }
@@ -412,7 +373,7 @@ Test(write_ahead, a_sync_that_fails_is_the_answer_of_both)
         finish();
         sk_node_settle(&node);
         cr_assert_eq(node.sink.replies_count, 20);
-        cr_assert_eq(good_replies(), 0);
+        cr_assert_eq(sk_good_replies(&node), 0);
         cr_assert_eq(wf_store_durable(node.store, 1), 0);
         wf_kv_memory_fail_at(node.kv, 0, WEFT_OK, false);
         wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 60 * WEFT_SEC);
@@ -452,7 +413,7 @@ Test(write_ahead, a_sync_that_failed_once_is_tried_again_for_both)
         finish();
         wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 2 * WEFT_LAZY_SYNC_NS);
         cr_assert_eq(node.sink.replies_count, 20);
-        cr_assert_eq(good_replies(), 0);
+        cr_assert_eq(sk_good_replies(&node), 0);
         cr_assert_eq(wf_kv_memory_unsynced(node.kv), 0);
         cr_assert_eq(wf_store_durable(node.store, 1), 20);
     }
@@ -471,7 +432,7 @@ Test(write_ahead, a_write_that_fails_meanwhile_answers_all_and_the_store_goes_on
         for (uint64_t i = seed % 20; i > 0; i--) wf_sim_step(node.sim);
         finish();
         cr_assert_eq(node.sink.replies_count, 20);
-        uint64_t good = good_replies();
+        uint64_t good = sk_good_replies(&node);
         wf_kv_memory_fail_at(node.kv, 0, WEFT_OK, false);
         wf_sim_run_until(node.sim, wf_sim_now(node.sim) + 60 * WEFT_SEC);
         cr_assert_geq(count_here(), good);
@@ -492,7 +453,7 @@ Test(write_ahead, a_stop_meanwhile_answers_nobody_falsely)
         cr_assert_eq(weft_stop(node.addr, WEFT_DRAIN), WEFT_OK);
         sk_node_settle(&node);
         cr_assert_eq(node.sink.replies_count, 20);
-        uint32_t good = good_replies();
+        uint32_t good = sk_good_replies(&node);
         disk_answer(); /* which nobody waits for any more */
         cr_assert_eq(wf_kv_memory_unsynced(node.kv), 0);
         crash(0);
@@ -502,19 +463,18 @@ Test(write_ahead, a_stop_meanwhile_answers_nobody_falsely)
 
 Test(write_ahead, without_memory_everybody_is_answered_once_and_rightly)
 {
-    asked = 0;
     sk_quiet(true);
     for (uint64_t nth = 1; nth <= 60; nth++) {
         again(nth);
         first_ten();
         ask(10, 100, WF_SYNCED);
-        while (asked < 2 * nth) wf_sim_step(node.sim);
+        while (node.asked < 110) wf_sim_step(node.sim);
         wf_alloc_fail_at(nth, 1);
         sk_node_settle(&node);
         finish();
         wf_alloc_fail_at(0, 0);
         cr_assert_eq(node.sink.replies_count, 110);
-        uint32_t good = good_replies();
+        uint32_t good = sk_good_replies(&node);
         crash(0);
         cr_assert_geq(count_here(), good);
         sk_expect_clean(node.store);
