@@ -137,6 +137,7 @@ void wf_order_drop_diff(struct wf_feed *s); /* from here on: all of the tree */
 void wf_order_mark(const struct wf_feed *s, const wf_place *place, wf_mark *out);
 weft_err wf_ids_bits(struct wf_feed *s, const struct wf_job_bits *bits);
 void wf_page_destroy(struct wf_page *page);
+bool wf_page_has(const struct wf_page *page, uint32_t i); /* does the peer, by its answer? */
 /* A sample to ask about before listing; *out NULL: not worth a round trip. AGAIN. */
 weft_err wf_probe_make(struct wf_feed *s, struct wf_page **out);
 /* What was answered shortens the list. */

@@ -20,6 +20,11 @@ void wf_page_destroy(struct wf_page *page)
     wf_free(page);
 }
 
+bool wf_page_has(const struct wf_page *p, uint32_t i)
+{
+    return (p->bits[i / 8] & 1u << i % 8) != 0;
+}
+
 static weft_err page_add(struct wf_page *p, const wf_place *place)
 {
     if (p->count == p->room) {
@@ -112,11 +117,6 @@ static weft_err list_ahead(struct wf_feed *s)
 
 /* -- Serving ------------------------------------------------------------------------------- */
 
-static bool has(const struct wf_page *p, uint32_t i)
-{
-    return (p->bits[i / 8] >> (i % 8) & 1u) != 0;
-}
-
 /* The next entry of the page that the peer lacks; END: no more in it. */
 static weft_err serve(struct wf_feed *s, struct wf_page *p)
 {
@@ -124,7 +124,7 @@ static weft_err serve(struct wf_feed *s, struct wf_page *p)
         uint32_t i = p->at++;
         wf_mark mark;
         wf_order_mark(s, &p->places[i], &mark);
-        if (!has(p, i)) {
+        if (!wf_page_has(p, i)) {
             s->item = p->places[i];
             s->item_mark = mark;
             return WEFT_OK;

@@ -85,7 +85,7 @@ weft_err wf_probe_learn(struct wf_feed *s, const struct wf_page *p)
     weft_id held[WF_PLAN_TIPS_MAX + SAMPLE_MAX];
     uint32_t count = 0;
     for (uint32_t i = 0; i < p->count; i++)
-        if (p->bits[i / 8] >> (i % 8) & 1u) held[count++] = p->places[i].id;
+        if (wf_page_has(p, i)) held[count++] = p->places[i].id;
     if (count == 0 || (s->order.diff == NULL && s->reader->diffs == WEFT_DIFFS_MAX))
         return WEFT_OK; /* as it was */
     weft_err err = wf_plan_tips(store, s->info.t, &s->job->theirs, &tips);
