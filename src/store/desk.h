@@ -81,6 +81,9 @@ bool wf_desk_may_flush(struct wf_desk *desk);
 /* Drops what was not answered, and frees. */
 void wf_desk_group_fini(struct wf_desk *desk);
 
+/* syncer.c. The child that waits for the disk is there, and has nothing to do. */
+bool wf_desk_syncer_is_here(struct wf_desk *desk);
+
 /* store_actor.c */
 /* Tries again what waited for entries that were just stored. */
 void wf_desk_wake(struct wf_desk *desk, const weft_id *stored);

@@ -21,14 +21,7 @@ bool wf_gate_reserve(struct wf_gate_state *gate, uint32_t more)
         memmove(held->list, held->list + gate->given, held->count * sizeof *held->list);
         gate->given = 0;
     }
-    if (held->room - held->count >= more) return true;
-    uint32_t room = held->room == 0 ? 64 : held->room;
-    while (room - held->count < more) room *= 2;
-    struct wf_answer *list = wf_realloc(held->list, room * sizeof *list);
-    if (list == NULL) return false;
-    held->list = list;
-    held->room = room;
-    return true;
+    return wf_answers_reserve(held, more);
 }
 
 static void give(const struct wf_answer *answer)
@@ -173,10 +166,7 @@ void wf_gate_refuse(struct wf_desk *desk)
 
 void wf_gate_fini(struct wf_gate_state *gate)
 {
-    struct wf_answers *held = &gate->held;
-    for (uint32_t i = gate->given; i < held->count; i++)
-        held->list[i].msg->kind->drop(held->list[i].msg);
-    wf_free(held->list);
+    wf_answers_fini(&gate->held, gate->given);
     if (gate->ask != NULL) weft_drop(&gate->ask->req.msg);
     weft_addr_put(gate->to);
     *gate = (struct wf_gate_state){0};

@@ -12,19 +12,8 @@
 #ifndef WF_GATE_H
 #define WF_GATE_H
 
+#include "answers.h"
 #include "state.h"
-
-struct wf_answer { /* a message whose work is in a batch, or needed none */
-    weft_msg *msg;
-    weft_err err;
-    bool sync;     /* true: only what is durable may be said to be OK     */
-    uint64_t need; /* held: until the gate has heard of this narrowing    */
-};
-
-struct wf_answers {
-    struct wf_answer *list;
-    uint32_t count, room;
-};
 
 struct wf_gate_state {
     weft_addr *to;          /* who is asked; NULL: nobody                    */

@@ -9,8 +9,6 @@
 #include "log.h"
 #include "remake.h"
 
-#include <weft/supervise.h>
-
 /* Waiting for the disk on another thread costs two hand-overs between threads, and saves the
  * work that is done meanwhile: to answer those who waited, and to take in the next commits. */
 #define HANDOVERS_NS 60000u
@@ -21,22 +19,11 @@ const weft_kind wf_flush_kind = {
 
 /* -- Answers -------------------------------------------------------------------------------- */
 
-static bool reserve(struct wf_answers *answers, uint32_t more)
-{
-    if (more <= answers->room - answers->count) return true;
-    uint32_t room = answers->room == 0 ? 64 : answers->room * 2;
-    while (room - answers->count < more) room *= 2;
-    struct wf_answer *list = wf_realloc(answers->list, room * sizeof *list);
-    if (list == NULL) return false;
-    answers->list = list;
-    answers->room = room;
-    return true;
-}
-
 bool wf_desk_reserve(struct wf_desk *desk)
 {
     uint32_t given = desk->answers.count + desk->owed.count + desk->written.count;
-    return wf_gate_reserve(&desk->gate, given + desk->told.count + 1) && reserve(&desk->answers, 1);
+    return wf_gate_reserve(&desk->gate, given + desk->told.count + 1) &&
+           wf_answers_reserve(&desk->answers, 1);
 }
 
 void wf_desk_answer_take(struct wf_desk *desk, weft_msg *msg, weft_err err, bool sync)
@@ -63,13 +50,6 @@ static void give_answers(struct wf_desk *desk, struct wf_answers *answers, weft_
     answers->count = 0;
 }
 
-static void swap(struct wf_answers *a, struct wf_answers *b)
-{
-    struct wf_answers keep = *a;
-    *a = *b;
-    *b = keep;
-}
-
 /* Those who need not wait for the disk are answered now, the others are owed an answer: in `to`,
  * where there is room. */
 static void owe_answers(struct wf_desk *desk, struct wf_answers *to)
@@ -83,58 +63,19 @@ static void owe_answers(struct wf_desk *desk, struct wf_answers *to)
     desk->answers.count = 0;
 }
 
-static void drop_answers(struct wf_answers *answers)
-{
-    for (uint32_t i = 0; i < answers->count; i++)
-        answers->list[i].msg->kind->drop(answers->list[i].msg);
-    wf_free(answers->list);
-}
-
 void wf_desk_group_fini(struct wf_desk *desk)
 {
-    drop_answers(&desk->answers);
-    drop_answers(&desk->owed);
-    drop_answers(&desk->written);
+    wf_answers_fini(&desk->answers, 0);
+    wf_answers_fini(&desk->owed, 0);
+    wf_answers_fini(&desk->written, 0);
     wf_gate_fini(&desk->gate);
-    wf_free(desk->told.list);
+    wf_answers_fini(&desk->told, 0);
     if (desk->flush != NULL) weft_drop(desk->flush);
     if (desk->sync_req != NULL) weft_drop(&desk->sync_req->msg);
     weft_addr_put(desk->syncer);
 }
 
-/* -- The child that waits for the disk -------------------------------------------------------- */
-
-struct sync_ask {
-    weft_request req;
-    wf_kv *kv;
-};
-static const weft_kind sync_kind = {
-    .id = 0x0507, .name = "store.sync", .size = sizeof(struct sync_ask), .drop = weft_free_msg};
-
-static weft_verdict sync_handle(weft_self *self, void *state, weft_msg *msg)
-{
-    struct sync_ask *ask = (struct sync_ask *)msg;
-    (void)self;
-    (void)state;
-    weft_reply(&ask->req, wf_kv_sync(ask->kv));
-    return WEFT_KEPT;
-}
-
-/* It is made when it is needed first: most stores never have that many waiters. */
-static bool syncer_is_here(struct wf_desk *desk)
-{
-    if (desk->syncer != NULL) return desk->sync_req != NULL;
-    static const weft_spec spec = {.name = "store.sync", .handle = sync_handle, .mailbox = 2};
-    struct sync_ask *ask = (struct sync_ask *)weft_new(&sync_kind);
-    if (ask == NULL) return false;
-    if (weft_spawn_child(desk->self, &spec, &desk->syncer) != WEFT_OK) {
-        weft_drop(&ask->req.msg);
-        return false;
-    }
-    ask->kv = desk->store->kv;
-    desk->sync_req = &ask->req;
-    return true;
-}
+/* -- The disk is waited for by the child ------------------------------------------------------ */
 
 static void on_synced(weft_self *self, void *state, weft_err err, weft_request *req, void *arg);
 
@@ -241,8 +182,8 @@ static bool is_worth_it(const struct wf_desk *desk)
 
 static bool may_overlap(struct wf_desk *desk)
 {
-    return is_worth_it(desk) && !desk->syncing && syncer_is_here(desk) &&
-           reserve(&desk->owed, desk->answers.count);
+    return is_worth_it(desk) && !desk->syncing && wf_desk_syncer_is_here(desk) &&
+           wf_answers_reserve(&desk->owed, desk->answers.count);
 }
 
 /* One batch, so that each has its own sync; what comes then gathers on. And not before as many
@@ -251,7 +192,7 @@ static bool may_write_ahead(struct wf_desk *desk)
 {
     bool none = desk->store->published == desk->store->sync_mark;
     return is_worth_it(desk) && desk->syncing && none && desk->answers.count >= desk->owed.count &&
-           reserve(&desk->written, desk->answers.count);
+           wf_answers_reserve(&desk->written, desk->answers.count);
 }
 
 bool wf_desk_may_flush(struct wf_desk *desk)
@@ -391,7 +332,7 @@ static void sync_next(struct wf_desk *desk)
 {
     if (desk->failed != WEFT_OK) return;
     if (is_lazy(desk)) {
-        swap(&desk->written, &desk->owed);
+        wf_answers_swap(&desk->written, &desk->owed);
         desk->sync_began = weft_rt_now(desk->store->rt);
         desk->sync_commits = desk->written_commits;
         desk->written_commits = 0;
@@ -425,7 +366,7 @@ static void on_synced(weft_self *self, void *state, weft_err err, weft_request *
             wf_store_settle(desk->store, desk->store->sync_mark);
         }
         /* The disk first: the answers are given while it works. */
-        swap(&desk->owed, &desk->told);
+        wf_answers_swap(&desk->owed, &desk->told);
         sync_next(desk);
         wf_bells_ring(&desk->bells, desk->store);
         give_answers(desk, &desk->told, WEFT_OK);
