@@ -5,7 +5,6 @@
  * standing_ways.c. Never: recurses, asks a clock or the order of arrival. */
 #include "standing.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
@@ -24,21 +23,11 @@ weft_err wf_standing_create(wf_store *store, uint64_t t, const weft_id *tree,
     return WEFT_OK;
 }
 
-static void forget_order(struct wf_standing *s)
-{
-    wf_free(s->order);
-    wf_free(s->by_key);
-    wf_free(s->keys);
-    s->order = s->by_key = NULL;
-    s->keys = NULL;
-    s->keys_count = 0;
-}
-
 void wf_standing_destroy(struct wf_standing *s)
 {
     if (s == NULL) return;
     for (uint32_t i = 0; i < s->count; i++) wf_statement_fini(s, &s->list[i]);
-    forget_order(s);
+    wf_standing_order_fini(s);
     wf_policy_destroy(s->policy);
     wf_free(s->list);
     wf_free(s->words);
@@ -99,17 +88,6 @@ static weft_err meet(struct wf_standing *s, const weft_key *key)
 }
 
 /* -- The rule --------------------------------------------------------------------------------- */
-
-uint32_t wf_standing_key_of(const struct wf_standing *s, const weft_key *key)
-{
-    uint32_t low = 0, high = s->keys_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (weft_key_compare(&s->keys[middle].key, key) < 0) low = middle + 1;
-        else high = middle;
-    }
-    return low < s->keys_count && weft_key_equal(&s->keys[low].key, key) ? low : WF_NONE;
-}
 
 static weft_err permits(struct wf_standing *s, const struct wf_word *w, struct wf_subject *x,
                         bool *out)
@@ -194,75 +172,6 @@ static weft_err judge(struct wf_standing *s, struct wf_subject *x, uint64_t *lef
     return *stay ? has_authority(s, &s->keys[key], x, stay) : WEFT_OK;
 }
 
-/* -- Orders ---------------------------------------------------------------------------------------- */
-
-struct placed {
-    wf_stamp at;
-    weft_key key;
-    wf_grant strength;
-    uint32_t index;
-};
-
-static int by_place(const void *a, const void *b)
-{
-    return wf_stamp_compare(&((const struct placed *)a)->at, &((const struct placed *)b)->at);
-}
-
-static int by_key_and_place(const void *a, const void *b)
-{
-    const struct placed *x = a, *y = b;
-    int order = weft_key_compare(&x->key, &y->key);
-    return order != 0 ? order : wf_stamp_compare(&x->at, &y->at);
-}
-
-static int strongest_first(const void *a, const void *b)
-{
-    const struct placed *x = a, *y = b;
-    int order = wf_grant_compare(&y->strength, &x->strength);
-    return order != 0 ? order : wf_stamp_compare(&x->at, &y->at);
-}
-
-static struct placed placed(const struct wf_standing *s, uint32_t statement, uint32_t index)
-{
-    const struct wf_statement *st = &s->list[statement];
-    return (struct placed){
-        .at = {st->place.gen, st->place.id}, .strength = st->strength, .index = index};
-}
-
-static void put_keys(struct wf_standing *s, const struct placed *list, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        struct wf_standing_key *last = s->keys_count == 0 ? NULL : &s->keys[s->keys_count - 1];
-        if (last == NULL || !weft_key_equal(&last->key, &list[i].key)) {
-            last = &s->keys[s->keys_count++];
-            *last = (struct wf_standing_key){.key = list[i].key, .first = i};
-        }
-        s->by_key[i] = list[i].index;
-        last->count++;
-    }
-}
-
-static weft_err make_order(struct wf_standing *s, struct placed *list)
-{
-    uint32_t count = 0;
-    forget_order(s);
-    s->order = wf_malloc((s->count + 1) * sizeof *s->order);
-    s->by_key = wf_malloc((s->words_count + 1) * sizeof *s->by_key);
-    s->keys = wf_malloc((s->words_count + 1) * sizeof *s->keys);
-    if (s->order == NULL || s->by_key == NULL || s->keys == NULL) return WEFT_NO_MEMORY;
-    for (uint32_t i = 0; i < s->count; i++) list[i] = placed(s, i, i);
-    qsort(list, s->count, sizeof *list, by_place);
-    for (uint32_t i = 0; i < s->count; i++) s->order[i] = list[i].index;
-    for (uint32_t i = 0; i < s->words_count; i++) {
-        if (s->words[i].everyone) continue;
-        list[count] = placed(s, s->words[i].statement, i);
-        list[count++].key = s->words[i].key;
-    }
-    qsort(list, count, sizeof *list, by_key_and_place);
-    put_keys(s, list, count);
-    return WEFT_OK;
-}
-
 /* -- What counts ------------------------------------------------------------------------------------ */
 
 static void note_words(struct wf_standing *s, const struct wf_statement *st)
@@ -314,18 +223,14 @@ static weft_err count_again(struct wf_standing *s)
 }
 
 /* Round by round: those of the strongest authors first, equals together. */
-static weft_err go_rounds(struct wf_standing *s, struct placed *list)
+static weft_err go_rounds(struct wf_standing *s, const uint32_t *strongest, uint32_t count)
 {
-    uint32_t count = 0;
     bool more = true;
-    for (uint32_t i = 0; i < s->count; i++) {
-        s->list[i].in_force = false;
-        if (s->list[i].revokes) list[count++] = placed(s, i, i);
-    }
-    qsort(list, count, sizeof *list, strongest_first);
+    for (uint32_t i = 0; i < s->count; i++) s->list[i].in_force = false;
     for (uint32_t i = 0; i < count; i++) {
-        struct wf_statement *st = &s->list[list[i].index];
-        bool weaker = i > 0 && wf_grant_compare(&list[i - 1].strength, &st->strength) != 0;
+        struct wf_statement *st = &s->list[strongest[i]];
+        const struct wf_statement *before = i == 0 ? NULL : &s->list[strongest[i - 1]];
+        bool weaker = i > 0 && wf_grant_compare(&before->strength, &st->strength) != 0;
         if (i == 0 || (weaker && more)) {
             weft_err err = count_again(s);
             if (err != WEFT_OK) return err;
@@ -358,12 +263,11 @@ static bool has_changed(struct wf_standing *s)
 
 weft_err wf_standing_settle(struct wf_standing *s, bool *changed)
 {
-    const uint32_t room = (s->count > s->words_count ? s->count : s->words_count) + 1;
-    struct placed *list = wf_malloc(room * sizeof *list);
-    if (list == NULL) return WEFT_NO_MEMORY;
-    weft_err err = make_order(s, list);
-    if (err == WEFT_OK) err = go_rounds(s, list);
-    wf_free(list);
+    uint32_t *strongest = wf_malloc((s->count + 1) * sizeof *strongest), count = 0;
+    if (strongest == NULL) return WEFT_NO_MEMORY;
+    weft_err err = wf_standing_order(s, strongest, &count);
+    if (err == WEFT_OK) err = go_rounds(s, strongest, count);
+    wf_free(strongest);
     if (err != WEFT_OK) return err;
     *changed = has_changed(s);
     s->dirty = false;

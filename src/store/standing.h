@@ -129,6 +129,15 @@ weft_err wf_standing_between(struct wf_standing *standing, uint32_t word, uint32
 /* Takes in what is listed and arrived up to `upto`. VERSION: the store has no lists. */
 weft_err wf_standing_read(struct wf_standing *standing, uint64_t upto);
 
+/* -- Its orders (standing_order.c) ------------------------------------------------------------- */
+
+/* Makes `order`, `by_key` and `keys` anew. `strongest` has room for all statements: those that
+ * revoke, the strongest authors' first. NO_MEMORY. */
+weft_err wf_standing_order(struct wf_standing *standing, uint32_t *strongest, uint32_t *count);
+void wf_standing_order_fini(struct wf_standing *standing);
+/* The number of a key among those of the last settling; WF_NONE: nothing was said of it. */
+uint32_t wf_standing_key_of(const struct wf_standing *standing, const weft_key *key);
+
 /* -- What the history says (standing_ways.c) ------------------------------------------------- */
 
 struct wf_subject { /* an entry that is judged */
@@ -145,8 +154,6 @@ weft_err wf_standing_said(struct wf_standing *standing, const weft_id *id, bool 
 /* Of the subject's author, or of everyone. */
 weft_err wf_standing_said_below(struct wf_standing *standing, struct wf_subject *x, bool everyone,
                                 bool *any, wf_said *out);
-/* The number of a key among those of the last settling; WF_NONE: nothing was said of it. */
-uint32_t wf_standing_key_of(const struct wf_standing *standing, const weft_key *key);
 weft_err wf_standing_author(struct wf_standing *standing, const weft_id *id, weft_key *out);
 /* The policies that hold after the parents of an entry, one after the other. */
 weft_err wf_standing_each_below(struct wf_standing *standing, const weft_id *id,
