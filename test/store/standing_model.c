@@ -14,10 +14,11 @@ static bool is_none(const struct sm_entry *e)
 static int newest(const struct sm_history *h, uint64_t set, uint32_t key)
 {
     int last = -1;
-    for (uint32_t i = 0; i < h->count; i++) {
+    for (uint64_t left = set; left != 0; left &= left - 1) {
+        const int i = __builtin_ctzll(left);
         const struct sm_entry *e = &h->list[i];
-        if (!has(set, i) || e->says == SM_NOTHING || e->key != key) continue;
-        if (last < 0 || wf_stamp_compare(&e->at, &h->list[last].at) > 0) last = (int)i;
+        if (e->says == SM_NOTHING || e->key != key) continue;
+        if (last < 0 || wf_stamp_compare(&e->at, &h->list[last].at) > 0) last = i;
     }
     return last;
 }
@@ -113,20 +114,20 @@ struct sm_verdict sm_judge(const struct sm_history *h, uint64_t universe)
     return v;
 }
 
-wf_grant sm_right(const struct sm_history *h, uint64_t universe, uint32_t key, bool *revoked)
+wf_grant sm_right(const struct sm_history *h, const struct sm_verdict *v, uint32_t key,
+                  bool *revoked)
 {
-    const struct sm_verdict v = sm_judge(h, universe);
-    const int last = newest(h, v.counts, key);
-    wf_grant own = granted(h, v.counts, key), all = granted(h, v.counts, SM_EVERYONE);
+    const int last = newest(h, v->counts, key);
+    wf_grant own = granted(h, v->counts, key), all = granted(h, v->counts, SM_EVERYONE);
     *revoked = last >= 0 && is_none(&h->list[last]);
     for (uint32_t r = 0; r < h->count; r++) {
         const struct sm_entry *e = &h->list[r];
-        if (!has(v.in_force, r) || e->key != key) continue;
+        if (!has(v->in_force, r) || e->key != key) continue;
         wf_grant left = e->says == SM_GRANTS ? e->grant : (wf_grant){WEFT_RIGHT_NONE, 0};
         bool lifted = !is_none(e);
         for (uint32_t w = 0; w < h->count; w++) {
             const struct sm_entry *above = &h->list[w];
-            if (!has(v.counts, w) || above->says == SM_NOTHING || above->key != key) continue;
+            if (!has(v->counts, w) || above->says == SM_NOTHING || above->key != key) continue;
             if (!has(above->below, r) || is_none(above)) continue;
             lifted = true;
             if (above->says == SM_GRANTS && wf_grant_compare(&above->grant, &left) > 0)

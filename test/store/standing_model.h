@@ -33,7 +33,8 @@ struct sm_verdict {
 
 /* Of the entries in `universe`, with which come their ancestors. */
 struct sm_verdict sm_judge(const struct sm_history *h, uint64_t universe);
-/* What the key may do now; *revoked: what everyone has does not help it. */
-wf_grant sm_right(const struct sm_history *h, uint64_t universe, uint32_t key, bool *revoked);
+/* What the key may do by that verdict; *revoked: what everyone has does not help it. */
+wf_grant sm_right(const struct sm_history *h, const struct sm_verdict *v, uint32_t key,
+                  bool *revoked);
 
 #endif

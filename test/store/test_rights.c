@@ -273,7 +273,9 @@ static bool reads(const struct history *h, const bool *here, uint8_t key)
     uint64_t universe = 0;
     bool revoked;
     for (uint32_t i = 0; i < ENTRIES; i++) universe |= (uint64_t)here[i] << i;
-    return sm_right(model(h), universe, key, &revoked).right >= WEFT_RIGHT_READ;
+    const struct sm_history *m = model(h);
+    const struct sm_verdict v = sm_judge(m, universe);
+    return sm_right(m, &v, key, &revoked).right >= WEFT_RIGHT_READ;
 }
 
 static void expect_rights(const struct history *h, const bool *here, uint64_t seed)

@@ -285,12 +285,13 @@ static void expect_rule(const struct read_map *m, uint64_t universe, const char 
 /* What may each key do, and does each entry count, when the store has those in `universe`? */
 static void expect_rights(const sk_node *node, uint64_t universe, uint64_t seed)
 {
-    const struct sm_verdict v = sm_judge(history(), universe);
+    const struct sm_history *h = history();
+    const struct sm_verdict v = sm_judge(h, universe);
     for (uint32_t k = 0; k < KEYS; k++) {
         struct wf_right_now now;
         weft_key key;
         bool revoked;
-        const wf_grant want = sm_right(history(), universe, k, &revoked);
+        const wf_grant want = sm_right(h, &v, k, &revoked);
         weft_keypair_public(all.keys[k], &key);
         cr_assert_eq(wf_store_right(node->store, &all.list[0].id, &key, &now), WEFT_OK);
         cr_assert_eq(now.right, want.right, "seed %d, key %u: %d, not %d", (int)seed, k,

@@ -35,11 +35,17 @@ unsigned tk_digits(const struct wf_trie_key *key, uint8_t out[WF_TRIE_DIGITS])
     return 1 + (unsigned)len;
 }
 
+/* One of them, which is asked for often. */
 static unsigned digit(const struct wf_trie_key *key, unsigned at)
 {
-    uint8_t digits[WF_TRIE_DIGITS];
-    cr_assert_lt(at, tk_digits(key, digits));
-    return digits[at];
+    unsigned of_gen = 1;
+    while (of_gen < 16 && key->gen >> 4 * of_gen != 0) of_gen++;
+    if (at == 0) return of_gen - 1;
+    if (at <= of_gen) return (unsigned)(key->gen >> 4 * (of_gen - at)) & 15u;
+    at -= of_gen + 1;
+    cr_assert_lt(at, 2 * sizeof key->id.bytes);
+    const unsigned byte = key->id.bytes[at / 2];
+    return at % 2 == 0 ? byte >> 4 : byte & 15u;
 }
 
 static void put64(wf_hash *hash, uint64_t value)
@@ -81,6 +87,13 @@ void tk_slot(const struct wf_trie_key *keys, uint32_t count, unsigned depth,
     wf_hash_final(&hash, out->digest);
 }
 
+static bool are_alike(const struct wf_trie_key *a, const struct wf_trie_key *b, unsigned depth)
+{
+    for (unsigned i = 0; i < depth; i++)
+        if (digit(a, i) != digit(b, i)) return false;
+    return true;
+}
+
 /* Can every gen that begins as that of `key`, for depth - 1 digits, be of the range? */
 static bool is_inside(const struct wf_trie_key *key, unsigned depth, uint64_t lo, uint64_t hi)
 {
@@ -106,16 +119,11 @@ void tk_range(const struct wf_trie_key *keys, uint32_t count, uint64_t lo, uint6
     put64(&hash, lo);
     put64(&hash, hi);
     for (uint32_t from = 0, to; from < count; from = to) {
-        uint8_t mine[WF_TRIE_DIGITS], other[WF_TRIE_DIGITS];
         unsigned depth = 1;
         to = from + 1;
         if (keys[from].gen < lo || keys[from].gen >= hi) continue;
         while (!is_inside(&keys[from], depth, lo, hi)) depth++;
-        tk_digits(&keys[from], mine);
-        for (; to < count; to++) {
-            tk_digits(&keys[to], other);
-            if (memcmp(mine, other, depth) != 0) break;
-        }
+        while (to < count && are_alike(&keys[from], &keys[to], depth)) to++;
         struct wf_trie_slot part;
         tk_slot(keys + from, to - from, depth, &part);
         wf_hash_update(&hash, part.digest, sizeof part.digest);
