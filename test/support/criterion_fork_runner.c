@@ -43,7 +43,8 @@ const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
 const char *__tsan_default_options(void)
 {
-    return "halt_on_error=1:second_deadlock_stack=1:ignore_noninstrumented_modules=1";
+    return "halt_on_error=1:second_deadlock_stack=1:ignore_noninstrumented_modules=1:"
+           "atexit_sleep_ms=50";
 }
 const char *__asan_default_options(void)
 {
