@@ -17,6 +17,11 @@
 #define EVERYONE KEYS
 #define ENTRIES 60u /* sets of them are bits */
 #define DOC "doc"
+#ifdef __SANITIZE_THREAD__
+#define SEEDS 30u /* a history has one thread: there is nothing for it to find, and it is slow */
+#else
+#define SEEDS 150u
+#endif
 
 /* -- A history, and the rule --------------------------------------------------------------- */
 
@@ -548,7 +553,7 @@ static void expect_at_a_cut(sk_node *node, kit_random *r, uint64_t seed)
 Test(standing, views_follow_the_rule_whatever_the_history_and_its_order)
 {
     uint64_t left_out = 0, renewed = 0, void_ones = 0;
-    for (uint64_t seed = 1; seed <= 150; seed++) {
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         kit_random r = {seed};
         sk_node node;
         sk_node_open(&node, seed);
@@ -582,9 +587,9 @@ Test(standing, views_follow_the_rule_whatever_the_history_and_its_order)
         sk_node_close(&node);
         forget();
     }
-    cr_expect_gt(left_out, 300, "%d left out", (int)left_out);
-    cr_expect_gt(renewed, 100, "%d renewed", (int)renewed);
-    cr_expect_gt(void_ones, 20, "%d void", (int)void_ones);
+    cr_expect_gt(left_out, 2 * SEEDS, "%d left out", (int)left_out);
+    cr_expect_gt(renewed, 2 * SEEDS / 3, "%d renewed", (int)renewed);
+    cr_expect_gt(void_ones, 2 * SEEDS / 15, "%d void", (int)void_ones);
 }
 
 /* -- What it costs ------------------------------------------------------------------------------------ */
