@@ -20,7 +20,7 @@ static const char *const lane_names[LANES] = {"--fast", "--default", "--full"};
 
 /* All of a lane: so many seconds are dealt out, and after the later ones no round begins. Between
  * them are the least rounds of who was slow, and what the last round takes comes on top. */
-static const struct {
+static struct {
     uint32_t dealt, last;
 } lane_seconds[LANES] = {{28, 33}, {210, 240}, {UINT32_MAX, UINT32_MAX}};
 
@@ -57,7 +57,7 @@ static tt_torture me;
 
 static int usage(void)
 {
-    fputs("usage: weft-torture [--fast|--default|--full] [--engine rocksdb|lmdb]\n"
+    fputs("usage: weft-torture [--fast|--default|--full] [--seconds N] [--engine rocksdb|lmdb]\n"
           "                    [--only NAME,NAME...] [--seed N] [--list]\n",
           stderr);
     return 2;
@@ -158,6 +158,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--victim") == 0) return tt_victim_main(argc, argv);
     if (argc > 1 && strcmp(argv[1], "--healer") == 0) return tt_healer_main(argc, argv);
     enum lane lane = DEFAULT;
+    uint32_t seconds = 0; /* as the lane has it */
     const char *only = NULL, *engine = NULL;
     me.seed = tt_now() ^ (uint64_t)getpid() << 32;
     signal(SIGPIPE, SIG_IGN);
@@ -168,6 +169,7 @@ int main(int argc, char **argv)
         if (taken) continue;
         if (strcmp(argv[i], "--only") == 0 && more) only = argv[++i];
         else if (strcmp(argv[i], "--engine") == 0 && more) engine = argv[++i];
+        else if (strcmp(argv[i], "--seconds") == 0 && more) seconds = (uint32_t)atoi(argv[++i]);
         else if (strcmp(argv[i], "--seed") == 0 && more) me.seed = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--list") == 0) {
             for (size_t r = 0; r < ROOMS; r++) puts(rooms[r].name);
@@ -176,5 +178,6 @@ int main(int argc, char **argv)
     }
     if (engine != NULL && strcmp(engine, "rocksdb") != 0 && strcmp(engine, "lmdb") != 0)
         return usage();
+    if (seconds > 0) lane_seconds[lane].dealt = seconds, lane_seconds[lane].last = seconds + 30;
     return only_known(only, name_of, ROOMS) ? run(lane, only, engine) : 2;
 }
