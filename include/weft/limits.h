@@ -130,6 +130,9 @@
 #define WEFT_DIFFS_MAX 16u               /* such walks kept at the same time  */
 #define WEFT_JOB_FRAMES_MAX 4u           /* frames of one job waiting at the transport */
 #define WEFT_DAMAGED_MAX 4096u           /* bodies in quarantine of one store   */
+#define WEFT_SHELF_ENTRIES_MAX 65536u    /* saved by one salvage although they cannot stand, */
+#define WEFT_SHELF_BYTES_MAX (64u << 20) /* and their bodies; what is beyond peers send */
+#define WEFT_SHELF_PARENTS_MAX 256u      /* that one of them may name */
 #define WEFT_STORE_ASIDES_MAX 8u         /* damaged stores kept beside one; more: CORRUPT */
 #define WEFT_MAP_VIEW_BYTES (256u << 20) /* paths and values of one open map     */
 #define WEFT_MAP_AUTHORS_MAX 4096u       /* of a map that are known apart        */

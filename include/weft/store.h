@@ -47,6 +47,10 @@ typedef struct weft_store_stats {
     uint64_t damaged; /* bodies in quarantine now                                       */
     uint64_t healed;  /* that were, and are written anew                                */
     uint64_t outages; /* times that writes were refused until the engine was opened again */
+    /* Entries that a renewal or a salvage found above something that is lost: they are kept aside
+     * until peers have sent that, and then stand again. Of `entries`, not of `commits`. */
+    uint64_t shelved;   /* now                                                          */
+    uint64_t unshelved; /* that stand again                                             */
     /* Waiting for parents. */
     uint64_t pending, pending_bytes;
     /* What readers hold of the engine: values are those in use at this moment. */

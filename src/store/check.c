@@ -9,7 +9,7 @@
 #include "crypto.h"
 #include "entry.h"
 #include "log.h"
-#include "scan.h"
+#include "shelf.h"
 
 #define PROGRESS_ENTRIES 1024u
 
@@ -222,7 +222,13 @@ static weft_err count_keys(struct wf_check *c, enum wf_cf cf, uint64_t *out, boo
     uint64_t count = 0, told = 0;
     weft_err err;
     wf_scan_init(&scan, c->kv, c->snap, cf, false);
-    while ((err = wf_scan_next(&scan)) == WEFT_OK) count++;
+    while ((err = wf_scan_next(&scan)) == WEFT_OK) {
+        bool shelf = (cf == WF_CF_ENTRY || cf == WF_CF_CHILD) &&
+                     wf_shelf_is_row(scan.key, scan.key_len);
+        count += !shelf;
+        if (shelf) err = wf_check_shelf_row(c, cf, &scan);
+        if (err != WEFT_OK) break;
+    }
     tell_gaps(c, &scan, &told);
     *out = count;
     *whole = told == 0;
@@ -270,6 +276,7 @@ static weft_err check_sizes(struct wf_check *c)
     if (err != WEFT_OK) return err;
     bool known = bodies && !c->gaps;
     err = wf_check_count(c, WF_CF_CHILD, known ? c->children : UINT64_MAX);
+    wf_check_shelf(c);
     return err == WEFT_OK ? wf_check_count(c, WF_CF_SUB, known ? c->subs : UINT64_MAX) : err;
 }
 

@@ -5,6 +5,7 @@
 #ifndef WF_CHECK_H
 #define WF_CHECK_H
 
+#include "scan.h"
 #include "state.h"
 
 /* Counts of one tree, as its `meta` records give them. */
@@ -31,6 +32,8 @@ struct wf_check {
     uint64_t pages;                         /* of dominators, of all entries that there are */
     uint64_t order_faults;                  /* of `gen` */
     uint64_t of_all;                        /* entries that the trees say they have */
+    uint64_t shelf_waits;                   /* asked for by the shelf, less those found */
+    bool shelf_bad;                         /* nobody knows what some of it asks for */
     uint32_t policy;                        /* a number that was found to be there  */
     bool gaps;                              /* some `meta` could not be read        */
 };
@@ -61,6 +64,11 @@ weft_err wf_check_made(struct wf_check *c);
  * end, the pages of a tree. */
 weft_err wf_check_dominators(struct wf_check *c, const struct wf_meta_record *meta);
 weft_err wf_check_pages(struct wf_check *c, uint64_t t);
+
+/* check_shelf.c. A record of `entry` or `child` that belongs to the shelf; and, at the end, whether
+ * those of the two fit. */
+weft_err wf_check_shelf_row(struct wf_check *c, enum wf_cf cf, const struct wf_scan *scan);
+void wf_check_shelf(struct wf_check *c);
 
 /* check_tips.c. The tips that the entry at hand is, or is not. */
 weft_err wf_check_tips(struct wf_check *c, const struct wf_meta_record *meta);

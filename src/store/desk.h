@@ -10,6 +10,7 @@
 #include "gate.h"
 #include "order.h"
 #include "pending.h"
+#include "shelf.h"
 #include "writer.h"
 
 enum wf_desk_phase {
@@ -62,6 +63,9 @@ struct wf_desk {
     weft_ns remake_since, remake_rest;
     uint32_t remake_tries;
     uint64_t remake_noted; /* of store->made_bad, as seen last                  */
+    weft_timer shelf;      /* unshelve.c: a look at all of it, so far:          */
+    uint64_t shelf_t;
+    struct wf_shelf_at shelf_at;
 };
 
 /* group_commit.c. Room for one more answer. */
@@ -85,8 +89,11 @@ void wf_desk_group_fini(struct wf_desk *desk);
 bool wf_desk_syncer_is_here(struct wf_desk *desk);
 
 /* store_actor.c */
-/* Tries again what waited for entries that were just stored. */
-void wf_desk_wake(struct wf_desk *desk, const weft_id *stored);
+/* Tries again what waited for an entry of tree `t` that was just stored, and so on. */
+void wf_desk_wake(struct wf_desk *desk, uint64_t t, const weft_id *stored);
+/* The same in two: what was stored, and all that waits for it. False: memory is short. */
+bool wf_desk_push_woken(struct wf_desk *desk, const weft_id *stored);
+void wf_desk_drain(struct wf_desk *desk, uint64_t t);
 void wf_desk_arm_sweep(struct wf_desk *desk);
 
 /* ingest.c. Takes the frame. */
@@ -99,6 +106,13 @@ void wf_desk_result_take(struct wf_ingest *frame);
 void wf_desk_sweep_streams(struct wf_desk *desk, uint64_t now);
 /* After a failed batch: no cursor of any stream may move any more. */
 void wf_desk_break_streams(struct wf_desk *desk);
+
+/* unshelve.c. What waited on the shelf for this entry goes through the door. */
+void wf_desk_unshelve(struct wf_desk *desk, uint64_t t, const weft_id *stored);
+/* All of it is looked at soon: after an opening, when a tree is followed; or later, when that could
+ * not be done or a batch was lost. Nothing is there: does nothing. */
+void wf_desk_shelf_due(struct wf_desk *desk);
+void wf_desk_shelf_failed(struct wf_desk *desk, weft_err err);
 
 /* recover.c. The engine refuses writes: so does the desk, until the engine could be opened
  * again. With no batch open. Idempotent. */

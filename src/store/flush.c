@@ -214,6 +214,7 @@ static void publish(wf_store *store)
         struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
         keep_durable(store, tree);
         tree->published = store->published;
+        wf_counter_add(&store->counters.shelved, tree->now.shelved - tree->pub.shelved);
         tree->pub = tree->now;
         tree->trie_pub = tree->trie_now;
         if (tree->settings_touched) {
@@ -269,13 +270,17 @@ static uint64_t writer_bytes(const wf_store *store)
 static void count(wf_store *store, bool sync, uint64_t took_ns)
 {
     static const wf_source here = {0};
-    uint64_t commits = 0;
-    for (uint32_t i = 0; i < store->fresh_count; i++)
-        commits += memcmp(&store->fresh[i].source, &here, sizeof here) == 0;
+    uint64_t commits = 0, unshelved = 0;
+    for (uint32_t i = 0; i < store->fresh_count; i++) {
+        const struct wf_fresh *fresh = &store->fresh[i];
+        unshelved += fresh->shelved; /* committed or received before */
+        commits += !fresh->shelved && memcmp(&fresh->source, &here, sizeof here) == 0;
+    }
     wf_counter_add(&store->counters.write_ns, took_ns);
     wf_counter_add(&store->counters.batches, 1);
     wf_counter_add(&store->counters.entries, store->fresh_count);
     wf_counter_add(&store->counters.commits, commits);
+    wf_counter_add(&store->counters.unshelved, unshelved);
     wf_counter_set(&store->counters.writer_bytes, writer_bytes(store));
     if (!sync) return;
     wf_counter_add(&store->counters.synced, 1);

@@ -159,6 +159,7 @@ static void was_lost(struct wf_desk *desk, weft_err err)
     desk->lost++;
     desk->lost_err = err;
     wf_desk_break_streams(desk);
+    wf_desk_shelf_failed(desk, err);
     mind_lazy(desk); /* what was written before is still owed */
 }
 

@@ -41,10 +41,13 @@ void wf_desk_break_streams(struct wf_desk *desk)
 }
 
 /* No cursor passes an entry that is not here: a mark is written at once, or when the
- * pool has given up all entries of its stream to the store, or never. */
-static void apply_mark(struct wf_desk *desk, struct wf_stream *stream, const struct wf_ingest *f,
+ * pool has given up all entries of its stream to the store, or never. What is on the shelf is
+ * passed over by peers, so as long as anything is there no mark is true, and none is acknowledged. */
+static void apply_mark(struct wf_desk *desk, struct wf_stream *stream, struct wf_ingest *f,
                        uint64_t t)
 {
+    const struct wf_tree *tree = wf_trees_at(&desk->store->trees, t);
+    if (tree != NULL && tree->now.shelved > 0) f->has_mark = false;
     if (f->err != WEFT_OK) stream->broken = true; /* the rest of the frame is not here */
     if (!f->has_mark || stream->broken || t == 0) return;
     stream->has_held = true;
@@ -120,7 +123,7 @@ static weft_err add_entry(struct wf_desk *desk, struct wf_stream *stream, struct
         entry->seq = add.seq;
         entry->gen = add.gen;
         if (add.known) entry->known_from = add.known_from;
-        else wf_desk_wake(desk, &entry->id);
+        else wf_desk_wake(desk, add.t, &entry->id);
         *(add.known ? &frame->known : &frame->stored) += 1;
         return desk->failed;
     }

@@ -122,9 +122,10 @@ static weft_err salvage(struct renewing *r)
     weft_err err = report == NULL ? WEFT_NO_MEMORY : open_new(r, &to);
     r->done = (wf_renewal){.how = WF_RENEWED_SALVAGE};
     if (err == WEFT_OK) err = wf_salvage(r->from, to, r->rt, &options, report);
+    r->done.shelved = report == NULL ? 0 : report->shelved;
     if (err == WEFT_OK && report->refused + report->bad + report->gaps > 0) r->lossy = true;
     /* An empty one in its place would be opened as if that were all there ever was. */
-    if (err == WEFT_OK && report->kept + report->records + report->trees == 0)
+    if (err == WEFT_OK && report->kept + report->shelved + report->records + report->trees == 0)
         err = wf_fail(WEFT_CORRUPT, "store", "path=%s: nothing can be saved", r->dir);
     wf_kv_close(to);
     wf_free(report);
@@ -186,11 +187,11 @@ weft_err wf_renew(const char *dir, weft_rt *rt, const wf_renew_options *options,
     if (err == WEFT_OK) err = removed;
     if (err == WEFT_OK)
         wf_log(WEFT_LOG_WARN, "store",
-               "path=%s was damaged and is new: %s, %llu bodies are missing, %llu entries are left "
-               "out; the old one is in %s/damaged-%u until %s",
+               "path=%s was damaged and is new: %s, %llu bodies are missing, %llu entries cannot "
+               "stand, %llu of them are on its shelf; the old one is in %s/damaged-%u until %s",
                dir, r->done.how == WF_RENEWED_ROWS ? "copied" : "salvaged",
-               (unsigned long long)r->done.missing, (unsigned long long)r->done.left_out, dir,
-               number,
+               (unsigned long long)r->done.missing, (unsigned long long)r->done.left_out,
+               (unsigned long long)r->done.shelved, dir, number,
                r->done.keep ? "the operator removes it: it may hold more" : "peers have sent them");
     if (err == WEFT_OK && out != NULL) *out = r->done;
 done:

@@ -14,12 +14,13 @@
 enum wf_renewed {
     WF_RENEWED_ROWS,   /* each row as it was: arrivals, epochs and marks go on, and of an entry
                         * whose bytes are lost everything else is known                    */
-    WF_RENEWED_SALVAGE /* bodies through the door (salvage.h): what stands on a lost one is out */
+    WF_RENEWED_SALVAGE /* bodies through the door (salvage.h): what stands on a lost one waits */
 };
 typedef struct wf_renewal {
     enum wf_renewed how;
     uint64_t missing;  /* WF_RENEWED_ROWS: entries whose bytes are lost, and nothing else */
-    uint64_t left_out; /* WF_RENEWED_SALVAGE: entries that can be read in the old store only */
+    uint64_t left_out; /* WF_RENEWED_SALVAGE: entries that cannot stand in the new store     */
+    uint64_t shelved;  /* of them, on its shelf (shelf.h); the others are in the old one only */
     bool keep;         /* more may be there that nobody can name: the operator removes it   */
 } wf_renewal;
 

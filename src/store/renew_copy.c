@@ -4,11 +4,13 @@
  * not be read, or a body that is not its id's. */
 #include <weft/log.h>
 
+#include "alloc.h"
 #include "crypto.h"
 #include "layout.h"
 #include "log.h"
 #include "renew_files.h"
 #include "scan.h"
+#include "shelf.h"
 
 #define BATCH_BYTES (UINT64_C(4) << 20)
 #define ROWS_BETWEEN_LOOKS 4096u /* at the clock */
@@ -59,6 +61,7 @@ static weft_err copy_family(struct copying *c, enum wf_cf cf)
     wf_scan_init(&scan, c->from, NULL, cf, true);
     while ((err = wf_scan_next(&scan)) == WEFT_OK && scan.gaps == 0) {
         if (is_seed(&scan)) continue;
+        if (cf == WF_CF_CHILD && wf_shelf_is_row(scan.key, scan.key_len)) continue;
         bool format = cf == WF_CF_TREE && scan.key_len == 1 && scan.key[0] == WF_TREE_FORMAT;
         if (format && wf_format_read(scan.value, scan.value_len, &c->format) != WEFT_OK)
             err = WEFT_CORRUPT;
@@ -107,6 +110,43 @@ static weft_err copy_bodies(struct copying *c)
     return err == WEFT_END ? WEFT_OK : err;
 }
 
+static weft_err copy_shelved(struct copying *c, const wf_kv_iter *it, weft_entry *entry,
+                             weft_id *parents)
+{
+    struct wf_shelved item;
+    size_t key_len, len;
+    const uint8_t *key = wf_kv_iter_key(it, &key_len), *value = wf_kv_iter_value(it, &len);
+    if (wf_shelf_read(key, key_len, value, len, &item) != WEFT_OK) return WEFT_OK;
+    weft_err err = wf_shelf_rows(c->batch, &item, entry, parents);
+    if (err == WEFT_NO_MEMORY) return err;
+    tell(c);
+    return wf_batch_bytes(c->batch) < BATCH_BYTES ? WEFT_OK : write_batch(c);
+}
+
+/* The rows of `child` that belong to an entry of the shelf are made of it: of one that cannot be
+ * read nothing stays, so that peers send it. */
+static weft_err copy_shelf(struct copying *c)
+{
+    uint8_t prefix[8];
+    wf_kv_iter *it = NULL;
+    weft_entry *entry = wf_malloc(sizeof *entry);
+    weft_id *parents = wf_malloc(WEFT_SHELF_PARENTS_MAX * sizeof *parents);
+    weft_err err = entry == NULL || parents == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+    memset(prefix, 0xff, sizeof prefix);
+    if (err == WEFT_OK)
+        err = wf_kv_iter_create(c->from, NULL, WF_CF_ENTRY, prefix, sizeof prefix, &it);
+    if (err != WEFT_OK) goto done;
+    for (wf_kv_iter_first(it); err == WEFT_OK && wf_kv_iter_valid(it); wf_kv_iter_next(it))
+        err = copy_shelved(c, it, entry, parents);
+    if (err == WEFT_OK) err = wf_kv_iter_err(it);
+    if (err == WEFT_CORRUPT) err = WEFT_OK; /* what is behind it peers send */
+done:
+    wf_kv_iter_destroy(it);
+    wf_free(parents);
+    wf_free(entry);
+    return err;
+}
+
 /* Made of the entries by a migration, so a store that lacks some is one of the format before. */
 static weft_err copy_made(struct copying *c)
 {
@@ -130,6 +170,7 @@ static weft_err copy_all(struct copying *c)
         err = copy_family(c, truth[i]);
     if (err == WEFT_OK) err = copy_made(c);
     if (err == WEFT_OK) err = copy_bodies(c);
+    if (err == WEFT_OK) err = copy_shelf(c);
     if (err == WEFT_OK) err = write_batch(c);
     return err == WEFT_OK ? wf_kv_sync(c->to) : err;
 }

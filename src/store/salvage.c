@@ -10,6 +10,7 @@
 #include "entry.h"
 #include "log.h"
 #include "scan.h"
+#include "shelf.h"
 #include "writer.h"
 
 #define PROGRESS_BODIES 1024u
@@ -29,6 +30,7 @@ struct salvage {
     weft_entry *entry;
     struct old_tree *trees;
     uint32_t trees_count, trees_room;
+    uint64_t shelf_bytes;
 };
 
 /* -- The batch that is open ---------------------------------------------------------------- */
@@ -87,41 +89,88 @@ static weft_err tell_orphan(struct salvage *s, const weft_id *id)
     return s->options->orphan == NULL ? WEFT_OK : s->options->orphan(s->options->arg, id);
 }
 
+/* Parents arrive first, so what does not fit stands above what does: of a shelf that is full the
+ * lower part is there. */
+static weft_err put_aside(struct salvage *s, const struct wf_add *add)
+{
+    uint32_t most = s->options->shelf_entries;
+    bool full = s->report->shelved >= (most == 0 ? WEFT_SHELF_ENTRIES_MAX : most) ||
+                s->shelf_bytes + add->len > WEFT_SHELF_BYTES_MAX;
+    weft_err err = full ? WEFT_LIMIT : wf_shelf_put(s->to, add);
+    if (err == WEFT_NO_MEMORY) return err;
+    if (err == WEFT_OK) {
+        s->report->shelved++;
+        s->shelf_bytes += add->len;
+        err = flush_if_full(s);
+    } else {
+        err = WEFT_OK; /* it names too many parents, say */
+    }
+    return err == WEFT_OK ? tell_orphan(s, &add->id) : err;
+}
+
 /* The batch reads its entries once more when it is written, and a walk's bytes are gone then. */
 static weft_err add_copy(struct salvage *s, struct wf_add *add)
 {
     weft_buf *copy = NULL;
-    weft_err err = weft_buf_create_copy(add->bytes, add->len, &copy);
+    const uint8_t *bytes = add->bytes;
+    weft_err err = weft_buf_create_copy(bytes, add->len, &copy);
     if (err != WEFT_OK) return err;
     add->holder = copy;
     add->bytes = weft_buf_bytes(copy);
     err = wf_writer_add(s->to, add);
     weft_buf_unref(copy);
+    add->holder = NULL;
+    add->bytes = bytes;
     return err;
 }
 
-static weft_err take_body(struct salvage *s, const uint8_t *key, const uint8_t *bytes, size_t len)
+static void tell_progress(struct salvage *s)
 {
     wf_salvage_report *report = s->report;
-    struct wf_add add = {.bytes = bytes, .len = (uint32_t)len, .create_tree = true};
     report->read++;
     if (s->options->progress != NULL && report->read % PROGRESS_BODIES == 0)
         s->options->progress(s->options->arg, report->read, report->kept);
-    if (len > WEFT_ENTRY_BYTES_MAX || !is_sound(s, key, &add)) {
-        report->bad++;
-        return WEFT_OK;
-    }
-    weft_err err = add_copy(s, &add);
+}
+
+static weft_err take_sound(struct salvage *s, struct wf_add *add)
+{
+    weft_err err = add_copy(s, add);
     switch (err) {
     case WEFT_OK: return flush_if_full(s);
     case WEFT_PENDING: /* parents arrive first, so this one's were lost */
-    case WEFT_TREE: /* and here the root of its tree */ return tell_orphan(s, &add.id);
+    case WEFT_TREE: /* and here the root of its tree */ return put_aside(s, add);
     case WEFT_NO_MEMORY:
     case WEFT_IO:
     case WEFT_CORRUPT:
     case WEFT_NO_SPACE: return err; /* the new store's */
-    default: report->refused++; return WEFT_OK;
+    default: s->report->refused++; return WEFT_OK;
     }
+}
+
+static weft_err take_body(struct salvage *s, const uint8_t *key, const uint8_t *bytes, size_t len)
+{
+    struct wf_add add = {.bytes = bytes, .len = (uint32_t)len, .create_tree = true};
+    tell_progress(s);
+    if (len > WEFT_ENTRY_BYTES_MAX || !is_sound(s, key, &add)) {
+        s->report->bad++;
+        return WEFT_OK;
+    }
+    return take_sound(s, &add);
+}
+
+/* What an earlier salvage put aside was verified by that. Their order is no order of arrival: one
+ * that could stand here may go to the shelf again, and leaves it when the store is opened. */
+static weft_err take_shelved(struct salvage *s, const struct wf_scan *scan)
+{
+    struct wf_shelved item;
+    tell_progress(s);
+    if (wf_shelf_read(scan->key, scan->key_len, scan->value, scan->value_len, &item) != WEFT_OK) {
+        s->report->bad++;
+        return WEFT_OK;
+    }
+    struct wf_add add = {
+        .bytes = item.bytes, .len = item.len, .id = item.id, .source = item.source};
+    return take_sound(s, &add);
 }
 
 /* Bodies strictly between two keys that a walk could not enter: one block is damaged, but a newer
@@ -157,6 +206,11 @@ static weft_err take_entries(struct salvage *s)
     weft_err err;
     wf_scan_init(&scan, s->from, NULL, WF_CF_ENTRY, true);
     while ((err = wf_scan_next(&scan)) == WEFT_OK) {
+        if (wf_shelf_is_row(scan.key, scan.key_len)) {
+            err = take_shelved(s, &scan);
+            if (err != WEFT_OK) break;
+            continue;
+        }
         if (scan.key_len != WF_KEY_SEQ_BYTES) continue;
         if (scan.gaps > gaps) err = take_gap(s, last, scan.key);
         if (err == WEFT_OK) err = take_body(s, scan.key, scan.value, scan.value_len);

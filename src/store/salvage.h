@@ -15,7 +15,9 @@ typedef struct wf_salvage_report {
     uint64_t verified; /* of them, by their signature: no arrival vouched for them  */
     uint64_t bad;      /* bodies that are no entries, or not what their author signed */
     uint64_t refused;  /* that the door does not let in                             */
-    uint64_t orphans;  /* whose parents are lost: peers send them again             */
+    uint64_t orphans;  /* whose parents are lost: no part of their tree              */
+    uint64_t shelved;  /* of them, on the shelf (shelf.h) until those are here again;
+                        * the others peers send again                               */
     uint64_t gaps;     /* ranges of keys that could not be read                     */
     uint64_t trees, records;
     weft_id orphan[WF_SALVAGE_ORPHANS]; /* the first of them */
@@ -23,6 +25,7 @@ typedef struct wf_salvage_report {
 
 typedef struct wf_salvage_options {
     void (*progress)(void *arg, uint64_t read, uint64_t kept); /* may be NULL */
+    uint32_t shelf_entries; /* at most so many on the shelf; 0: WEFT_SHELF_ENTRIES_MAX */
     /* Each entry that is left out because its parents are lost; may be NULL. OK goes on. */
     weft_err (*orphan)(void *arg, const weft_id *id);
     void *arg;

@@ -66,6 +66,7 @@ struct wf_fresh {
     const uint8_t *bytes;
     uint32_t len;
     uint64_t taken_ns;
+    bool shelved; /* it comes from the shelf */
 };
 
 struct wf_store {
@@ -85,6 +86,8 @@ struct wf_store {
         wf_counter writer_bytes; /* what the writer keeps in memory, as of its last batch */
         wf_counter readers;      /* keys of all trees' readers                            */
         wf_counter rights;       /* bytes of all trees' rights                            */
+        wf_counter shelved;      /* entries on the shelf, and those that have left it: shelf.h */
+        wf_counter unshelved;
     } counters;
     struct wf_damage *damage; /* any thread: damage.h */
     struct wf_places places;  /* any thread: places.h */
@@ -106,6 +109,7 @@ struct wf_store {
     struct wf_trie *trie;     /* NULL: nothing was added yet */
     struct wf_dom_cache doms; /* pages of dominators, as they were written */
     uint32_t sketches_kept;
+    bool has_shelf;              /* as of the last opening: trees may have entries there */
     uint64_t settings_taken;     /* entries of settings, over all                          */
     struct wf_narrowed narrowed; /* by what is published                                   */
     uint32_t pairs_max;          /* WEFT_STANDING_PAIRS_MAX; tests choose a smaller one    */

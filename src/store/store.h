@@ -51,6 +51,7 @@ typedef struct wf_tree_info {
     uint8_t last_id8[8]; /* of the arrival at seq; zero when seq is 0          */
     uint64_t tips;       /* number of tree tips                                */
     weft_height strategy;
+    uint64_t shelved; /* entries that wait on the shelf (shelf.h): no part of the tree   */
 } wf_tree_info;
 weft_err wf_store_tree(wf_store *store, const weft_id *tree, wf_tree_info *out); /* NOT_FOUND */
 /* The last arrival of tree `t` that a power cut cannot take; below `seq` of the above while
@@ -258,6 +259,7 @@ weft_err wf_copy_mark(wf_kv *kv);
 /* -- Checking a whole store (weft-stress, weft-fsck) ------------------------------------------- */
 typedef struct wf_check_report {
     uint64_t entries, bad_bytes, bad_ids, bad_signatures, missing_parents, bad_tips, bad_indexes;
+    uint64_t shelved; /* entries that wait on the shelf (shelf.h), which is no fault */
 } wf_check_report;
 /* What is wrong; each is counted in the report. */
 enum wf_check_kind {

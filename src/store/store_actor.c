@@ -13,7 +13,7 @@
 
 /* -- Pending entries ------------------------------------------------------------------------------ */
 
-static bool push_woken(struct wf_desk *desk, const weft_id *id)
+bool wf_desk_push_woken(struct wf_desk *desk, const weft_id *id)
 {
     if (desk->woken_count == desk->woken_room) {
         uint32_t room = desk->woken_room == 0 ? 64 : desk->woken_room * 2;
@@ -51,22 +51,31 @@ static void try_again(struct wf_desk *desk, struct wf_pending_item *item)
         return;
     }
     if (err == WEFT_OK) desk->must_sync = true;
-    if (err == WEFT_OK && !add.known) push_woken(desk, &item->id);
+    if (err == WEFT_OK && !add.known) wf_desk_push_woken(desk, &item->id);
     if (err != WEFT_OK) wf_counter_add(&desk->store->counters.refused, 1);
     wf_desk_item_gone(desk, item, err == WEFT_OK);
     wf_pending_item_free(item);
 }
 
 /* A list instead of recursion: a chain of a thousand may wait for one entry. */
-void wf_desk_wake(struct wf_desk *desk, const weft_id *stored)
+void wf_desk_drain(struct wf_desk *desk, uint64_t t)
 {
-    if (desk->pool.count == 0 || !push_woken(desk, stored)) return;
     for (uint32_t i = 0; i < desk->woken_count; i++) {
         weft_id id = desk->woken[i];
         struct wf_pending_item *item;
         while ((item = wf_pending_take(&desk->pool, &id)) != NULL) try_again(desk, item);
+        wf_desk_unshelve(desk, t, &id);
     }
     desk->woken_count = 0;
+}
+
+void wf_desk_wake(struct wf_desk *desk, uint64_t t, const weft_id *stored)
+{
+    const struct wf_tree *tree = wf_trees_at(&desk->store->trees, t);
+    bool shelf = tree != NULL && tree->now.shelved > 0;
+    if (desk->pool.count == 0 && !shelf) return;
+    if (wf_desk_push_woken(desk, stored)) wf_desk_drain(desk, t);
+    else wf_desk_shelf_failed(desk, WEFT_NO_MEMORY);
 }
 
 static void item_dropped(void *arg, const struct wf_pending_item *item)
@@ -126,7 +135,7 @@ static weft_err apply_commit(struct wf_desk *desk, struct wf_commit *commit)
         if (commit->applied == commit->count) /* before who waits for it may end the batch */
             err = wf_writer_records(desk->store, commit->records, commit->records_count);
         if (err != WEFT_OK) return err;
-        if (!add.known) wf_desk_wake(desk, &commit->ids[i]);
+        if (!add.known) wf_desk_wake(desk, add.t, &commit->ids[i]);
     }
     if (desk->lost != lost || desk->failed != WEFT_OK) {
         commit->applied = 0; /* of a large commit some parts may have been written before */
@@ -194,6 +203,7 @@ static weft_verdict on_request(struct wf_desk *desk, weft_msg *msg)
         err = apply_commit_of_level(desk, (struct wf_commit *)msg, &durability);
     } else if (msg->kind == &wf_follow_kind) {
         err = wf_writer_follow(desk->store, (struct wf_follow *)msg);
+        wf_desk_shelf_due(desk);
     } else if (msg->kind == &wf_settings_commit_kind) {
         err = apply_settings(desk, (struct wf_settings_commit *)msg);
     } else if (msg->kind == &wf_records_kind) {
@@ -284,6 +294,7 @@ static weft_err store_init(weft_self *self, void *state, void *arg)
     desk->store->desk = desk;
     desk->store->desk_free = desk_free;
     *(struct wf_desk **)state = desk;
+    wf_desk_shelf_due(desk);
     return WEFT_OK;
 }
 
@@ -300,6 +311,7 @@ static void store_fini(weft_self *self, void *state, weft_err reason)
     weft_timer_stop(self, &desk->lazy_timer);
     weft_timer_stop(self, &desk->recover);
     weft_timer_stop(self, &desk->remake);
+    weft_timer_stop(self, &desk->shelf);
     desk_free(desk);
 }
 

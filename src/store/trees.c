@@ -6,6 +6,7 @@
 #include "block.h"
 #include "dom_write.h"
 #include "log.h"
+#include "shelf.h"
 #include "sketches.h"
 #include "standing.h"
 #include "trie_write.h"
@@ -101,8 +102,10 @@ weft_err wf_trees_add(wf_store *store, const weft_id *id, struct wf_tree **out)
     if (store->trees.count >= WEFT_TREES_MAX) return WEFT_LIMIT;
     wf_tree_info info = {.tree = *id, .t = store->trees.count + UINT64_C(1)};
     wf_random(store->rt, info.epoch, sizeof info.epoch);
+    weft_err err = store->has_shelf ? wf_shelf_count(store, id, &info.shelved) : WEFT_OK;
+    if (err != WEFT_OK) return err;
     wf_rwlock_write(store->lock); /* readers walk the index */
-    weft_err err = append(&store->trees, &info, out);
+    err = append(&store->trees, &info, out);
     wf_rwlock_give(store->lock);
     return err;
 }
@@ -196,6 +199,7 @@ static weft_err settle(wf_store *store, struct loaded *loaded)
     wf_standing_destroy(tree->standing);
     tree->standing = loaded->standing;
     loaded->standing = NULL;
+    wf_counter_add(&store->counters.shelved, loaded->info.shelved - tree->pub.shelved);
     tree->now = loaded->info;
     tree->pub = loaded->info;
     tree->trie_now = tree->trie_pub = loaded->trie;
@@ -215,6 +219,8 @@ static weft_err load_one(wf_store *store, const wf_tree_info *record)
 {
     struct loaded tree = {.info = *record};
     weft_err err = read_counts(store, &tree);
+    if (err == WEFT_OK && store->has_shelf)
+        err = wf_shelf_count(store, &tree.info.tree, &tree.info.shelved);
     if (err == WEFT_OK) err = read_readers(store, &tree);
     if (err == WEFT_OK) err = wf_trie_load(store->kv, tree.info.t, &tree.trie);
     if (err == WEFT_OK) {
@@ -236,7 +242,8 @@ weft_err wf_trees_load(wf_store *store)
     const uint8_t prefix = WF_TREE_RECORD;
     uint32_t met = 0;
     wf_kv_iter *it;
-    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_TREE, &prefix, 1, &it);
+    weft_err err = wf_shelf_any(store, &store->has_shelf);
+    if (err == WEFT_OK) err = wf_kv_iter_create(store->kv, NULL, WF_CF_TREE, &prefix, 1, &it);
     if (err != WEFT_OK) return err;
     for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && err == WEFT_OK; wf_kv_iter_next(it)) {
         size_t key_len, len;

@@ -11,6 +11,7 @@
 #include "entry.h"
 #include "ids.h"
 #include "log.h"
+#include "shelf.h"
 #include "sketches.h"
 
 /* What was found out about an entry on its way through the door. */
@@ -339,6 +340,8 @@ static weft_err put_entry(wf_store *store, struct passage *p, uint64_t gen)
     if (err == WEFT_OK) err = wf_writer_touch(store, p->tree);
     if (err == WEFT_OK) err = link_parents(store, p);
     if (err == WEFT_OK) err = link_store_parents(store, p);
+    if (err == WEFT_OK)
+        err = wf_shelf_leave(store, p->tree, &add->id, p->parents, p->parents_count);
     if (err != WEFT_OK) return err;
     uint64_t seq = now->seq + 1;
     struct wf_fresh *fresh = &store->fresh[store->fresh_count];
@@ -351,7 +354,8 @@ static weft_err put_entry(wf_store *store, struct passage *p, uint64_t gen)
                                .holder = add->holder,
                                .bytes = add->bytes,
                                .len = add->len,
-                               .taken_ns = add->taken_ns};
+                               .taken_ns = add->taken_ns,
+                               .shelved = add->shelved};
     write_names(store, p->entry, fresh);
     struct wf_meta_record meta = {.t = now->t,
                                   .gen = gen,
@@ -443,7 +447,8 @@ static weft_err known(wf_store *store, struct wf_add *add, const struct wf_brief
         heal(store, add);
     }
     add->known = true;
-    if (!add->healed) wf_counter_add(&store->counters.known, 1);
+    /* One on the shelf is tried for each of its parents, and stands since the first of a batch. */
+    if (!add->healed && !add->shelved) wf_counter_add(&store->counters.known, 1);
     return WEFT_OK;
 }
 

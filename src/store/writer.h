@@ -14,6 +14,7 @@ struct wf_add {
     weft_id id;           /* checked by the caller                              */
     const weft_id *asked; /* the tree that the sender named; NULL: any          */
     bool create_tree;
+    bool shelved; /* it comes from the shelf (shelf.h) */
     wf_source source;
     uint64_t source_seq;
     uint64_t taken_ns;

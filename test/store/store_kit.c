@@ -244,15 +244,23 @@ static void start(sk_node *node)
 
 void sk_node_open(sk_node *node, uint64_t seed) { sk_node_open_herd(node, seed, 0); }
 
-void sk_node_open_herd(sk_node *node, uint64_t seed, uint32_t herd)
+static void open_on(sk_node *node, uint64_t seed, uint32_t herd, wf_kv *kv)
 {
     memset(node, 0, sizeof *node);
     node->herd = herd;
+    node->kv = kv;
     cr_assert_eq(wf_crypto_init(), WEFT_OK);
     cr_assert_eq(wf_sim_create(seed, &node->sim), WEFT_OK);
-    cr_assert_eq(wf_kv_memory_open(&node->kv), WEFT_OK);
+    if (kv == NULL) cr_assert_eq(wf_kv_memory_open(&node->kv), WEFT_OK);
     start(node);
 }
+
+void sk_node_open_herd(sk_node *node, uint64_t seed, uint32_t herd)
+{
+    open_on(node, seed, herd, NULL);
+}
+
+void sk_node_open_kv(sk_node *node, uint64_t seed, wf_kv *kv) { open_on(node, seed, 0, kv); }
 
 static void put_addrs(sk_node *node)
 {

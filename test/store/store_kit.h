@@ -77,6 +77,7 @@ typedef struct sk_node {
 } sk_node;
 void sk_node_open(sk_node *node, uint64_t seed);
 void sk_node_open_herd(sk_node *node, uint64_t seed, uint32_t herd);
+void sk_node_open_kv(sk_node *node, uint64_t seed, wf_kv *kv); /* on this engine, which is taken */
 void sk_node_close(sk_node *node);
 /* kill -9: what was not synced is lost but for `keep` batches; then it starts again. */
 void sk_node_crash(sk_node *node, size_t keep);

@@ -59,17 +59,21 @@ static void conclude(const struct fsck *f, const wf_check_report *r, size_t tree
 {
     unsigned long long faults = wf_check_faults(r);
     if (!f->json) {
+        if (r->shelved > 0)
+            printf("fsck: %llu entries wait on the shelf for ancestors that are lost\n",
+                   (unsigned long long)r->shelved);
         printf("fsck: %llu entries in %zu trees, %llu faults\n", (unsigned long long)r->entries,
                trees, faults);
         return;
     }
-    printf(
-        "],\"entries\":%llu,\"trees\":%zu,\"faults\":%llu,\"bytes\":%llu,\"ids\":%llu,"
-        "\"signatures\":%llu,\"parents\":%llu,\"tips\":%llu,\"indexes\":%llu,\"verdict\":\"%s\"}\n",
-        (unsigned long long)r->entries, trees, faults, (unsigned long long)r->bad_bytes,
-        (unsigned long long)r->bad_ids, (unsigned long long)r->bad_signatures,
-        (unsigned long long)r->missing_parents, (unsigned long long)r->bad_tips,
-        (unsigned long long)r->bad_indexes, faults == 0 ? "clean" : "damaged");
+    printf("],\"entries\":%llu,\"shelved\":%llu,\"trees\":%zu,\"faults\":%llu,\"bytes\":%llu,"
+           "\"ids\":%llu,\"signatures\":%llu,\"parents\":%llu,\"tips\":%llu,\"indexes\":%llu,"
+           "\"verdict\":\"%s\"}\n",
+           (unsigned long long)r->entries, (unsigned long long)r->shelved, trees, faults,
+           (unsigned long long)r->bad_bytes, (unsigned long long)r->bad_ids,
+           (unsigned long long)r->bad_signatures, (unsigned long long)r->missing_parents,
+           (unsigned long long)r->bad_tips, (unsigned long long)r->bad_indexes,
+           faults == 0 ? "clean" : "damaged");
 }
 
 /* Nothing could be looked at: also that is told in the form that was asked for. */

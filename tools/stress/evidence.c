@@ -120,6 +120,7 @@ static weft_err bodies_each(wf_kv *kv,
         size_t key_len, len;
         const uint8_t *key = wf_kv_iter_key(it, &key_len);
         const uint8_t *bytes = wf_kv_iter_value(it, &len);
+        if (key_len != WF_KEY_SEQ_BYTES) continue; /* no part of a tree */
         weft_id id = arrived_as(arrivals, key, key_len);
         err = fn(arg, &id, bytes, len);
     }
