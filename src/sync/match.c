@@ -2,6 +2,7 @@
  * match.c - which ids of a peer's page are stored here (WF_LOOK_MATCH).
  * Short ids are salted, so they cannot be looked up: our own entries of the page's
  * range are hashed and looked for in the page. Sliced, since a range may be long.
+ * What waits on the shelf is here, too, and need not be sent.
  * Called by: reader.c. May touch: the store, reading. Never: sends a frame. */
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "crypto.h"
 #include "job.h"
 #include "log.h"
+#include "shelf.h"
 
 struct place { /* one short id of the page */
     uint64_t value;
@@ -25,6 +27,8 @@ struct match {
     uint64_t gen;
     weft_id id;
     uint32_t at; /* full ids: the next one */
+    bool shelf;  /* it is to be looked through, from: */
+    struct wf_shelf_at shelf_at;
 };
 
 static int by_value(const void *a, const void *b)
@@ -73,6 +77,23 @@ static bool step_back(uint64_t *gen, weft_id *id)
     for (size_t i = WEFT_ID_BYTES; i-- > 0;)
         if (id->bytes[i]-- != 0) return true; /* no borrow */
     return (*gen)-- != 0;                     /* the id was zero and is the highest now */
+}
+
+static weft_err on_shelved(void *arg, const weft_id *id)
+{
+    struct match *m = arg;
+    mark_value(m, wf_siphash(m->look->salt, id->bytes, WEFT_ID_BYTES));
+    return WEFT_OK;
+}
+
+/* Before the entries of the tree: one that changes places meanwhile is met there. Returns AGAIN at
+ * the end of a slice. */
+static weft_err match_shelf(struct match *m, wf_store *store)
+{
+    weft_err err = wf_shelf_each(store, &m->look->tree, NULL, &m->shelf_at, WF_SLICE_READS,
+                                 on_shelved, m);
+    if (err == WEFT_OK || err == WEFT_CORRUPT) m->shelf = false; /* the peer sends the others */
+    return m->shelf ? err : WEFT_AGAIN;
 }
 
 /* Returns AGAIN at the end of a slice, OK at the end. */
@@ -127,8 +148,9 @@ static void run(weft_self *self, struct reader *r, struct wf_task *task)
     struct match *m = (struct match *)task;
     weft_err err = WEFT_CANCELED;
     if (!weft_abandoned(&m->look->req))
-        err = m->places != NULL ? match_short(m, r->table->wf_store)
-                                : match_full(m, r->table->wf_store);
+        err = m->shelf            ? match_shelf(m, r->table->wf_store)
+              : m->places != NULL ? match_short(m, r->table->wf_store)
+                                  : match_full(m, r->table->wf_store);
     if (err == WEFT_AGAIN) err = wf_task_again(self, task);
     else if (err == WEFT_OK) err = WEFT_END;
     if (err != WEFT_OK) end(r, task, err == WEFT_END ? WEFT_OK : err);
@@ -137,6 +159,13 @@ static void run(weft_self *self, struct reader *r, struct wf_task *task)
 static void abort_task(struct reader *r, struct wf_task *task) { end(r, task, WEFT_CLOSED); }
 
 static const struct wf_task_ops ops = {run, abort_task};
+
+/* The first page may be a sample, whose answer is taken for that of the whole closure; what is on
+ * the shelf has none. A sample is never the last page. And an exact session trusts nothing. */
+static bool asks_shelf(const struct wf_look *look, const wf_tree_info *info)
+{
+    return info->shelved > 0 && !look->exact && (look->ids.ref > 1 || look->ids.last);
+}
 
 static weft_err begin(struct match *m)
 {
@@ -165,6 +194,7 @@ void wf_match_start(weft_self *self, struct reader *r, struct wf_look *look)
     }
     m->look = look;
     m->t = info.t;
+    m->shelf = asks_shelf(look, &info);
     wf_task_add(r, &m->task, &ops);
     err = begin(m);
     if (err == WEFT_OK) run(self, r, &m->task); /* mostly one slice is enough */

@@ -50,12 +50,15 @@ weft_err wf_plan_summary(wf_store *store, uint64_t t, const weft_key *peer, bool
         if (err != WEFT_OK) return err;
         if (info->seq == before) break;
     }
+    /* What waits on the shelf is not in our tips' closure, so a peer that went by those would send it.
+     * It is to list its entries instead, and match.c says of each of these that it is here. */
+    if (info->shelved > 0) s.tips_complete = false;
     s.count = info->count;
     s.max_gen = info->max_gen;
     memcpy(s.epoch, info->epoch, sizeof s.epoch);
     s.seq = info->seq;
     memcpy(s.id8, info->last_id8, sizeof s.id8);
-    if (!exact) {
+    if (!exact && info->shelved == 0) {
         err = wf_store_cursor(store, peer, t, &s.cursor);
         if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
         s.has_cursor = err == WEFT_OK;

@@ -99,12 +99,13 @@ static weft_err read_all(weft_node *node)
     return err;
 }
 
-/* What came over the wire: new, or for a body in quarantine, or in vain. */
+/* What came over the wire: new, or for a body in quarantine, or in vain. What the node had saved
+ * itself did not. */
 static uint32_t fetched_by(weft_node *node)
 {
     weft_store_stats stats;
     if (weft_store_stats_get(node, &stats) != WEFT_OK) return 0;
-    return (uint32_t)(stats.entries - stats.commits + stats.healed + stats.known);
+    return (uint32_t)(stats.entries - stats.commits - stats.unshelved + stats.healed + stats.known);
 }
 
 static weft_err meet(weft_node *node, const char **step)
