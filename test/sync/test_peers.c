@@ -122,10 +122,13 @@ Test(peers, relations_are_told_from_both_sides_and_said_twice_are_one)
     cr_assert_eq(weft_tree_peers(n, &two, CALL, keys, &count), WEFT_OK);
     cr_assert_eq(count, 1);
     cr_expect(weft_key_equal(&keys[0], &b));
-    cr_assert_eq(weft_peer_remove(n, &b, CALL), WEFT_OK);
+    cr_assert_eq(weft_peer_set_status(n, &b, WEFT_PEER_BLOCKED, CALL), WEFT_OK);
     count = 3;
     cr_assert_eq(weft_tree_peers(n, &two, CALL, keys, &count), WEFT_OK);
-    cr_expect_eq(count, 0);
+    cr_expect_eq(count, 0, "it is still related, and blocked");
+    count = 3;
+    cr_assert_eq(weft_peer_list(n, CALL, keys, &count), WEFT_OK);
+    cr_expect(count == 1 && weft_key_equal(&keys[0], &a));
     world_destroy(w);
 }
 
