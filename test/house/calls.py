@@ -79,12 +79,15 @@ def lines_for(name, kind, parameters):
 
 
 def check(calls, pages, without):
-    shown, named = {}, set()
+    bad, shown, named = [], {}, set()
     for page in pages:
         shown.update(synopsis_of(page))
+        names = set(re.findall(r"^\.Nm (\w+)", page.partition(".Nd ")[0], flags=re.M))
+        bad += [f"{name} is not among the names of its page, so man does not find it: .Nm {name}"
+                for name in synopsis_of(page) if name not in names]
         text = re.sub(r"^\.Sh SYNOPSIS\n.*?(?=^\.Sh )", "", page, flags=re.M | re.S)
         named |= set(re.findall(r"\bF[no] (weft_\w+)", text))
-    bad = [f"{name} stands in no SYNOPSIS of docs/*.3:{lines_for(name, *calls[name])}" for name in calls if name not in shown]
+    bad += [f"{name} stands in no SYNOPSIS of docs/*.3:{lines_for(name, *calls[name])}" for name in calls if name not in shown]
     bad += [f"{name} is {shown[name]} on its page and {calls[name]} in its header"
             for name in calls if name in shown and shown[name] != calls[name]]
     bad += [f"{name} stands on a page and is no call" for name in sorted((set(shown) | named) - set(calls))]
@@ -123,12 +126,13 @@ bad += [f"docs/{leaf} is not installed" for leaf in named if leaf not in install
 
 # Each complaint can come.
 sample = calls_of("int weft_a(weft_ns timeout); /* int weft_z(int); */\nweft_b *weft_c_async(int x,\n int (*f)(int a, int b));\n")
-PAGE = '.Sh SYNOPSIS\n.Ft int\n.Fn weft_a "weft_ns timeout"\n.Ft "weft_b *"\n.Fo weft_c_async\n.Fa "int x"\n.Fa "int (*f)(int a, int b)"\n.Fc\n.Sh X\n'
+PAGE = '.Nm weft_a ,\n.Nm weft_c_async\n.Nd a page\n.Sh SYNOPSIS\n.Ft int\n.Fn weft_a "weft_ns timeout"\n.Ft "weft_b *"\n.Fo weft_c_async\n.Fa "int x"\n.Fa "int (*f)(int a, int b)"\n.Fc\n.Sh X\n'
 WORDS = ".Fn weft_a\n.Fn weft_c_async\n"
 if [b for b in check(sample, [PAGE + WORDS], {}) if "twin" not in b]:
     bad.append(f"a good page does not pass: {check(sample, [PAGE + WORDS], {})}")
 for without, page, part in (({}, WORDS, "no SYNOPSIS"), ({}, PAGE.replace("int x", "long x"), "in its header"),
                             ({}, PAGE.replace("Ft int", "Ft void"), "in its header"), ({}, PAGE, "no word"),
+                            ({}, PAGE.replace("Nm weft_a", "Nm weft_b"), "among the names"),
                             ({}, PAGE + ".Fn weft_gone ,\n", "is no call"), ({}, PAGE, "no twin"),
                             ({}, "", "twin of nothing"), ({"weft_q": ""}, "", "no such call")):
     if sorted(sample) != ["weft_a", "weft_c_async"] or not any(part in b for b in check(sample, [page], without)):
