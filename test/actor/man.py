@@ -26,13 +26,13 @@ def check(page):
     own = os.path.basename(page)[:-2]
     with open(page, encoding="utf-8") as file:
         text = file.read()
-    others = set(re.findall(r"^\.Xr (\S+) \d", text, flags=re.M))
+    others = set(re.findall(r"^\.(?:It )?Xr (\S+) \d", text, flags=re.M))
     names = set(re.findall(r"\b(?:weft|WEFT)_[A-Za-z_0-9]+", text)) - {own, own.upper()} - others
     bad.extend(f"{own}: {n} is on the page and in no header" for n in sorted(names) if not re.search(rf"\b{n}\b", headers))
     listed = set(re.findall(r"^\.It In (weft/\w+\.h)", text, flags=re.M))
     bad.extend(f"{own}: there is no {n}" for n in sorted(listed) if not os.path.exists(os.path.join(include, n)))
 
-    example = re.search(r"^\.Bd -literal\n(.*?)^\.Ed", text, flags=re.M | re.S)[1].replace("\\e", "\\")
+    example = re.search(r"^\.Bd -literal\n(.*?)^\.Ed", text, flags=re.M | re.S)[1].replace("\\&", "").replace("\\e", "\\")
     with tempfile.TemporaryDirectory() as folder:
         source = os.path.join(folder, "example.c")
         with open(source, "w", encoding="utf-8") as file:
