@@ -118,7 +118,9 @@ weft_err wf_store_dir_mark(const char *dir)
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return wf_fail(from_errno(errno), "store", "create path=%s: %s", path, strerror(errno));
-    ssize_t wrote = write(fd, MARKER_TEXT, sizeof MARKER_TEXT - 1);
+    ssize_t wrote;
+    do wrote = write(fd, MARKER_TEXT, sizeof MARKER_TEXT - 1);
+    while (wrote < 0 && errno == EINTR);
     int failed = wrote != (ssize_t)(sizeof MARKER_TEXT - 1) || fsync(fd) != 0;
     int number = errno;
     close(fd);

@@ -28,14 +28,14 @@ static void ledger_save(const tt_ledger *ledger, const char *path)
     if (fclose(file) != 0) tt_die(path);
 }
 
-static void spawn(tt_torture *t, const char *const *argv, int notes, int go, pid_t *pid)
+void tt_spawn(tt_torture *t, const char *const *argv, int out, int in, pid_t *pid)
 {
     char log[160];
     tt_path(log, sizeof log, t->dir, "log");
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, go, 0);
-    posix_spawn_file_actions_adddup2(&actions, notes, 1);
+    posix_spawn_file_actions_adddup2(&actions, in, 0);
+    posix_spawn_file_actions_adddup2(&actions, out, 1);
     posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     int failed = posix_spawnp(pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv,
                               environ);
@@ -67,7 +67,7 @@ void tt_child_start(tt_torture *t, const tt_plan *plan, tt_ledger *ledger,
     argv[at] = NULL;
     if (pipe2(notes, O_CLOEXEC) != 0 || pipe2(go, O_CLOEXEC) != 0) tt_die("pipe");
     *out = (tt_child){.notes = notes[0], .go = go[1], .ledger = ledger};
-    spawn(t, argv, notes[1], go[0], &out->pid);
+    tt_spawn(t, argv, notes[1], go[0], &out->pid);
     close(notes[1]);
     close(go[0]);
 }
@@ -190,7 +190,7 @@ static void healer_start(tt_torture *t, tt_healer *h, uint32_t commits)
     const char *argv[] = {t->self, "--healer", history, number, NULL};
     if (pipe2(notes, O_CLOEXEC) != 0 || pipe2(go, O_CLOEXEC) != 0) tt_die("pipe");
     *h = (tt_healer){.to = go[1], .from = notes[0]};
-    spawn(t, argv, notes[1], go[0], &h->pid);
+    tt_spawn(t, argv, notes[1], go[0], &h->pid);
     close(notes[1]);
     close(go[0]);
 }

@@ -39,6 +39,8 @@ static const struct room {
     {"full", tt_full, {3, 9, 60}, {1, 1, 1}, {1, 3, 20}, {0}, WF_ENGINE_ROCKSDB},
     {"alloc", tt_alloc, {8, 60, 150}, {1, 1, 1}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
     {"ops", tt_ops, {5, 20, 60}, {1, 1, 1}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
+    {"eintr", tt_eintr, {2, 8, 60}, {1, 1, 1}, {1, 2, 5}, {20, 100, 500}, WF_ENGINE_ROCKSDB},
+    {"faketime", tt_faketime, {2, 6, 60}, {1, 2, 2}, {2, 4, 10}, {20, 100, 500}, WF_ENGINE_ROCKSDB},
     {"lmdb-kill9", tt_kill9, {2, 20, 240}, {5, 10, 10}, {10, 100, 1000}, {0}, WF_ENGINE_LMDB},
     {"lmdb-powercut",
      tt_powercut,
@@ -157,6 +159,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--victim") == 0) return tt_victim_main(argc, argv);
     if (argc > 1 && strcmp(argv[1], "--healer") == 0) return tt_healer_main(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "--pair") == 0) return tt_pair_main(argc, argv);
     enum lane lane = DEFAULT;
     uint32_t seconds = 0; /* as the lane has it */
     const char *only = NULL, *engine = NULL;

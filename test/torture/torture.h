@@ -144,6 +144,8 @@ typedef struct tt_child {
     int status;       /* as of waitpid, after tt_child_wait            */
 } tt_child;
 /* Starts a victim; what it says goes to `ledger`. `before` (NULL: nothing) is a command line
+/* Starts a program with those for its standard output and input; its errors go to the run's log. */
+void tt_spawn(tt_torture *t, const char *const *argv, int out, int in, pid_t *pid);
  * that runs it, without the victim's own. */
 void tt_child_start(tt_torture *t, const tt_plan *plan, tt_ledger *ledger,
                     const char *const *before, tt_child *out);
@@ -196,6 +198,32 @@ bool tt_heal(tt_torture *t, tt_healer *h, uint32_t commits, const char *dir, tt_
 bool tt_healer_end(tt_healer *h);
 
 /* -- script.c: one life of a store in the simulator, with one fault -------------------------- */
+/* -- pair.c: two nodes over TCP that commit and agree ----------------------------------------- */
+
+typedef struct tt_pair_said {  /* pair -> torture, once */
+    int32_t err;               /* of the step that failed      */
+    uint32_t acked;            /* commits of both              */
+    uint32_t tries;            /* syncs until they agreed      */
+    uint32_t lost, faults;     /* by a look                    */
+    uint64_t wall_ns, mono_ns; /* that its clocks went on     */
+    char step[40];
+} tt_pair_said;
+int tt_pair_main(int argc, char **argv);
+
+typedef struct tt_pair { /* that process from outside */
+    tt_torture *t;
+    char dir[160], trace[160], count[16];
+    pid_t pid;
+    int said, go; /* it begins when it reads a byte of `go` */
+} tt_pair;
+void tt_pair_init(tt_pair *p, tt_torture *t, const char *name, uint32_t commits);
+/* `before`: as of tt_child_start; `how`: "live" or "look". */
+void tt_pair_start(tt_pair *p, const char *const *before, const char *how);
+/* What it says at its end. False: `why` (200 bytes). */
+bool tt_pair_end(tt_pair *p, tt_pair_said *said, char *why);
+/* A process that nobody disturbs reads all that was acknowledged, on both sides. */
+bool tt_pair_look(tt_pair *p, char *why);
+
 
 enum tt_kind { TT_NONE, TT_ALLOC, TT_READS, TT_WRITES };
 typedef struct tt_fault {
@@ -238,4 +266,6 @@ void tt_full(tt_torture *t, const tt_work *work, tt_line *line);
 void tt_alloc(tt_torture *t, const tt_work *work, tt_line *line);
 void tt_ops(tt_torture *t, const tt_work *work, tt_line *line);
 
+void tt_eintr(tt_torture *t, const tt_work *work, tt_line *line);
+void tt_faketime(tt_torture *t, const tt_work *work, tt_line *line);
 #endif
