@@ -5,6 +5,7 @@
 #include <weft/limits.h>
 
 #include "kv_rocksdb_state.h"
+#include "store_dir.h"
 
 static void set_tables(struct wf_rocks *r, rocksdb_options_t *options, bool bloom)
 {
@@ -43,12 +44,17 @@ static void set_sizes(rocksdb_options_t *options, uint64_t write_buffers)
  * RocksDB's own log may abort the process on a full disk, so it is off but for fatal
  * errors; checks are on wherever there are any. Only a salvage wants what is left. It verifies
  * the logs' sizes all the same: with that off RocksDB 7.8 wants to write what its MANIFEST says of
- * logs anew, and who only reads has nothing to write with, which ends the process. */
+ * logs anew, and who only reads has nothing to write with, which ends the process. On a small
+ * volume no room is taken before it is needed: a log that is begun would take a write buffer's, a
+ * MANIFEST 4 MiB, and with a few of them the volume counts as full. */
 static rocksdb_options_t *make_options(struct wf_rocks *r, unsigned family, uint64_t write_buffers,
                                        bool create, char **text)
 {
     static const char strict[] = "track_and_verify_wals_in_manifest=true;"
                                  "paranoid_file_checks=true;max_bgerror_resume_count=3";
+    static const char small[] = "track_and_verify_wals_in_manifest=true;"
+                                "paranoid_file_checks=true;max_bgerror_resume_count=3;"
+                                "allow_fallocate=false";
     static const char lenient[] = "track_and_verify_wals_in_manifest=true";
     rocksdb_options_t *base = rocksdb_options_create();
     rocksdb_options_set_create_if_missing(base, create);
@@ -70,7 +76,11 @@ static rocksdb_options_t *make_options(struct wf_rocks *r, unsigned family, uint
     }
     set_tables(r, base, wants_bloom(family));
     rocksdb_options_t *options = rocksdb_options_create();
-    rocksdb_get_options_from_string(base, r->salvage ? lenient : strict, options, text);
+    rocksdb_get_options_from_string(base,
+                                    r->salvage ? lenient
+                                    : r->small ? small
+                                               : strict,
+                                    options, text);
     rocksdb_options_destroy(base);
     return options;
 }
@@ -90,6 +100,7 @@ weft_err wf_rocks_prepare(struct wf_rocks *r, uint64_t memory_bytes, bool create
     uint64_t write_buffers = memory_bytes / 3;
     r->floor_bytes = 4 * (write_buffers / 2);
     if (r->floor_bytes < WEFT_STORE_FREE_FLOOR_BYTES) r->floor_bytes = WEFT_STORE_FREE_FLOOR_BYTES;
+    r->small = wf_store_dir_is_small(r->dir, r->floor_bytes);
     /* Not with a strict limit: a shard of such a cache is smaller than the largest entry,
      * and then not only its reads fail but also the flush that checks the new table. */
     r->cache = rocksdb_cache_create_lru(memory_bytes - write_buffers);

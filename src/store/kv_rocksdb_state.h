@@ -26,6 +26,7 @@ struct wf_rocks {
     struct wf_batch_order order; /* of the batch being written */
     uint64_t floor_bytes;
     bool read_only, salvage;
+    bool small;          /* the whole volume is                                      */
     bool full;           /* the floor refused the last write, which was said once    */
     wf_counter corrupt;  /* blocks that could not be read since the opening          */
     wf_counter sticky;   /* -err of the first failed write since the opening, 0: none */

@@ -194,6 +194,14 @@ static int volume_of(const char *dir, struct statvfs *out)
     return statvfs(parent, out);
 }
 
+bool wf_store_dir_is_small(const char *dir, uint64_t floor_bytes)
+{
+    struct statvfs info;
+    if (volume_of(dir, &info) != 0) return false;
+    uint64_t all = (uint64_t)info.f_blocks * info.f_frsize;
+    return all > 0 && all / 4 < floor_bytes;
+}
+
 weft_err wf_store_dir_has_room(const char *dir)
 {
     struct statvfs info;

@@ -38,6 +38,8 @@ bool wf_store_dir_is_damaged(const char *dir);
 
 /* Is there less room than a write, its compaction and its log may need? */
 bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes);
+/* Is the whole volume so small that not the floor but a quarter of it is kept free? */
+bool wf_store_dir_is_small(const char *dir, uint64_t floor_bytes);
 /* Is there room to open the database for writing, which writes its logs again as tables?
  * One that runs out of room meanwhile ends the process. NO_SPACE; reads names only. */
 weft_err wf_store_dir_has_room(const char *dir);

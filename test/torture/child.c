@@ -49,18 +49,18 @@ void tt_spawn(tt_torture *t, const char *const *argv, int out, int in, pid_t *pi
 void tt_child_start(tt_torture *t, const tt_plan *plan, tt_ledger *ledger,
                     const char *const *before, tt_child *out)
 {
-    char history[160], book[160], numbers[8][16];
+    char history[160], book[160], numbers[9][16];
     const char *argv[ARGS_MAX];
     int notes[2], go[2], at = 0;
     tt_path(history, sizeof history, t->dir, "history");
     tt_path(book, sizeof book, t->dir, "ledger");
     ledger_save(ledger, book);
-    while (before != NULL && *before != NULL && at < ARGS_MAX - 14) argv[at++] = *before++;
-    const uint32_t values[8] = {plan->whole, plan->level,  plan->lanes, plan->commits,
-                                plan->leave, plan->refill, t->engine,   plan->herd};
+    while (before != NULL && *before != NULL && at < ARGS_MAX - 15) argv[at++] = *before++;
+    const uint32_t values[9] = {plan->whole,  plan->level, plan->lanes, plan->commits, plan->leave,
+                                plan->refill, t->engine,   plan->herd,  plan->small};
     const char *head[] = {t->self, "--victim", plan->dir, history, book};
     for (size_t i = 0; i < sizeof head / sizeof *head; i++) argv[at++] = head[i];
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 9; i++) {
         snprintf(numbers[i], sizeof numbers[i], "%u", values[i]);
         argv[at++] = numbers[i];
     }

@@ -36,7 +36,7 @@ static const struct room {
     {"powercut", tt_powercut, {8, 45, 240}, {1, 3, 3}, {3, 20, 100}, {1, 4, 10}, WF_ENGINE_ROCKSDB},
     {"syscalls", tt_syscalls, {4, 25, 120}, {2, 3, 3}, {3, 3, 3}, {25, 5, 1}, WF_ENGINE_ROCKSDB},
     {"flip", tt_flip, {8, 90, 2700}, {6, 30, 30}, {30, 200, 1000}, {5, 1, 1}, WF_ENGINE_ROCKSDB},
-    {"full", tt_full, {3, 9, 60}, {1, 1, 1}, {1, 3, 20}, {0}, WF_ENGINE_ROCKSDB},
+    {"full", tt_full, {3, 9, 120}, {1, 1, 1}, {1, 3, 20}, {0}, WF_ENGINE_ROCKSDB},
     {"alloc", tt_alloc, {8, 60, 150}, {1, 1, 1}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
     {"ops", tt_ops, {5, 20, 60}, {1, 1, 1}, {1, 1, 1}, {3, 1, 1}, WF_ENGINE_AUTO},
     {"eintr", tt_eintr, {2, 8, 60}, {1, 1, 1}, {1, 2, 5}, {20, 100, 500}, WF_ENGINE_ROCKSDB},

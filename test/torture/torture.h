@@ -92,6 +92,7 @@ typedef struct tt_plan { /* what a victim does: opens, judges, commits, leaves *
     enum tt_leave leave;
     bool refill; /* after its commits it reads everything, and for each byte on its standard
                   * input it commits and reads once more                                   */
+    bool small;  /* its engine takes as little memory and disk as it can                       */
 } tt_plan;
 int tt_victim_main(int argc, char **argv); /* of the process that tt_child_start makes */
 
@@ -143,9 +144,9 @@ typedef struct tt_child {
     int32_t fail_err; /* of the first that failed                      */
     int status;       /* as of waitpid, after tt_child_wait            */
 } tt_child;
-/* Starts a victim; what it says goes to `ledger`. `before` (NULL: nothing) is a command line
 /* Starts a program with those for its standard output and input; its errors go to the run's log. */
 void tt_spawn(tt_torture *t, const char *const *argv, int out, int in, pid_t *pid);
+/* Starts a victim; what it says goes to `ledger`. `before` (NULL: nothing) is a command line
  * that runs it, without the victim's own. */
 void tt_child_start(tt_torture *t, const tt_plan *plan, tt_ledger *ledger,
                     const char *const *before, tt_child *out);
@@ -197,7 +198,6 @@ bool tt_heal(tt_torture *t, tt_healer *h, uint32_t commits, const char *dir, tt_
 /* False: it did not end well. */
 bool tt_healer_end(tt_healer *h);
 
-/* -- script.c: one life of a store in the simulator, with one fault -------------------------- */
 /* -- pair.c: two nodes over TCP that commit and agree ----------------------------------------- */
 
 typedef struct tt_pair_said {  /* pair -> torture, once */
@@ -224,6 +224,7 @@ bool tt_pair_end(tt_pair *p, tt_pair_said *said, char *why);
 /* A process that nobody disturbs reads all that was acknowledged, on both sides. */
 bool tt_pair_look(tt_pair *p, char *why);
 
+/* -- script.c: one life of a store in the simulator, with one fault -------------------------- */
 
 enum tt_kind { TT_NONE, TT_ALLOC, TT_READS, TT_WRITES };
 typedef struct tt_fault {
@@ -265,7 +266,7 @@ void tt_flip(tt_torture *t, const tt_work *work, tt_line *line);
 void tt_full(tt_torture *t, const tt_work *work, tt_line *line);
 void tt_alloc(tt_torture *t, const tt_work *work, tt_line *line);
 void tt_ops(tt_torture *t, const tt_work *work, tt_line *line);
-
 void tt_eintr(tt_torture *t, const tt_work *work, tt_line *line);
 void tt_faketime(tt_torture *t, const tt_work *work, tt_line *line);
+
 #endif

@@ -142,7 +142,7 @@ static weft_err open_store(void)
 {
     wf_kv *kv = NULL;
     wf_kv_disk_options options = {
-        .engine = me.engine, .create = true, .memory_bytes = MEMORY_BYTES};
+        .engine = me.engine, .create = true, .memory_bytes = me.plan.small ? 1 : MEMORY_BYTES};
     weft_err err = wf_kv_disk_open(me.plan.dir, &options, &kv);
     if (err == WEFT_OK) err = wf_store_open(kv, me.rt, &me.store);
     if (err != WEFT_OK) wf_kv_close(kv);
@@ -183,10 +183,10 @@ static int live(void)
     return EXIT_GOOD;
 }
 
-/* --victim DIR HISTORY LEDGER whole level lanes commits leave refill engine herd */
+/* --victim DIR HISTORY LEDGER whole level lanes commits leave refill engine herd small */
 int tt_victim_main(int argc, char **argv)
 {
-    if (argc != 13) return 2;
+    if (argc != 14) return 2;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody outlives the torture */
     me.plan.dir = argv[2];
     me.plan.whole = atoi(argv[5]) != 0;
@@ -197,6 +197,7 @@ int tt_victim_main(int argc, char **argv)
     me.plan.refill = atoi(argv[10]) != 0;
     me.engine = (enum wf_engine)atoi(argv[11]);
     me.plan.herd = (uint32_t)atoi(argv[12]);
+    me.plan.small = atoi(argv[13]) != 0;
     tt_history_load(&me.history, argv[3]);
     load_ledger(argv[4]);
     if (wf_crypto_init() != WEFT_OK || weft_rt_create(&me.rt) != WEFT_OK) return 2;
