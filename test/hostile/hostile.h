@@ -224,7 +224,7 @@ typedef struct ht_answer {
     uint64_t joins;       /* requests that wait */
     uint8_t store[32];    /* over everything but the records of peers */
     uint8_t registry[32]; /* over the keys, names and addresses of known peers and their trees */
-    uint16_t port;
+    uint16_t port, http_port; /* http_port 0: this build has no HTTP */
     weft_id trees[HT_TREES], tips[HT_TREES];
     bool closed;   /* nothing is without its parents */
     int32_t ended; /* HT_SHORT: why the first connection ended; OK: it did not, or in order */
@@ -255,7 +255,7 @@ typedef struct ht_run {
     uint64_t seed;
     ht_node victim, friend_;
     ht_answer born; /* the victim's, when nothing had happened yet */
-    char address[WEFT_ADDRESS_BYTES_MAX];
+    char address[WEFT_ADDRESS_BYTES_MAX], http_address[WEFT_ADDRESS_BYTES_MAX];
     uint64_t base_resident; /* the most that the undisturbed rounds took */
     uint64_t most_resident; /* since ht_memory_reset */
     double base_rate;       /* entries a second, undisturbed */
@@ -294,6 +294,8 @@ void ht_slowloris(ht_run *run, ht_line *line);
 void ht_crowd(ht_run *run, ht_line *line);
 /* For the crowd: asks to send entries to HT_LISTED, and then sends a forged one. */
 void ht_forge_open(ht_peer *p, const ht_answer *of);
+void ht_http_start(ht_run *run);
+void ht_http(ht_run *run, ht_line *line);
 void ht_forge_send(ht_peer *p, const ht_answer *of, uint32_t number);
 #define HT_FORGERS 24u /* readers that do so */
 void ht_forge(ht_run *run, ht_line *line);

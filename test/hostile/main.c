@@ -40,6 +40,7 @@ static const struct role {
     {"poison", ht_poison},
     {"revoked", ht_revoked},
     {"forge", ht_forge},
+    {"http", ht_http},
     {"crowd", ht_crowd},
     {"public", ht_public},
     {"slowloris", ht_slowloris},
@@ -88,6 +89,9 @@ static void prepare(void)
     ht_node_start(&me.friend_, self, false, me.entries, me.readers);
     ht_every(sample, &me);
     snprintf(me.address, sizeof me.address, "tcp:127.0.0.1:%u", me.victim.answer.port);
+    if (me.victim.answer.http_port > 0)
+        snprintf(me.http_address, sizeof me.http_address, "http:127.0.0.1:%u",
+                 me.victim.answer.http_port);
     me.born = me.victim.answer;
 }
 
@@ -127,6 +131,7 @@ static int run(const char *only)
     undisturbed();
     for (size_t i = 0; i < ROLES; i++) {
         /* They have the whole run to be slow in. */
+        if (i == BEFORE_SLOW && only_has(only, "http")) ht_http_start(&me);
         if (i == BEFORE_SLOW && only_has(only, "slowloris")) ht_slowloris_start(&me);
         if (!only_has(only, roles[i].name)) continue;
         if (one(&roles[i])) passed++;

@@ -19,6 +19,10 @@
 #include <weft/access.h>
 #include <weft/join.h>
 #include <weft/node.h>
+#include <weft/ticket.h>
+#ifdef WF_HTTP
+#include <weft/http.h>
+#endif
 
 #include "crypto.h"
 #include "hostile.h"
@@ -50,7 +54,7 @@ static struct here {
     weft_node *node;
     weft_keypair *author;
     uint32_t entries, readers;
-    uint16_t port;
+    uint16_t port, http_port;
     weft_id trees[HT_TREES];
     uint32_t written[HT_TREES];
     weft_id last[HT_TREES];
@@ -128,10 +132,25 @@ static void readers_of(enum ht_tree tree)
     free(keys);
 }
 
+/* The same port after a restart, if there was one; its number. */
+static uint16_t serve_at(const char *type, uint16_t port)
+{
+    char at[64], name[WEFT_ADDRESS_BYTES_MAX];
+    snprintf(at, sizeof at, "%s:127.0.0.1:%u", type, port);
+#ifdef WF_HTTP
+    if (strcmp(type, "http") == 0)
+        must(weft_add_transport_http(me.node, type, at, NULL, CALL), "a transport");
+    else
+#endif
+        must(weft_add_transport(me.node, type, at, CALL), "a transport");
+    must(weft_start_server(me.node, type, CALL), "a server");
+    must(weft_server_address(me.node, type, CALL, name), "its address");
+    return (uint16_t)strtoul(strrchr(name, ':') + 1, NULL, 10);
+}
+
 static void be_born(void)
 {
     static const uint32_t few[HT_TREES] = {[HT_SMALL] = HT_SMALL_ENTRIES};
-    char at[64], name[WEFT_ADDRESS_BYTES_MAX];
     me.node = open_node(HT_VICTIM, 0);
     for (uint32_t tree = 0; tree < HT_TREES; tree++) {
         weft_root_spec root = {.entropy = {(uint8_t)(tree + 1)}};
@@ -146,11 +165,10 @@ static void be_born(void)
     must(weft_join_mode_set(me.node, &me.trees[HT_ASKED], WEFT_JOIN_ASK, NULL, WEFT_RIGHT_NONE, 0,
                             CALL),
          "a mode");
-    snprintf(at, sizeof at, "tcp:127.0.0.1:%u", me.port);
-    must(weft_add_transport(me.node, "net", at, CALL), "a transport");
-    must(weft_start_server(me.node, "net", CALL), "a server");
-    must(weft_server_address(me.node, "net", CALL, name), "its address");
-    me.port = (uint16_t)strtoul(strrchr(name, ':') + 1, NULL, 10);
+    me.port = serve_at("tcp", me.port);
+#ifdef WF_HTTP
+    me.http_port = serve_at("http", me.http_port);
+#endif
 }
 
 /* -- What it holds ------------------------------------------------------------------------ */
@@ -217,6 +235,7 @@ static void facts(ht_answer *out)
     out->pending = stats.pending;
     out->refused = stats.refused;
     out->joins = who_asks();
+    out->http_port = me.http_port;
     out->port = me.port;
     memcpy(out->trees, me.trees, sizeof out->trees);
     memcpy(out->tips, me.last, sizeof out->tips);
@@ -336,6 +355,9 @@ static void on_dialled(void *arg, weft_err err, const weft_result *result)
     if (write(*pipe_end, &ok, 1) != 1) exit(3);
 }
 
+#ifdef WF_HTTP
+    must(weft_add_transport_http(node, "web", NULL, NULL, CALL), "a transport");
+#endif
 static weft_err dial_many(const ht_ask *ask, ht_answer *out)
 {
     weft_key server = ht_key(HT_VICTIM, 0);
