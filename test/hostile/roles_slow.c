@@ -7,6 +7,7 @@
 #include "hostile.h"
 
 #define SLACK (3 * WEFT_SEC) /* a busy machine */
+#define MEMORY_MAX (UINT64_C(32) << 20)
 
 static uint64_t after(uint32_t seconds) { return ht_now() + seconds * WEFT_SEC; }
 
@@ -19,7 +20,7 @@ static struct {
     ht_peer **all;
     uint32_t wanted, begun;
     ht_run *run;
-    uint64_t resident;
+    uint64_t grown; /* the victim's memory, when all had come */
 } slow;
 
 static void say_little(ht_peer *p)
@@ -64,8 +65,10 @@ void ht_slowloris_start(ht_run *run)
     slow.wanted = ht_amount(run, 51, run->peers);
     slow.all = calloc(slow.wanted, sizeof(ht_peer *));
     ht_memory_reset(run);
-    slow.resident = run->most_resident;
+    uint64_t resident = run->most_resident;
     (void)ht_loop(after(20), slow_begun, NULL);
+    ht_pass(100 * WEFT_MS); /* it is looked at now and then */
+    slow.grown = run->most_resident - resident;
 }
 
 static bool slow_gone(void *arg)
@@ -98,6 +101,8 @@ void ht_slowloris(ht_run *run, ht_line *line)
     if (late > 0)
         ht_bad(line, "%u were there for too long: silent %.1f s, handshake %.1f s, frame %.1f s",
                late, sec(slowest[0]), sec(slowest[1]), sec(slowest[2]));
+    if (!run->fast && slow.grown > MEMORY_MAX) /* who has just begun has not grown yet, either */
+        ht_bad(line, "%.1f MiB more memory", (double)slow.grown / (1 << 20));
     for (uint32_t kind = 0; kind < SLOW_KINDS; kind++)
         if (stayed[kind] == 0)
             ht_bad(line, "no slow connection of kind %u was let in at all", kind);
@@ -106,6 +111,7 @@ void ht_slowloris(ht_run *run, ht_line *line)
     ht_ok(
         line,
         "%u slow connections: silent ones gone after %.1f s, slow handshakes %.1f s, slow messages "
-        "%.1f s; %u lost their place to others at once",
-        slow.begun, sec(slowest[0]), sec(slowest[1]), sec(slowest[2]), refused);
+        "%.1f s; %u lost their place to others at once; +%.1f MiB",
+        slow.begun, sec(slowest[0]), sec(slowest[1]), sec(slowest[2]), refused,
+        (double)slow.grown / (1 << 20));
 }
