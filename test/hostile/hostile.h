@@ -61,7 +61,7 @@ void ht_every(void (*fn)(void *arg), void *arg);
 
 /* From 127.0.0.0/8, one of 65,536 that are not 127.0.x.x. */
 int ht_dial(uint16_t port, uint32_t from);
-int ht_listen(uint16_t *port); /* at 127.0.0.1 */
+int ht_listen(uint16_t *port, bool everywhere); /* at 127.0.0.1, or each of 127.0.0.0/8 */
 
 /* -- peer.c: a peer that does whatever a role tells it --------------------------------------- */
 
@@ -116,6 +116,7 @@ typedef struct ht_server {
     uint16_t port;
     enum ht_whose whose;
     uint32_t number; /* of its key */
+    bool everywhere; /* at all addresses that begin with 127 */
     const ht_manner *manner;
     void *arg;
     uint32_t came, proven; /* connections, and those whose other side has shown its key */
@@ -203,6 +204,8 @@ enum ht_op {
     HT_ASK,     /* friend: connects and asks for the trees that are offered             */
     HT_REACH,   /* victim: syncs `tree` with `key`, whose addresses are added before; with
                  * `count` 0 it is unknown again afterwards                             */
+    HT_OFFER,   /* victim: `count` addresses of impostors at the port `right` for `key`, by
+                 * tickets of which the last one has the true `address` too, and by hand */
     HT_RIGHT,   /* victim: gives the reader `count` the right `right` in `tree`         */
     HT_REJECT,  /* victim: refuses all who have asked to join                           */
     HT_COMMIT,  /* victim: `count` entries in `tree`                                    */
@@ -291,11 +294,11 @@ void ht_sybil(ht_run *run, ht_line *line);
 void ht_idle(ht_run *run, ht_line *line);
 void ht_slowloris_start(ht_run *run);
 void ht_slowloris(ht_run *run, ht_line *line);
+void ht_http_start(ht_run *run);
+void ht_http(ht_run *run, ht_line *line);
 void ht_crowd(ht_run *run, ht_line *line);
 /* For the crowd: asks to send entries to HT_LISTED, and then sends a forged one. */
 void ht_forge_open(ht_peer *p, const ht_answer *of);
-void ht_http_start(ht_run *run);
-void ht_http(ht_run *run, ht_line *line);
 void ht_forge_send(ht_peer *p, const ht_answer *of, uint32_t number);
 #define HT_FORGERS 24u /* readers that do so */
 void ht_forge(ht_run *run, ht_line *line);

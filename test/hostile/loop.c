@@ -107,10 +107,10 @@ int ht_dial(uint16_t port, uint32_t from)
     return fd;
 }
 
-int ht_listen(uint16_t *port)
+int ht_listen(uint16_t *port, bool everywhere)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct sockaddr_in at = local(INADDR_LOOPBACK, 0);
+    struct sockaddr_in at = local(everywhere ? INADDR_ANY : INADDR_LOOPBACK, 0);
     socklen_t len = sizeof at;
     if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 512) != 0 ||
         getsockname(fd, (struct sockaddr *)&at, &len) != 0)

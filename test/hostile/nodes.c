@@ -235,8 +235,8 @@ static void facts(ht_answer *out)
     out->pending = stats.pending;
     out->refused = stats.refused;
     out->joins = who_asks();
-    out->http_port = me.http_port;
     out->port = me.port;
+    out->http_port = me.http_port;
     memcpy(out->trees, me.trees, sizeof out->trees);
     memcpy(out->tips, me.last, sizeof out->tips);
 }
@@ -249,6 +249,11 @@ static weft_err right_of(const ht_ask *ask)
                         .right = (weft_right)ask->right,
                         .priority = ask->right >= WEFT_RIGHT_WRITE ? 10 : 0};
     return weft_grant_put(me.node, &me.trees[ask->tree], me.author, &grant, 1, CALL, NULL);
+}
+
+static void impostor_address(uint32_t i, uint32_t port, char out[WEFT_ADDRESS_BYTES_MAX])
+{
+    snprintf(out, WEFT_ADDRESS_BYTES_MAX, "tcp:127.17.%u.%u:%u", i >> 8 & 255, i & 255, port);
 }
 
 /* A peer whose address we were told is looked for. */
@@ -265,6 +270,30 @@ static weft_err reach(const ht_ask *ask, ht_answer *out)
     err = weft_sync_tree(me.node, &ask->key, &me.trees[ask->tree], 20 * WEFT_SEC, &result);
     out->sync_ns = ht_now() - began;
     if (ask->count == 0) must(weft_peer_remove(me.node, &ask->key, CALL), "removing a peer");
+    return err;
+}
+
+/* Addresses at which somebody else answers, offered for a peer in each way that there is. Counts
+ * who was taken for it, and the addresses that were kept by hand. */
+static weft_err offer(const ht_ask *ask, ht_answer *out)
+{
+    weft_ticket ticket = {
+        .tree = me.trees[ask->tree], .has_server = true, .server = ask->key, .hints_count = 0};
+    char address[WEFT_ADDRESS_BYTES_MAX];
+    for (uint32_t i = 0; i < ask->count;) {
+        ticket.hints_count = 0;
+        for (; ticket.hints_count < WEFT_TICKET_HINTS_MAX && i < ask->count; i++)
+            impostor_address(i, ask->right, ticket.hints[ticket.hints_count++]);
+        out->count += weft_sync_with_ticket(me.node, &ticket, CALL, NULL) != WEFT_PEER_KEY;
+    }
+    memcpy(ticket.hints[ticket.hints_count - 1], ask->address, WEFT_ADDRESS_BYTES_MAX);
+    weft_err err = weft_sync_with_ticket(me.node, &ticket, CALL, NULL);
+    for (uint32_t i = 0; i < ask->count; i++) {
+        impostor_address(i, ask->right, address);
+        weft_err added = weft_peer_add_address(me.node, &ask->key, address, CALL);
+        if (added != WEFT_OK && added != WEFT_LIMIT) must(added, "an impostor's address");
+        out->tries += added == WEFT_OK;
+    }
     return err;
 }
 
@@ -327,6 +356,9 @@ static weft_err a_round(const ht_ask *ask, ht_answer *out)
     uint64_t handle;
     must(weft_subscribe(node, on_down, &ended, &handle), "subscribe");
     must(weft_add_transport(node, "net", NULL, CALL), "a transport");
+#ifdef WF_HTTP
+    must(weft_add_transport_http(node, "web", NULL, NULL, CALL), "a transport");
+#endif
     must(weft_tree_follow(node, &tree, &server, 1, CALL), "follow");
     weft_err err = connect_to(node, ask->address, out);
     if (err == WEFT_OK) {
@@ -355,9 +387,6 @@ static void on_dialled(void *arg, weft_err err, const weft_result *result)
     if (write(*pipe_end, &ok, 1) != 1) exit(3);
 }
 
-#ifdef WF_HTTP
-    must(weft_add_transport_http(node, "web", NULL, NULL, CALL), "a transport");
-#endif
 static weft_err dial_many(const ht_ask *ask, ht_answer *out)
 {
     weft_key server = ht_key(HT_VICTIM, 0);
@@ -404,6 +433,7 @@ static void serve_one(bool victim, const ht_ask *ask, ht_answer *out)
     case HT_DIAL: out->err = dial_many(ask, out); break;
     case HT_ASK: out->err = ask_for_trees(ask, out); break;
     case HT_REACH: out->err = reach(ask, out); break;
+    case HT_OFFER: out->err = offer(ask, out); break;
     case HT_RIGHT: out->err = right_of(ask); break;
     case HT_REJECT:
         for (size_t i = who_asks(); i-- > 0;)

@@ -340,6 +340,16 @@ ht_peer *ht_peer_accept(int fd, weft_keypair *pair, const ht_manner *manner, voi
     return peer(fd, false, pair, manner, arg);
 }
 
+/* Its place is another's; what it was told counts. */
+static void leave(ht_server *s, uint32_t slot)
+{
+    const ht_peer *p = s->peers[slot];
+    if (p != NULL) s->proven += p->secure;
+    if (p != NULL && p->bytes_in > s->most) s->most = p->bytes_in;
+    ht_peer_free(s->peers[slot]);
+    s->peers[slot] = NULL;
+}
+
 static void on_incoming(ht_item *item, uint32_t events)
 {
     ht_server *s = (ht_server *)((char *)item - offsetof(ht_server, item));
@@ -348,25 +358,20 @@ static void on_incoming(ht_item *item, uint32_t events)
         int fd = accept4(item->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) return;
         uint32_t slot = s->came++ % (sizeof s->peers / sizeof *s->peers);
-        ht_peer_free(s->peers[slot]);
+        leave(s, slot);
         s->peers[slot] = ht_peer_accept(fd, ht_pair(s->whose, s->number), s->manner, s->arg);
     }
 }
 
 void ht_server_open(ht_server *s)
 {
-    s->item = (ht_item){.fd = ht_listen(&s->port), .ready = on_incoming};
+    s->item = (ht_item){.fd = ht_listen(&s->port, s->everywhere), .ready = on_incoming};
     ht_watch(&s->item, EPOLLIN);
 }
 
 void ht_server_close(ht_server *s)
 {
-    for (uint32_t i = 0; i < sizeof s->peers / sizeof *s->peers; i++) {
-        const ht_peer *p = s->peers[i];
-        if (p != NULL) s->proven += p->secure;
-        if (p != NULL && p->bytes_in > s->most) s->most = p->bytes_in;
-        ht_peer_free(s->peers[i]);
-    }
+    for (uint32_t i = 0; i < sizeof s->peers / sizeof *s->peers; i++) leave(s, i);
     ht_close(&s->item);
 }
 

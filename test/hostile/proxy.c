@@ -167,7 +167,7 @@ static void on_incoming(ht_item *item, uint32_t events)
 void ht_proxy_open(ht_proxy *x, uint16_t to)
 {
     *x = (ht_proxy){.to = to, .from = ht_below(60000)};
-    x->item = (ht_item){.fd = ht_listen(&x->port), .ready = on_incoming};
+    x->item = (ht_item){.fd = ht_listen(&x->port, false), .ready = on_incoming};
     ht_watch(&x->item, EPOLLIN);
 }
 

@@ -117,12 +117,62 @@ static void refuse(ht_peer *p, uint64_t type, uint32_t stream, const uint8_t *bo
     if (type == WF_F_OPEN) ht_peer_say(p, wf_err_encode(WF_F_ERR, &no));
 }
 
+/* The connection to it is lost, and it may be looked for again. */
+static void lose_connection(ht_run *run, ht_server *good)
+{
+    uint64_t up = ht_facts(run)->connections;
+    for (uint32_t i = 0; i < sizeof good->peers / sizeof *good->peers; i++) {
+        good->proven += good->peers[i] != NULL && good->peers[i]->secure;
+        ht_peer_free(good->peers[i]);
+        good->peers[i] = NULL;
+    }
+    for (uint32_t i = 0; i < 50 && ht_facts(run)->connections >= up; i++) ht_pass(100 * WEFT_MS);
+}
+
+/* Many more addresses than a peer may have, offered for one that nobody knows yet. */
+static void offer_many(ht_run *run, ht_line *line, uint32_t count, uint32_t *again)
+{
+    static const ht_manner manner = {.depth = HT_SECURE, .frame = refuse};
+    ht_server impostors = {
+        .whose = HT_STRANGER, .number = 820, .everywhere = true, .manner = &manner};
+    ht_server good = {.whose = HT_READER, .number = 41, .manner = &manner};
+    ht_ask ask = {.op = HT_OFFER, .tree = HT_LISTED, .count = count, .key = ht_key(HT_READER, 41)};
+    ht_server_open(&impostors);
+    ht_server_open(&good);
+    ask.right = impostors.port;
+    snprintf(ask.address, sizeof ask.address, "tcp:127.0.0.1:%u", good.port);
+    const ht_answer *a = ht_node_call(&run->victim, &ask);
+    if (a->err != WEFT_TREE) /* it was reached, and has no such tree */
+        ht_bad(line, "the true address of %u was not found: %s", count,
+               weft_strerror((weft_err)a->err));
+    if (a->count > 0)
+        ht_bad(line, "%llu impostors were taken for it", (unsigned long long)a->count);
+    if (a->tries != WEFT_ADDRESSES_PER_PEER_MAX - 1) /* and the one that has worked */
+        ht_bad(line, "%llu addresses were kept", (unsigned long long)a->tries);
+    uint32_t dials = impostors.came, reached = good.came;
+    if (dials < count / 2) ht_bad(line, "only %u impostors of %u were dialled", dials, count);
+    lose_connection(run, &good);
+    ask.op = HT_REACH;
+    ask.count = 0;
+    ask.address[0] = '\0';
+    (void)ht_node_call(&run->victim, &ask);
+    *again = impostors.came - dials;
+    if (good.came == reached) ht_bad(line, "it was not looked for again, of %u", count);
+    if (*again > 2) ht_bad(line, "%u of %u impostors were tried first", *again, count);
+    ht_server_close(&good);
+    ht_server_close(&impostors);
+    if (good.proven == 0) ht_bad(line, "the true address of %u was not reached", count);
+    if (impostors.proven > 0) ht_bad(line, "%u impostors were shown the key", impostors.proven);
+    if (impostors.most > 34)
+        ht_bad(line, "an impostor got %llu bytes", (unsigned long long)impostors.most);
+}
+
 void ht_poison(ht_run *run, ht_line *line)
 {
     static const ht_manner manner = {.depth = HT_SECURE, .frame = refuse};
     ht_server servers[IMPOSTORS + 1];
     uint64_t most = 0;
-    uint32_t tries = 0, again = 0, proven = 0;
+    uint32_t tries = 0, again = 0, proven = 0, offered = ht_amount(run, 96, 1000), later = 0;
     ht_ask ask = {.op = HT_REACH, .tree = HT_LISTED, .key = ht_key(HT_READER, 40)};
     for (uint32_t i = 0; i <= IMPOSTORS; i++) { /* the true one is the last */
         bool is_true = i == IMPOSTORS;
@@ -136,15 +186,8 @@ void ht_poison(ht_run *run, ht_line *line)
     ask.count = 1;
     (void)ht_node_call(&run->victim, &ask);
     for (uint32_t i = 0; i < IMPOSTORS; i++) tries += servers[i].came;
-    uint64_t up = ht_facts(run)->connections;
     uint32_t reached = servers[IMPOSTORS].came;
-    ht_server *good = &servers[IMPOSTORS];
-    for (uint32_t i = 0; i < sizeof good->peers / sizeof *good->peers; i++) {
-        good->proven += good->peers[i] != NULL && good->peers[i]->secure;
-        ht_peer_free(good->peers[i]); /* the connection is lost, and it is looked for again */
-        good->peers[i] = NULL;
-    }
-    for (uint32_t i = 0; i < 50 && ht_facts(run)->connections >= up; i++) ht_pass(100 * WEFT_MS);
+    lose_connection(run, &servers[IMPOSTORS]);
     ask.count = 0;
     ask.address[0] = '\0';
     (void)ht_node_call(&run->victim, &ask);
@@ -162,9 +205,12 @@ void ht_poison(ht_run *run, ht_line *line)
     if (servers[IMPOSTORS].proven == 0) ht_bad(line, "the true address was not found");
     if (proven > 0) ht_bad(line, "%u impostors were shown the node's key", proven);
     if (most > 34) ht_bad(line, "an impostor got %llu bytes", (unsigned long long)most);
-    ht_ok(line,
-          "%u impostors before the true address: %u dials, %llu bytes for one at most, 0 after the "
-          "handshake; the "
-          "true one was reached, and the next time after %u dials of others",
-          IMPOSTORS, tries, (unsigned long long)most, again);
+    offer_many(run, line, offered, &later);
+    ht_ok(
+        line,
+        "%u impostors before the true address: %u dials, %llu bytes for one at most, 0 after the "
+        "handshake; the "
+        "true one was reached, and the next time after %u dials of others; %u offered for one, by "
+        "tickets and by hand: the same, after %u",
+        IMPOSTORS, tries, (unsigned long long)most, again, offered, later);
 }
