@@ -327,6 +327,7 @@ Test(renew, what_a_log_lost_keeps_the_old_store_until_the_operator_removes_it)
     cr_assert_eq(renew(false), WEFT_OK);
     cr_expect_eq(done.how, WF_RENEWED_SALVAGE);
     cr_expect_gt(done.left_out, 0);
+    cr_expect_eq(done.shelved, done.left_out, "what stands on it waits in the new store");
 
     wf_store *store = open_store();
     uint32_t lost = unreadable(store);

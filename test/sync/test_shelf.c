@@ -118,6 +118,24 @@ Test(shelf, of_a_tree_that_lost_its_root_the_root_is_sent)
     world_destroy(w);
 }
 
+/* A list so long that the peer asks by a sample first. */
+Test(shelf, in_a_long_history_too)
+{
+    struct world *w = grown(12, 2, WORLD_PLAIN);
+    for (uint32_t i = 0; i < WEFT_PROBE_IDS_MIN + 100; i++)
+        cr_assert_eq(world_commit(w, 1), WEFT_OK);
+    cr_assert(world_converges(w, 400 * WEFT_SEC));
+    world_kill(w, 0);
+    lose(w, 0, 30, 40);
+    cr_assert_gt(report.shelved, WEFT_PROBE_IDS_MIN);
+    uint64_t before = stats_of(w, 1).entries_sent;
+    world_start(w, 0);
+    cr_assert(world_converges(w, 400 * WEFT_SEC));
+    cr_expect_eq(stats_of(w, 1).entries_sent - before, 10);
+    cr_expect_eq(shelved(w, 0), 0);
+    world_destroy(w);
+}
+
 /* At each of its first writes. */
 Test(shelf, a_node_that_dies_while_it_heals_goes_on_where_it_was)
 {
