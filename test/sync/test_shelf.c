@@ -240,7 +240,7 @@ static uint32_t matched(struct world *w, const weft_id *ids, uint32_t count, uin
     cr_assert_eq(weft_call(n->node->table.reader, &look->req, WEFT_NEVER, &back, &taken), WEFT_OK);
     look = (struct wf_look *)back;
     cr_assert_eq(look->bits_count, count);
-    for (uint32_t i = 0; i < count; i++) has += look->bits[i / 8] >> (i % 8) & 1u;
+    for (uint32_t i = 0; i < count; i++) has += (uint32_t)look->bits[i / 8] >> (i % 8) & 1u;
     weft_drop(&back->msg);
     free(room);
     return has;
