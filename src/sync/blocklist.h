@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * blocklist.h - the keys that may not connect, readable from any thread.
- * Called by: peers_actor.c (writes), transport through wf_peers_may_connect (reads).
+ * Called by: the peer manager's rooms (write), transport through wf_peers_may_connect (reads).
  * May touch: its own memory under its lock. Never: messages. */
 #ifndef WF_BLOCKLIST_H
 #define WF_BLOCKLIST_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * history.c - the syncs that are remembered of each peer (history.h).
- * Called by: peers_actor.c. May touch: its own memory.
+ * Called by: peers_*.c. May touch: its own memory.
  * Never: messages, clock, disk. */
 #include "history.h"
 

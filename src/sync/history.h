@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * history.h - the syncs that are remembered of each peer, and what they come to for each tree, in
  * memory; and the bytes of their records. Pure: no messages, no clock, no disk.
- * Called by: peers_actor.c. May touch: nothing else. Never: asks, sends. */
+ * Called by: peers_*.c. May touch: nothing else. Never: asks, sends. */
 #ifndef WF_HISTORY_H
 #define WF_HISTORY_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * history_code.c - the bytes of a sync's record and of a pair's sums (history.h).
- * Called by: history.c, peers_actor.c. May touch: its arguments.
+ * Called by: history.c, peers_look.c. May touch: its arguments.
  * Never: memory of its own. */
 #include <msgpack.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * history_save.c - what is remembered of syncs, from the store and to it.
- * Called by: peers_actor.c. May touch: reads of records, requests that somebody else sends.
+ * Called by: peers_records.c. May touch: reads of records, requests that somebody else sends.
  * Never: waits; keeps a node from opening for a record that is damaged. */
 #include <string.h>
 

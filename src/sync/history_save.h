@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * history_save.h - what is remembered of syncs, from the store and to it.
- * Called by: peers_actor.c. */
+ * Called by: peers_*.c. */
 #ifndef WF_HISTORY_SAVE_H
 #define WF_HISTORY_SAVE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * penalties.c - the keys that are refused for a time because they broke the rules (penalties.h).
- * Called by: peers_actor.c, for transport's hooks and for who looks at a peer.
+ * Called by: peers_actor.c, for transport's hooks, and peers_look.c.
  * May touch: its own memory under its lock. Never: messages, clocks: the caller says when. */
 #include "penalties.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * penalties.h - the keys that are refused for a time because they broke the rules, in memory only
  * and readable from any thread.
- * Called by: peers_actor.c, for transport's hooks (notes, asks) and for who looks at a peer.
+ * Called by: peers_actor.c, for transport's hooks (notes, asks), and peers_look.c.
  * May touch: its own memory under its lock. Never: messages, clocks: the caller says when. */
 #ifndef WF_PENALTIES_H
 #define WF_PENALTIES_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * registry.c - the peers that are known, in memory, and the bytes of their records.
- * Called by: peers_actor.c. May touch: its own memory.
+ * Called by: peers_*.c. May touch: its own memory.
  * Never: messages, clock, disk. */
 #include "registry.h"
 

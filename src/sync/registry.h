@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * registry.h - the peers that are known, in memory: rows by key, relations, and the
  * bytes of their records. Pure: no messages, no clock, no disk.
- * Called by: peers_actor.c. May touch: nothing else. Never: asks, sends. */
+ * Called by: peers_*.c. May touch: nothing else. Never: asks, sends. */
 #ifndef WF_REGISTRY_H
 #define WF_REGISTRY_H
 
