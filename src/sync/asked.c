@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * asked.c - what this node has asked elsewhere, in memory, and the bytes of its records.
- * Called by: join_desk.c, join_asking.c. May touch: its own memory.
+ * Called by: join_desk.c, join_asking.c, join_said.c. May touch: its own memory.
  * Never: messages, clock, disk. */
 #include "asked.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * asked.h - what this node has asked elsewhere and is not decided yet, in memory, and the bytes of
  * its records. Pure: no messages, no clock, no disk.
- * Called by: join_desk.c, join_asking.c. May touch: nothing else. Never: asks, sends. */
+ * Called by: join_desk.c, join_asking.c, join_said.c. May touch: nothing else. Never: asks, sends. */
 #ifndef WF_ASKED_H
 #define WF_ASKED_H
 

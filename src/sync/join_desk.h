@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * join_desk.h - joining, as the actor `access` does it: requests of others and our own.
  * join_desk.c begins, ends and hands out; join_judge.c hears what others ask, join_decide.c what
- * becomes of it; join_asking.c follows what we asked elsewhere.
+ * becomes of it; join_asking.c asks elsewhere, join_said.c follows what is said there.
  * Called by: access_actor.c, on its thread. May touch: its rows, records through the store.
  * Never: waits; sockets, sessions. */
 #ifndef WF_JOIN_DESK_H
