@@ -274,10 +274,12 @@ typedef struct weft_peer_info {
 /* EXISTS when it is known already (blocked too). LIMIT. */
 weft_err weft_peer_register(weft_node *node, const weft_key *peer, const char *name,
                             weft_ns timeout);
-/* Marks it blocked and drops its relations and connection; never an error if unknown. */
+/* Marks it blocked, as by the next call, and drops its relations; never an error if unknown. */
 weft_err weft_peer_remove(weft_node *node, const weft_key *peer, weft_ns timeout);
+/* Blocked: it is refused in both directions from now on, and when this answers OK it has no connection,
+ * and no frame of it is heard or sent any more; what had come before may still be stored. NOT_FOUND. */
 weft_err weft_peer_set_status(weft_node *node, const weft_key *peer, weft_peer_status status,
-                              weft_ns timeout); /* NOT_FOUND */
+                              weft_ns timeout);
 /* "tcp:host:port", "http:host:port[/path]", "mem:host:port", or of a network of your own
  * (weft/net.h), which need not be there yet. Appended if not there. NOT_FOUND, ADDRESS, LIMIT. */
 weft_err weft_peer_add_address(weft_node *node, const weft_key *peer, const char *address,

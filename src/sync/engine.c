@@ -179,6 +179,7 @@ static weft_verdict handle(weft_self *self, void *state, weft_msg *msg)
         wf_econn_on_up(e, (struct wf_tp_up *)msg);
         return WEFT_KEPT;
     }
+    if (kind == &wf_peer_part_kind) return wf_part_on_ask(e, (struct wf_peer_part *)msg);
     if (kind == &wf_gate_kind) return wf_gate_on_ask(e, (struct wf_gate *)msg);
     if (kind == &wf_damage_kind) {
         wf_heal_on_bell_take(e, (struct wf_damage_bell *)msg);

@@ -242,6 +242,9 @@ uint32_t wf_econn_stream(struct conn *c); /* a fresh number; 0: used up */
 void wf_econn_open_related(struct engine *e, struct conn *c);
 void wf_econn_registered(struct engine *e, struct conn *c);
 
+/* engine_part.c */
+weft_verdict wf_part_on_ask(struct engine *e, struct wf_peer_part *part);
+
 /* engine_prove.c */
 /* Shows the peer the key that we act with in the tree, before the first frame on `stream`. */
 void wf_prove_before(struct engine *e, struct conn *c, const weft_id *tree, uint32_t stream);

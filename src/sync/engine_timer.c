@@ -7,8 +7,6 @@
 #include <string.h>
 
 #include "alloc.h"
-#include "blocklist.h"
-#include "declared.h"
 #include "engine_state.h"
 #include "log.h"
 #include "tracks.h"
@@ -237,22 +235,12 @@ weft_err wf_timers_start(struct engine *e)
 
 /* -- Changes of peers ---------------------------------------------------------------- */
 
-static struct peer *peer_of(struct engine *e, const weft_key *key)
+/* It is only left alone: what there is of connections stays. */
+static void on_inactive(struct engine *e, const weft_key *key)
 {
-    return (struct peer *)wf_table_find(&e->peers, key->bytes);
-}
-
-static void on_blocked(struct engine *e, const weft_key *key)
-{
-    struct peer *p = peer_of(e, key);
-    /* Inactive peers are only left alone; blocked ones lose their connections. */
-    bool blocked = wf_blocklist_has(e->table->blocked, key);
-    if (blocked) wf_e_note_pair(e, key, NULL, WF_Q_UNRELATED, 0);
-    if (blocked) wf_declared_blocked(e, key);
+    struct peer *p = (struct peer *)wf_table_find(&e->peers, key->bytes);
     if (p == NULL) return;
     wf_dial_off(e, p);
-    for (struct item *at = p->conns.first; blocked && at != NULL; at = at->next)
-        wf_econn_close(e, (struct conn *)at, WEFT_BLOCKED, "blocked");
     wf_peer_settle(e, p);
 }
 
@@ -297,7 +285,7 @@ static void on_active(struct engine *e, const weft_key *key)
 void wf_timer_on_changed(struct engine *e, const struct wf_peer_changed *changed)
 {
     switch (changed->what) {
-    case WF_CHANGED_BLOCKED: on_blocked(e, &changed->peer); break;
+    case WF_CHANGED_INACTIVE: on_inactive(e, &changed->peer); break;
     case WF_CHANGED_ACTIVE: on_active(e, &changed->peer); break;
     case WF_CHANGED_RELATED: on_related(e, &changed->peer, &changed->tree); break;
     case WF_CHANGED_UNRELATED: on_unrelated(e, &changed->peer, &changed->tree); break;

@@ -90,11 +90,11 @@ struct wf_peer_note {
     weft_ns took_ns;
 };
 
-/* peers -> sync, system lane: a peer was blocked, removed, related or unrelated, so that
- * connections and sessions follow. */
+/* peers -> sync, system lane: a peer is left alone, active again, related or unrelated, so that
+ * dials and sessions follow. */
 extern const weft_kind wf_peer_changed_kind;
 enum wf_peer_change {
-    WF_CHANGED_BLOCKED,
+    WF_CHANGED_INACTIVE,
     WF_CHANGED_ACTIVE,
     WF_CHANGED_RELATED,
     WF_CHANGED_UNRELATED
@@ -104,6 +104,15 @@ struct wf_peer_changed {
     weft_key peer;
     weft_id tree;
     enum wf_peer_change what;
+};
+
+/* peers asks sync, once the key is in the blocklist: the peer is blocked. Answered when transport has
+ * closed what there was of connections, and sync knows of none. */
+extern const weft_kind wf_peer_part_kind;
+struct wf_peer_part {
+    weft_request req;
+    weft_key peer;
+    struct wf_tp_part *close; /* for transport, made with it; dropped with the message */
 };
 
 /* Transport's hooks; any thread; table: struct wf_node_table. May the key connect? BLOCKED,

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "peers_state.h"
 #include "penalties.h"
+#include "transport.h"
 
 #define SAVE_INTERVAL_NS (5 * WEFT_SEC) /* statistics reach the disk at most this often */
 
@@ -30,6 +31,15 @@ const weft_kind wf_peer_note_kind = {0x302, "peers.note", sizeof(struct wf_peer_
                                      weft_free_msg};
 const weft_kind wf_peer_changed_kind = {0x303, "peers.changed", sizeof(struct wf_peer_changed),
                                         weft_free_msg};
+
+static void drop_part(weft_msg *msg)
+{
+    struct wf_tp_part *close = ((struct wf_peer_part *)msg)->close;
+    weft_drop(close == NULL ? NULL : &close->req.msg);
+    weft_free_msg(msg);
+}
+
+const weft_kind wf_peer_part_kind = {0x304, "peers.part", sizeof(struct wf_peer_part), drop_part};
 
 struct wf_peer_req *wf_peer_req_create(enum wf_peer_op op)
 {

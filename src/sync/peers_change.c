@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * peers_change.c - requests that change what is known of a peer.
  * Called by: peers_actor.c. May touch: the registry, the blocklist; records through peers_records.c.
- * Never: answers before it is durable. */
+ * Never: answers before it is durable, and before who is blocked has no connection any more. */
 #include <string.h>
 
 #include "alloc.h"
@@ -9,6 +9,7 @@
 #include "blocklist.h"
 #include "log.h"
 #include "peers_state.h"
+#include "transport.h"
 
 void wf_peers_tell_sync(struct peers *p, const weft_key *peer, const weft_id *tree,
                         enum wf_peer_change what)
@@ -62,15 +63,41 @@ static weft_err op_ensure(struct peers *p, struct wf_peer_req *req, struct wf_pe
     return WEFT_OK;
 }
 
-static weft_err op_status(struct peers *p, struct wf_peer_req *req, struct wf_peer_row *row)
+/* In both directions: who knocks is refused from now on, and what there is of connections is
+ * closed before that is answered. */
+static weft_err block(struct peers *p, const weft_key *peer, struct wf_peer_saving *saving)
 {
-    weft_err err = wf_blocklist_set(p->table->blocked, &req->peer,
-                                    req->status == WEFT_PEER_BLOCKED);
+    bool before = wf_blocklist_has(p->table->blocked, peer);
+    struct wf_peer_part *part = (struct wf_peer_part *)weft_new(&wf_peer_part_kind);
+    if (part != NULL) part->close = wf_tp_new(&wf_tp_part_kind);
+    if (part == NULL || part->close == NULL) {
+        weft_drop(part == NULL ? NULL : &part->req.msg);
+        return WEFT_NO_MEMORY;
+    }
+    part->peer = *peer;
+    weft_err err = wf_blocklist_set(p->table->blocked, peer, true);
+    if (err != WEFT_OK) {
+        weft_drop(&part->req.msg);
+        return err;
+    }
+    err = wf_saving_ask(p, saving, p->table->sync, &part->req);
+    if (err != WEFT_OK && !before) (void)wf_blocklist_set(p->table->blocked, peer, false);
+    return err;
+}
+
+static weft_err op_status(struct peers *p, struct wf_peer_req *req, struct wf_peer_saving *saving,
+                          struct wf_peer_row *row)
+{
+    weft_err err = req->status == WEFT_PEER_BLOCKED
+                       ? block(p, &req->peer, saving)
+                       : wf_blocklist_set(p->table->blocked, &req->peer, false);
     if (err != WEFT_OK) return err;
     row->info.status = req->status;
     row->info.last_seen_ms = wf_wall_ms(p->table->rt);
-    wf_peers_tell_sync(p, &req->peer, NULL,
-                       req->status == WEFT_PEER_ACTIVE ? WF_CHANGED_ACTIVE : WF_CHANGED_BLOCKED);
+    if (req->status != WEFT_PEER_BLOCKED)
+        wf_peers_tell_sync(p, &req->peer, NULL,
+                           req->status == WEFT_PEER_ACTIVE ? WF_CHANGED_ACTIVE
+                                                           : WF_CHANGED_INACTIVE);
     return WEFT_OK;
 }
 
@@ -79,7 +106,7 @@ static weft_err op_remove(struct peers *p, struct wf_peer_req *req, struct wf_pe
                           struct wf_peer_row *row)
 {
     req->status = WEFT_PEER_BLOCKED;
-    weft_err err = op_status(p, req, row);
+    weft_err err = op_status(p, req, saving, row);
     if (err != WEFT_OK) return err;
     for (uint32_t i = 0; i < row->info.trees_count; i++)
         wf_saving_relation(p, saving, &req->peer, &row->trees[i], true);
@@ -170,7 +197,7 @@ weft_verdict wf_peers_change(struct peers *p, struct wf_peer_req *req)
         err = op_declare(p, req, saving);
         save = false;
         break;
-    case WF_PEER_STATUS: err = op_status(p, req, row); break;
+    case WF_PEER_STATUS: err = op_status(p, req, saving, row); break;
     case WF_PEER_REMOVE: err = op_remove(p, req, saving, row); break;
     case WF_PEER_RELATE: err = op_relate(p, req, saving, row, true); break;
     case WF_PEER_UNRELATE: err = op_relate(p, req, saving, row, false); break;

@@ -98,7 +98,7 @@ static void trim(struct peers *p, struct wf_peer_req *req)
     }
     req->count = wf_history_trim(&p->history, req->before_ms);
     for (struct wf_records *all; (all = wf_history_batch(&p->history)) != NULL;)
-        wf_saving_ask(p, saving, &all->req);
+        wf_saving_put(p, saving, &all->req);
     wf_saving_close(saving);
 }
 

@@ -21,7 +21,7 @@ void wf_saving_close(struct wf_peer_saving *saving)
     wf_free(saving);
 }
 
-static void on_written(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
+static void on_answered(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
     (void)state;
@@ -40,20 +40,20 @@ struct wf_peer_saving *wf_saving_open(struct wf_peer_req *req)
     return saving;
 }
 
-static weft_err ask(struct peers *p, struct wf_peer_saving *saving, weft_request *req)
+weft_err wf_saving_ask(struct peers *p, struct wf_peer_saving *saving, weft_addr *to,
+                       weft_request *req)
 {
-    /* The store always answers; how long the disk takes is not for us to judge. */
+    /* The actors of a node always answer; how long the disk takes is not for us to judge. */
     weft_err err = req == NULL ? WEFT_NO_MEMORY
-                               : weft_ask(p->self, p->table->store, req, WEFT_NEVER, on_written,
-                                          saving, NULL);
+                               : weft_ask(p->self, to, req, WEFT_NEVER, on_answered, saving, NULL);
     if (err == WEFT_OK) saving->open++;
     else if (req != NULL) weft_drop(&req->msg);
     return err == WEFT_FULL ? WEFT_BUSY : err;
 }
 
-void wf_saving_ask(struct peers *p, struct wf_peer_saving *saving, weft_request *req)
+void wf_saving_put(struct peers *p, struct wf_peer_saving *saving, weft_request *req)
 {
-    weft_err err = ask(p, saving, req);
+    weft_err err = wf_saving_ask(p, saving, p->table->store, req);
     if (err != WEFT_OK) saving->err = err;
 }
 
@@ -95,14 +95,14 @@ void wf_saving_row(struct peers *p, struct wf_peer_saving *saving, struct wf_pee
 {
     struct wf_record_put *put = row_record(row);
     if (put != NULL) row->dirty = false;
-    wf_saving_ask(p, saving, put == NULL ? NULL : &put->req);
+    wf_saving_put(p, saving, put == NULL ? NULL : &put->req);
 }
 
 void wf_saving_relation(struct peers *p, struct wf_peer_saving *saving, const weft_key *peer,
                         const weft_id *tree, bool remove)
 {
     struct wf_record_put *put = relation_record(peer, tree, remove);
-    wf_saving_ask(p, saving, put == NULL ? NULL : &put->req);
+    wf_saving_put(p, saving, put == NULL ? NULL : &put->req);
 }
 
 weft_err wf_saving_declared(struct peers *p, struct wf_peer_saving *saving, struct wf_peer_row *row,
@@ -116,7 +116,7 @@ weft_err wf_saving_declared(struct peers *p, struct wf_peer_saving *saving, stru
         weft_drop(&all->req.msg);
         return WEFT_NO_MEMORY;
     }
-    weft_err err = ask(p, saving, &all->req);
+    weft_err err = wf_saving_ask(p, saving, p->table->store, &all->req);
     if (err == WEFT_OK) row->dirty = false;
     return err;
 }

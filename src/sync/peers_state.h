@@ -20,16 +20,19 @@ struct peers { /* only the handlers of its rooms touch this */
 
 /* peers_records.c */
 /* One change on its way to the disk; its request is answered when all its records are
- * written. Lives until the last of them is answered. */
+ * written, and who else has to hear of it has. Lives until the last of them is answered. */
 struct wf_peer_saving {
     struct wf_peer_req *req; /* NULL: nobody waits */
-    uint32_t open;           /* record requests under way, plus one while it is built */
+    uint32_t open;           /* requests under way, plus one while it is built */
     weft_err err;
 };
 struct wf_peer_saving *wf_saving_open(struct wf_peer_req *req); /* NULL: short memory */
 void wf_saving_close(struct wf_peer_saving *saving);            /* it is built */
-/* Takes the request, NULL too: NO_MEMORY. What fails is the answer. */
-void wf_saving_ask(struct peers *p, struct wf_peer_saving *saving, weft_request *req);
+/* Takes a request that has to be answered too, NULL: NO_MEMORY. */
+weft_err wf_saving_ask(struct peers *p, struct wf_peer_saving *saving, weft_addr *to,
+                       weft_request *req);
+/* The same for records; what fails is the answer. */
+void wf_saving_put(struct peers *p, struct wf_peer_saving *saving, weft_request *req);
 void wf_saving_row(struct peers *p, struct wf_peer_saving *saving, struct wf_peer_row *row);
 void wf_saving_relation(struct peers *p, struct wf_peer_saving *saving, const weft_key *peer,
                         const weft_id *tree, bool remove);

@@ -240,6 +240,18 @@ static weft_verdict on_close(struct wf_manager *m, struct wf_tp_close *r)
     return WEFT_DONE;
 }
 
+static weft_verdict on_part(struct wf_manager *m, struct wf_tp_part *req)
+{
+    req->text[sizeof req->text - 1] = '\0';
+    for (uint32_t i = 0; i < WEFT_CONNECTIONS_MAX; i++) {
+        struct wf_conn *c = m->conns[i];
+        if (c != NULL && wf_conn_open(c) && weft_key_equal(&c->key, &req->key))
+            wf_conn_close(c, req->why, req->text);
+    }
+    weft_reply(&req->req, WEFT_OK);
+    return WEFT_KEPT;
+}
+
 static weft_verdict on_stats(struct wf_manager *m, struct wf_tp_stats *req)
 {
     weft_err err = WEFT_OK;
@@ -281,6 +293,7 @@ static weft_verdict dispatch(struct wf_manager *m, weft_msg *msg)
     if (k == &wf_tp_remove_kind) return wf_route_remove(m, (struct wf_tp_remove *)msg);
     if (k == &wf_tp_server_kind) return wf_serve(m, (struct wf_tp_server *)msg);
     if (k == &wf_tp_addresses_kind) return wf_route_list(m, (struct wf_tp_addresses *)msg);
+    if (k == &wf_tp_part_kind) return on_part(m, (struct wf_tp_part *)msg);
     if (k == &wf_tp_stats_kind) return on_stats(m, (struct wf_tp_stats *)msg);
     return WEFT_DONE;
 }

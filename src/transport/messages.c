@@ -59,6 +59,7 @@ const weft_kind wf_tp_send_kind = KIND(0x7407, "transport.send", wf_tp_send, dro
 const weft_kind wf_tp_release_kind = KIND(0x7408, "transport.release", wf_tp_release,
                                           weft_free_msg);
 const weft_kind wf_tp_close_kind = KIND(0x7409, "transport.close", wf_tp_close, weft_free_msg);
+const weft_kind wf_tp_part_kind = KIND(0x740c, "transport.part", wf_tp_part, weft_free_msg);
 const weft_kind wf_tp_stats_kind = KIND(0x740a, "transport.stats", wf_tp_stats, weft_free_msg);
 
 const weft_kind wf_tp_up_kind = KIND(0x7411, "transport.up", wf_tp_up, weft_free_msg);

@@ -95,7 +95,7 @@ weft_err wf_resolver_spawn(weft_rt *rt, weft_addr **out);
 /* -- Requests to the manager (asked; replies in place; drop frees) --------------------- */
 extern const weft_kind wf_tp_add_kind, wf_tp_remove_kind, wf_tp_server_kind, wf_tp_addresses_kind,
     wf_tp_dial_kind, wf_tp_stream_kind, wf_tp_bulk_kind, wf_tp_send_kind, wf_tp_release_kind,
-    wf_tp_close_kind, wf_tp_stats_kind;
+    wf_tp_close_kind, wf_tp_part_kind, wf_tp_stats_kind;
 
 /* Adds or replaces a named transport; a running one of that name is stopped first.
  * The new one is not started. LIMIT, INVALID, ADDRESS. */
@@ -195,6 +195,15 @@ struct wf_tp_close {
     weft_msg msg;
     uint64_t conn;
     weft_err why; /* WEFT_OK: ordinary */
+    char text[64];
+};
+/* Closes all connections with the key, also those that are not up yet. Answered, OK also if there
+ * were none, when nothing of them is encrypted any more but CLOSE, nothing that they send is passed
+ * on, and DOWN was sent for those that were up. Who keeps the key out from then on says may_connect. */
+struct wf_tp_part {
+    weft_request req;
+    weft_key key;
+    weft_err why;
     char text[64];
 };
 struct wf_tp_stats {

@@ -459,6 +459,74 @@ Test(engine, blocking_a_peer_closes_its_connection_for_good)
     world_destroy(w);
 }
 
+static void count_frames(struct world *w, uint32_t from, const weft_key *to, const weft_id *tree,
+                         uint32_t type)
+{
+    (void)tree;
+    if (from == 1 && weft_key_equal(to, key(w, 0)) && type != WF_F_CLOSE)
+        ++*(uint32_t *)w->judge_arg;
+}
+
+/* While both have much to say to each other, and whoever is late. */
+static void block_amid_traffic(uint64_t seed, bool remove)
+{
+    struct world *w = world_create(seed, WORLD_CHAIN, 2, WORLD_UNEVEN);
+    uint32_t frames = 0;
+    for (uint32_t i = 0; i < 6; i++) {
+        cr_assert_eq(world_commit_bytes(w, 1, 20000), WEFT_OK);
+        cr_assert_eq(world_commit_bytes(w, 0, 20000), WEFT_OK);
+    }
+    weft_err err = remove ? weft_peer_remove(node(w, 1), key(w, 0), CALL)
+                          : weft_peer_set_status(node(w, 1), key(w, 0), WEFT_PEER_BLOCKED, CALL);
+    cr_assert_eq(err, WEFT_OK);
+    cr_expect_eq(wf_counter_get(&node(w, 1)->table.counters->connections), 0, "seed %lu", seed);
+    w->judge_arg = &frames;
+    w->judge = count_frames;
+    cr_assert_eq(world_commit(w, 1), WEFT_OK);
+    world_run(w, 5 * WEFT_SEC);
+    cr_expect_eq(frames, 0, "seed %lu: %u frames after the answer", seed, frames);
+    w->judge = NULL;
+    world_destroy(w);
+}
+
+Test(engine, blocking_a_peer_is_answered_when_nothing_of_it_is_left)
+{
+    for (uint64_t seed = 30; seed < 42; seed++) block_amid_traffic(seed, seed % 2 == 0);
+}
+
+/* Transport has not confirmed that it closed what there was. */
+Test(engine, blocking_a_peer_is_not_answered_before_transport_has_closed_its_connection)
+{
+    struct world *w = world_create(43, WORLD_CHAIN, 2, WORLD_PLAIN);
+    weft_addr **place = &node(w, 1)->table.transport;
+    uint32_t heard;
+    weft_addr *transport = world_mute(w, 1, place, &heard);
+    cr_expect_eq(weft_peer_set_status(node(w, 1), key(w, 0), WEFT_PEER_BLOCKED, WEFT_SEC),
+                 WEFT_TIMED_OUT);
+    world_unmute(w, 1, place, transport);
+    cr_expect_eq(weft_peer_set_status(node(w, 1), key(w, 0), WEFT_PEER_BLOCKED, CALL), WEFT_OK);
+    cr_expect_eq(wf_counter_get(&node(w, 1)->table.counters->connections), 0);
+    world_destroy(w);
+}
+
+Test(engine, blocking_a_peer_ends_well_though_memory_is_short)
+{
+    struct world *w = world_create(44, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    weft_err err = WEFT_NO_MEMORY;
+    uint64_t nth = 1;
+    for (; err != WEFT_OK; nth++) {
+        cr_assert_lt(nth, 100);
+        (void)wf_alloc_fail_at(nth, 0);
+        err = weft_peer_set_status(node(w, 1), key(w, 0), WEFT_PEER_BLOCKED, CALL);
+        (void)wf_alloc_fail_at(0, 0);
+        cr_expect(err == WEFT_OK || err == WEFT_NO_MEMORY, "%lu: %s", nth, weft_errname(err));
+        if (err != WEFT_OK) world_run(w, 2 * WEFT_SEC); /* a store that had none opens again */
+    }
+    cr_expect_gt(nth, 4, "fewer allocations than it needs");
+    cr_expect_eq(wf_counter_get(&node(w, 1)->table.counters->connections), 0);
+    world_destroy(w);
+}
+
 Test(engine, a_reader_who_is_removed_gets_nothing_more)
 {
     struct world *w = world_create(19, WORLD_CHAIN, 2, WORLD_PLAIN);
