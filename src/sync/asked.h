@@ -16,6 +16,7 @@ struct wf_asked_row { /* one for each tree and key */
     uint32_t priority;
     int64_t asked_ms;
     bool asking; /* somebody asks about it just now */
+    bool saved;  /* its record is durable           */
 };
 
 struct wf_asked {

@@ -12,8 +12,10 @@ struct asking { /* one after the other: ask, follow, relate, forget, sync */
     struct wf_join_req *req; /* who waits; NULL: nobody */
     struct wf_asked_row row;
     struct wf_joined said;
-    bool again;                /* of a request that was made before */
-    bool kept;                 /* the row in the desk is that of what was said */
+    bool again;    /* of a request that was made before */
+    bool kept;     /* the row in the desk is that of what was said */
+    bool replaced; /* `before` was the desk's row until what was said took its place */
+    struct wf_asked_row before;
     struct wf_join_over *over; /* made with it, so that its end cannot go untold; NULL: told */
 };
 

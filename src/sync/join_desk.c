@@ -197,6 +197,7 @@ static weft_err load_asked(void *arg, const uint8_t *key, size_t key_len, const 
     memcpy(row.tree.bytes, key + 1, tree_len);
     memcpy(row.key.bytes, key + 1 + tree_len, sizeof row.key.bytes);
     weft_err err = wf_asked_record_decode(value, value_len, &row);
+    row.saved = true;
     return err != WEFT_OK ? err : wf_asked_put(&desk->asked, &row);
 }
 

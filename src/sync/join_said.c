@@ -225,6 +225,20 @@ static weft_err use_key(struct asking *a)
 
 /* -- What was said ---------------------------------------------------------------------- */
 
+/* What could not be written is not here either: whoever asked asks again, and what was kept before
+ * is asked for again as before. */
+static void take_back(struct asking *a)
+{
+    struct wf_asked_row *row = wf_asked_find(&a->desk->asked, &a->row.tree, &a->row.key);
+    if (row == NULL || !is_row_of(a, row)) return; /* it is over already */
+    if (!a->replaced) {
+        wf_asked_remove(&a->desk->asked, row);
+        return;
+    }
+    *row = a->before;
+    row->asking = false; /* who asked about it meanwhile did not find it */
+}
+
 static void on_kept(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
 {
     (void)self;
@@ -232,10 +246,21 @@ static void on_kept(weft_self *self, void *state, weft_err err, weft_request *re
     struct asking *a = arg;
     struct wf_asked_row *row = wf_asked_find(&a->desk->asked, &a->row.tree, &a->row.key);
     weft_drop(req == NULL ? NULL : &req->msg);
-    if (err == WEFT_OK) wf_join_event(a->desk, &a->row.tree, &a->row.key, a->row.id, WEFT_AWAITING);
-    else if (row != NULL && memcmp(row->id, a->row.id, sizeof row->id) == 0)
-        wf_asked_remove(&a->desk->asked, row); /* the caller asks again */
-    wf_asking_finish(a, err == WEFT_OK ? WEFT_AWAITING : err);
+    if (err != WEFT_OK) {
+        take_back(a);
+        wf_asking_finish(a, err);
+        return;
+    }
+    if (row != NULL && is_row_of(a, row)) row->saved = true;
+    wf_join_event(a->desk, &a->row.tree, &a->row.key, a->row.id, WEFT_AWAITING);
+    wf_asking_finish(a, WEFT_AWAITING);
+}
+
+static weft_err ask_to_keep(struct asking *a)
+{
+    struct wf_record_put *put = wf_asked_row_record(&a->row);
+    if (put == NULL) return WEFT_NO_MEMORY;
+    return wf_join_ask_store(a->desk, &put->req, on_kept, a) ? WEFT_OK : WEFT_CLOSED;
 }
 
 static void keep(struct asking *a)
@@ -246,17 +271,23 @@ static void keep(struct asking *a)
         wf_asking_finish(a, WEFT_AWAITING); /* as it was */
         return;
     }
-    memcpy(a->row.id, a->said.id, sizeof a->row.id);
-    a->row.asked_ms = wf_join_now(a->desk);
-    a->row.asking = false;
-    /* In memory first: the decision may come while the disk is waited for. */
-    weft_err err = wf_asked_put(&a->desk->asked, &a->row);
-    if (err != WEFT_OK) {
-        wf_asking_finish(a, err);
+    if (there != NULL && !there->saved) { /* which of the two is kept the disk has yet to say */
+        wf_asking_finish(a, WEFT_BUSY);
         return;
     }
-    struct wf_record_put *put = wf_asked_row_record(&a->row);
-    wf_asking_step(a, a->desk->table->store, put == NULL ? NULL : &put->req, WEFT_NEVER, on_kept);
+    a->replaced = there != NULL;
+    if (a->replaced) a->before = *there;
+    memcpy(a->row.id, a->said.id, sizeof a->row.id);
+    a->row.asked_ms = wf_join_now(a->desk);
+    a->row.asking = a->row.saved = false;
+    /* In memory first: the decision may come while the disk is waited for. */
+    weft_err err = wf_asked_put(&a->desk->asked, &a->row);
+    if (err == WEFT_OK) {
+        err = ask_to_keep(a);
+        if (err == WEFT_OK) return;
+        take_back(a);
+    }
+    wf_asking_finish(a, err);
 }
 
 /* Does the row wait for what was said, or for no more than what was granted at once? */

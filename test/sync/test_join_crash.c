@@ -68,6 +68,46 @@ Test(join, is_approved_whole_or_not_at_all_at_every_crash)
     cr_expect(told > 0 && told < 6, "%u of 6 were told: the crash is not where it should be", told);
 }
 
+/* What node 1 has of its request, now and after a new start. */
+static void same_after_restart(struct world *w, const weft_id *tree, const uint8_t id[16],
+                               uint64_t nth)
+{
+    for (int i = 0; i < 2; i++) {
+        weft_join_outcome now = {0};
+        weft_err err = weft_tree_join_check(node(w, 1), tree, NULL, CALL, &now);
+        cr_expect_eq(err, WEFT_AWAITING, "%lu, %d: %s", nth, i, weft_errname(err));
+        cr_expect_eq(memcmp(now.id, id, sizeof now.id), 0, "%lu, %d: of another request", nth, i);
+        if (i > 0) break;
+        world_kill(w, 1);
+        world_start(w, 1);
+    }
+}
+
+/* A second server takes the first one's place, in memory and on the disk or in neither. */
+Test(join, that_takes_the_place_of_another_is_kept_in_memory_and_on_the_disk_or_in_neither)
+{
+    uint32_t refused = 0;
+    for (uint64_t nth = 1; nth <= 4; nth++) {
+        struct world *w = world_create(70, WORLD_CHAIN, 3, WORLD_NO_PUSH);
+        weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK), same;
+        weft_root_spec root = {.entropy = {1, 33}};
+        weft_join_spec spec = {.tree = tree, .name = "Ada", .right = WEFT_RIGHT_READ};
+        weft_join_outcome first, second;
+        cr_assert_eq(weft_tree_create(node(w, 2), w->author, &root, CALL, &same), WEFT_OK);
+        cr_assert_eq(weft_join_mode_set(node(w, 2), &tree, WEFT_JOIN_ASK, NULL, 0, 0, CALL),
+                     WEFT_OK);
+        cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &first), WEFT_AWAITING);
+        wf_kv_memory_fail_at(w->nodes[1].kv, nth, WEFT_NO_SPACE, false);
+        weft_err err = weft_tree_join(node(w, 1), "mem:n2:1", NULL, &spec, CALL, &second);
+        wf_kv_memory_fail_at(w->nodes[1].kv, 0, WEFT_OK, false);
+        cr_expect(err == WEFT_AWAITING || err == WEFT_NO_SPACE, "%lu: %s", nth, weft_errname(err));
+        refused += err == WEFT_NO_SPACE;
+        same_after_restart(w, &tree, err == WEFT_AWAITING ? second.id : first.id, nth);
+        world_destroy(w);
+    }
+    cr_expect(refused > 0, "no write failed");
+}
+
 struct seen { /* of one node's request */
     bool answered, approved, rejected;
     uint8_t id[16];
