@@ -8,12 +8,12 @@
 #include "access_actor.h"
 #include "alloc.h"
 #include "api_net.h"
-#include "blocklist.h"
 #include "crypto.h"
 #include "engine.h"
 #include "identities.h"
 #include "key_file.h"
 #include "keyring.h"
+#include "keyset.h"
 #include "log.h"
 #include "node_internal.h"
 #include "notify.h"
@@ -360,7 +360,7 @@ static void free_node(weft_node *node)
     wf_store_close(node->table.wf_store);
     if (node->own_rt) (void)weft_rt_destroy(node->rt);
     weft_keypair_destroy(node->device);
-    wf_blocklist_destroy(node->table.blocked);
+    wf_keyset_destroy(node->table.blocked);
     wf_penalties_destroy(node->table.penalties);
     wf_keyring_destroy(node->table.keyring);
     wf_identities_destroy(node->table.identities);
@@ -385,7 +385,7 @@ static weft_err open_on(const weft_node_options *options, wf_kv *kv,
     if (seat != NULL) node->seat = *seat;
     set_timers(&node->table.timers, o);
     node->shutting = wf_lock_create();
-    node->table.blocked = wf_blocklist_create();
+    node->table.blocked = wf_keyset_create();
     node->table.penalties = wf_penalties_create();
     node->table.keyring = wf_keyring_create();
     node->table.identities = wf_identities_create();

@@ -7,9 +7,9 @@
 
 #include "access_actor.h"
 #include "alloc.h"
-#include "blocklist.h"
 #include "declared.h"
 #include "engine_state.h"
+#include "keyset.h"
 
 /* -- Following -------------------------------------------------------------------------- */
 
@@ -114,7 +114,7 @@ void wf_cmd_declare(struct engine *e, struct op *op)
     case WF_CMD_DECLARED_STATUS: wf_declared_status(e, op); break;
     case WF_CMD_DECLARED_WAIT: wf_declared_wait(e, op); break;
     default:
-        if (wf_blocklist_has(e->table->blocked, &op->cmd->peer))
+        if (wf_keyset_has(e->table->blocked, &op->cmd->peer))
             wf_op_finish(e, op, WEFT_BLOCKED); /* before the tree is followed */
         else wf_op_follow(e, op, true, on_declared_tree);
         break;

@@ -8,7 +8,7 @@
 
 #include "alloc.h"
 #include "block.h"
-#include "blocklist.h"
+#include "keyset.h"
 #include "log.h"
 
 #define BACKOFF_NS WEFT_SEC
@@ -92,7 +92,7 @@ void wf_declared_tried(struct engine *e, struct declared *d, weft_err err)
 {
     d->trying = false;
     if (err == WEFT_OK) wf_declared_synced(e, &d->key.peer, &d->key.tree);
-    else if (wf_blocklist_has(e->table->blocked, &d->key.peer)) d->last_error = WEFT_BLOCKED;
+    else if (wf_keyset_has(e->table->blocked, &d->key.peer)) d->last_error = WEFT_BLOCKED;
     else d->last_error = err;
     if (is_to_be_tried(d)) {
         if (d->try_now) d->attempts = 0;
@@ -202,7 +202,7 @@ void wf_declared_wait(struct engine *e, struct op *op)
     struct declared *d = find(e, &op->cmd->peer, &op->cmd->tree);
     if (d == NULL) wf_op_finish(e, op, WEFT_NOT_FOUND);
     else if (d->synced) wf_op_finish(e, op, WEFT_OK);
-    else if (wf_blocklist_has(e->table->blocked, &d->key.peer)) wf_op_finish(e, op, WEFT_BLOCKED);
+    else if (wf_keyset_has(e->table->blocked, &d->key.peer)) wf_op_finish(e, op, WEFT_BLOCKED);
     else if (d->joins && d->ask == NULL && d->join >= WEFT_JOIN_REJECTED)
         wf_op_finish(e, op, wf_djoin_stands(d));
     else wf_list_add(&d->waits, &op->of_declared);

@@ -106,7 +106,7 @@ struct wf_peer_changed {
     enum wf_peer_change what;
 };
 
-/* peers asks sync, once the key is in the blocklist: the peer is blocked. Answered when transport has
+/* peers asks sync, once the key is among those that may not connect: the peer is blocked. Answered when transport has
  * closed what there was of connections, and sync knows of none. */
 extern const weft_kind wf_peer_part_kind;
 struct wf_peer_part {

@@ -5,7 +5,7 @@
  * May touch: its state, which its rooms share (peers_state.h).
  * Never: sockets, sessions; it decides nothing about syncing. */
 #include "alloc.h"
-#include "blocklist.h"
+#include "keyset.h"
 #include "log.h"
 #include "peers_state.h"
 #include "penalties.h"
@@ -51,7 +51,7 @@ struct wf_peer_req *wf_peer_req_create(enum wf_peer_op op)
 weft_err wf_peers_may_connect(void *table, const weft_key *key, weft_ns now)
 {
     const struct wf_node_table *t = table;
-    if (wf_blocklist_has(t->blocked, key)) return WEFT_BLOCKED;
+    if (wf_keyset_has(t->blocked, key)) return WEFT_BLOCKED;
     if (wf_penalties_left(t->penalties, key, now) == 0) return WEFT_OK;
     wf_counter_add(&t->counters->penalised, 1);
     return WEFT_PENALISED;

@@ -6,7 +6,7 @@
 
 #include "alloc.h"
 #include "block.h"
-#include "blocklist.h"
+#include "keyset.h"
 #include "log.h"
 #include "peers_state.h"
 #include "transport.h"
@@ -67,7 +67,7 @@ static weft_err op_ensure(struct peers *p, struct wf_peer_req *req, struct wf_pe
  * closed before that is answered. */
 static weft_err block(struct peers *p, const weft_key *peer, struct wf_peer_saving *saving)
 {
-    bool before = wf_blocklist_has(p->table->blocked, peer);
+    bool before = wf_keyset_has(p->table->blocked, peer);
     struct wf_peer_part *part = (struct wf_peer_part *)weft_new(&wf_peer_part_kind);
     if (part != NULL) part->close = wf_tp_new(&wf_tp_part_kind);
     if (part == NULL || part->close == NULL) {
@@ -75,13 +75,13 @@ static weft_err block(struct peers *p, const weft_key *peer, struct wf_peer_savi
         return WEFT_NO_MEMORY;
     }
     part->peer = *peer;
-    weft_err err = wf_blocklist_set(p->table->blocked, peer, true);
+    weft_err err = wf_keyset_set(p->table->blocked, peer, true);
     if (err != WEFT_OK) {
         weft_drop(&part->req.msg);
         return err;
     }
     err = wf_saving_ask(p, saving, p->table->sync, &part->req);
-    if (err != WEFT_OK && !before) (void)wf_blocklist_set(p->table->blocked, peer, false);
+    if (err != WEFT_OK && !before) (void)wf_keyset_set(p->table->blocked, peer, false);
     return err;
 }
 
@@ -90,7 +90,7 @@ static weft_err op_status(struct peers *p, struct wf_peer_req *req, struct wf_pe
 {
     weft_err err = req->status == WEFT_PEER_BLOCKED
                        ? block(p, &req->peer, saving)
-                       : wf_blocklist_set(p->table->blocked, &req->peer, false);
+                       : wf_keyset_set(p->table->blocked, &req->peer, false);
     if (err != WEFT_OK) return err;
     row->info.status = req->status;
     row->info.last_seen_ms = wf_wall_ms(p->table->rt);

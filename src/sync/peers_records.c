@@ -7,7 +7,7 @@
 
 #include "alloc.h"
 #include "block.h"
-#include "blocklist.h"
+#include "keyset.h"
 #include "log.h"
 #include "peers_state.h"
 #include "records.h"
@@ -136,7 +136,7 @@ static weft_err load_row(void *arg, const uint8_t *key, size_t key_len, const ui
     err = wf_row_decode(value, value_len, row);
     if (err == WEFT_OK && wf_row_expire(row, wf_wall_ms(p->table->rt))) row->dirty = true;
     if (err == WEFT_OK && row->info.status == WEFT_PEER_BLOCKED)
-        err = wf_blocklist_set(p->table->blocked, &peer, true);
+        err = wf_keyset_set(p->table->blocked, &peer, true);
     return err;
 }
 
