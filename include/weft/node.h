@@ -432,6 +432,7 @@ typedef struct weft_node_stats {
     uint64_t live_pairs;      /* (peer, tree) pairs in live push now              */
     uint64_t offences;        /* connections ended because the peer broke the rules */
     uint64_t penalised;       /* times that a key was refused for that, either way  */
+    uint64_t joins_damaged;   /* records of joining that were left aside when it was opened */
 } weft_node_stats;
 weft_err weft_node_stats_get(weft_node *node, weft_node_stats *out);
 

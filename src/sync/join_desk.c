@@ -10,6 +10,7 @@
 #include "alloc.h"
 #include "block.h"
 #include "crypto.h"
+#include "join_records.h"
 #include "log.h"
 #include "notify.h"
 #include "records.h"
@@ -158,63 +159,11 @@ void wf_join_arm(struct wf_join_desk *desk)
 
 /* -- Begin and end ---------------------------------------------------------------------- */
 
-static weft_err load_join(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
-                          size_t value_len)
-{
-    struct wf_join_desk *desk = arg;
-    struct wf_join_row *row;
-    weft_join_request *r = wf_calloc(1, sizeof *r);
-    if (r == NULL) return WEFT_NO_MEMORY;
-    weft_err err = key_len == 1 + sizeof r->id ? WEFT_OK : WEFT_CORRUPT;
-    if (err == WEFT_OK) {
-        memcpy(r->id, key + 1, sizeof r->id);
-        err = wf_join_record_decode(value, value_len, r);
-    }
-    if (err == WEFT_OK) err = wf_joins_add(&desk->joins, r, &row);
-    if (err == WEFT_OK) row->saved = true;
-    wf_free(r);
-    return err;
-}
-
-static weft_err load_mode(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
-                          size_t value_len)
-{
-    struct wf_join_desk *desk = arg;
-    struct wf_join_mode mode = {0};
-    if (key_len != 1 + sizeof mode.tree.bytes) return WEFT_CORRUPT;
-    memcpy(mode.tree.bytes, key + 1, sizeof mode.tree.bytes);
-    weft_err err = wf_join_mode_decode(value, value_len, &mode);
-    return err != WEFT_OK ? err : wf_join_modes_put_take(&desk->modes, &mode);
-}
-
-static weft_err load_asked(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
-                           size_t value_len)
-{
-    struct wf_join_desk *desk = arg;
-    struct wf_asked_row row = {0};
-    const size_t tree_len = sizeof row.tree.bytes;
-    if (key_len != 1 + tree_len + sizeof row.key.bytes) return WEFT_CORRUPT;
-    memcpy(row.tree.bytes, key + 1, tree_len);
-    memcpy(row.key.bytes, key + 1 + tree_len, sizeof row.key.bytes);
-    weft_err err = wf_asked_record_decode(value, value_len, &row);
-    row.saved = true;
-    return err != WEFT_OK ? err : wf_asked_put(&desk->asked, &row);
-}
-
 weft_err wf_join_desk_start(struct wf_join_desk *desk, weft_self *self,
                             const struct wf_node_table *table)
 {
-    static const struct {
-        uint8_t prefix;
-        weft_err (*fn)(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
-                       size_t value_len);
-    } kinds[] = {
-        {WF_REC_JOIN, load_join}, {WF_REC_JOIN_MODE, load_mode}, {WF_REC_ASKED, load_asked}};
-    weft_err err = WEFT_OK;
     desk->self = self;
-    for (size_t i = 0; err == WEFT_OK && i < sizeof kinds / sizeof *kinds; i++)
-        err = wf_store_record_each(table->wf_store, WF_CF_PEER, &kinds[i].prefix, 1, kinds[i].fn,
-                                   desk);
+    weft_err err = wf_join_records_load(desk, table);
     if (err != WEFT_OK) return wf_fail(err, "access", "the records of joining cannot be read");
     desk->table = table;
     wf_join_arm(desk);

@@ -135,6 +135,15 @@ def indexes(place):
         expect_store(path + ".new", ENTRIES)
 
 
+def joins(place):
+    path = store(place + "/s", "joins")
+    done = run(path, code=7)
+    assert re.search(r"^record peer key=87ab0+: a request to join, damaged$", done.stdout, re.MULTILINE), done.stdout
+    assert last_line(done) == f"fsck: {ENTRIES} entries in 1 trees, 1 faults", done.stdout
+    report = json.loads(run("--json", path, code=7).stdout)
+    assert report["records"] == 1 and report["faults"] == 1 and len(report["list"]) == 1, report
+
+
 def older(place):
     """A store that the last version of format 2 has left."""
     path = place + "/s"

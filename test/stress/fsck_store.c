@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fsck_store.c - makes a store of one tree for fsck.py.
- * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer|trie|sketch|sub|dom] [lmdb]
+ * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer|joins|trie|sketch|sub|dom] [lmdb]
  * May touch: DIR. Never: leaves a key in it. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +42,20 @@ static void make_newer(const char *dir)
     must(wf_batch_create(&batch), "batch");
     wf_batch_put(batch, WF_CF_TREE, &key, 1, "weft\0\0\0\x63", 8);
     must(wf_kv_write(kv, batch, true), "format");
+    wf_batch_destroy(batch);
+    wf_kv_close(kv);
+}
+
+/* A request to join, of which a part has been lost. */
+static void make_joins(const char *dir)
+{
+    const uint8_t key[17] = {0x87, 0xab};
+    wf_kv *kv = NULL;
+    wf_batch *batch = NULL;
+    must(wf_kv_disk_open(dir, NULL, &kv), "engine");
+    must(wf_batch_create(&batch), "batch");
+    wf_batch_put(batch, WF_CF_PEER, key, sizeof key, "\x9d\x01", 2);
+    must(wf_kv_write(kv, batch, true), "record");
     wf_batch_destroy(batch);
     wf_kv_close(kv);
 }
@@ -99,6 +113,7 @@ int main(int argc, char **argv)
     weft_node_close(node);
     weft_keypair_destroy(pair);
     if (said(argc, argv, "newer")) make_newer(argv[1]);
+    if (said(argc, argv, "joins")) make_joins(argv[1]);
     for (unsigned cf = WF_CF_TRIE; cf <= WF_CF_DOM; cf++)
         if (said(argc, argv, wf_cf_names[cf])) spoil(argv[1], (enum wf_cf)cf);
     return 0;

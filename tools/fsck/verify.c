@@ -8,13 +8,14 @@
 #include <weft/actor.h>
 
 #include "fsck.h"
+#include "join_records.h"
 #include "layout.h"
 
 #define FAULTS_SHOWN 100u
 
 struct view {
     const struct fsck *f;
-    uint64_t told;
+    uint64_t told, records; /* faults; of them, of records of joining */
 };
 
 static void show(const struct view *v, const wf_check_fault *fault)
@@ -40,6 +41,19 @@ static void on_fault(void *arg, const wf_check_fault *fault)
     else if (v->told == FAULTS_SHOWN + 1 && !v->f->json) printf("more faults are counted only\n");
 }
 
+/* Nothing else hangs on it: a node leaves it aside. */
+static void on_record(void *arg, const char *what, const uint8_t *key, size_t key_len)
+{
+    struct view *v = arg;
+    v->records++;
+    if (++v->told > FAULTS_SHOWN) return;
+    if (v->f->json)
+        printf("%s{\"kind\":\"record\",\"family\":\"peer\",\"key\":\"", v->told == 1 ? "" : ",");
+    else printf("record peer key=");
+    for (size_t i = 0; i < key_len; i++) printf("%02x", key[i]);
+    printf(v->f->json ? "\",\"what\":\"%s\"}" : ": %s, damaged\n", what);
+}
+
 static void on_progress(void *arg, uint64_t entries, uint64_t of_all)
 {
     const struct view *v = arg;
@@ -55,9 +69,9 @@ static weft_err count_trees(wf_store *store, size_t *out)
     return WEFT_OK;
 }
 
-static void conclude(const struct fsck *f, const wf_check_report *r, size_t trees)
+static void conclude(const struct fsck *f, const wf_check_report *r, uint64_t records, size_t trees)
 {
-    unsigned long long faults = wf_check_faults(r);
+    unsigned long long faults = wf_check_faults(r) + records;
     if (!f->json) {
         if (r->shelved > 0)
             printf("fsck: %llu entries wait on the shelf for ancestors that are lost\n",
@@ -68,12 +82,12 @@ static void conclude(const struct fsck *f, const wf_check_report *r, size_t tree
     }
     printf("],\"entries\":%llu,\"shelved\":%llu,\"trees\":%zu,\"faults\":%llu,\"bytes\":%llu,"
            "\"ids\":%llu,\"signatures\":%llu,\"parents\":%llu,\"tips\":%llu,\"indexes\":%llu,"
-           "\"verdict\":\"%s\"}\n",
+           "\"records\":%llu,\"verdict\":\"%s\"}\n",
            (unsigned long long)r->entries, (unsigned long long)r->shelved, trees, faults,
            (unsigned long long)r->bad_bytes, (unsigned long long)r->bad_ids,
            (unsigned long long)r->bad_signatures, (unsigned long long)r->missing_parents,
            (unsigned long long)r->bad_tips, (unsigned long long)r->bad_indexes,
-           faults == 0 ? "clean" : "damaged");
+           (unsigned long long)records, faults == 0 ? "clean" : "damaged");
 }
 
 /* Nothing could be looked at: also that is told in the form that was asked for. */
@@ -108,8 +122,9 @@ int fsck_verify(const struct fsck *f)
     if (err == WEFT_OK) {
         if (f->json) printf("{\"list\":[");
         err = wf_store_check_with(store, &check, &report);
+        if (err == WEFT_OK) err = wf_join_records_check(store, on_record, &view);
         if (err == WEFT_OK) err = count_trees(store, &trees);
-        if (err == WEFT_OK) conclude(f, &report, trees);
+        if (err == WEFT_OK) conclude(f, &report, view.records, trees);
         else if (f->json) printf("],\"verdict\":\"failed\",\"error\":\"%s\"}\n", weft_errname(err));
         if (err != WEFT_OK) fsck_say("%s: %s", f->dir, weft_strerror(err));
     } else {
@@ -119,5 +134,5 @@ int fsck_verify(const struct fsck *f)
     wf_kv_close(kv);
     if (rt != NULL) (void)weft_rt_destroy(rt);
     if (err != WEFT_OK) return fsck_code(err);
-    return wf_check_faults(&report) == 0 ? FSCK_CLEAN : FSCK_DAMAGED;
+    return wf_check_faults(&report) + view.records == 0 ? FSCK_CLEAN : FSCK_DAMAGED;
 }
