@@ -6,7 +6,9 @@
  * there: the request is refused like one for a tree that nobody knows (CLOSED), waits for the
  * decision of an admin (ASK), or is granted at once within bounds (AUTO). A grant is one entry of
  * the tree's settings, in one batch with the decision: after a crash there are both or neither.
- * Requests and decisions outlive both nodes, for WEFT_JOIN_TTL_MS of the wall clock.
+ * Requests and decisions outlive both nodes, for WEFT_JOIN_TTL_MS. Their clock follows the wall clock,
+ * and a wall clock that jumps ends none of them: while a node runs theirs goes at most a tenth faster or
+ * slower than time does, and of each time that it was down it counts at most WEFT_JOIN_DOWN_MAX_MS.
  *
  * Any thread may call. Calls that wait answer DEADLK from inside an actor, FORKED in a child of
  * the process, TIMED_OUT, and CLOSED once the node stops. */
@@ -30,7 +32,8 @@ typedef enum weft_join_mode {
 /* Who may ask for the tree from now on, also after a restart. AUTO grants up to (right, priority)
  * with `admin`, which is copied to locked memory and gone with the process: after a restart all
  * wait, as with ASK, until this is called again. It grants WEFT_JOIN_AUTO_BURST times, and once
- * more each WEFT_JOIN_AUTO_EVERY_NS; what is beyond waits, too. The others look at neither.
+ * more each WEFT_JOIN_AUTO_EVERY_NS; what is beyond waits, too. What was granted counts until then,
+ * also after a restart and however often this is called; only CLOSED forgets it. The others look at neither.
  * A tree that is not CLOSED tells everybody who knows its id that it is here. Requests that wait stay as they are.
  * TREE: it is not followed here. FORBIDDEN: `admin` is none of the tree's, or weaker than what it
  * is to grant. INVALID: AUTO without an admin or with the right NONE. NO_MEMORY, IO, NO_SPACE. */
@@ -57,7 +60,7 @@ typedef struct weft_join_request {
     weft_right right;                       /* asked for                                    */
     uint32_t priority;
     weft_join_state state;
-    int64_t asked_ms, expires_ms, decided_ms; /* by the wall clock; decided 0: not yet      */
+    int64_t asked_ms, expires_ms, decided_ms; /* by that clock; decided 0: not yet          */
     weft_key decided_by;                      /* zero: nobody, it expired                   */
     uint32_t meta_len;
     uint8_t meta[WEFT_JOIN_META_BYTES_MAX]; /* what it sent with it, as it came           */

@@ -190,7 +190,8 @@
 #define WEFT_JOINS_PER_PEER_MAX 8u  /* of one device                                     */
 #define WEFT_JOINS_DECIDED_MAX 256u /* kept for those who ask later: the oldest goes      */
 #define WEFT_JOIN_META_BYTES_MAX 4096u
-#define WEFT_JOIN_TTL_MS INT64_C(604800000) /* of a request, by the wall clock: 7 days     */
+#define WEFT_JOIN_TTL_MS INT64_C(604800000) /* of a request: 7 days (weft/join.h: by which clock) */
+#define WEFT_JOIN_DOWN_MAX_MS INT64_C(86400000) /* that it ages while a node is down: a day */
 #define WEFT_JOIN_POLL_NS (60 * WEFT_SEC)   /* who waits for a decision asks again         */
 #define WEFT_JOIN_AUTO_BURST 64u            /* granted to one tree at once without a decision    */
 #define WEFT_JOIN_AUTO_EVERY_NS (60 * WEFT_SEC) /* and one more                              */

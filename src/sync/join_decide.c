@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * join_decide.c - what becomes of requests to join here: granted, rejected, expired, told; and who
- * may ask at all.
- * Called by: join_desk.c, join_judge.c. May touch: the desk's requests and modes; asks to the store.
+ * join_decide.c - what becomes of requests to join here: granted, rejected, expired, told.
+ * Called by: join_desk.c, join_judge.c. May touch: the desk's requests; asks to the store.
  * Never: grants without its record; says who is an admin: the door and the rights do. */
 #include <string.h>
 
@@ -105,7 +104,33 @@ static weft_err grant_payload(const weft_join_request *r, weft_buf **out)
     return err != WEFT_OK ? err : weft_buf_create_copy(bytes, len, out);
 }
 
-/* One batch: the entry that grants, and the record that says so. */
+/* Of what the tree has spent; NULL: memory is short. */
+static struct wf_record_put *record_of_spent(struct wf_join_desk *desk, const weft_id *tree)
+{
+    const struct wf_join_mode *mode = wf_join_modes_find(&desk->modes, tree);
+    uint8_t bytes[WF_JOIN_SPENT_RECORD_MAX];
+    size_t len = wf_join_spent_encode(mode == NULL ? 0 : mode->spent, wf_join_now(desk), bytes);
+    struct wf_record_put *put = wf_record_create((uint32_t)len);
+    if (put == NULL) return NULL;
+    wf_join_key(put, WF_REC_JOIN_SPENT, tree->bytes, sizeof tree->bytes, NULL, 0);
+    memcpy(put->value, bytes, len);
+    return put;
+}
+
+/* False: memory is short. */
+static bool add_records(struct wf_settings_commit *commit, const struct decision *d,
+                        const struct wf_join_row *row)
+{
+    uint32_t count = d->in != NULL ? 2 : 1; /* nobody decided: what that costs is written too */
+    commit->records = wf_calloc(count, sizeof(struct wf_record_put *));
+    if (commit->records == NULL) return false;
+    commit->records_count = count;
+    commit->records[0] = record_of(row, d);
+    if (count == 2) commit->records[1] = record_of_spent(d->desk, &row->r.tree);
+    return commit->records[0] != NULL && commit->records[count - 1] != NULL;
+}
+
+/* One batch: the entry that grants, and the records that say so. */
 static weft_err ask_grant(struct decision *d, const struct wf_join_row *row,
                           const weft_keypair *admin)
 {
@@ -115,13 +140,10 @@ static weft_err ask_grant(struct decision *d, const struct wf_join_row *row,
     struct wf_settings_commit *commit = wf_settings_commit_create(&row->r.tree, admin, payload);
     weft_buf_unref(payload);
     if (commit == NULL) return WEFT_NO_MEMORY;
-    commit->records = wf_calloc(1, sizeof(struct wf_record_put *));
-    if (commit->records != NULL) commit->records[0] = record_of(row, d);
-    if (commit->records == NULL || commit->records[0] == NULL) {
+    if (!add_records(commit, d, row)) {
         weft_drop(&commit->req.msg);
         return WEFT_NO_MEMORY;
     }
-    commit->records_count = 1;
     return wf_join_ask_store(d->desk, &commit->req, on_decided, d) ? WEFT_OK : WEFT_CLOSED;
 }
 
@@ -165,15 +187,6 @@ static weft_verdict reply(struct wf_join_req *req, weft_err err)
     return WEFT_KEPT;
 }
 
-static bool is_admin(const struct wf_join_desk *desk, const weft_id *tree, const weft_key *key,
-                     const wf_grant *at_least)
-{
-    struct wf_right_now now;
-    if (wf_store_right(desk->table->wf_store, tree, key, &now) != WEFT_OK) return false;
-    const wf_grant has = {now.right, now.priority};
-    return now.right == WEFT_RIGHT_ADMIN && wf_grant_compare(&has, at_least) >= 0;
-}
-
 weft_verdict wf_decide_on_req(struct wf_join_desk *desk, struct wf_join_req *req)
 {
     static const wf_grant any;
@@ -194,68 +207,11 @@ weft_verdict wf_decide_on_req(struct wf_join_desk *desk, struct wf_join_req *req
         return reply(req, WEFT_STATE); /* a grant undoes that, said aloud */
     /* Only a grant shows at the door what its author may do. */
     bool grants = approve && !enough;
-    if (!grants && !is_admin(desk, &r->tree, &how.by, &any)) return reply(req, WEFT_FORBIDDEN);
+    if (!grants && !wf_join_is_admin(desk, &r->tree, &how.by, &any))
+        return reply(req, WEFT_FORBIDDEN);
     weft_err err = decide(desk, row, approve ? WEFT_JOIN_GRANTED : WEFT_JOIN_REJECTED,
                           grants ? req->pair : NULL, how);
     return err == WEFT_OK ? WEFT_KEPT : reply(req, err);
-}
-
-/* -- Modes ------------------------------------------------------------------------------ */
-
-static void on_mode_kept(weft_self *self, void *state, weft_err err, weft_request *req, void *arg)
-{
-    (void)self;
-    (void)state;
-    struct wf_join_req *ask = ((struct decision *)arg)->req;
-    struct wf_join_desk *desk = ((struct decision *)arg)->desk;
-    wf_free(arg);
-    weft_drop(req == NULL ? NULL : &req->msg);
-    if (err == WEFT_OK) {
-        struct wf_join_mode mode = {.tree = ask->tree,
-                                    .mode = ask->mode,
-                                    .right = ask->right,
-                                    .priority = ask->priority,
-                                    .admin = ask->pair};
-        ask->pair = NULL;
-        err = wf_join_modes_put_take(&desk->modes, &mode);
-    }
-    (void)reply(ask, err == WEFT_CANCELED ? WEFT_CLOSED : err);
-}
-
-weft_verdict wf_decide_on_mode(struct wf_join_desk *desk, struct wf_join_req *req)
-{
-    uint8_t bytes[WF_JOIN_MODE_RECORD_MAX];
-    weft_key by;
-    wf_tree_info info;
-    bool closed = req->mode == WEFT_JOIN_CLOSED;
-    weft_err err = wf_store_tree(desk->table->wf_store, &req->tree, &info);
-    if (!closed && (err != WEFT_OK || !info.followed)) return reply(req, WEFT_TREE);
-    if (req->mode == WEFT_JOIN_AUTO) {
-        const wf_grant most = {req->right, req->right >= WEFT_RIGHT_WRITE ? req->priority : 0};
-        weft_keypair_public(req->pair, &by);
-        if (!is_admin(desk, &req->tree, &by, &most)) return reply(req, WEFT_FORBIDDEN);
-    } else {
-        weft_keypair_destroy(req->pair);
-        req->pair = NULL;
-        req->right = WEFT_RIGHT_NONE;
-        req->priority = 0;
-    }
-    struct wf_join_mode mode = {
-        .tree = req->tree, .mode = req->mode, .right = req->right, .priority = req->priority};
-    size_t len = closed ? 0 : wf_join_mode_encode(&mode, bytes);
-    struct wf_record_put *put = wf_record_create((uint32_t)len);
-    struct decision *d = put == NULL ? NULL : wf_calloc(1, sizeof *d);
-    if (d == NULL) {
-        if (put != NULL) weft_drop(&put->req.msg);
-        return reply(req, WEFT_NO_MEMORY);
-    }
-    *d = (struct decision){.desk = desk, .req = req};
-    wf_join_key(put, WF_REC_JOIN_MODE, req->tree.bytes, sizeof req->tree.bytes, NULL, 0);
-    put->remove = closed;
-    if (len > 0) memcpy(put->value, bytes, len);
-    if (wf_join_ask_store(desk, &put->req, on_mode_kept, d)) return WEFT_KEPT;
-    wf_free(d);
-    return reply(req, WEFT_CLOSED);
 }
 
 /* -- Time ------------------------------------------------------------------------------- */

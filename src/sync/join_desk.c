@@ -80,10 +80,12 @@ weft_err wf_join_pair_copy(const weft_keypair *pair, weft_keypair **out)
 
 /* -- Shared ----------------------------------------------------------------------------- */
 
-int64_t wf_join_now(const struct wf_join_desk *desk)
+int64_t wf_join_now(struct wf_join_desk *desk)
 {
-    int64_t now = wf_wall_ms(desk->table->rt);
-    return now > 0 ? now : 0;
+    int64_t wall = wf_wall_ms(desk->table->rt);
+    weft_ns now = weft_now(desk->self);
+    if (desk->joins.count + desk->asked.count == 0) wf_join_clock_set(&desk->clock, wall, now);
+    return wf_join_clock_ms(&desk->clock, wall, now);
 }
 
 bool wf_join_ask_store(struct wf_join_desk *desk, weft_request *req, weft_on_reply fn, void *arg)
@@ -98,7 +100,7 @@ void wf_join_key(struct wf_record_put *put, uint8_t prefix, const void *a, size_
 {
     put->cf = WF_CF_PEER;
     put->key[0] = prefix;
-    memcpy(put->key + 1, a, a_len);
+    if (a_len > 0) memcpy(put->key + 1, a, a_len);
     if (b_len > 0) memcpy(put->key + 1 + a_len, b, b_len);
     put->key_len = (uint32_t)(1 + a_len + b_len);
 }
@@ -150,9 +152,24 @@ static void on_tick(weft_self *self, void *state, weft_timer *timer, uint32_t mi
     wf_join_arm(desk);
 }
 
+/* What a crash takes of it the wall clock gives back at the next opening. */
+static void save_clock(struct wf_join_desk *desk)
+{
+    int64_t wall = wf_wall_ms(desk->table->rt);
+    struct wf_join_saved saved = {wf_join_now(desk), wall > 0 ? wall : 0};
+    uint8_t bytes[WF_JOIN_CLOCK_RECORD_MAX];
+    size_t len = wf_join_saved_encode(&saved, bytes);
+    struct wf_record_put *put = wf_record_create((uint32_t)len);
+    if (put == NULL) return;
+    wf_join_key(put, WF_REC_JOIN_CLOCK, NULL, 0, NULL, 0);
+    memcpy(put->value, bytes, len);
+    if (weft_send(desk->table->store, &put->req.msg) != WEFT_OK) weft_drop(&put->req.msg);
+}
+
 void wf_join_arm(struct wf_join_desk *desk)
 {
     if (desk->tick.heap_at != 0 || desk->joins.count + desk->asked.count == 0) return;
+    save_clock(desk);
     (void)weft_timer_set(desk->self, &desk->tick, weft_now(desk->self) + WEFT_JOIN_POLL_NS, 0,
                          on_tick);
 }
@@ -163,9 +180,12 @@ weft_err wf_join_desk_start(struct wf_join_desk *desk, weft_self *self,
                             const struct wf_node_table *table)
 {
     desk->self = self;
+    desk->saved.ms = -1;
     weft_err err = wf_join_records_load(desk, table);
     if (err != WEFT_OK) return wf_fail(err, "access", "the records of joining cannot be read");
     desk->table = table;
+    wf_join_clock_resume(&desk->clock, &desk->saved, wf_wall_ms(table->rt), weft_now(self));
+    wf_join_modes_resume(&desk->modes, wf_join_now(desk), weft_now(self));
     wf_join_arm(desk);
     return WEFT_OK;
 }
@@ -202,7 +222,7 @@ static weft_verdict look(const struct wf_join_desk *desk, struct wf_join_req *re
 static weft_verdict on_req(struct wf_join_desk *desk, struct wf_join_req *req)
 {
     switch (req->op) {
-    case WF_JOIN_MODE: return wf_decide_on_mode(desk, req);
+    case WF_JOIN_MODE: return wf_join_mode_on_req(desk, req);
     case WF_JOIN_APPROVE:
     case WF_JOIN_REJECT: return wf_decide_on_req(desk, req);
     case WF_JOIN_ASK:

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * join_desk.h - joining, as the actor `access` does it: requests of others and our own.
  * join_desk.c begins, ends and hands out; join_judge.c hears what others ask, join_decide.c what
- * becomes of it; join_asking.c asks elsewhere, join_said.c follows what is said there.
+ * becomes of it; join_mode_set.c who may ask; join_asking.c asks elsewhere, join_said.c follows what is said there.
  * Called by: access_actor.c, on its thread. May touch: its rows, records through the store.
  * Never: waits; sockets, sessions. */
 #ifndef WF_JOIN_DESK_H
 #define WF_JOIN_DESK_H
 
 #include "asked.h"
+#include "join_clock.h"
 #include "join_modes.h"
 #include "joining.h"
 #include "joins.h"
@@ -21,6 +22,8 @@ struct wf_join_desk { /* part of the actor's state */
     struct wf_joins joins;
     struct wf_join_modes modes;
     struct wf_asked asked;
+    struct wf_join_clock clock;
+    struct wf_join_saved saved; /* as the store had it at the beginning */
     weft_timer tick;
     uint64_t ticks;
 };
@@ -43,8 +46,8 @@ void wf_join_key(struct wf_record_put *put, uint8_t prefix, const void *a, size_
 bool wf_join_ask_store(struct wf_join_desk *desk, weft_request *req, weft_on_reply fn, void *arg);
 void wf_join_event(struct wf_join_desk *desk, const weft_id *tree, const weft_key *key,
                    const uint8_t id[16], weft_err err);
-int64_t wf_join_now(const struct wf_join_desk *desk); /* wall clock, never below 0 */
-void wf_join_arm(struct wf_join_desk *desk);          /* there is something to look after */
+int64_t wf_join_now(struct wf_join_desk *desk); /* by the clock of requests, never below 0 */
+void wf_join_arm(struct wf_join_desk *desk);    /* there is something to look after */
 
 /* join_judge.c */
 struct wf_join_facts {
@@ -65,9 +68,15 @@ void wf_judge_on_decided(struct wf_join_desk *desk, struct wf_join_row *row, str
 /* Ends with wf_judge_on_decided. On an error it has not begun. */
 weft_err wf_decide_automatically(struct wf_join_desk *desk, struct wf_join_row *row,
                                  const weft_keypair *admin, struct wf_join_in *in);
-weft_verdict wf_decide_on_mode(struct wf_join_desk *desk, struct wf_join_req *req);
 weft_verdict wf_decide_on_req(struct wf_join_desk *desk, struct wf_join_req *req);
 void wf_decide_on_tick(struct wf_join_desk *desk);
+
+/* join_mode_set.c */
+weft_verdict wf_join_mode_on_req(struct wf_join_desk *desk, struct wf_join_req *req);
+/* Is the key an Admin of the tree, and not weaker than that? By what is published: the store judges
+ * again where it writes. */
+bool wf_join_is_admin(const struct wf_join_desk *desk, const weft_id *tree, const weft_key *key,
+                      const wf_grant *at_least);
 
 /* join_asking.c */
 weft_verdict wf_asking_on_req(struct wf_join_desk *desk, struct wf_join_req *req);

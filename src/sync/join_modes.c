@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * join_modes.c - who may ask to join which tree, in memory, and the bytes of the records.
- * Called by: join_desk.c, join_judge.c, join_decide.c. May touch: its own memory.
+ * Called by: join_*.c. May touch: its own memory.
  * Never: messages, clock, disk; writes a secret down. */
 #include "join_modes.h"
 
@@ -57,6 +57,27 @@ bool wf_join_modes_spend(struct wf_join_modes *modes, const weft_id *tree, weft_
     return true;
 }
 
+void wf_join_modes_resume(struct wf_join_modes *modes, int64_t now_ms, weft_ns now)
+{
+    const int64_t every = (int64_t)(WEFT_JOIN_AUTO_EVERY_NS / WEFT_MS);
+    for (uint32_t i = 0; i < modes->count; i++) {
+        struct wf_join_mode *item = &modes->items[i];
+        int64_t back = now_ms > item->spent_ms ? (now_ms - item->spent_ms) / every : 0;
+        item->spent = back >= item->spent ? 0 : item->spent - (uint32_t)back;
+        item->since = now;
+    }
+}
+
+void wf_join_modes_spent(struct wf_join_modes *modes, const weft_id *tree, uint32_t spent,
+                         int64_t spent_ms)
+{
+    bool found;
+    uint32_t at = place_of(modes, tree, &found);
+    if (!found) return;
+    modes->items[at].spent = spent;
+    modes->items[at].spent_ms = spent_ms;
+}
+
 static weft_err make_room(struct wf_join_modes *modes)
 {
     if (modes->count == WEFT_TREES_MAX) return WEFT_LIMIT;
@@ -79,6 +100,8 @@ weft_err wf_join_modes_put_take(struct wf_join_modes *modes, const struct wf_joi
     struct wf_join_mode *item = &modes->items[at];
     if (found) {
         weft_keypair_destroy(item->admin);
+        now.spent = item->spent;
+        now.since = item->since;
     } else {
         memmove(item + 1, item, (modes->count - at) * sizeof *item);
         modes->count++;
@@ -97,7 +120,7 @@ done:
 
 /* -- Records ---------------------------------------------------------------------------- */
 
-enum { RECORD_VERSION = 1, RECORD_FIELDS = 4 };
+enum { RECORD_VERSION = 1, RECORD_FIELDS = 4, SPENT_FIELDS = 3 };
 
 size_t wf_join_mode_encode(const struct wf_join_mode *mode, uint8_t out[WF_JOIN_MODE_RECORD_MAX])
 {
@@ -124,4 +147,32 @@ weft_err wf_join_mode_decode(const uint8_t *bytes, size_t len, struct wf_join_mo
     out->right = (weft_right)wf_cursor_uint(&c, WEFT_RIGHT_ADMIN);
     out->priority = (uint32_t)wf_cursor_uint(&c, UINT32_MAX);
     return wf_cursor_done(&c) == WEFT_OK && out->mode != WEFT_JOIN_CLOSED ? WEFT_OK : WEFT_CORRUPT;
+}
+
+size_t wf_join_spent_encode(uint32_t spent, int64_t spent_ms, uint8_t out[WF_JOIN_SPENT_RECORD_MAX])
+{
+    struct wf_pack pack = {out, out + WF_JOIN_SPENT_RECORD_MAX, false};
+    msgpack_packer pk;
+    msgpack_packer_init(&pk, &pack, wf_pack_write);
+    msgpack_pack_array(&pk, SPENT_FIELDS);
+    msgpack_pack_uint64(&pk, RECORD_VERSION);
+    msgpack_pack_uint64(&pk, spent);
+    msgpack_pack_int64(&pk, spent_ms);
+    WF_ASSERT(!pack.overflow);
+    return (size_t)(pack.at - out);
+}
+
+weft_err wf_join_spent_decode(const uint8_t *bytes, size_t len, uint32_t *spent, int64_t *spent_ms)
+{
+    if (wf_scan(bytes, len, 1, SPENT_FIELDS + 1) != WEFT_OK) return WEFT_CORRUPT;
+    wf_cursor c = wf_cursor_open(bytes, len, false);
+    if (wf_cursor_array(&c, SPENT_FIELDS) != SPENT_FIELDS ||
+        wf_cursor_uint(&c, RECORD_VERSION) != RECORD_VERSION)
+        return WEFT_CORRUPT;
+    uint64_t count = wf_cursor_uint(&c, WEFT_JOIN_AUTO_BURST);
+    int64_t ms = wf_cursor_int(&c);
+    if (wf_cursor_done(&c) != WEFT_OK || ms < 0) return WEFT_CORRUPT;
+    *spent = (uint32_t)count;
+    *spent_ms = ms;
+    return WEFT_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * join_modes.h - who may ask to join which tree, in memory, and the bytes of the records. Pure: no
  * messages, no clock, no disk.
- * Called by: join_desk.c, join_judge.c, join_decide.c. May touch: its own memory; secrets stay in locked memory.
+ * Called by: join_*.c. May touch: its own memory; secrets stay in locked memory.
  * Never: asks, sends; writes a secret down. */
 #ifndef WF_JOIN_MODES_H
 #define WF_JOIN_MODES_H
@@ -14,8 +14,9 @@ struct wf_join_mode { /* of a tree that is not closed */
     weft_right right; /* AUTO: at most that is granted */
     uint32_t priority;
     weft_keypair *admin; /* AUTO: ours; NULL: not given since the process began */
-    uint32_t spent;      /* AUTO: of WEFT_JOIN_AUTO_BURST, since the mode was put */
+    uint32_t spent;      /* AUTO: of WEFT_JOIN_AUTO_BURST, while the tree was not closed */
     weft_ns since;       /* what was spent comes back from here on */
+    int64_t spent_ms;    /* as its record says, until wf_join_modes_resume */
 };
 
 struct wf_join_modes {
@@ -29,7 +30,13 @@ const struct wf_join_mode *wf_join_modes_find(const struct wf_join_modes *modes,
                                               const weft_id *tree);
 /* May the tree grant one more automatically? Then it is counted. */
 bool wf_join_modes_spend(struct wf_join_modes *modes, const weft_id *tree, weft_ns now);
-/* Takes the mode's admin, always; CLOSED removes the tree. LIMIT, NO_MEMORY. */
+/* What was spent when the process before ended has come back since, by the clock of requests. */
+void wf_join_modes_resume(struct wf_join_modes *modes, int64_t now_ms, weft_ns now);
+/* As read from its record; nothing if the tree is closed. */
+void wf_join_modes_spent(struct wf_join_modes *modes, const weft_id *tree, uint32_t spent,
+                         int64_t spent_ms);
+/* Takes the mode's admin, always; CLOSED removes the tree. What the tree has spent stays spent
+ * otherwise. LIMIT, NO_MEMORY. */
 weft_err wf_join_modes_put_take(struct wf_join_modes *modes, const struct wf_join_mode *mode);
 
 /* The value of a record; its key is the tree. */
@@ -37,5 +44,12 @@ weft_err wf_join_modes_put_take(struct wf_join_modes *modes, const struct wf_joi
 size_t wf_join_mode_encode(const struct wf_join_mode *mode, uint8_t out[WF_JOIN_MODE_RECORD_MAX]);
 /* All but tree and admin, which are left as they are. CORRUPT. */
 weft_err wf_join_mode_decode(const uint8_t *bytes, size_t len, struct wf_join_mode *out);
+
+/* The same of what a tree has spent, and when that was. */
+#define WF_JOIN_SPENT_RECORD_MAX 32u
+size_t wf_join_spent_encode(uint32_t spent, int64_t spent_ms,
+                            uint8_t out[WF_JOIN_SPENT_RECORD_MAX]);
+weft_err wf_join_spent_decode(const uint8_t *bytes, size_t len, uint32_t *spent,
+                              int64_t *spent_ms); /* CORRUPT */
 
 #endif

@@ -46,6 +46,19 @@ static weft_err read_mode(struct wf_join_desk *desk, const uint8_t *key, size_t 
     return err != WEFT_OK || desk == NULL ? err : wf_join_modes_put_take(&desk->modes, &mode);
 }
 
+static weft_err read_spent(struct wf_join_desk *desk, const uint8_t *key, size_t key_len,
+                           const uint8_t *value, size_t value_len)
+{
+    weft_id tree;
+    uint32_t spent;
+    int64_t ms;
+    if (key_len != 1 + sizeof tree.bytes) return WEFT_CORRUPT;
+    memcpy(tree.bytes, key + 1, sizeof tree.bytes);
+    weft_err err = wf_join_spent_decode(value, value_len, &spent, &ms);
+    if (err == WEFT_OK && desk != NULL) wf_join_modes_spent(&desk->modes, &tree, spent, ms);
+    return err;
+}
+
 static weft_err read_asked(struct wf_join_desk *desk, const uint8_t *key, size_t key_len,
                            const uint8_t *value, size_t value_len)
 {
@@ -59,6 +72,17 @@ static weft_err read_asked(struct wf_join_desk *desk, const uint8_t *key, size_t
     return err != WEFT_OK || desk == NULL ? err : wf_asked_put(&desk->asked, &row);
 }
 
+static weft_err read_clock(struct wf_join_desk *desk, const uint8_t *key, size_t key_len,
+                           const uint8_t *value, size_t value_len)
+{
+    struct wf_join_saved saved;
+    (void)key;
+    if (key_len != 1) return WEFT_CORRUPT;
+    weft_err err = wf_join_saved_decode(value, value_len, &saved);
+    if (err == WEFT_OK && desk != NULL) desk->saved = saved;
+    return err;
+}
+
 struct kind {
     uint8_t prefix;
     const char *what;
@@ -68,7 +92,10 @@ struct kind {
 static const struct kind kinds[] = {
     {WF_REC_JOIN, "a request to join", read_request},
     {WF_REC_JOIN_MODE, "who may ask to join a tree", read_mode},
+    /* Behind the modes, which it belongs to. */
+    {WF_REC_JOIN_SPENT, "how often a tree was joined without a decision", read_spent},
     {WF_REC_ASKED, "what was asked elsewhere", read_asked},
+    {WF_REC_JOIN_CLOCK, "the clock of requests to join", read_clock},
 };
 
 struct reading {

@@ -5,19 +5,21 @@
 #define WF_RECORDS_H
 
 enum wf_record_prefix {
-    WF_REC_PEER = 0x81,      /* | peer                 a row of the registry    */
-    WF_REC_RELATION = 0x82,  /* | peer | tree          a relation               */
-    WF_REC_EXACT = 0x83,     /* | peer | tree          the next session is exact */
-    WF_REC_ACKED = 0x84,     /* | peer | tree          what the peer has        */
-    WF_REC_SELF = 0x85,      /*                        the key of the node      */
-    WF_REC_TRACK = 0x86,     /* | tree | principal     sync settings; zero: the node's */
-    WF_REC_JOIN = 0x87,      /* | request id           a request to join here   */
-    WF_REC_JOIN_MODE = 0x88, /* | tree                who may ask to join      */
-    WF_REC_ASKED = 0x89,     /* | tree | key           what we asked elsewhere  */
-    WF_REC_HISTORY = 0x8A,   /* | peer | ms BE 8 | number BE 8   a sync         */
-    WF_REC_PAIR = 0x8B,      /* | peer | tree          sums of their syncs      */
-    WF_REC_TRANSPORT = 0x8C, /* | name                its configuration        */
-    WF_REC_SETTING = 0x8D    /* | key                  a setting of the node    */
+    WF_REC_PEER = 0x81,       /* | peer                 a row of the registry    */
+    WF_REC_RELATION = 0x82,   /* | peer | tree          a relation               */
+    WF_REC_EXACT = 0x83,      /* | peer | tree          the next session is exact */
+    WF_REC_ACKED = 0x84,      /* | peer | tree          what the peer has        */
+    WF_REC_SELF = 0x85,       /*                        the key of the node      */
+    WF_REC_TRACK = 0x86,      /* | tree | principal     sync settings; zero: the node's */
+    WF_REC_JOIN = 0x87,       /* | request id           a request to join here   */
+    WF_REC_JOIN_MODE = 0x88,  /* | tree                who may ask to join      */
+    WF_REC_ASKED = 0x89,      /* | tree | key           what we asked elsewhere  */
+    WF_REC_HISTORY = 0x8A,    /* | peer | ms BE 8 | number BE 8   a sync         */
+    WF_REC_PAIR = 0x8B,       /* | peer | tree          sums of their syncs      */
+    WF_REC_TRANSPORT = 0x8C,  /* | name                its configuration        */
+    WF_REC_SETTING = 0x8D,    /* | key                  a setting of the node    */
+    WF_REC_JOIN_CLOCK = 0x8E, /*                       the clock of requests    */
+    WF_REC_JOIN_SPENT = 0x8F  /* | tree                 grants without a decision */
 };
 
 #endif
