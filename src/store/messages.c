@@ -167,7 +167,7 @@ struct wf_settings_commit *wf_settings_commit_create(const weft_id *tree, const 
     weft_err err = weft_keypair_from_seed(seed, &commit->admin);
     wf_crypto_wipe(seed, sizeof seed);
     commit->tree = *tree;
-    commit->payload = weft_buf_ref(payload);
+    commit->payload = payload == NULL ? NULL : weft_buf_ref(payload);
     if (err == WEFT_OK) return commit;
     settings_drop(&commit->req.msg);
     return NULL;

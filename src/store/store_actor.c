@@ -144,6 +144,21 @@ static weft_err apply_commit(struct wf_desk *desk, struct wf_commit *commit)
     return err;
 }
 
+/* What was looked at before it was asked for may have changed since. No batch is open, so what is
+ * published is what the next one stands on. */
+static weft_err judge_settings(wf_store *store, const struct wf_settings_commit *commit)
+{
+    struct wf_right_now now;
+    weft_key admin;
+    weft_err err = WEFT_OK;
+    if (commit->has_whom) err = wf_store_right(store, &commit->tree, &commit->whom, &now);
+    if (err == WEFT_OK && commit->has_whom && now.revoked) err = WEFT_STATE;
+    if (err != WEFT_OK || commit->payload != NULL) return err; /* the door judges an entry */
+    weft_keypair_public(commit->admin, &admin);
+    err = wf_store_right(store, &commit->tree, &admin, &now);
+    return err == WEFT_OK && now.right != WEFT_RIGHT_ADMIN ? WEFT_FORBIDDEN : err;
+}
+
 /* Nothing comes between the tips that it stands on and its own place: this is the only writer. */
 static weft_err apply_settings(struct wf_desk *desk, struct wf_settings_commit *commit)
 {
@@ -152,8 +167,12 @@ static weft_err apply_settings(struct wf_desk *desk, struct wf_settings_commit *
     if (!wf_writer_records_valid(commit->records, commit->records_count)) return WEFT_INVALID;
     if (wf_writer_is_open(store)) wf_desk_flush(desk);
     if (desk->failed != WEFT_OK) return desk->failed;
-    weft_err err = wf_compose_settings(store, &commit->tree, commit->admin, commit->payload, &bytes,
-                                       &commit->id);
+    weft_err err = judge_settings(store, commit);
+    if (err == WEFT_OK && commit->payload == NULL)
+        return wf_writer_records(store, commit->records, commit->records_count);
+    if (err == WEFT_OK)
+        err = wf_compose_settings(store, &commit->tree, commit->admin, commit->payload, &bytes,
+                                  &commit->id);
     if (err != WEFT_OK) return err;
     struct wf_add add = {.holder = bytes,
                          .bytes = weft_buf_bytes(bytes),

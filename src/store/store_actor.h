@@ -151,17 +151,21 @@ void wf_records_free(struct wf_record_put **records, uint32_t count);
 extern const weft_kind wf_settings_commit_kind;
 struct wf_settings_commit {
     weft_request req; /* TREE: unknown, not followed, or without its root. FORBIDDEN: `admin`
-                       * may not say that. BAD_ENTRY: no settings, or too many. LIMIT, INVALID
-                       * (a record), NO_MEMORY, IO, NO_SPACE                     */
+                       * may not say that. STATE: as below. BAD_ENTRY: no settings, or too
+                       * many. LIMIT, INVALID (a record), NO_MEMORY, IO, NO_SPACE       */
     weft_id tree;
     weft_keypair *admin; /* a copy of the sender's, destroyed with the message      */
-    weft_buf *payload;   /* counted: operations on the map `_settings`, encoded     */
+    weft_buf *payload;   /* counted: operations on the map `_settings`, encoded. NULL:
+                          * there is no entry, only records; FORBIDDEN: `admin` is none
+                          * of the tree where the batch stands                        */
+    bool has_whom;
+    weft_key whom; /* STATE: it is revoked where the batch stands                  */
     uint32_t records_count;
     struct wf_record_put **records; /* in the same batch; as those of a commit      */
     weft_id id;                     /* out */
     uint64_t seq;                   /* out */
 };
-/* Copies the key and takes a reference of the payload. NULL when memory is short. */
+/* Copies the key and takes a reference of the payload (NULL: none). NULL when memory is short. */
 struct wf_settings_commit *wf_settings_commit_create(const weft_id *tree, const weft_keypair *admin,
                                                      weft_buf *payload);
 

@@ -130,16 +130,20 @@ static bool add_records(struct wf_settings_commit *commit, const struct decision
     return commit->records[0] != NULL && commit->records[count - 1] != NULL;
 }
 
-/* One batch: the entry that grants, and the records that say so. */
-static weft_err ask_grant(struct decision *d, const struct wf_join_row *row,
-                          const weft_keypair *admin)
+/* One batch: the entry that grants, if one is needed, and the records that say so. The store judges
+ * who decides, and whether the key was revoked, where that batch stands: between here and there
+ * somebody may take both rights away. */
+static weft_err ask_judged(struct decision *d, const struct wf_join_row *row,
+                           const weft_keypair *admin, bool grants)
 {
     weft_buf *payload = NULL;
-    weft_err err = grant_payload(&row->r, &payload);
+    weft_err err = grants ? grant_payload(&row->r, &payload) : WEFT_OK;
     if (err != WEFT_OK) return err;
     struct wf_settings_commit *commit = wf_settings_commit_create(&row->r.tree, admin, payload);
     weft_buf_unref(payload);
     if (commit == NULL) return WEFT_NO_MEMORY;
+    commit->has_whom = d->state == WEFT_JOIN_GRANTED;
+    commit->whom = row->r.key;
     if (!add_records(commit, d, row)) {
         weft_drop(&commit->req.msg);
         return WEFT_NO_MEMORY;
@@ -147,6 +151,7 @@ static weft_err ask_grant(struct decision *d, const struct wf_join_row *row,
     return wf_join_ask_store(d->desk, &commit->req, on_decided, d) ? WEFT_OK : WEFT_CLOSED;
 }
 
+/* It has expired: nobody's right is asked for that. */
 static weft_err ask_record(struct decision *d, const struct wf_join_row *row)
 {
     struct wf_record_put *put = record_of(row, d);
@@ -154,10 +159,10 @@ static weft_err ask_record(struct decision *d, const struct wf_join_row *row)
     return wf_join_ask_store(d->desk, &put->req, on_decided, d) ? WEFT_OK : WEFT_CLOSED;
 }
 
-/* Begins; `admin` NULL: only the record. On an error nothing has begun, and req and in are the
+/* Begins; `admin` NULL: nobody decides. On an error nothing has begun, and req and in are the
  * caller's. */
 static weft_err decide(struct wf_join_desk *desk, struct wf_join_row *row, weft_join_state state,
-                       const weft_keypair *admin, struct decision how)
+                       const weft_keypair *admin, bool grants, struct decision how)
 {
     struct decision *d = wf_malloc(sizeof *d);
     if (d == NULL) return WEFT_NO_MEMORY;
@@ -167,7 +172,7 @@ static weft_err decide(struct wf_join_desk *desk, struct wf_join_row *row, weft_
     d->at_ms = wf_join_now(desk);
     memcpy(d->id, row->r.id, sizeof d->id);
     if (admin != NULL) weft_keypair_public(admin, &d->by);
-    weft_err err = admin != NULL ? ask_grant(d, row, admin) : ask_record(d, row);
+    weft_err err = admin != NULL ? ask_judged(d, row, admin, grants) : ask_record(d, row);
     if (err != WEFT_OK) wf_free(d);
     else row->deciding = true;
     return err;
@@ -176,7 +181,7 @@ static weft_err decide(struct wf_join_desk *desk, struct wf_join_row *row, weft_
 weft_err wf_decide_automatically(struct wf_join_desk *desk, struct wf_join_row *row,
                                  const weft_keypair *admin, struct wf_join_in *in)
 {
-    return decide(desk, row, WEFT_JOIN_GRANTED, admin, (struct decision){.in = in});
+    return decide(desk, row, WEFT_JOIN_GRANTED, admin, true, (struct decision){.in = in});
 }
 
 /* -- Those who decide ------------------------------------------------------------------- */
@@ -197,7 +202,8 @@ weft_verdict wf_decide_on_req(struct wf_join_desk *desk, struct wf_join_req *req
     if (r->state != WEFT_JOIN_PENDING || row->deciding ||
         wf_join_now(desk) - r->asked_ms >= WEFT_JOIN_TTL_MS)
         return reply(req, WEFT_STATE);
-    weft_keypair_public(req->pair, &how.by);
+    weft_key by;
+    weft_keypair_public(req->pair, &by);
     const wf_grant asked = {r->right, r->priority};
     struct wf_join_facts f = wf_join_facts_of(desk, &r->tree, &r->key);
     bool approve = req->op == WF_JOIN_APPROVE;
@@ -207,10 +213,9 @@ weft_verdict wf_decide_on_req(struct wf_join_desk *desk, struct wf_join_req *req
         return reply(req, WEFT_STATE); /* a grant undoes that, said aloud */
     /* Only a grant shows at the door what its author may do. */
     bool grants = approve && !enough;
-    if (!grants && !wf_join_is_admin(desk, &r->tree, &how.by, &any))
-        return reply(req, WEFT_FORBIDDEN);
-    weft_err err = decide(desk, row, approve ? WEFT_JOIN_GRANTED : WEFT_JOIN_REJECTED,
-                          grants ? req->pair : NULL, how);
+    if (!grants && !wf_join_is_admin(desk, &r->tree, &by, &any)) return reply(req, WEFT_FORBIDDEN);
+    weft_err err = decide(desk, row, approve ? WEFT_JOIN_GRANTED : WEFT_JOIN_REJECTED, req->pair,
+                          grants, how);
     return err == WEFT_OK ? WEFT_KEPT : reply(req, err);
 }
 
@@ -233,7 +238,8 @@ void wf_decide_on_tick(struct wf_join_desk *desk)
         if (old) {
             forget(desk, row);
             wf_joins_remove(&desk->joins, row);
-        } else if (decide(desk, row, WEFT_JOIN_EXPIRED, NULL, (struct decision){0}) != WEFT_OK) {
+        } else if (decide(desk, row, WEFT_JOIN_EXPIRED, NULL, false, (struct decision){0}) !=
+                   WEFT_OK) {
             return; /* at the next tick */
         }
     }

@@ -162,7 +162,8 @@ static void refuse_new(struct wf_join_desk *desk, struct wf_join_row *row, struc
         return;
     }
     wf_joins_remove(&desk->joins, row);
-    (void)answer(in, err);
+    /* Revoked just now: as if it had come after that. */
+    (void)answer(in, err == WEFT_STATE ? WEFT_TREE : err);
 }
 
 void wf_judge_on_decided(struct wf_join_desk *desk, struct wf_join_row *row, struct wf_join_in *in,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * test_join_crash.c - asking and deciding while nodes die, connections break, disks fail and memory is
- * short.
+ * test_join_crash.c - asking and deciding while nodes die, connections break, disks fail, memory is
+ * short, and rights are taken away.
  * WEFT_SIM_SEEDS sets how many worlds break at random, WEFT_SIM_SEED the first.
  * Called by: the test runner. Never: threads, the machine's clock. */
 #include <criterion/criterion.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "join_desk.h"
 #include "join_kit.h"
 #include "kv.h"
 
@@ -233,4 +234,90 @@ Test(join, that_memory_is_too_short_to_decide_goes_on_waiting)
     whole(w, &tree, said.id, nth);
     cr_expect_eq(weft_join_approve(node(w, 0), said.id, w->author, CALL), WEFT_STATE);
     world_destroy(w);
+}
+
+/* -- Beside other changes --------------------------------------------------------------- */
+
+/* A record of nobody's, decided as the store is asked to. */
+static weft_err decide_at_the_store(struct world *w, const weft_id *tree, const weft_keypair *by,
+                                    const weft_key *whom)
+{
+    struct wf_settings_commit *commit = wf_settings_commit_create(tree, by, NULL);
+    commit->has_whom = whom != NULL;
+    if (whom != NULL) commit->whom = *whom;
+    commit->records = wf_calloc(1, sizeof(struct wf_record_put *));
+    commit->records[0] = wf_record_create(1);
+    commit->records_count = 1;
+    wf_join_key(commit->records[0], 0xff, "x", 1, NULL, 0);
+    return wf_node_call(node(w, 0), node(w, 0)->table.store, &commit->req, CALL, NULL);
+}
+
+static weft_err count_record(void *arg, const uint8_t *bytes, size_t len, const uint8_t *value,
+                             size_t value_len)
+{
+    (void)bytes;
+    (void)len;
+    (void)value;
+    (void)value_len;
+    ++*(uint32_t *)arg;
+    return WEFT_OK;
+}
+
+Test(join, is_judged_where_its_batch_stands)
+{
+    const uint8_t prefix = 0xff;
+    struct world *w = world_create(37, WORLD_CHAIN, 2, WORLD_PLAIN);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
+    weft_grant deputy = {.right = WEFT_RIGHT_ADMIN, .priority = 50};
+    weft_keypair *pair = join_pair(51, &deputy.key);
+    uint32_t records = 0;
+    wf_store *store = node(w, 0)->table.wf_store;
+    cr_assert_eq(weft_grant_put(node(w, 0), &tree, w->author, &deputy, 1, CALL, NULL), WEFT_OK);
+    deputy.right = WEFT_RIGHT_NONE;
+    deputy.priority = 0;
+    cr_assert_eq(weft_grant_put(node(w, 0), &tree, w->author, &deputy, 1, CALL, NULL), WEFT_OK);
+    cr_expect_eq(decide_at_the_store(w, &tree, pair, NULL), WEFT_FORBIDDEN);
+    cr_expect_eq(decide_at_the_store(w, &tree, w->author, &deputy.key), WEFT_STATE);
+    cr_assert_eq(wf_store_record_each(store, WF_CF_PEER, &prefix, 1, count_record, &records),
+                 WEFT_OK);
+    cr_expect_eq(records, 0, "nothing of it is written");
+    cr_expect_eq(decide_at_the_store(w, &tree, w->author, key(w, 1)), WEFT_OK);
+    cr_assert_eq(wf_store_record_each(store, WF_CF_PEER, &prefix, 1, count_record, &records),
+                 WEFT_OK);
+    cr_expect_eq(records, 1);
+    weft_keypair_destroy(pair);
+    world_destroy(w);
+}
+
+static void on_told(void *arg, weft_err err, const weft_result *result)
+{
+    (void)result;
+    *(weft_err *)arg = err;
+}
+
+/* Whichever of the two comes first: the key is revoked after both. */
+Test(join, that_is_approved_beside_a_revocation_undoes_none)
+{
+    uint32_t refused = 0;
+    for (uint64_t seed = 200; seed < 224; seed++) {
+        struct world *w = world_create(seed, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+        weft_id tree = join_tree(w, 1, WEFT_JOIN_ASK);
+        weft_grant none = {.key = *key(w, 1), .right = WEFT_RIGHT_NONE};
+        weft_join_outcome said;
+        weft_err revoked = WEFT_TIMED_OUT, approved = WEFT_TIMED_OUT;
+        cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, &said), WEFT_AWAITING);
+        cr_assert_eq(
+            weft_grant_put_async(node(w, 0), &tree, w->author, &none, 1, on_told, &revoked),
+            WEFT_OK);
+        cr_assert_eq(weft_join_approve_async(node(w, 0), said.id, w->author, on_told, &approved),
+                     WEFT_OK);
+        world_run(w, WEFT_SEC);
+        cr_expect_eq(revoked, WEFT_OK, "seed %lu: %s", seed, weft_errname(revoked));
+        cr_expect(approved == WEFT_OK || approved == WEFT_STATE, "seed %lu: %s", seed,
+                  weft_errname(approved));
+        refused += approved == WEFT_STATE;
+        cr_expect_eq(join_right(w, 0, &tree, key(w, 1)), WEFT_RIGHT_NONE, "seed %lu", seed);
+        world_destroy(w);
+    }
+    cr_expect_gt(refused, 0, "the revocation never came first");
 }
