@@ -361,6 +361,7 @@ static void free_node(weft_node *node)
     if (node->own_rt) (void)weft_rt_destroy(node->rt);
     weft_keypair_destroy(node->device);
     wf_keyset_destroy(node->table.blocked);
+    wf_keyset_destroy(node->table.known);
     wf_penalties_destroy(node->table.penalties);
     wf_keyring_destroy(node->table.keyring);
     wf_identities_destroy(node->table.identities);
@@ -386,12 +387,14 @@ static weft_err open_on(const weft_node_options *options, wf_kv *kv,
     set_timers(&node->table.timers, o);
     node->shutting = wf_lock_create();
     node->table.blocked = wf_keyset_create();
+    node->table.known = wf_keyset_create();
     node->table.penalties = wf_penalties_create();
     node->table.keyring = wf_keyring_create();
     node->table.identities = wf_identities_create();
     node->table.tracks = wf_tracks_create();
-    if (node->shutting == NULL || node->table.blocked == NULL || node->table.penalties == NULL ||
-        node->table.keyring == NULL || node->table.identities == NULL || node->table.tracks == NULL)
+    if (node->shutting == NULL || node->table.blocked == NULL || node->table.known == NULL ||
+        node->table.penalties == NULL || node->table.keyring == NULL ||
+        node->table.identities == NULL || node->table.tracks == NULL)
         goto done;
     err = open_rt(node, o);
     if (err != WEFT_OK) goto done;

@@ -180,6 +180,7 @@
 #define WEFT_PROOF_EVERY_NS (10 * WEFT_SEC) /* and one more                              */
 #define WEFT_PROOFS_NODE 256u               /* of all connections                        */
 #define WEFT_PROOF_NODE_EVERY_NS (WEFT_SEC / 64)
+#define WEFT_PROOFS_KNOWN (WEFT_PROOFS_NODE / 4) /* of these for registered peers alone  */
 #define WEFT_IDENTITIES_MAX 4096u   /* trees in which a node acts with another key       */
 #define WEFT_KEY_NAME_BYTES_MAX 63u /* of a key in a tree's settings                     */
 #define WEFT_PRINCIPALS_PER_TREE_MAX 256u
@@ -192,8 +193,8 @@
 #define WEFT_JOIN_META_BYTES_MAX 4096u
 #define WEFT_JOIN_TTL_MS INT64_C(604800000) /* of a request: 7 days (weft/join.h: by which clock) */
 #define WEFT_JOIN_DOWN_MAX_MS INT64_C(86400000) /* that it ages while a node is down: a day */
-#define WEFT_JOIN_POLL_NS (60 * WEFT_SEC)   /* who waits for a decision asks again         */
-#define WEFT_JOIN_AUTO_BURST 64u            /* granted to one tree at once without a decision    */
+#define WEFT_JOIN_POLL_NS (60 * WEFT_SEC)       /* who waits for a decision asks again         */
+#define WEFT_JOIN_AUTO_BURST 64u /* granted to one tree at once without a decision    */
 #define WEFT_JOIN_AUTO_EVERY_NS (60 * WEFT_SEC) /* and one more                              */
 #define WEFT_ASKED_MAX 1024u                /* requests of ours that wait elsewhere              */
 #define WEFT_TICKET_BYTES_MAX 16384u        /* of a ticket's text, with its NUL                  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * engine_prove.c - keys beside the device's: shown to peers, and judged when they are shown.
  * Called by: engine.c, engine_frame.c, engine_effect.c, engine_conn.c.
- * May touch: connections, the keyring; signs through identities.c.
+ * May touch: connections, the keyring, who is known; signs through identities.c.
  * Never: checks a signature that nobody paid for; shows a key to who did not say that it would
  * understand; says more than that a signature is wrong. */
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include "engine_state.h"
 #include "identities.h"
 #include "keyring.h"
+#include "keyset.h"
 #include "log.h"
 
 /* -- What it costs ---------------------------------------------------------------------- */
@@ -31,7 +32,10 @@ bool wf_proof_room(struct engine *e, struct conn *c)
 {
     weft_ns now = weft_now(e->self);
     if (!has_room(&c->proofs, now, WEFT_PROOFS_PER_CONNECTION, WEFT_PROOF_EVERY_NS)) return false;
-    if (!has_room(&e->proofs, now, WEFT_PROOFS_NODE, WEFT_PROOF_NODE_EVERY_NS)) return false;
+    /* Strangers leave a part to those who are registered here, however many they are. */
+    bool known = wf_keyset_has(e->table->known, &c->peer->key);
+    uint32_t most = WEFT_PROOFS_NODE - (known ? 0 : WEFT_PROOFS_KNOWN);
+    if (!has_room(&e->proofs, now, most, WEFT_PROOF_NODE_EVERY_NS)) return false;
     c->proofs.spent++;
     e->proofs.spent++;
     return true;

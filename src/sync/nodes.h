@@ -26,6 +26,7 @@ struct wf_node_table { /* shared by all actors of a node; ends after all of them
     struct wf_node_counters *counters;
     const weft_keypair *device;       /* signs where a peer is asked by the key of the node  */
     struct wf_keyset *blocked;        /* keyset.h: keys that may not connect */
+    struct wf_keyset *known;          /* keyset.h: keys that are registered */
     struct wf_penalties *penalties;   /* penalties.h: those that may not for a time */
     struct wf_keyring *keyring;       /* keyring.h: keys that connected peers have proven */
     struct wf_identities *identities; /* identities.h: keys that we act with in trees */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * peers_change.c - requests that change what is known of a peer.
- * Called by: peers_actor.c. May touch: the registry, the blocklist; records through peers_records.c.
+ * Called by: peers_actor.c. May touch: the registry, the sets of keys; records through peers_records.c.
  * Never: answers before it is durable, and before who is blocked has no connection any more. */
 #include <string.h>
 
@@ -31,7 +31,7 @@ void wf_peers_tell_sync(struct peers *p, const weft_key *peer, const weft_id *tr
 static weft_err op_register(struct peers *p, struct wf_peer_req *req, struct wf_peer_row **out)
 {
     if (wf_registry_find(&p->reg, &req->peer) != NULL) return WEFT_EXISTS;
-    weft_err err = wf_registry_add(&p->reg, &req->peer, out);
+    weft_err err = wf_peers_add(p, &req->peer, out);
     if (err != WEFT_OK) return err;
     weft_peer_info *info = &(*out)->info;
     info->first_seen_ms = info->last_seen_ms = wf_wall_ms(p->table->rt);
@@ -48,7 +48,7 @@ static weft_err op_ensure(struct peers *p, struct wf_peer_req *req, struct wf_pe
         /* Of a tree that everybody may read each key of an attacker is an authorised peer: they do
          * not take the places of those whom somebody will want to name. */
         if (req->came && p->reg.count >= WEFT_PEERS_CAME_MAX) return WEFT_LIMIT;
-        weft_err err = wf_registry_add(&p->reg, &req->peer, &row);
+        weft_err err = wf_peers_add(p, &req->peer, &row);
         if (err != WEFT_OK) return err;
         row->info.first_seen_ms = wf_wall_ms(p->table->rt);
         row->dirty = true;
@@ -156,7 +156,7 @@ static weft_err op_declare(struct peers *p, struct wf_peer_req *req, struct wf_p
         row->info = before->info;
         memcpy(row->about, before->about, sizeof row->about);
     }
-    if (err != WEFT_OK && fresh) wf_registry_remove(&p->reg, row);
+    if (err != WEFT_OK && fresh) wf_peers_remove(p, row);
     wf_free(before);
     return err;
 }

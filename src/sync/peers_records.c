@@ -121,6 +121,25 @@ weft_err wf_saving_declared(struct peers *p, struct wf_peer_saving *saving, stru
     return err;
 }
 
+/* -- Rows ------------------------------------------------------------------------------- */
+
+weft_err wf_peers_add(struct peers *p, const weft_key *key, struct wf_peer_row **out)
+{
+    struct wf_peer_row *row;
+    weft_err err = wf_registry_add(&p->reg, key, &row);
+    if (err != WEFT_OK) return err;
+    err = wf_keyset_set(p->table->known, key, true);
+    if (err == WEFT_OK) *out = row;
+    else wf_registry_remove(&p->reg, row);
+    return err;
+}
+
+void wf_peers_remove(struct peers *p, struct wf_peer_row *row)
+{
+    (void)wf_keyset_set(p->table->known, &row->info.key, false);
+    wf_registry_remove(&p->reg, row);
+}
+
 /* -- Loading ------------------------------------------------------------------------------ */
 
 static weft_err load_row(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
@@ -131,7 +150,7 @@ static weft_err load_row(void *arg, const uint8_t *key, size_t key_len, const ui
     if (key_len != 1 + sizeof peer.bytes) return WEFT_CORRUPT;
     memcpy(peer.bytes, key + 1, sizeof peer.bytes);
     struct wf_peer_row *row;
-    weft_err err = wf_registry_add(&p->reg, &peer, &row);
+    weft_err err = wf_peers_add(p, &peer, &row);
     if (err != WEFT_OK) return err;
     err = wf_row_decode(value, value_len, row);
     if (err == WEFT_OK && wf_row_expire(row, wf_wall_ms(p->table->rt))) row->dirty = true;

@@ -45,6 +45,10 @@ weft_err wf_peers_load(struct peers *p);
 void wf_peers_save(struct peers *p);  /* what has changed since; nobody waits */
 void wf_peers_leave(struct peers *p); /* the same at the end, and lets go of all of it */
 
+/* A new row, whose key is known from now on; and the end of both. LIMIT, NO_MEMORY. */
+weft_err wf_peers_add(struct peers *p, const weft_key *key, struct wf_peer_row **out);
+void wf_peers_remove(struct peers *p, struct wf_peer_row *row);
+
 /* peers_change.c */
 weft_verdict wf_peers_change(struct peers *p, struct wf_peer_req *req);
 void wf_peers_tell_sync(struct peers *p, const weft_key *peer, const weft_id *tree,

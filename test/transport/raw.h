@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * raw.h - a peer that does whatever a test tells it: it speaks the handshake (or not) and
  * then sends the bytes it is given. In the simulator only.
- * Called by: test_hostile.c. */
+ * Called by: test_hostile.c, test_penalties.c, test_proofs.c. */
 #ifndef RAW_H
 #define RAW_H
 
