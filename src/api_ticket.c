@@ -16,21 +16,13 @@
 
 /* -- Made of a node ----------------------------------------------------------------------- */
 
-/* Does it say where, or only that it is somewhere on the machine? */
-static bool names_an_address(const char *address)
-{
-    const char *rest = strchr(address, ':') + 1;
-    return strncmp(rest, "0.0.0.0:", 8) != 0 && strncmp(rest, "[::]:", 5) != 0;
-}
-
 /* NO_TRANSPORT: there is none, and *out is a ticket all the same. */
 static weft_err ticket_of(const weft_node *node, const weft_id *tree,
                           const struct wf_tp_addresses *all, weft_ticket *out)
 {
     *out = (weft_ticket){.tree = *tree, .has_server = true, .server = node->table.self};
-    for (uint32_t i = 0; i < all->count && out->hints_count < WEFT_TICKET_HINTS_MAX; i++)
-        if (all->items[i].address[0] != '\0' && names_an_address(all->items[i].address))
-            memcpy(out->hints[out->hints_count++], all->items[i].address, WEFT_ADDRESS_BYTES_MAX);
+    out->hints_count = all->hints_count;
+    memcpy(out->hints, all->hints, all->hints_count * sizeof all->hints[0]);
     return all->count == 0 ? WEFT_NO_TRANSPORT : WEFT_OK;
 }
 

@@ -20,11 +20,15 @@ typedef struct weft_http_options {
      * At most WEFT_HTTP_PROXIES_MAX: LIMIT. */
     const char *const *proxies;
     uint32_t proxies_count;
+    /* Under which others reach this node ("http:node.example:80"), told to peers and put into
+     * tickets instead of where it listens. NULL: that is told if there are no proxies, and nothing
+     * if there are: what is behind them nobody can dial. ADDRESS. */
+    const char *public_address;
 } weft_http_options;
 
 /* Makes a network of type "http" for weft_add_transport_net. Its addresses are
  * "host:port[/path]", the path "/weft" where there is none. `options` may be NULL. INVALID, LIMIT,
- * NO_MEMORY. */
+ * ADDRESS, NO_MEMORY. */
 weft_err weft_net_http_create(const weft_http_options *options, weft_net **out);
 
 /* Adds or replaces a transport; as weft_add_transport. `listen` is "http:host:port[/path]", NULL:

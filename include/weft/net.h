@@ -87,6 +87,15 @@ struct weft_net_ops {
     /* After all its sockets were closed; on any thread, that of the resolver too: a network
      * lets go of its actor's timers and descriptors when the last socket is closed. */
     void (*destroy)(weft_net *net);
+
+    /* The addresses, without the scheme, under which others may reach the listener that is bound
+     * at `bound`: at most `room`, the best first; *count 0: none that it knows. They are told to
+     * peers and, with `all`, put into tickets; without `all` those that only the machine's
+     * interfaces say, of a listener on all of them, are left out. Looks at the machine alone and
+     * does not wait. NO_MEMORY, NETWORK. NULL: at `bound`, unless that is "0.0.0.0:..." or
+     * "[::]:...". */
+    weft_err (*reach)(weft_net *net, const char *bound, bool all,
+                      char (*out)[WEFT_ADDRESS_BYTES_MAX], size_t room, size_t *count);
 };
 struct weft_net {
     const struct weft_net_ops *ops; /* the network's own struct begins with this */

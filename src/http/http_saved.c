@@ -13,6 +13,7 @@
 
 #define TYPE "http"
 #define PROXY "proxy "
+#define PUBLIC "public "
 
 /* -- As text ---------------------------------------------------------------------------- */
 
@@ -53,6 +54,8 @@ static weft_err make(const char *name, const char *listen, const weft_http_optio
     uint32_t proxies = options == NULL ? 0 : options->proxies_count;
     for (uint32_t i = 0; err == WEFT_OK && i < proxies; i++)
         err = add_line(config, PROXY, options->proxies[i]);
+    if (err == WEFT_OK && options != NULL && options->public_address != NULL)
+        err = add_line(config, PUBLIC, options->public_address);
     if (err != WEFT_OK) {
         wf_free(config);
         return err;
@@ -72,10 +75,16 @@ static weft_err read_lines(weft_transport_config *config, const char **proxies,
     *out = (weft_http_options){.proxies = proxies};
     while (at < end) {
         char *stop = memchr(at, '\n', (size_t)(end - at));
-        if (stop == NULL || strncmp(at, PROXY, sizeof PROXY - 1) != 0) return WEFT_CORRUPT;
-        if (out->proxies_count == WEFT_HTTP_PROXIES_MAX) return WEFT_CORRUPT;
+        if (stop == NULL) return WEFT_CORRUPT;
         *stop = '\0';
-        proxies[out->proxies_count++] = at + sizeof PROXY - 1;
+        if (strncmp(at, PROXY, sizeof PROXY - 1) == 0) {
+            if (out->proxies_count == WEFT_HTTP_PROXIES_MAX) return WEFT_CORRUPT;
+            proxies[out->proxies_count++] = at + sizeof PROXY - 1;
+        } else {
+            if (strncmp(at, PUBLIC, sizeof PUBLIC - 1) != 0) return WEFT_CORRUPT;
+            if (out->public_address != NULL) return WEFT_CORRUPT;
+            out->public_address = at + sizeof PUBLIC - 1;
+        }
         at = stop + 1;
     }
     return WEFT_OK;

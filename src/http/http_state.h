@@ -71,7 +71,8 @@ struct http_net {
     weft_ns head_timeout;
     char proxies[WEFT_HTTP_PROXIES_MAX][64];
     uint32_t proxies_count;
-    struct MHD_Daemon *daemon; /* NULL: nobody has listened yet */
+    char public_address[WEFT_ADDRESS_BYTES_MAX]; /* without the scheme; empty: none was said */
+    struct MHD_Daemon *daemon;                   /* NULL: nobody has listened yet */
     int epoll_fd;
     bool watched;
     weft_self *self;        /* whose sockets these are; NULL: there are none */

@@ -312,6 +312,30 @@ static void http_destroy(weft_net *base)
     wf_free(net);
 }
 
+/* Behind a proxy only who set it up knows what is dialled. */
+static weft_err http_reach(weft_net *base, const char *bound, bool all,
+                           char (*out)[WEFT_ADDRESS_BYTES_MAX], size_t room, size_t *count)
+{
+    const struct http_net *net = (const struct http_net *)base;
+    struct wf_http_address a;
+    size_t found = 0, kept = 0;
+    *count = 0;
+    if (net->public_address[0] != '\0' && room > 0) {
+        memcpy(out[0], net->public_address, sizeof net->public_address);
+        *count = 1;
+    }
+    if (net->public_address[0] != '\0' || net->proxies_count > 0) return WEFT_OK;
+    weft_err err = wf_http_address_read(bound, &a);
+    if (err == WEFT_OK) err = wf_net_tcp_reach(net->tcp, a.host_port, all, out, room, &found);
+    for (size_t i = 0; err == WEFT_OK && i < found; i++) {
+        char address[WEFT_ADDRESS_BYTES_MAX];
+        memcpy(address, out[i], sizeof address);
+        if (wf_http_address_write(address, a.path, out[kept]) == WEFT_OK) kept++;
+    }
+    *count = kept;
+    return err;
+}
+
 static const struct weft_net_ops http_ops = {
     .type = "http",
     .check = http_check,
@@ -326,7 +350,20 @@ static const struct weft_net_ops http_ops = {
     .interest = http_interest,
     .close = http_close,
     .destroy = http_destroy,
+    .reach = http_reach,
 };
+
+/* ADDRESS: nobody could dial it. */
+static weft_err take_public(struct http_net *net, const char *address)
+{
+    static const char scheme[] = "http:";
+    size_t len = strlen(address);
+    if (strncmp(address, scheme, sizeof scheme - 1) != 0 || len >= sizeof net->public_address)
+        return WEFT_ADDRESS;
+    const char *rest = address + sizeof scheme - 1;
+    memcpy(net->public_address, rest, strlen(rest) + 1);
+    return http_check(&net->net, rest);
+}
 
 weft_err wf_net_http_create(const weft_http_options *options, weft_ns head_timeout, weft_net **out)
 {
@@ -341,7 +378,10 @@ weft_err wf_net_http_create(const weft_http_options *options, weft_ns head_timeo
         else memcpy(net->proxies[net->proxies_count++], proxy, len);
     }
     if (err == WEFT_OK) err = weft_net_tcp_create(&net->tcp);
+    if (err == WEFT_OK && options->public_address != NULL)
+        err = take_public(net, options->public_address);
     if (err != WEFT_OK) {
+        if (net != NULL && net->tcp != NULL) net->tcp->ops->destroy(net->tcp);
         wf_free(net);
         return err;
     }

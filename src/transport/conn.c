@@ -178,12 +178,10 @@ static weft_err put_hello(struct wf_conn *c)
     memcpy(h->name, m->node_name, sizeof h->name);
     for (uint32_t i = 0; i < m->transports_count; i++) {
         const struct wf_transport *t = m->transports[i];
-        if (t->listener == NULL || h->listens_count == WEFT_ADDRESSES_PER_PEER_MAX) continue;
-        /* A wildcard is no address that anybody could dial. */
-        if (strncmp(t->bound, "0.0.0.0:", 8) == 0 || strncmp(t->bound, "[::]:", 5) == 0) continue;
-        int n = snprintf(h->listens[h->listens_count], WEFT_ADDRESS_BYTES_MAX, "%s:%s",
-                         t->net->net->ops->type, t->bound);
-        if (n > 0 && (size_t)n < WEFT_ADDRESS_BYTES_MAX) h->listens_count++;
+        /* What else the machine's interfaces say is for who is given a ticket, and not for all. */
+        h->listens_count += (uint32_t)wf_route_reach(t, false, &h->listens[h->listens_count],
+                                                     WEFT_ADDRESSES_PER_PEER_MAX -
+                                                         h->listens_count);
     }
     weft_err err = wf_frame_put_hello(&c->urgent, h);
     wf_free(h);

@@ -241,6 +241,9 @@ weft_err wf_route(struct wf_manager *m, const char *address, struct wf_transport
 weft_verdict wf_route_add(struct wf_manager *m, struct wf_tp_add *req);
 weft_verdict wf_route_remove(struct wf_manager *m, struct wf_tp_remove *req);
 weft_verdict wf_route_list(struct wf_manager *m, struct wf_tp_addresses *req);
+/* Where others may reach it, with the scheme (weft/net.h); how many. 0 also if it does not run. */
+size_t wf_route_reach(const struct wf_transport *t, bool all, char (*out)[WEFT_ADDRESS_BYTES_MAX],
+                      size_t room);
 void wf_route_fini(struct wf_manager *m); /* after all connections */
 
 /* listen.c */

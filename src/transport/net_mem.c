@@ -11,6 +11,8 @@
 #include "alloc.h"
 #include "log.h"
 
+#define EVERYWHERE "0.0.0.0" /* listens on all that its host has, as TCP does */
+
 /* -- Addresses ------------------------------------------------------------------------- */
 
 static weft_err split(const char *address, char host[MEM_HOST_BYTES], uint32_t *port)
@@ -68,14 +70,14 @@ static weft_err mem_listen(wf_net *base, weft_self *self, const char *address, w
     struct mem_net *net = own(base, self);
     wf_net_hub *hub = net->hub;
     err = WEFT_ADDRESS;
-    if (strcmp(host, net->host) != 0) goto done;
+    if (strcmp(host, net->host) != 0 && strcmp(host, EVERYWHERE) != 0) goto done;
     for (;;) {
         uint32_t chosen = port;
         if (port == 0) {
             chosen = hub->next_port;
             if (++hub->next_port > 65535) hub->next_port = MEM_PORT_FIRST;
         }
-        snprintf(name, sizeof name, "%s:%u", host, (uint16_t)chosen);
+        snprintf(name, sizeof name, "%s:%u", net->host, (uint16_t)chosen);
         wf_sock *taken = wf_mem_listener(hub, name);
         if (taken == NULL) break;
         if (taken->net->killed && taken->net != net) {
@@ -89,7 +91,7 @@ static weft_err mem_listen(wf_net *base, weft_self *self, const char *address, w
     wf_sock *s = wf_mem_sock_create(net, MEM_LISTENER, ready, arg);
     if (s == NULL) goto done;
     memcpy(s->name, name, sizeof s->name);
-    snprintf(bound, WEFT_ADDRESS_BYTES_MAX, "%s", name);
+    snprintf(bound, WEFT_ADDRESS_BYTES_MAX, "%s%s", host, strchr(name, ':'));
     *out = s;
     err = WEFT_OK;
 done:
@@ -215,6 +217,17 @@ static void mem_close(wf_net *base, weft_self *self, wf_sock *s)
     wf_lock_give(net->hub->lock);
 }
 
+/* The one interface of a host has its name. */
+static weft_err mem_reach(wf_net *base, const char *bound, bool all,
+                          char (*out)[WEFT_ADDRESS_BYTES_MAX], size_t room, size_t *count)
+{
+    const struct mem_net *net = (const struct mem_net *)base;
+    bool everywhere = strncmp(bound, EVERYWHERE ":", sizeof EVERYWHERE) == 0;
+    *count = room > 0 && (all || !everywhere) ? 1 : 0;
+    if (*count > 0) snprintf(out[0], WEFT_ADDRESS_BYTES_MAX, "%s%s", net->host, strchr(bound, ':'));
+    return WEFT_OK;
+}
+
 static void mem_destroy(wf_net *base)
 {
     struct mem_net *net = (struct mem_net *)base;
@@ -238,6 +251,7 @@ static const struct weft_net_ops mem_ops = {
     .interest = mem_interest,
     .close = mem_close,
     .destroy = mem_destroy,
+    .reach = mem_reach,
 };
 
 weft_err wf_net_mem_create(wf_net_hub *hub, weft_rt *rt, const char *host, wf_net **out)

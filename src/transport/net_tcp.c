@@ -417,6 +417,7 @@ static const struct weft_net_ops tcp_ops = {
     .interest = tcp_interest,
     .close = tcp_close,
     .destroy = tcp_destroy,
+    .reach = wf_net_tcp_reach,
 };
 
 weft_err wf_net_tcp_create(wf_net **out)

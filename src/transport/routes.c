@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "log.h"
 #include "manager.h"
+#include "net_tcp.h"
 
 struct wf_transport *wf_route_named(struct wf_manager *m, const char *name)
 {
@@ -125,9 +127,58 @@ static bool with_scheme(const struct wf_transport *t, const char *address,
     return false;
 }
 
+static size_t bound_of(const struct wf_transport *t, char (*out)[WEFT_ADDRESS_BYTES_MAX],
+                       size_t room)
+{
+    if (room == 0 || wf_net_tcp_is_wildcard(t->bound)) return 0;
+    memcpy(out[0], t->bound, sizeof t->bound);
+    return 1;
+}
+
+size_t wf_route_reach(const struct wf_transport *t, bool all, char (*out)[WEFT_ADDRESS_BYTES_MAX],
+                      size_t room)
+{
+    const struct weft_net_ops *ops = t->net->net->ops;
+    size_t found = 0, kept = 0;
+    if (t->listener == NULL) return 0;
+    if (ops->reach == NULL) {
+        found = bound_of(t, out, room);
+    } else {
+        weft_err err = ops->reach(t->net->net, t->bound, all, out, room, &found);
+        if (err != WEFT_OK) {
+            wf_log(WEFT_LOG_WARN, "transport", "name=%s cannot say where it is reached: %s",
+                   t->name, weft_errname(err));
+            return 0;
+        }
+    }
+    for (size_t i = 0; i < found && i < room; i++) {
+        char address[WEFT_ADDRESS_BYTES_MAX];
+        snprintf(address, sizeof address, "%s", out[i]);
+        if (with_scheme(t, address, out[kept])) kept++;
+    }
+    return kept;
+}
+
+/* Each that runs has room for one, however many the others before it have. */
+static void list_hints(struct wf_manager *m, struct wf_tp_addresses *req)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < m->transports_count; i++) left += m->transports[i]->listener != NULL;
+    for (uint32_t i = 0; i < m->transports_count; i++) {
+        size_t room = WEFT_TICKET_HINTS_MAX - req->hints_count;
+        if (m->transports[i]->listener == NULL) continue;
+        left--;
+        room = room > left ? room - left : 1;
+        if (req->hints_count == WEFT_TICKET_HINTS_MAX) break;
+        req->hints_count += (uint32_t)wf_route_reach(m->transports[i], true,
+                                                     &req->hints[req->hints_count], room);
+    }
+}
+
 weft_verdict wf_route_list(struct wf_manager *m, struct wf_tp_addresses *req)
 {
-    req->count = 0;
+    req->count = req->hints_count = 0;
+    if (req->all) list_hints(m, req);
     for (uint32_t i = 0; i < m->transports_count; i++) {
         const struct wf_transport *t = m->transports[i];
         size_t at = req->count;

@@ -124,7 +124,9 @@ struct wf_tp_server {
 /* The bound addresses of running listeners, in the order of names. */
 struct wf_tp_addresses {
     weft_request req;
-    bool all; /* in: those that do not run too, with an empty address */
+    bool all; /* in: those that do not run too, with an empty address; and where they are reached */
+    uint32_t hints_count;
+    char hints[WEFT_TICKET_HINTS_MAX][WEFT_ADDRESS_BYTES_MAX]; /* for a ticket */
     uint32_t count;
     struct {
         char name[WEFT_ACTOR_NAME_BYTES_MAX];

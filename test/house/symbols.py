@@ -39,6 +39,8 @@ EXCEPTIONS = {
     "src/transport/net_tcp.c": (
         "socket bind listen accept4 connect shutdown send(msg)? recv(msg)? close [gs]etsockopt get(sock|peer)name "
         "(get|free)addrinfo getnameinfo gai_strerror strerror fcntl(64)?", "binds transport/net.h to sockets"),
+    "src/transport/net_tcp_reach.c": (
+        "(get|free)ifaddrs getnameinfo", "asks the machine for its interfaces, and nobody else"),
     "src/http/http_server.c": (r"MHD_\w+", "binds the network over HTTP to libmicrohttpd"),
     "src/transport/noise.c": (SODIUM, "is the transport's one user of libsodium"),
     "src/store/crypto.c": (SODIUM, "is the store's one user of libsodium"),

@@ -133,7 +133,7 @@ struct stage {
 static void serve(struct stage *s, char tcp[WEFT_ADDRESS_BYTES_MAX])
 {
     static const char *const nginx[] = {"127.0.0.1"};
-    const weft_http_options options = {nginx, 1};
+    const weft_http_options options = {.proxies = nginx, .proxies_count = 1};
     weft_root_spec root = {.everyone = WEFT_RIGHT_WRITE, .everyone_priority = 10};
     char web[WEFT_ADDRESS_BYTES_MAX];
     must(weft_keypair_create(&s->author), "key pair");

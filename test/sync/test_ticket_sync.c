@@ -91,6 +91,32 @@ Test(ticket_sync, a_ticket_as_text_gets_the_tree)
     world_destroy(w);
 }
 
+/* A server on all interfaces is found by the ticket, and tells its peers none of them. */
+Test(ticket_sync, a_server_on_all_interfaces_gives_their_addresses)
+{
+    struct world *w = four(40);
+    weft_id tree = tree_at(w, SERVER, 1);
+    weft_ticket t;
+    weft_peer_info info;
+    commit(w, SERVER, &tree, 2);
+    cr_assert_eq(
+        weft_add_transport_mem(node(w, SERVER), "mem", w->hub, "n0", "mem:0.0.0.0:9", CALL),
+        WEFT_OK);
+    cr_assert_eq(weft_start_server(node(w, SERVER), "mem", CALL), WEFT_OK);
+    cr_assert_eq(weft_ticket_create(node(w, SERVER), &tree, CALL, &t), WEFT_OK);
+    cr_assert_eq(t.hints_count, 1);
+    cr_expect_str_eq(t.hints[0], "mem:n0:9");
+    cr_expect_eq(follow(w, &t, NULL), WEFT_OK);
+    cr_expect_eq(entries(w, GUEST, &tree), 3);
+    wf_net_hub_kill(w->hub->hub, w->nodes[SERVER].host);
+    world_run(w, 10 * WEFT_SEC); /* it has dialled its neighbour again */
+    cr_assert_eq(weft_peer_get(node(w, OTHER), key(w, SERVER), CALL, &info), WEFT_OK);
+    cr_expect_eq(info.connection, WEFT_CONNECTED);
+    for (uint32_t i = 0; i < info.addresses_count; i++)
+        cr_expect_neq(strcmp(info.addresses[i], "mem:n0:9"), 0, "it was told so");
+    world_destroy(w);
+}
+
 Test(ticket_sync, a_held_tree_syncs_the_difference_both_ways)
 {
     struct world *w = four(2);

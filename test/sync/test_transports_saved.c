@@ -9,6 +9,7 @@
 
 #include <weft/net.h>
 #include <weft/node.h>
+#include <weft/ticket.h>
 #ifdef WF_HTTP
 #include <weft/http.h>
 #endif
@@ -218,6 +219,25 @@ Test(transports_saved, http_comes_back_with_its_options_when_it_is_asked_for)
     weft_log_to(NULL, NULL, WEFT_LOG_ERROR); /* what is left out is told to the log */
     cr_expect_eq(weft_http_restore(node, CALL), WEFT_CORRUPT);
     free(saved);
+    weft_node_close(node);
+}
+
+Test(transports_saved, http_comes_back_with_its_public_address_and_tickets_name_it)
+{
+    static const char *const proxies[] = {"127.0.0.1"};
+    const weft_http_options options = {
+        .proxies = proxies, .proxies_count = 1, .public_address = "http:node.example:80/weft"};
+    weft_node *node = open_at(true);
+    weft_id tree = {{1}};
+    weft_ticket ticket;
+    cr_expect_eq(weft_http_save(node, "web", "http:127.0.0.1:0", &options, CALL), WEFT_OK);
+    weft_node_close(node);
+    node = open_at(true);
+    cr_expect_eq(weft_http_restore(node, CALL), WEFT_OK);
+    cr_assert_eq(weft_start_server(node, "web", CALL), WEFT_OK);
+    cr_assert_eq(weft_ticket_create(node, &tree, CALL, &ticket), WEFT_OK);
+    cr_assert_eq(ticket.hints_count, 1);
+    cr_expect_str_eq(ticket.hints[0], "http:node.example:80/weft");
     weft_node_close(node);
 }
 

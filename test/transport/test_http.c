@@ -522,7 +522,8 @@ Test(http, only_a_listed_proxy_is_believed_where_somebody_comes_from)
 {
     static const char *const here[] = {"127.0.0.1"}, *const there[] = {"127.0.0.2"};
     static const char line[] = "X-Forwarded-For: 9.9.9.9, 8.8.8.8\r\nX-Forwarded-For: 1.2.3.4\r\n";
-    const weft_http_options none = {0}, listed = {here, 1}, other = {there, 1};
+    const weft_http_options none = {0}, listed = {.proxies = here, .proxies_count = 1},
+                            other = {.proxies = there, .proxies_count = 1};
     char out[WEFT_ADDRESS_BYTES_MAX];
     came_from(&listed, line, out);
     cr_expect_str_eq(out, "1.2.3.4:0");
@@ -595,16 +596,61 @@ Test(http, short_memory_is_an_answer_and_leaves_nothing_behind)
     cr_assert_eq(weft_rt_destroy(rt), WEFT_OK);
 }
 
+static size_t reach(const weft_http_options *options, const char *bound,
+                    char first[WEFT_ADDRESS_BYTES_MAX])
+{
+    char out[4][WEFT_ADDRESS_BYTES_MAX] = {""};
+    size_t count = 99;
+    weft_net *net;
+    cr_assert_eq(weft_net_http_create(options, &net), WEFT_OK);
+    cr_assert_eq(net->ops->reach(net, bound, false, out, 4, &count), WEFT_OK);
+    memcpy(first, out[0], sizeof out[0]);
+    net->ops->destroy(net);
+    return count;
+}
+
+Test(http, where_it_is_reached_behind_a_proxy_is_what_was_said_or_nothing)
+{
+    const char *proxies[] = {"127.0.0.1"}, *said = "http:node.example:80/weft";
+    char first[WEFT_ADDRESS_BYTES_MAX];
+    weft_net *net = NULL;
+    cr_expect_eq(reach(&(weft_http_options){0}, "127.0.0.1:8080/x", first), 1);
+    cr_expect_str_eq(first, "127.0.0.1:8080/x");
+    cr_expect_eq(reach(&(weft_http_options){.proxies = proxies, .proxies_count = 1},
+                       "127.0.0.1:8080/x", first),
+                 0);
+    cr_expect_eq(
+        reach(&(weft_http_options){.proxies = proxies, .proxies_count = 1, .public_address = said},
+              "127.0.0.1:8080/x", first),
+        1);
+    cr_expect_str_eq(first, "node.example:80/weft");
+    cr_expect_eq(reach(&(weft_http_options){.public_address = said}, "0.0.0.0:80/x", first), 1);
+    cr_expect_str_eq(first, "node.example:80/weft");
+    cr_expect_eq(reach(&(weft_http_options){0}, "0.0.0.0:8080/x", first), 0);
+    static const char *const bad[] = {"node.example:80", "tcp:node.example:80", "http:", "http:x",
+                                      "http:node.example:80/a b"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        cr_expect_eq(weft_net_http_create(&(weft_http_options){.public_address = bad[i]}, &net),
+                     WEFT_ADDRESS, "%s", bad[i]);
+    cr_expect_null(net);
+}
+
 Test(http, too_many_proxies_and_empty_ones_are_refused)
 {
     static const char *many[WEFT_HTTP_PROXIES_MAX + 1];
     const char *empty[] = {""};
     weft_net *net = NULL;
     for (size_t i = 0; i < sizeof many / sizeof many[0]; i++) many[i] = "::1";
-    cr_expect_eq(weft_net_http_create(&(weft_http_options){many, WEFT_HTTP_PROXIES_MAX + 1}, &net),
-                 WEFT_LIMIT);
-    cr_expect_eq(weft_net_http_create(&(weft_http_options){empty, 1}, &net), WEFT_INVALID);
-    cr_expect_eq(weft_net_http_create(&(weft_http_options){NULL, 1}, &net), WEFT_INVALID);
+    cr_expect_eq(
+        weft_net_http_create(
+            &(weft_http_options){.proxies = many, .proxies_count = WEFT_HTTP_PROXIES_MAX + 1},
+            &net),
+        WEFT_LIMIT);
+    cr_expect_eq(
+        weft_net_http_create(&(weft_http_options){.proxies = empty, .proxies_count = 1}, &net),
+        WEFT_INVALID);
+    cr_expect_eq(weft_net_http_create(&(weft_http_options){.proxies_count = 1}, &net),
+                 WEFT_INVALID);
     cr_expect_eq(weft_net_http_create(NULL, NULL), WEFT_INVALID);
     cr_expect_null(net);
 }

@@ -327,6 +327,42 @@ Test(net, malformed_addresses_are_refused)
     for (enum over o = 0; o < OVERS; o++) perform(o, MALFORMED, WEFT_OK, &st);
 }
 
+enum { REACH_ROOM = 16 };
+
+static size_t reach(wf_net *net, const char *bound, bool all,
+                    char out[REACH_ROOM][WEFT_ADDRESS_BYTES_MAX])
+{
+    size_t count = 99;
+    cr_assert_eq(net->ops->reach(net, bound, all, out, REACH_ROOM, &count), WEFT_OK, "%s", bound);
+    cr_assert_leq(count, REACH_ROOM);
+    return count;
+}
+
+Test(net, a_listener_of_tcp_on_all_interfaces_is_reached_at_theirs)
+{
+    static const char *const bound[] = {"0.0.0.0:4711", "[::]:4711"};
+    char out[REACH_ROOM][WEFT_ADDRESS_BYTES_MAX];
+    wf_net *net;
+    cr_assert_eq(wf_net_tcp_create(&net), WEFT_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        size_t count = reach(net, bound[i], true, out), loopback = 0;
+        if (i == 0) cr_expect_gt(count, 0, "a machine has a loopback at least");
+        for (size_t k = 0; k < count; k++) {
+            cr_expect_eq(net->ops->check(net, out[k]), WEFT_OK, "%s", out[k]);
+            cr_expect_neq(strcmp(out[k], bound[i]), 0);
+            cr_expect_str_eq(strrchr(out[k], ':'), ":4711");
+            cr_expect_eq(strncmp(out[k], "[fe80", 5) == 0, false, "%s", out[k]);
+            loopback += strncmp(out[k], "127.", 4) == 0 || strncmp(out[k], "[::1]", 5) == 0;
+        }
+        cr_expect(loopback == 0 || loopback == count, "a loopback beside others");
+        cr_expect_eq(reach(net, bound[i], false, out), 0, "peers are not told");
+    }
+    cr_expect_eq(reach(net, "127.0.0.1:4711", false, out), 1);
+    cr_expect_str_eq(out[0], "127.0.0.1:4711");
+    cr_expect_eq(net->ops->reach(net, "0.0.0.0:1", true, out, 0, &(size_t){9}), WEFT_OK);
+    net->ops->destroy(net);
+}
+
 static void see(void *arg, const uint8_t *data, size_t len)
 {
     (void)data;
