@@ -14,9 +14,10 @@
  * failure. `done` must not block; it may call _async forms, and so may the handlers of your actors.
  * Without a twin are walks, views, maps and copies, which read the store for long on the thread
  * that calls, weft_entry_counts and weft_pair_get; what first looks and then commits
- * (weft_grant_replace, weft_commit_at, weft_map_commit); subscriptions, and feeds, which have
- * weft_feed_start; what is saved of a node's set-up (weft_setting_get, weft_transport_load,
- * weft_http_restore); statistics; and opening and closing. */
+ * (weft_grant_replace, weft_commit_at); weft_map_commit, for which there are weft_map_edit_encode
+ * and weft_commit_async; subscriptions, and feeds, which have weft_feed_start; what is saved of a
+ * node's set-up (weft_setting_get, weft_transport_load, weft_http_restore); statistics; and opening
+ * and closing. */
 #ifndef WEFT_NODE_H
 #define WEFT_NODE_H
 

@@ -18,7 +18,7 @@ NO_TWIN = {
     "weft_grant_replace": "it looks the grant up: weft_grant_put_async with two grants",
     "weft_pair_get": "it reads the store",
     "weft_commit_at": "it reads the store",
-    "weft_map_commit": "it reads the store",
+    "weft_map_commit": "weft_map_edit_encode and weft_commit_async",
     "weft_http_restore": "it reads the store",
     "weft_sync_peer_add_address": "weft_peer_add_address_async",
     "weft_rt_after": "it does not wait",

@@ -11,6 +11,7 @@
 
 #include <weft/access.h>
 #include <weft/dag.h>
+#include <weft/feed.h>
 #include <weft/history.h>
 #include <weft/join.h>
 #include <weft/keys.h>
@@ -38,6 +39,8 @@ static weft_dag *dag;
 static weft_iter *iter;
 static weft_hub *hub;
 static weft_sync_peer *kept;
+static weft_feed *feed;
+static weft_map *map;
 
 static void setup(void)
 {
@@ -50,11 +53,15 @@ static void setup(void)
     cr_assert_eq(weft_hub_create(&hub), WEFT_OK);
     weft_sync_peer_spec spec = {.peer = {{1}}, .tree = l.tree};
     cr_assert_eq(weft_sync_peer_open(l.node, &spec, CALL, &kept), WEFT_OK);
+    cr_assert_eq(weft_feed_open(l.node, &l.tree, NULL, &feed), WEFT_OK);
+    cr_assert_eq(weft_map_open(l.node, &l.tree, "log", &map), WEFT_OK);
 }
 
 static void teardown(void)
 {
     if (l.node != NULL) weft_sync_peer_close(kept);
+    if (l.node != NULL) (void)weft_feed_close(feed);
+    weft_map_close(map);
     weft_iter_close(iter);
     weft_dag_close(dag);
     lone_close(&l);
@@ -146,7 +153,7 @@ static void call_trees(void)
     size_t count = 1;
     weft_writer *other = NULL;
     weft_store_stats stats;
-    weft_map *map = NULL;
+    weft_map *another = NULL;
     weft_join_request request = {.id = {1}};
     weft_join_spec join = {.tree = l.tree, .name = "x"};
     FORKED(weft_tree_create(l.node, l.author, &spec, CALL, &id));
@@ -197,7 +204,7 @@ static void call_trees(void)
     FORKED(weft_store_checkpoint(l.node, "there"));
     FORKED(weft_store_sync(l.node, CALL));
     FORKED(weft_store_stats_get(l.node, &stats));
-    FORKED(weft_map_open(l.node, &l.tree, "log", &map));
+    FORKED(weft_map_open(l.node, &l.tree, "log", &another));
     FORKED(weft_shutdown(l.node, CALL));
     weft_keypair *before = NULL, *now = NULL;
     weft_node_options where = {.dir = dir};
@@ -385,9 +392,56 @@ static void call_async(void)
     FORKED(weft_right_of_async(l.node, &l.tree, &self, TELL(weft_on_right), NULL));
 }
 
+static void call_peers_and_commands_async(void)
+{
+    weft_key key = {{2}};
+    weft_buf *buf = NULL;
+    if (weft_buf_create_copy("x", 1, &buf) != WEFT_OK) return; /* the others still speak */
+    FORKED(weft_peer_remove_async(l.node, &key, on_result, NULL));
+    FORKED(weft_peer_set_status_async(l.node, &key, WEFT_PEER_INACTIVE, on_result, NULL));
+    FORKED(weft_peer_add_address_async(l.node, &key, "tcp:127.0.0.1:1", on_result, NULL));
+    FORKED(weft_peer_remove_address_async(l.node, &key, "tcp:127.0.0.1:1", on_result, NULL));
+    FORKED(weft_peer_relate_async(l.node, &key, &l.tree, on_result, NULL));
+    FORKED(weft_peer_unrelate_async(l.node, &key, &l.tree, on_result, NULL));
+    FORKED(weft_peer_get_async(l.node, &key, TELL(weft_on_peer), NULL));
+    FORKED(weft_peer_list_async(l.node, TELL(weft_on_keys), NULL));
+    FORKED(weft_peer_trees_async(l.node, &key, TELL(weft_on_ids), NULL));
+    FORKED(weft_tree_peers_async(l.node, &l.tree, TELL(weft_on_keys), NULL));
+    FORKED(weft_send_entries(l.node, &key, &buf, 1, CALL, NULL));
+    FORKED(weft_send_entries_async(l.node, &key, &buf, 1, CALL, on_result, NULL));
+    FORKED(weft_sync_tree_async(l.node, &key, &l.tree, CALL, on_result, NULL));
+    FORKED(weft_add_transport_async(l.node, "t", NULL, on_result, NULL));
+    FORKED(weft_add_transport_mem_async(l.node, "m", hub, "a", NULL, on_result, NULL));
+    FORKED(weft_start_server_async(l.node, NULL, on_result, NULL));
+    FORKED(weft_stop_server_async(l.node, NULL, on_result, NULL));
+    FORKED(weft_server_address_async(l.node, "t", on_result, NULL));
+    FORKED(weft_server_addresses_async(l.node, TELL(weft_on_servers), NULL));
+    FORKED(weft_connect_async(l.node, "tcp:127.0.0.1:1", NULL, CALL, on_result, NULL));
+    FORKED(weft_send_request_async(l.node, "tcp:127.0.0.1:1", "x", 1, CALL, on_result, NULL));
+    FORKED(weft_peer_offers_async(l.node, &key, CALL, TELL(weft_on_ids), NULL));
+    weft_buf_unref(buf);
+}
+
+static void call_what_was_open(void)
+{
+    weft_feed_event event;
+    weft_feed *other = NULL;
+    weft_map *past = NULL;
+    weft_cut cut = {&last, 1};
+    FORKED(weft_feed_open(l.node, &l.tree, NULL, &other));
+    FORKED(weft_feed_next(feed, 0, &event));
+    FORKED(weft_feed_start(feed, TELL(weft_on_feed), NULL));
+    FORKED(weft_map_open_at(l.node, &l.tree, "log", &cut, &past));
+    FORKED(weft_map_refresh(map, NULL));
+    (void)weft_feed_close(feed); /* is the parent's */
+    FORKED(weft_feed_next(feed, 0, &event));
+}
+
 static void call_all(void)
 {
     call_async();
+    call_peers_and_commands_async();
+    call_what_was_open();
     call_trees();
     call_dag();
     call_peers();
@@ -430,6 +484,8 @@ static void expect_parent_well(void)
     weft_dag_close(dag);
     weft_writer_close(l.writer);
     weft_sync_peer_close(kept);
+    cr_assert_eq(weft_map_refresh(map, NULL), WEFT_OK);
+    cr_assert_eq(weft_feed_close(feed), WEFT_OK);
     weft_node_close(l.node);
     iter = NULL;
     dag = NULL;
