@@ -47,7 +47,7 @@ static void apply_mark(struct wf_desk *desk, struct wf_stream *stream, struct wf
                        uint64_t t)
 {
     const struct wf_tree *tree = wf_trees_at(&desk->store->trees, t);
-    if (tree != NULL && tree->now.shelved > 0) f->has_mark = false;
+    if (tree != NULL && (tree->now.shelved > 0 || tree->unmarked)) f->has_mark = false;
     if (f->err != WEFT_OK) stream->broken = true; /* the rest of the frame is not here */
     if (!f->has_mark || stream->broken || t == 0) return;
     stream->has_held = true;

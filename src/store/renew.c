@@ -72,21 +72,6 @@ static weft_err judge(struct renewing *r, wf_kv *to, bool *good)
     return err == WEFT_CORRUPT ? WEFT_OK : err;
 }
 
-/* Peers may have been told of arrivals that a repaired log lost: then it is a copy of an earlier
- * moment, which gets new epochs. */
-static weft_err copy_rows(struct renewing *r, bool *good)
-{
-    wf_kv *to = NULL;
-    *good = false;
-    weft_err err = open_new(r, &to);
-    if (err == WEFT_OK) err = wf_renew_copy(r->from, to, r->rt, &r->done.missing);
-    if (err == WEFT_OK && !r->opens) err = wf_copy_mark(to);
-    if (err == WEFT_OK) err = judge(r, to, good);
-    wf_kv_close(to);
-    r->done.how = WF_RENEWED_ROWS;
-    return err == WEFT_CORRUPT ? WEFT_OK : err;
-}
-
 static weft_err leave_out(void *arg, const weft_id *id)
 {
     struct renewing *r = arg;
@@ -99,6 +84,31 @@ static weft_err leave_out(void *arg, const weft_id *id)
     }
     r->left_out[r->done.left_out++] = *id;
     return WEFT_OK;
+}
+
+/* An entry of the shelf whose bytes are lost is named, as one that no shelf took. */
+static weft_err leave_out_once(void *arg, const weft_id *id)
+{
+    const struct renewing *r = arg;
+    for (uint64_t i = r->done.left_out; i-- > 0;)
+        if (weft_id_equal(&r->left_out[i], id)) return WEFT_OK;
+    return leave_out(arg, id);
+}
+
+/* Peers may have been told of arrivals that a repaired log lost: then it is a copy of an earlier
+ * moment, which gets new epochs. */
+static weft_err copy_rows(struct renewing *r, bool *good)
+{
+    wf_kv *to = NULL;
+    *good = false;
+    weft_err err = open_new(r, &to);
+    if (err == WEFT_OK)
+        err = wf_renew_copy(r->from, to, r->rt, &r->done.missing, leave_out_once, r);
+    if (err == WEFT_OK && !r->opens) err = wf_copy_mark(to);
+    if (err == WEFT_OK) err = judge(r, to, good);
+    wf_kv_close(to);
+    r->done.how = WF_RENEWED_ROWS;
+    return err == WEFT_CORRUPT ? WEFT_OK : err;
 }
 
 /* No entry has this id, so a list with it is never all here, and the old store stays. */

@@ -18,10 +18,12 @@ enum wf_renewed {
 };
 typedef struct wf_renewal {
     enum wf_renewed how;
-    uint64_t missing;  /* WF_RENEWED_ROWS: entries whose bytes are lost, and nothing else */
-    uint64_t left_out; /* WF_RENEWED_SALVAGE: entries that cannot stand in the new store     */
-    uint64_t shelved;  /* of them, on its shelf (shelf.h); the others are in the old one only */
-    bool keep;         /* more may be there that nobody can name: the operator removes it   */
+    uint64_t missing; /* WF_RENEWED_ROWS: entries whose bytes are lost, and nothing else */
+    uint64_t
+        left_out; /* WF_RENEWED_SALVAGE: entries that cannot stand in the new store; _ROWS: those
+                        * of the shelf whose bytes are lost */
+    uint64_t shelved; /* of them, on its shelf (shelf.h); the others are in the old one only */
+    bool keep;        /* more may be there that nobody can name: the operator removes it   */
 } wf_renewal;
 
 typedef struct wf_renew_options {

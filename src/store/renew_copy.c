@@ -20,6 +20,8 @@ struct copying {
     weft_rt *rt;
     wf_batch *batch;
     uint64_t rows, missing;
+    weft_err (*lost)(void *arg, const weft_id *id);
+    void *arg;
     weft_ns said;
     uint32_t format;
 };
@@ -110,40 +112,57 @@ static weft_err copy_bodies(struct copying *c)
     return err == WEFT_END ? WEFT_OK : err;
 }
 
-static weft_err copy_shelved(struct copying *c, const wf_kv_iter *it, weft_entry *entry,
-                             weft_id *parents)
+struct shelf { /* room for one entry of it */
+    weft_entry *entry;
+    weft_id *parents;
+};
+
+static weft_err copy_shelved(struct copying *c, const struct shelf *shelf, const weft_id *tree,
+                             const weft_id *id)
 {
+    uint8_t key[WF_KEY_SHELF_BYTES];
+    wf_value value;
     struct wf_shelved item;
-    size_t key_len, len;
-    const uint8_t *key = wf_kv_iter_key(it, &key_len), *value = wf_kv_iter_value(it, &len);
-    if (wf_shelf_read(key, key_len, value, len, &item) != WEFT_OK) return WEFT_OK;
-    weft_err err = wf_shelf_rows(c->batch, &item, entry, parents);
+    wf_key_shelf(key, tree, id);
+    weft_err err = wf_kv_get(c->from, NULL, WF_CF_ENTRY, key, sizeof key, &value);
+    if (err == WEFT_CORRUPT || err == WEFT_NOT_FOUND) return c->lost(c->arg, id);
+    if (err != WEFT_OK) return err; /* it may well be there */
+    err = wf_shelf_read(key, sizeof key, value.data, value.len, &item);
+    if (err == WEFT_OK) err = wf_shelf_rows(c->batch, &item, shelf->entry, shelf->parents);
+    wf_value_release(c->from, &value);
     if (err == WEFT_NO_MEMORY) return err;
+    if (err != WEFT_OK) return c->lost(c->arg, id);
     tell(c);
     return wf_batch_bytes(c->batch) < BATCH_BYTES ? WEFT_OK : write_batch(c);
 }
 
-/* The rows of `child` that belong to an entry of the shelf are made of it: of one that cannot be
- * read nothing stays, so that peers send it. */
+/* By the rows of `child`, all of which can be read, and not by a walk over the bodies: behind a block that
+ * is damaged others can be. One with several parents is copied as often, onto itself. */
 static weft_err copy_shelf(struct copying *c)
 {
     uint8_t prefix[8];
     wf_kv_iter *it = NULL;
-    weft_entry *entry = wf_malloc(sizeof *entry);
-    weft_id *parents = wf_malloc(WEFT_SHELF_PARENTS_MAX * sizeof *parents);
-    weft_err err = entry == NULL || parents == NULL ? WEFT_NO_MEMORY : WEFT_OK;
+    struct shelf shelf = {wf_malloc(sizeof *shelf.entry),
+                          wf_malloc(WEFT_SHELF_PARENTS_MAX * sizeof *shelf.parents)};
+    weft_err err = shelf.entry == NULL || shelf.parents == NULL ? WEFT_NO_MEMORY : WEFT_OK;
     memset(prefix, 0xff, sizeof prefix);
     if (err == WEFT_OK)
-        err = wf_kv_iter_create(c->from, NULL, WF_CF_ENTRY, prefix, sizeof prefix, &it);
+        err = wf_kv_iter_create(c->from, NULL, WF_CF_CHILD, prefix, sizeof prefix, &it);
     if (err != WEFT_OK) goto done;
-    for (wf_kv_iter_first(it); err == WEFT_OK && wf_kv_iter_valid(it); wf_kv_iter_next(it))
-        err = copy_shelved(c, it, entry, parents);
+    for (wf_kv_iter_first(it); err == WEFT_OK && wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
+        weft_id tree, id;
+        size_t len;
+        const uint8_t *key = wf_kv_iter_key(it, &len);
+        if (len != WF_KEY_SHELF_WAIT_BYTES) continue;
+        memcpy(tree.bytes, key + 8, WEFT_ID_BYTES);
+        memcpy(id.bytes, key + len - WEFT_ID_BYTES, WEFT_ID_BYTES);
+        err = copy_shelved(c, &shelf, &tree, &id);
+    }
     if (err == WEFT_OK) err = wf_kv_iter_err(it);
-    if (err == WEFT_CORRUPT) err = WEFT_OK; /* what is behind it peers send */
 done:
     wf_kv_iter_destroy(it);
-    wf_free(parents);
-    wf_free(entry);
+    wf_free(shelf.parents);
+    wf_free(shelf.entry);
     return err;
 }
 
@@ -175,9 +194,11 @@ static weft_err copy_all(struct copying *c)
     return err == WEFT_OK ? wf_kv_sync(c->to) : err;
 }
 
-weft_err wf_renew_copy(wf_kv *from, wf_kv *to, weft_rt *rt, uint64_t *missing)
+weft_err wf_renew_copy(wf_kv *from, wf_kv *to, weft_rt *rt, uint64_t *missing,
+                       weft_err (*lost)(void *arg, const weft_id *id), void *arg)
 {
-    struct copying c = {.from = from, .to = to, .rt = rt, .said = weft_rt_now(rt)};
+    struct copying c = {
+        .from = from, .to = to, .rt = rt, .lost = lost, .arg = arg, .said = weft_rt_now(rt)};
     weft_err err = wf_batch_create(&c.batch);
     if (err == WEFT_OK) err = copy_all(&c);
     wf_batch_destroy(c.batch);

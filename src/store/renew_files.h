@@ -14,8 +14,10 @@
 /* Every row that can be read, as it is, into the empty engine `to`; what is made of the entries
  * (tries, sketches, lists, dominators) is left to the next opening if any of it cannot be read.
  * *missing: bodies that cannot be read or do not hash to their ids. CORRUPT: rows of another
- * kind cannot be read, so this is not the way. */
-weft_err wf_renew_copy(wf_kv *from, wf_kv *to, weft_rt *rt, uint64_t *missing);
+ * kind cannot be read, so this is not the way. Calls `lost` for each entry of the shelf that cannot be
+ * read, maybe once for each of its parents, until it says something else than OK. */
+weft_err wf_renew_copy(wf_kv *from, wf_kv *to, weft_rt *rt, uint64_t *missing,
+                       weft_err (*lost)(void *arg, const weft_id *id), void *arg);
 
 /* -- renew_files.c ---------------------------------------------------------------------- */
 weft_err wf_renew_path(char out[WF_RENEW_PATH_BYTES], const char *dir, const char *name);

@@ -59,6 +59,8 @@ static weft_err try_one(void *arg, const weft_id *id)
     case WEFT_CORRUPT:
     case WEFT_NO_SPACE: return err; /* the store's */
     default:
+        /* Sessions were told that it is here, and one of them may be under way yet. */
+        wf_trees_at(&desk->store->trees, y->t)->unmarked = true;
         wf_counter_add(&desk->store->counters.refused, 1);
         return drop(desk, y->t, id, weft_errname(err)); /* peers are asked for it then */
     }

@@ -190,7 +190,7 @@ static uint64_t copy_with_failure(uint64_t nth, weft_err failure, weft_err *out)
     wf_kv *from = kv_faulty_create(kk_open(&kk_rocksdb, dir));
     wf_kv *to = kk_open(&kk_memory, NULL);
     kv_faulty_fail_at(from, nth, failure);
-    *out = wf_renew_copy(from, to, node.rt, &missing);
+    *out = wf_renew_copy(from, to, node.rt, &missing, NULL, NULL);
     cr_expect(*out != WEFT_OK || missing == 0, "read %d: it is there", (int)nth);
     uint64_t reads = kv_faulty_reads(from);
     wf_kv_close(to);

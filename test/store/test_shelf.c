@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "kv_faulty.h"
 #include "kv_kit.h"
 #include "renew_files.h"
 #include "salvage.h"
@@ -429,14 +430,12 @@ Test(shelf, an_allocation_that_fails_costs_time_at_most)
     end();
 }
 
-Test(shelf, a_damaged_one_is_dropped_and_comes_from_a_peer)
+/* One bit of its bytes. */
+static void damage(wf_kv *kv, uint32_t i)
 {
     uint8_t key[WF_KEY_SHELF_BYTES];
     wf_value value;
-    begin(SK_CHAIN, 8);
-    lose(100, 101);
-    wf_kv *kv = salvaged(damaged(), 0);
-    wf_key_shelf(key, &dag->tree, &dag->ids[120]);
+    wf_key_shelf(key, &dag->tree, &dag->ids[i]);
     cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, key, sizeof key, &value), WEFT_OK);
     uint8_t *bytes = malloc(value.len);
     size_t len = value.len;
@@ -445,6 +444,14 @@ Test(shelf, a_damaged_one_is_dropped_and_comes_from_a_peer)
     bytes[len - 9] ^= 1;
     change(kv, WF_CF_ENTRY, key, sizeof key, bytes, len);
     free(bytes);
+}
+
+Test(shelf, a_damaged_one_is_dropped_and_comes_from_a_peer)
+{
+    begin(SK_CHAIN, 8);
+    lose(100, 101);
+    wf_kv *kv = salvaged(damaged(), 0);
+    damage(kv, 120);
     open_node(kv);
     wf_check_report found;
     cr_assert_eq(wf_store_check(node.store, false, &found), WEFT_OK);
@@ -499,27 +506,103 @@ Test(shelf, a_full_one_takes_the_lower_part_and_peers_send_the_rest)
     end();
 }
 
-/* A peer passes over what is on the shelf: a mark would say that it is here. */
-Test(shelf, no_mark_is_kept_while_something_waits)
+/* Entry i from a peer, with a mark; expects that to be kept and acknowledged, or neither. */
+static void give_marked(uint32_t i, bool keeps)
 {
     static const weft_key peer = {.bytes = {9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9,
                                             9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9}};
     wf_mark mark;
+    struct wf_ingest *frame = sk_frame(&node, 9, ++frames, &dag->tree, &dag->bufs[i], &dag->ids[i],
+                                       1);
+    frame->has_mark = true;
+    frame->mark.seq = i;
+    struct wf_ingest *done = sk_ingest(&node, frame);
+    cr_assert_eq(done->err, WEFT_OK);
+    cr_expect_eq(done->has_mark, keeps, "acknowledged");
+    cr_expect_eq(wf_store_cursor(node.store, &peer, 1, &mark), keeps ? WEFT_OK : WEFT_NOT_FOUND);
+}
+
+/* A peer passes over what is on the shelf: a mark would say that it is here. */
+Test(shelf, no_mark_is_kept_while_something_waits)
+{
     begin(SK_CHAIN, 10);
     lose(40, 42);
     open_node(salvaged(damaged(), 0));
-    for (uint32_t i = 40; i < 42; i++) {
-        struct wf_ingest *frame = sk_frame(&node, 9, ++frames, &dag->tree, &dag->bufs[i],
-                                           &dag->ids[i], 1);
-        frame->has_mark = true;
-        frame->mark.seq = i;
-        struct wf_ingest *done = sk_ingest(&node, frame);
-        cr_assert_eq(done->err, WEFT_OK);
-        cr_expect_eq(done->has_mark, i == 41, "nor acknowledged");
-        weft_err err = wf_store_cursor(node.store, &peer, 1, &mark);
-        cr_expect_eq(err, i == 41 ? WEFT_OK : WEFT_NOT_FOUND);
-    }
+    give_marked(40, false);
+    give_marked(41, true);
     sk_node_close(&node);
+    end();
+}
+
+/* Else the peer that has passed over it would never send it. */
+Test(shelf, no_mark_is_kept_after_something_was_dropped)
+{
+    begin(SK_CHAIN, 13);
+    lose(ENTRIES - 2, ENTRIES - 1);
+    wf_kv *kv = salvaged(damaged(), 0);
+    damage(kv, ENTRIES - 1);
+    open_node(kv);
+    cr_assert_eq(shelved(node.store), 1);
+    give_marked(ENTRIES - 2, false);
+    cr_assert_eq(shelved(node.store), 0);
+    sk_node_close(&node);
+    end();
+}
+
+static weft_id named;
+static uint32_t named_count;
+
+static weft_err name(void *arg, const weft_id *id)
+{
+    (void)arg;
+    named = *id;
+    named_count++;
+    return WEFT_OK;
+}
+
+/* The old store is kept until that one is here. */
+Test(shelf, what_a_copy_cannot_read_of_it_is_named)
+{
+    uint64_t missing = 0;
+    begin(SK_CHAIN, 14);
+    lose(40, 41);
+    wf_kv *from = salvaged(damaged(), 0), *to = kk_open(&kk_memory, NULL);
+    damage(from, 100);
+    named_count = 0;
+    cr_assert_eq(wf_renew_copy(from, to, lender.rt, &missing, name, NULL), WEFT_OK);
+    wf_kv_close(from);
+    cr_expect_eq(named_count, 1);
+    cr_expect(weft_id_equal(&named, &dag->ids[100]));
+    lost[100] = true;
+    open_node(to);
+    expect_model(node.store);
+    sk_node_close(&node);
+    end();
+}
+
+/* Whichever read meets a bad block: a walk would end there, and say nothing of what is behind it. */
+Test(shelf, a_bad_block_hides_nothing_behind_it_from_a_copy)
+{
+    uint64_t missing = 0, reads = 0;
+    begin(SK_CHAIN, 15);
+    lose(ENTRIES - 20, ENTRIES - 19);
+    for (uint64_t back = 0; back < 30; back += 3) { /* the last reads are of the shelf */
+        wf_kv *from = kv_faulty_create(salvaged(damaged(), 0)), *to = kk_open(&kk_memory, NULL);
+        if (back > 0) kv_faulty_fail_at(from, reads - back, WEFT_CORRUPT);
+        named_count = 0;
+        weft_err err = wf_renew_copy(from, to, lender.rt, &missing, name, NULL);
+        if (back == 0) reads = kv_faulty_reads(from);
+        wf_kv_close(from);
+        cr_assert(err == WEFT_OK || err == WEFT_CORRUPT);
+        wf_store *store = NULL;
+        wf_check_report found;
+        cr_assert_eq(wf_store_open(to, lender.rt, &store), WEFT_OK);
+        if (err == WEFT_OK) {
+            cr_assert_eq(wf_store_check(store, false, &found), WEFT_OK);
+            cr_expect_eq(found.shelved + named_count, 19, "%d reads before the last", (int)back);
+        }
+        wf_store_close(store);
+    }
     end();
 }
 
@@ -532,7 +615,7 @@ Test(shelf, another_renewal_of_either_kind_keeps_it)
         wf_kv *from = salvaged(damaged(), 0), *to = kk_open(&kk_memory, NULL);
         uint64_t before = report.shelved;
         if (rows) {
-            cr_assert_eq(wf_renew_copy(from, to, lender.rt, &missing), WEFT_OK);
+            cr_assert_eq(wf_renew_copy(from, to, lender.rt, &missing, name, NULL), WEFT_OK);
             wf_kv_close(from);
         } else {
             wf_kv_close(to);
