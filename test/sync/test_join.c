@@ -348,6 +348,24 @@ Test(join, is_granted_automatically_so_often_and_then_it_waits)
     world_destroy(w);
 }
 
+/* To be kept out, a key has to be revoked. */
+Test(join, that_is_automatic_gives_a_lowered_key_as_much_again_and_a_revoked_one_nothing)
+{
+    struct world *w = world_create(36, WORLD_CHAIN, 2, WORLD_PLAIN);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_AUTO);
+    weft_grant less = {.key = *key(w, 1), .right = WEFT_RIGHT_READ};
+    weft_grant none = {.key = *key(w, 1), .right = WEFT_RIGHT_NONE};
+    cr_assert_eq(join_ask(w, 1, &tree, WEFT_RIGHT_WRITE, NULL), WEFT_OK);
+    cr_assert_eq(weft_grant_put(node(w, 0), &tree, w->author, &less, 1, CALL, NULL), WEFT_OK);
+    cr_expect_eq(join_right(w, 0, &tree, key(w, 1)), WEFT_RIGHT_READ);
+    cr_expect_eq(join_ask(w, 1, &tree, WEFT_RIGHT_WRITE, NULL), WEFT_OK);
+    cr_expect_eq(join_right(w, 0, &tree, key(w, 1)), WEFT_RIGHT_WRITE);
+    cr_assert_eq(weft_grant_put(node(w, 0), &tree, w->author, &none, 1, CALL, NULL), WEFT_OK);
+    cr_expect_eq(join_ask(w, 1, &tree, WEFT_RIGHT_WRITE, NULL), WEFT_TREE);
+    cr_expect_eq(join_right(w, 0, &tree, key(w, 1)), WEFT_RIGHT_NONE);
+    world_destroy(w);
+}
+
 Test(join, is_not_automatic_after_a_restart_until_it_is_set_again)
 {
     struct world *w = world_create(11, WORLD_CHAIN, 3, WORLD_PLAIN);
