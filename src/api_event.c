@@ -2,45 +2,90 @@
  * api_event.c - public calls about the event feed and statistics.
  * Called by: users (weft/node.h). May touch: counters, messages to notify.
  * Never: the state of an actor. */
-#include "node_internal.h"
+#include "api_async.h"
 #include "notify.h"
 #include "transport.h"
 
-static weft_err subscribe(weft_node *node, struct wf_notify_sub **sub)
+static weft_err make_add(const weft_node *node, weft_on_event fn, void *arg,
+                         struct wf_notify_sub **out)
+{
+    if (node == NULL || fn == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
+    struct wf_notify_sub *sub = (struct wf_notify_sub *)weft_new(&wf_notify_sub_kind);
+    if (sub == NULL) return WEFT_NO_MEMORY;
+    sub->add = true;
+    sub->fn = fn;
+    sub->arg = arg;
+    *out = sub;
+    return WEFT_OK;
+}
+
+static weft_err make_end(const weft_node *node, uint64_t handle, struct wf_notify_sub **out)
+{
+    if (node == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
+    struct wf_notify_sub *sub = (struct wf_notify_sub *)weft_new(&wf_notify_sub_kind);
+    if (sub == NULL) return WEFT_NO_MEMORY;
+    sub->handle = handle;
+    *out = sub;
+    return WEFT_OK;
+}
+
+/* *sub is the answered one afterwards, or NULL. */
+static weft_err call(weft_node *node, struct wf_notify_sub **sub)
 {
     weft_request *answer = NULL;
-    weft_err err = wf_node_call(node, node->table.notify, &(*sub)->req, WEFT_NEVER, &answer);
+    weft_err err = WEFT_DEADLK;
+    if (wf_in_actor()) weft_drop(&(*sub)->req.msg);
+    else err = wf_node_call(node, node->table.notify, &(*sub)->req, WEFT_NEVER, &answer);
     *sub = (struct wf_notify_sub *)answer;
     return err;
 }
 
 weft_err weft_subscribe(weft_node *node, weft_on_event fn, void *arg, uint64_t *out_handle)
 {
-    if (node == NULL || fn == NULL || out_handle == NULL) return WEFT_INVALID;
-    if (!wf_node_is_ours(node)) return WEFT_FORKED;
-    if (wf_in_actor()) return WEFT_DEADLK;
-    struct wf_notify_sub *sub = (struct wf_notify_sub *)weft_new(&wf_notify_sub_kind);
-    if (sub == NULL) return WEFT_NO_MEMORY;
-    sub->add = true;
-    sub->fn = fn;
-    sub->arg = arg;
-    weft_err err = subscribe(node, &sub);
+    struct wf_notify_sub *sub;
+    weft_err err = out_handle == NULL ? WEFT_INVALID : make_add(node, fn, arg, &sub);
+    if (err != WEFT_OK) return err;
+    err = call(node, &sub);
     if (err == WEFT_OK) *out_handle = sub->handle;
     if (sub != NULL) weft_drop(&sub->req.msg);
     return err;
 }
 
+static void tell_handle(wf_api_done done, void *arg, weft_err err, weft_request *request)
+{
+    const struct wf_notify_sub *sub = (const struct wf_notify_sub *)request;
+    ((weft_on_count)done)(arg, err, err == WEFT_OK ? sub->handle : 0);
+}
+
+weft_err weft_subscribe_async(weft_node *node, weft_on_event fn, void *fn_arg, weft_on_count done,
+                              void *arg)
+{
+    struct wf_notify_sub *sub;
+    weft_err err = make_add(node, fn, fn_arg, &sub);
+    if (err != WEFT_OK) return err;
+    return wf_api_later(node, node->table.notify, &sub->req, WEFT_NEVER, tell_handle,
+                        (wf_api_done)done, arg);
+}
+
 weft_err weft_unsubscribe(weft_node *node, uint64_t handle)
 {
-    if (node == NULL) return WEFT_INVALID;
-    if (!wf_node_is_ours(node)) return WEFT_FORKED;
-    if (wf_in_actor()) return WEFT_DEADLK;
-    struct wf_notify_sub *sub = (struct wf_notify_sub *)weft_new(&wf_notify_sub_kind);
-    if (sub == NULL) return WEFT_NO_MEMORY;
-    sub->handle = handle;
-    weft_err err = subscribe(node, &sub);
+    struct wf_notify_sub *sub;
+    weft_err err = make_end(node, handle, &sub);
+    if (err != WEFT_OK) return err;
+    err = call(node, &sub);
     if (sub != NULL) weft_drop(&sub->req.msg);
     return err;
+}
+
+weft_err weft_unsubscribe_async(weft_node *node, uint64_t handle, weft_on_result done, void *arg)
+{
+    struct wf_notify_sub *sub;
+    weft_err err = make_end(node, handle, &sub);
+    if (err != WEFT_OK) return err;
+    return wf_api_later(node, node->table.notify, &sub->req, WEFT_NEVER, wf_api_tell_nothing,
+                        (wf_api_done)done, arg);
 }
 
 weft_err weft_node_stats_get(weft_node *node, weft_node_stats *out)

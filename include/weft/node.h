@@ -15,9 +15,8 @@
  * Without a twin are walks, views, maps and copies, which read the store for long on the thread
  * that calls, weft_entry_counts and weft_pair_get; what first looks and then commits
  * (weft_grant_replace, weft_commit_at); weft_map_commit, for which there are weft_map_edit_encode
- * and weft_commit_async; subscriptions, and feeds, which have weft_feed_start; what is saved of a
- * node's set-up (weft_setting_get, weft_transport_load, weft_http_restore); statistics; and opening
- * and closing. */
+ * and weft_commit_async; feeds, which have weft_feed_start; what is saved of a node's set-up
+ * (weft_setting_get, weft_transport_load, weft_http_restore); statistics; and opening and closing. */
 #ifndef WEFT_NODE_H
 #define WEFT_NODE_H
 
@@ -240,8 +239,13 @@ typedef void (*weft_on_event)(void *arg, const weft_event *event);
  * batch that it writes just now. LIMIT: WEFT_SUBSCRIBERS_MAX are there. CLOSED: the node stops,
  * or its store has ended. FULL, NO_MEMORY. */
 weft_err weft_subscribe(weft_node *node, weft_on_event fn, void *arg, uint64_t *out_handle);
+/* `count` of `done` is the handle. */
+weft_err weft_subscribe_async(weft_node *node, weft_on_event fn, void *fn_arg, weft_on_count done,
+                              void *arg);
 /* After it returns `fn` does not run any more (not from inside it: DEADLK). */
 weft_err weft_unsubscribe(weft_node *node, uint64_t handle);
+/* Also from inside `fn`, which may run until `done` has been called. */
+weft_err weft_unsubscribe_async(weft_node *node, uint64_t handle, weft_on_result done, void *arg);
 
 /* -- Peers and relations ----------------------------------------------------------------------------- */
 

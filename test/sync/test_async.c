@@ -484,6 +484,49 @@ Test(async, what_is_stored_is_read)
     cr_expect_eq(told.right, WEFT_RIGHT_NONE);
 }
 
+static void on_event(void *arg, const weft_event *event)
+{
+    *(uint32_t *)arg += event->kind == WEFT_EV_ENTRIES;
+}
+
+Test(async, who_subscribed_hears_until_it_is_told_that_it_is_over)
+{
+    uint32_t heard = 0;
+    cr_expect_eq(answered(weft_subscribe_async(node(w, 0), on_event, &heard, on_count, NULL)),
+                 WEFT_OK);
+    uint64_t handle = told.count;
+    cr_assert_eq(world_commit(w, 0), WEFT_OK);
+    world_run(w, WEFT_SEC);
+    cr_expect_eq(heard, 1);
+    cr_expect_eq(answered(weft_unsubscribe_async(node(w, 0), handle, on_nothing, NULL)), WEFT_OK);
+    cr_assert_eq(world_commit(w, 0), WEFT_OK);
+    world_run(w, WEFT_SEC);
+    cr_expect_eq(heard, 1);
+    cr_expect_eq(answered(weft_unsubscribe_async(node(w, 0), handle, on_nothing, NULL)),
+                 WEFT_NOT_FOUND);
+    cr_expect_eq(weft_subscribe_async(node(w, 0), NULL, NULL, on_count, NULL), WEFT_INVALID);
+}
+
+static void end_it(void *arg, const weft_event *event)
+{
+    (void)event;
+    if (*(uint64_t *)arg != 0)
+        (void)weft_unsubscribe_async(node(w, 0), *(uint64_t *)arg, on_nothing, NULL);
+    *(uint64_t *)arg = 0;
+}
+
+Test(async, a_subscriber_may_end_itself)
+{
+    uint64_t handle = 0;
+    cr_expect_eq(answered(weft_subscribe_async(node(w, 0), end_it, &handle, on_count, NULL)),
+                 WEFT_OK);
+    handle = told.count;
+    cr_assert_eq(world_commit(w, 0), WEFT_OK);
+    world_run(w, WEFT_SEC);
+    cr_expect_eq(told.calls, 1);
+    cr_expect_eq(told.err, WEFT_OK);
+}
+
 static void read_it(void *arg, weft_feed *feed, const weft_feed_event *event)
 {
     (void)feed;
@@ -539,7 +582,7 @@ Test(async, more_grants_and_tips_than_were_expected_are_all_read)
 
 /* -- Each of them ----------------------------------------------------------------------- */
 
-enum { CALLS = 33 };
+enum { CALLS = 35 };
 
 /* The nth call, with somebody who is told or nobody. */
 static weft_err begin_tree(unsigned which, bool who)
@@ -568,6 +611,12 @@ static weft_err begin_tree(unsigned which, bool who)
     case 12: return weft_join_list_async(n, WEFT_JOIN_PENDING, who ? on_joins : NULL, NULL);
     default: return weft_join_get_async(n, w->tree.bytes, who ? on_joins : NULL, NULL);
     }
+}
+
+static void ignore_event(void *arg, const weft_event *event)
+{
+    (void)arg;
+    (void)event;
 }
 
 static weft_err begin_call(unsigned which, bool who)
@@ -601,6 +650,8 @@ static weft_err begin_call(unsigned which, bool who)
     case 30: return weft_get_async(n, &w->tree, who ? on_entry : NULL, NULL);
     case 31: return weft_grant_list_async(n, &closed, who ? on_grants : NULL, NULL);
     case 32: return weft_right_of_async(n, &closed, key(w, 1), who ? on_right : NULL, NULL);
+    case 33: return weft_subscribe_async(n, ignore_event, NULL, who ? on_count : NULL, NULL);
+    case 34: return weft_unsubscribe_async(n, 12345, done, NULL);
     default: return begin_tree(which, who);
     }
 }
@@ -674,6 +725,8 @@ Test(async, any_one_allocation_may_fail)
             cr_assert(is_fine(which, err) || err == WEFT_NO_MEMORY, "call %u, %lu: %s", which, nth,
                       weft_errname(err));
             failed += err == WEFT_NO_MEMORY;
+            if (which == 33 && err == WEFT_OK) /* there is room for few */
+                (void)weft_unsubscribe(node(w, 0), told.count);
             told.calls = 0;
             forget();
             if (!met || nth > 40) break; /* what comes later is not the call's */

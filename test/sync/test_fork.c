@@ -384,6 +384,8 @@ static void call_async(void)
     FORKED(weft_transport_save_async(l.node, &config, on_result, NULL));
     FORKED(weft_remove_transport_async(l.node, "n", on_result, NULL));
     FORKED(weft_store_sync_async(l.node, on_result, NULL));
+    FORKED(weft_subscribe_async(l.node, on_event, NULL, TELL(weft_on_count), NULL));
+    FORKED(weft_unsubscribe_async(l.node, 1, on_result, NULL));
     FORKED(weft_tree_info_get_async(l.node, &l.tree, TELL(weft_on_tree_info), NULL));
     FORKED(weft_tree_list_async(l.node, TELL(weft_on_ids), NULL));
     FORKED(weft_tree_tips_async(l.node, &l.tree, TELL(weft_on_ids), NULL));
