@@ -23,7 +23,7 @@
 #include <weft/feed.h>
 #include <weft/ticket.h>
 
-#define TIMEOUT (10 * WEFT_SEC)
+#define TIMEOUT (30 * WEFT_SEC)
 #define ROOM "chat"
 
 /* Every call says what went wrong. An example may just give up. */

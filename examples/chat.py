@@ -5,10 +5,12 @@
 # Called by: meson test (suite examples), as: chat.py PROGRAM
 # May touch: a temporary folder, processes of its own, the loopback interface.
 import os
+import random
 import re
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,8 +19,20 @@ import time
 program, folder, limit = sys.argv[1], tempfile.mkdtemp(), 60
 
 
+def free_address():
+    """Below the ports that the system gives to whoever dials, so that nobody takes it while its owner is away."""
+    for port in random.sample(range(10000, 32000), 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return f"tcp:127.0.0.1:{port}"
+            except OSError:
+                continue
+    raise SystemExit("there is no free port")
+
+
 class Person:
-    def __init__(self, name, listen="tcp:127.0.0.1:0", ticket=()):
+    def __init__(self, name, listen, ticket=()):
         self.process = subprocess.Popen([program, os.path.join(folder, name), listen, *ticket], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, bufsize=1)
         self.heard = ""
@@ -56,9 +70,9 @@ class Person:
 
 people = []
 try:
-    ada = Person("ada")
+    ada = Person("ada", free_address())
     people.append(ada)
-    bob = Person("bob", ticket=[ada.ticket])
+    bob = Person("bob", free_address(), [ada.ticket])
     people.append(bob)
     ada.says("hello")
     bob.hears(r"[0-9a-f]{4}: hello\n")
