@@ -77,7 +77,7 @@ weft_err wf_standing_each_below(struct wf_standing *s, const weft_id *id,
 {
     weft_err err = look_up(s, id);
     for (uint32_t i = 0; err == WEFT_OK && i < s->meta->parents_count; i++) {
-        const wf_policy *policy;
+        const wf_policy *policy = NULL;
         err = wf_standing_policy(s, &s->meta->parents[i], &policy);
         if (err == WEFT_OK) fn(arg, policy);
     }
@@ -108,7 +108,7 @@ weft_err wf_standing_said(struct wf_standing *s, const weft_id *id, bool setting
     if (settings) {
         err = wf_standing_each_below(s, id, ask, &a);
     } else { /* it says nothing itself, so it has what its parents have */
-        const wf_policy *policy;
+        const wf_policy *policy = NULL;
         err = wf_standing_policy(s, id, &policy);
         if (err == WEFT_OK) ask(&a, policy);
     }

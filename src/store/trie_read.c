@@ -293,7 +293,7 @@ weft_err wf_trie_view_split(wf_trie_view *view, const struct wf_trie_prefix *pre
 {
     struct wf_trie_key keys[WF_TRIE_BUCKET + 1];
     struct wf_trie_node node;
-    unsigned found;
+    unsigned found = 0;
     if (prefix->depth >= wf_trie_digits(&prefix->key)) return WEFT_INVALID;
     weft_err err = view->top.count > WF_TRIE_BUCKET ? node_get(view, prefix, &node)
                                                     : WEFT_NOT_FOUND;
