@@ -113,6 +113,31 @@ weft_err wf_kv_write(wf_kv *kv, const wf_batch *batch, bool sync)
     return kv->ops->write(kv, batch, sync);
 }
 
+void wf_kv_drop_files(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len, const void *to,
+                      size_t to_len)
+{
+    if (kv->ops->drop_files != NULL) kv->ops->drop_files(kv, cf, from, from_len, to, to_len);
+}
+
+void wf_kv_reclaim(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len, const void *to,
+                   size_t to_len)
+{
+    if (kv->ops->reclaim == NULL) return;
+    enter(kv);
+    kv->ops->reclaim(kv, cf, from, from_len, to, to_len);
+    leave(kv);
+}
+
+bool wf_kv_keeps_room(const wf_kv *kv) { return kv->ops->reclaim != NULL; }
+
+void wf_kv_reclaim_stop(wf_kv *kv)
+{
+    if (kv->ops->reclaim_stop == NULL) return;
+    enter(kv);
+    kv->ops->reclaim_stop(kv);
+    leave(kv);
+}
+
 weft_err wf_kv_sync(wf_kv *kv)
 {
     enter(kv); /* beside a write it may be on another thread: a reopen may not come in between */

@@ -95,6 +95,17 @@ weft_err wf_kv_reopen(wf_kv *kv);
  * something is out, nothing was done. UNSUPPORTED: the engine reads what it deletes, so that can
  * be done from outside. IO, NO_SPACE, CORRUPT: as of a failed write. */
 weft_err wf_kv_clear(wf_kv *kv, enum wf_cf cf);
+/* A hint: files that hold nothing but keys from `from` to `to` may go as a whole, unread. What is
+ * left of such keys, or seen again, is for the caller to delete. By the writer. */
+void wf_kv_drop_files(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len, const void *to,
+                      size_t to_len);
+/* Gives the room of keys from `from` to `to` that were deleted back to the disk, if the engine keeps
+ * it (wf_kv_keeps_room). May take long; any thread, beside writes. */
+void wf_kv_reclaim(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len, const void *to,
+                   size_t to_len);
+bool wf_kv_keeps_room(const wf_kv *kv);
+/* What is under way ends soon, and no more begins. Any thread. */
+void wf_kv_reclaim_stop(wf_kv *kv);
 /* Makes everything durable that was written before it began; writes go on meanwhile. */
 weft_err wf_kv_sync(wf_kv *kv);
 weft_err wf_kv_snapshot_create(wf_kv *kv, wf_kv_snapshot **out);
@@ -160,9 +171,14 @@ struct wf_kv_ops {
     const uint8_t *(*iter_key)(const wf_kv_iter *, size_t *);
     const uint8_t *(*iter_value)(const wf_kv_iter *, size_t *);
     weft_err (*iter_err)(const wf_kv_iter *);
-    weft_err (*failed)(wf_kv *);             /* NULL: never */
-    weft_err (*reopen)(wf_kv *);             /* NULL: UNSUPPORTED */
-    weft_err (*clear)(wf_kv *, enum wf_cf);  /* NULL: UNSUPPORTED */
+    weft_err (*failed)(wf_kv *);            /* NULL: never */
+    weft_err (*reopen)(wf_kv *);            /* NULL: UNSUPPORTED */
+    weft_err (*clear)(wf_kv *, enum wf_cf); /* NULL: UNSUPPORTED */
+    void (*drop_files)(wf_kv *, enum wf_cf, const void *, size_t, const void *,
+                       size_t); /* NULL: it has none to drop */
+    void (*reclaim)(wf_kv *, enum wf_cf, const void *, size_t, const void *,
+                    size_t); /* NULL: it keeps no room of what was deleted, or uses it again */
+    void (*reclaim_stop)(wf_kv *);           /* NULL likewise */
     void (*stats)(wf_kv *, wf_kv_stats *);   /* fills the bytes; NULL: `memory` is memtables */
     size_t (*text)(wf_kv *, char *, size_t); /* NULL: none */
 };

@@ -134,6 +134,9 @@ static const struct wf_kv_ops rocks_ops = {
     .failed = wf_rocks_failed,
     .reopen = rocks_reopen,
     .clear = wf_rocks_clear,
+    .drop_files = wf_rocks_drop_files,
+    .reclaim = wf_rocks_reclaim,
+    .reclaim_stop = wf_rocks_reclaim_stop,
     .stats = wf_rocks_stats,
     .text = wf_rocks_text,
 };

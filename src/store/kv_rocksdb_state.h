@@ -55,6 +55,11 @@ weft_err wf_rocks_write(wf_kv *kv, const wf_batch *batch, bool sync);
 weft_err wf_rocks_sync(wf_kv *kv);
 weft_err wf_rocks_failed(wf_kv *kv);
 weft_err wf_rocks_clear(wf_kv *kv, enum wf_cf cf);
+void wf_rocks_drop_files(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len,
+                         const void *to, size_t to_len);
+void wf_rocks_reclaim(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len, const void *to,
+                      size_t to_len);
+void wf_rocks_reclaim_stop(wf_kv *kv);
 
 /* -- kv_rocksdb_stats.c: as in the table of kv.h -- */
 uint64_t wf_rocks_memory(wf_kv *kv);

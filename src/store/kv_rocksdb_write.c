@@ -82,3 +82,37 @@ weft_err wf_rocks_clear(wf_kv *kv, enum wf_cf cf)
     r->handles[cf] = r->handles[WF_CF_COUNT]; /* which is empty, and nothing is written any more */
     return stick(r, wf_rocks_fail(r, "create", text));
 }
+
+/* What is in no table yet, and files that others share, stays; that this failed is no harm. */
+void wf_rocks_drop_files(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len,
+                         const void *to, size_t to_len)
+{
+    struct wf_rocks *r = wf_rocks_of(kv);
+    if (r->db == NULL || r->read_only || wf_rocks_stuck(r) != WEFT_OK) return;
+    char *text = NULL;
+    rocksdb_delete_file_in_range_cf(r->db, r->handles[cf], from, from_len, to, to_len, &text);
+    if (text == NULL) return;
+    wf_log(WEFT_LOG_DEBUG, "store", "files could not be dropped: %s", text);
+    rocksdb_free(text);
+}
+
+/* A compaction of just this range, beside those that the engine begins by itself. It needs some
+ * room first, so none begins where the disk is nearly full. */
+void wf_rocks_reclaim(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len, const void *to,
+                      size_t to_len)
+{
+    struct wf_rocks *r = wf_rocks_of(kv);
+    if (r->db == NULL || r->read_only || wf_rocks_stuck(r) != WEFT_OK ||
+        wf_store_dir_is_full(r->dir, r->floor_bytes))
+        return;
+    rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+    rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
+    rocksdb_compact_range_cf_opt(r->db, r->handles[cf], options, from, from_len, to, to_len);
+    rocksdb_compactoptions_destroy(options);
+}
+
+void wf_rocks_reclaim_stop(wf_kv *kv)
+{
+    struct wf_rocks *r = wf_rocks_of(kv);
+    if (r->db != NULL) rocksdb_disable_manual_compaction(r->db);
+}
