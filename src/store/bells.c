@@ -279,3 +279,8 @@ void wf_bells_reset(struct wf_bells *bells, const wf_store *store)
             grow(s, store, i + 1);
     }
 }
+
+void wf_bells_call(struct wf_bells *bells)
+{
+    for (struct wf_subscriber *s = bells->subscribers; s != NULL; s = s->next) s->at_once = true;
+}

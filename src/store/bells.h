@@ -49,4 +49,7 @@ void wf_bells_ring(struct wf_bells *bells, const wf_store *store);
  * was not told yet is told once, without its bytes. */
 void wf_bells_reset(struct wf_bells *bells, const wf_store *store);
 
+/* The next ring reaches everybody whose bell is here, with news or without. */
+void wf_bells_call(struct wf_bells *bells);
+
 #endif

@@ -168,6 +168,8 @@ weft_err wf_briefs_find(struct wf_briefs *b, wf_kv *kv, const weft_id *id, struc
     if (err != WEFT_OK) return err;
     struct wf_meta_record meta;
     err = wf_meta_read(value.data, value.len, &meta);
+    if (err == WEFT_OK && b->is_removed != NULL && b->is_removed(b->arg, meta.t))
+        err = WEFT_NOT_FOUND;
     if (err == WEFT_OK) {
         struct wf_brief brief = {.id = *id,
                                  .t = meta.t,

@@ -35,6 +35,9 @@ struct wf_briefs {
     uint32_t batch;    /* number of the open one */
     uint64_t secret;   /* ids are the peer's choice, their places are not */
     size_t away_bytes; /* of names that do not fit inline */
+    /* Is what stands in `meta` of a tree that was removed? Then it is not here. NULL: of none. */
+    bool (*is_removed)(void *arg, uint64_t t);
+    void *arg;
 };
 
 weft_err wf_briefs_init(struct wf_briefs *b, uint64_t secret); /* NO_MEMORY */

@@ -153,7 +153,7 @@ static weft_err check_body(struct wf_check *c, const wf_value *body,
 static weft_err check_entry(struct wf_check *c, const struct wf_meta_record *meta)
 {
     c->report->entries++;
-    if (meta->t == 0 || meta->t > c->trees_count) {
+    if (meta->t == 0 || meta->t > c->trees_count || c->lives[meta->t - 1] != WF_CHECK_LIVES) {
         wf_check_fail(c, WF_CHECK_INDEX, WF_CF_META, "there is no tree of this number");
         return WEFT_OK;
     }
@@ -201,6 +201,10 @@ static weft_err each_meta(struct wf_check *c)
             wf_check_fail(c, WF_CHECK_INDEX, WF_CF_META, "its record is malformed");
             continue;
         }
+        if (wf_check_is_going(c, meta.t)) {
+            c->entries--;
+            continue;
+        }
         c->at.t = meta.t;
         c->at.seq = meta.seq;
         err = check_entry(c, &meta);
@@ -215,6 +219,11 @@ static weft_err each_meta(struct wf_check *c)
     return err == WEFT_END ? WEFT_OK : err;
 }
 
+bool wf_check_is_going(const struct wf_check *c, uint64_t t)
+{
+    return t > 0 && t <= c->trees_count && c->lives[t - 1] == WF_CHECK_GOING;
+}
+
 /* *whole false: there is more that could not be read. */
 static weft_err count_keys(struct wf_check *c, enum wf_cf cf, uint64_t *out, bool *whole)
 {
@@ -225,7 +234,8 @@ static weft_err count_keys(struct wf_check *c, enum wf_cf cf, uint64_t *out, boo
     while ((err = wf_scan_next(&scan)) == WEFT_OK) {
         bool shelf = (cf == WF_CF_ENTRY || cf == WF_CF_CHILD) &&
                      wf_shelf_is_row(scan.key, scan.key_len);
-        count += !shelf;
+        bool going = scan.key_len >= 8 && wf_check_is_going(c, wf_get64(scan.key));
+        count += !shelf && !going;
         if (shelf) err = wf_check_shelf_row(c, cf, &scan);
         if (err != WEFT_OK) break;
     }
@@ -334,6 +344,33 @@ static weft_err check_counts(struct wf_check *c)
     return err;
 }
 
+/* What the snapshot says of a tree that was removed, before it or after it. */
+static weft_err look_at_removed(struct wf_check *c, uint64_t t, enum wf_check_life *out)
+{
+    uint8_t key[WF_KEY_TREE_BYTES];
+    wf_value value;
+    weft_id tree;
+    bool gone = false;
+    wf_key_tree(key, WF_TREE_REMOVED, t);
+    weft_err err = wf_kv_get(c->kv, c->snap, WF_CF_TREE, key, sizeof key, &value);
+    if (err == WEFT_OK) {
+        err = wf_removed_read(value.data, value.len, &tree, &gone);
+        wf_value_release(c->kv, &value);
+    }
+    *out = gone ? WF_CHECK_GONE : WF_CHECK_GOING;
+    return err == WEFT_NOT_FOUND || err == WEFT_CORRUPT ? WEFT_OK : err;
+}
+
+static weft_err look_at_lives(struct wf_check *c)
+{
+    weft_err err = WEFT_OK;
+    c->lives = wf_calloc(c->trees_count + 1, sizeof *c->lives);
+    if (c->lives == NULL) return WEFT_NO_MEMORY;
+    for (uint64_t t = 1; t <= c->trees_count && err == WEFT_OK; t++)
+        if (wf_store_is_removed(c->store, t)) err = look_at_removed(c, t, &c->lives[t - 1]);
+    return err;
+}
+
 /* After the snapshot: a tree is in the table before anything of it is written. */
 static weft_err list_trees(struct wf_check *c)
 {
@@ -358,6 +395,7 @@ weft_err wf_store_check_with(wf_store *store, const struct wf_check_options *opt
     struct wf_check c = {.store = store, .kv = store->kv, .report = &report, .options = options};
     weft_err err = wf_kv_snapshot_create(store->kv, &c.snap);
     if (err == WEFT_OK) err = list_trees(&c);
+    if (err == WEFT_OK) err = look_at_lives(&c);
     if (err != WEFT_OK) goto done;
     err = WEFT_NO_MEMORY;
     c.totals = wf_calloc(c.trees_count + 1, sizeof *c.totals);
@@ -373,6 +411,7 @@ weft_err wf_store_check_with(wf_store *store, const struct wf_check_options *opt
 done:
     wf_kv_snapshot_destroy(store->kv, c.snap);
     wf_free(c.trees);
+    wf_free(c.lives);
     wf_free(c.parents);
     wf_free(c.entry);
     wf_free(c.child);

@@ -8,6 +8,12 @@
 #include "scan.h"
 #include "state.h"
 
+enum wf_check_life {
+    WF_CHECK_LIVES,
+    WF_CHECK_GOING, /* it was removed, and what is left of it is no fault */
+    WF_CHECK_GONE   /* nothing of it may be there                         */
+};
+
 /* Counts of one tree, as its `meta` records give them. */
 struct wf_totals {
     uint64_t count, max_gen, tips;
@@ -24,6 +30,7 @@ struct wf_check {
     weft_id *parents; /* of the entry at hand */
     uint32_t parents_count;
     weft_id *trees; /* their ids by local number, from 1 */
+    enum wf_check_life *lives; /* of each */
     uint64_t trees_count;
     struct wf_totals *totals;               /* of each */
     uint64_t entries, children, named_tips; /* found in bodies */
@@ -54,6 +61,9 @@ weft_err wf_check_expect(struct wf_check *c, enum wf_cf cf, const void *key, siz
                          const void *want, size_t len);
 /* Reads the whole family; more records than `want` are a fault. */
 weft_err wf_check_count(struct wf_check *c, enum wf_cf cf, uint64_t want);
+
+/* Is the key, which begins with the number of a tree, one that is going? */
+bool wf_check_is_going(const struct wf_check *c, uint64_t t);
 
 /* check_made.c. The entry at hand in the lists of the stores that it writes; and, at the end,
  * tries and sketches. */

@@ -102,6 +102,7 @@ weft_err wf_check_made(struct wf_check *c)
     weft_err err = WEFT_OK;
     if (c->store->format < WF_FORMAT_VERSION || c->gaps || c->order_faults > 0) return WEFT_OK;
     for (uint64_t t = 1; t <= c->trees_count && err == WEFT_OK; t++) {
+        if (wf_check_is_going(c, t)) continue;
         c->at.t = t;
         err = check_tree(c);
         if (err == WEFT_OK) err = wf_check_pages(c, t);

@@ -45,7 +45,7 @@ static weft_err read_dom(void *arg, struct wf_dom_at at, struct wf_dom *out)
     struct wf_dag *dag = arg;
     dag->reads++;
     uint64_t mark = wf_made_mark(dag->store);
-    return wf_made_note(dag->store, mark,
+    return wf_made_note(dag->store, dag->t, mark,
                         wf_dom_read(wf_store_kv(dag->store), NULL, dag->t, at, out));
 }
 

@@ -200,6 +200,19 @@ bool wf_damage_has(wf_store *store, uint64_t t, uint64_t seq)
     return has;
 }
 
+void wf_damage_forget(wf_store *store, uint64_t t)
+{
+    struct wf_damage *d = store->damage;
+    if (wf_counter_get(&d->count) == 0) return;
+    wf_lock_take(d->lock);
+    uint32_t from = place_of(d, t, 0), to = place_of(d, t + 1, 0);
+    uint32_t count = (uint32_t)wf_counter_get(&d->count);
+    memmove(d->items + from, d->items + to, (count - to) * sizeof *d->items);
+    wf_counter_set(&d->count, count - (to - from));
+    wf_counter_add(&d->era, 1);
+    wf_lock_give(d->lock);
+}
+
 /* -- Asked for ----------------------------------------------------------------------------- */
 
 uint64_t wf_damage_tree_after(wf_store *store, uint64_t t)

@@ -22,6 +22,8 @@ uint64_t wf_damage_era(wf_store *store);
 void wf_damage_note(wf_store *store, uint64_t t, const wf_place *place, uint64_t era);
 bool wf_damage_has(wf_store *store, uint64_t t, uint64_t seq); /* one load while there is none */
 uint64_t wf_damage_count(wf_store *store);
+/* The tree was removed: nobody has to give its bodies back. */
+void wf_damage_forget(wf_store *store, uint64_t t);
 
 /* -- Asked for --------------------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@
 #include "gate.h"
 #include "order.h"
 #include "pending.h"
+#include "removal.h"
 #include "shelf.h"
 #include "writer.h"
 
@@ -66,6 +67,10 @@ struct wf_desk {
     weft_timer shelf;      /* unshelve.c: a look at all of it, so far:          */
     uint64_t shelf_t;
     struct wf_shelf_at shelf_at;
+    weft_timer reap;       /* reap.c                                            */
+    struct wf_removal removal;
+    bool reap_told;       /* why it does not get on                            */
+    weft_addr *reclaimer; /* the child that gives room back; NULL: not made yet */
 };
 
 /* group_commit.c. Room for one more answer. */
@@ -113,6 +118,10 @@ void wf_desk_unshelve(struct wf_desk *desk, uint64_t t, const weft_id *stored);
  * not be done or a batch was lost. Nothing is there: does nothing. */
 void wf_desk_shelf_due(struct wf_desk *desk);
 void wf_desk_shelf_failed(struct wf_desk *desk, weft_err err);
+
+/* reap.c. Begins to delete what is left of removed trees, unless it does already. */
+void wf_desk_reap(struct wf_desk *desk);
+void wf_desk_reap_fini(struct wf_desk *desk);
 
 /* recover.c. The engine refuses writes: so does the desk, until the engine could be opened
  * again. With no batch open. Idempotent. */

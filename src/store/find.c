@@ -17,6 +17,7 @@ static weft_err meta_get(wf_store *store, const weft_id *id, wf_value *value,
     weft_err err = wf_kv_get(store->kv, NULL, WF_CF_META, id->bytes, WEFT_ID_BYTES, value);
     if (err != WEFT_OK) return err;
     err = wf_meta_read(value->data, value->len, meta);
+    if (err == WEFT_OK && wf_store_is_removed(store, meta->t)) err = WEFT_NOT_FOUND;
     if (err != WEFT_OK) wf_value_release(store->kv, value);
     return err;
 }
@@ -86,6 +87,7 @@ static weft_err body_fail(wf_store *store, uint64_t t, const wf_place *place, ui
                           const char *what)
 {
     char text[WEFT_ID_TEXT_BYTES];
+    if (wf_store_is_removed(store, t)) return WEFT_NOT_FOUND; /* that is why */
     weft_id_text(&place->id, text);
     wf_damage_note(store, t, place, era);
     return wf_fail(WEFT_CORRUPT, "store", "the bytes of an entry %s id=%s", what, text);
@@ -103,6 +105,7 @@ static weft_err body_get(wf_store *store, uint64_t t, const wf_place *place, wf_
 {
     uint8_t key[WF_KEY_SEQ_BYTES];
     uint64_t era = wf_damage_era(store);
+    if (wf_store_is_removed(store, t)) return WEFT_NOT_FOUND;
     if (wf_damage_has(store, t, place->seq)) return WEFT_CORRUPT;
     wf_key_seq(key, t, place->seq);
     weft_err err = wf_kv_get(store->kv, NULL, WF_CF_ENTRY, key, sizeof key, value);
@@ -124,7 +127,7 @@ static bool body_guess(wf_store *store, const weft_id *id, wf_value *value)
         return false;
     wf_key_seq(key, t, seq);
     if (wf_kv_get(store->kv, NULL, WF_CF_ENTRY, key, sizeof key, value) != WEFT_OK) return false;
-    if (is_body_of(value, id)) return true;
+    if (is_body_of(value, id) && !wf_store_is_removed(store, t)) return true;
     wf_value_release(store->kv, value);
     return false;
 }
@@ -275,6 +278,7 @@ static weft_err tips_of(wf_store *store, uint64_t t, const char *name, size_t na
         if (err != WEFT_OK) return err;
         if (known == WEFT_OK) tips_keep(store, &ask, info.seq, version);
     }
+    if (wf_store_is_removed(store, t)) return WEFT_NOT_FOUND;
     *count = ask.count;
     *complete = ask.complete;
     return WEFT_OK;

@@ -14,9 +14,11 @@
 
 /* -- Records, cursors, trees that are followed ---------------------------------------- */
 
+/* A stream may end after the tree that it was about is removed. */
 weft_err wf_writer_cursor(wf_store *store, const weft_key *peer, uint64_t t, const wf_mark *mark)
 {
     uint8_t key[WF_KEY_CURSOR_BYTES], value[WF_MARK_BYTES];
+    if (wf_store_is_removed(store, t)) return WEFT_OK;
     wf_key_cursor(key, peer, t);
     wf_mark_write(mark, value);
     wf_batch_put(store->batch, WF_CF_PEER, key, sizeof key, value, sizeof value);
@@ -163,6 +165,7 @@ static void put_trees(wf_store *store)
     uint8_t key[WF_KEY_TREE_BYTES], record[WF_TREE_RECORD_BYTES], counts[WF_COUNTS_BYTES];
     for (uint32_t i = 0; i < store->touched_count; i++) {
         const struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
+        if (tree->removed) continue;
         if (tree->record_touched) {
             wf_key_tree(key, WF_TREE_RECORD, tree->now.t);
             wf_tree_write(&tree->now, record);
@@ -212,6 +215,10 @@ static void publish(wf_store *store)
     store->published++;
     for (uint32_t i = 0; i < store->touched_count; i++) {
         struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
+        if (tree->removed) {
+            wf_tree_let_go(store, tree, WF_TREE_GOING);
+            continue;
+        }
         keep_durable(store, tree);
         tree->published = store->published;
         wf_counter_add(&store->counters.shelved, tree->now.shelved - tree->pub.shelved);
@@ -288,6 +295,23 @@ static void count(wf_store *store, bool sync, uint64_t took_ns)
     wf_counter_add(&store->counters.sync_ns, took_ns);
 }
 
+/* What is kept by ids or by the way to them may be of a tree that is not here any more. */
+static void forget_removed(wf_store *store)
+{
+    bool some = false;
+    for (uint32_t i = 0; i < store->touched_count; i++) {
+        const struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
+        if (!tree->removed) continue;
+        wf_damage_forget(store, tree->now.t);
+        some = true;
+    }
+    if (!some) return;
+    wf_briefs_clear(&store->briefs);
+    wf_trie_forget(store->trie);
+    wf_doms_forget(store);
+    store->has_removed = true;
+}
+
 weft_err wf_writer_flush(wf_store *store, bool sync)
 {
     weft_err err = store->poison;
@@ -311,6 +335,7 @@ weft_err wf_writer_flush(wf_store *store, bool sync)
     wf_sketches_settle(store, true);
     wf_doms_settle(store, true);
     wf_policies_written(&store->policies);
+    forget_removed(store);
     store->trees_before = store->trees.count;
     wf_rights_retry(store);
     return WEFT_OK;
@@ -322,6 +347,7 @@ void wf_writer_clear(wf_store *store)
         struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
         tree->touched = false;
         tree->record_touched = false;
+        tree->removed = false;
         tree->readers_touched = false;
         tree->settings_touched = false;
     }

@@ -237,6 +237,22 @@ void wf_tree_write(const wf_tree_info *info, uint8_t out[WF_TREE_RECORD_BYTES])
     *out = (uint8_t)info->strategy;
 }
 
+void wf_removed_write(const weft_id *tree, bool gone, uint8_t out[WF_REMOVED_BYTES])
+{
+    out = wf_put_bytes(out, tree->bytes, WEFT_ID_BYTES);
+    *out = gone;
+}
+
+weft_err wf_removed_read(const void *data, size_t len, weft_id *tree, bool *gone)
+{
+    const uint8_t *at = data;
+    if (len != WF_REMOVED_BYTES || at[WEFT_ID_BYTES] > 1)
+        return wf_fail(WEFT_CORRUPT, "store", "a removed tree's record: malformed");
+    memcpy(tree->bytes, at, WEFT_ID_BYTES);
+    *gone = at[WEFT_ID_BYTES] == 1;
+    return WEFT_OK;
+}
+
 weft_err wf_tree_read(const void *data, size_t len, wf_tree_info *out)
 {
     const uint8_t *at = data;

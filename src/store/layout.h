@@ -16,6 +16,7 @@
  *           03 t                    counts
  *           04 t                    keys of readers
  *           06                      (empty) a copy that was never opened: restore.c
+ *           07 t                    id, state: the tree was removed (removal.h)
  *   policy  01 number               canonical bytes
  *           02 hash                 number
  *   trie    t depth prefix          a node (trie.h): its prefix is depth digits, packed
@@ -36,6 +37,8 @@
 #include "store.h"
 
 #define WF_FORMAT_VERSION 3u
+/* The same, of which a tree was removed: older code would take what is left of it for a tree. */
+#define WF_FORMAT_REMOVED 4u
 #define WF_FORMAT_OLDEST 2u /* that is still read: migrate.c, salvage.c */
 /* A store of this number has entries and what cannot be made of them; the next opening makes the
  * rest, whatever is there of it. */
@@ -65,7 +68,8 @@ enum {
     WF_TREE_RECORD = 2,
     WF_TREE_COUNTS = 3,
     WF_TREE_READERS = 4,
-    WF_TREE_COPIED = 6
+    WF_TREE_COPIED = 6,
+    WF_TREE_REMOVED = 7
 };
 enum { WF_PEER_CURSOR = 1 };
 enum { WF_POLICY_NUMBER = 1, WF_POLICY_HASH = 2 };
@@ -154,6 +158,10 @@ weft_err wf_mark_read(const void *data, size_t len, wf_mark *out); /* CORRUPT */
 #define WF_TREE_RECORD_BYTES 50u
 void wf_tree_write(const wf_tree_info *info, uint8_t out[WF_TREE_RECORD_BYTES]);
 weft_err wf_tree_read(const void *data, size_t len, wf_tree_info *out); /* CORRUPT */
+/* Of `tree 07`: CORRUPT. */
+#define WF_REMOVED_BYTES 33u
+void wf_removed_write(const weft_id *tree, bool gone, uint8_t out[WF_REMOVED_BYTES]);
+weft_err wf_removed_read(const void *data, size_t len, weft_id *tree, bool *gone);
 #define WF_COUNTS_BYTES 40u
 void wf_counts_write(const wf_tree_info *info, uint8_t out[WF_COUNTS_BYTES]);
 weft_err wf_counts_read(const void *data, size_t len, wf_tree_info *out); /* CORRUPT */

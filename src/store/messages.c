@@ -93,6 +93,27 @@ struct wf_follow *wf_follow_create(const weft_id *tree, const weft_key *readers,
     return NULL;
 }
 
+/* -- Removing --------------------------------------------------------------------------------- */
+
+static void remove_drop(weft_msg *msg)
+{
+    struct wf_remove *remove = (struct wf_remove *)msg;
+    wf_records_free(remove->records, remove->records_count);
+    wf_free(remove);
+}
+
+const weft_kind wf_remove_kind = {
+    .id = 0x050c, .name = "store.remove", .size = sizeof(struct wf_remove), .drop = remove_drop};
+
+struct wf_remove *wf_remove_create(const weft_id *tree)
+{
+    struct wf_remove *remove = wf_calloc(1, sizeof *remove);
+    if (remove == NULL) return NULL;
+    weft_msg_init(&remove->req.msg, &wf_remove_kind);
+    remove->tree = *tree;
+    return remove;
+}
+
 /* -- Records ----------------------------------------------------------------------------------- */
 
 static void record_drop(weft_msg *msg) { wf_free(msg); }

@@ -238,6 +238,7 @@ static weft_err make_lists(struct migration *m)
     weft_err err = WEFT_OK;
     for (uint32_t i = 0; i < m->store->trees.count && err == WEFT_OK; i++) {
         struct wf_tree *tree = m->store->trees.list[i];
+        if (tree->life != WF_TREE_LIVES) continue;
         err = make_by_arrival(m, tree);
         wf_dom_drop(tree);
     }
@@ -254,7 +255,7 @@ static weft_err two_to_three(struct migration *m)
     const struct wf_trees *trees = &m->store->trees;
     for (uint32_t i = 0; i < trees->count; i++) m->of_all += 2 * trees->list[i]->pub.count;
     for (uint32_t i = 0; i < trees->count && err == WEFT_OK; i++)
-        err = make_tree(m, &trees->list[i]->pub);
+        if (trees->list[i]->life == WF_TREE_LIVES) err = make_tree(m, &trees->list[i]->pub);
     return err == WEFT_OK ? make_lists(m) : err;
 }
 
@@ -286,7 +287,7 @@ weft_err wf_store_make_again(wf_store *store)
     weft_err err = write_batch(&m, true);
     if (err == WEFT_OK) err = two_to_three(&m);
     if (err == WEFT_OK) {
-        wf_format_put(store->batch, WF_FORMAT_VERSION);
+        wf_format_put(store->batch, store->has_removed ? WF_FORMAT_REMOVED : WF_FORMAT_VERSION);
         err = write_batch(&m, true);
     }
     wf_batch_clear(store->batch);
@@ -301,7 +302,8 @@ static weft_err run_step(wf_store *store, const wf_store_options *options, unsig
     if (err != WEFT_OK || !*more) return err;
     err = steps[at].run(&m);
     if (err == WEFT_OK) {
-        wf_format_put(store->batch, m.to);
+        bool last = m.to == WF_FORMAT_VERSION && store->has_removed;
+        wf_format_put(store->batch, last ? WF_FORMAT_REMOVED : m.to);
         err = write_batch(&m, true);
     }
     wf_batch_clear(store->batch);

@@ -28,8 +28,9 @@ bool wf_made_holds(const wf_store *store, uint64_t mark)
 }
 
 /* What is missing while it is being made is no damage. */
-weft_err wf_made_note(wf_store *store, uint64_t mark, weft_err err)
+weft_err wf_made_note(wf_store *store, uint64_t t, uint64_t mark, weft_err err)
 {
+    if (err == WEFT_CORRUPT && wf_store_is_removed(store, t)) return WEFT_NOT_FOUND;
     if (err == WEFT_CORRUPT && wf_made_holds(store, mark)) wf_counter_add(&store->made_bad, 1);
     return err;
 }
@@ -89,6 +90,7 @@ static weft_err read_all(wf_store *store, uint64_t *lost)
     *lost = 0;
     for (uint32_t i = 0; i < store->trees.count && err == WEFT_OK; i++) {
         const wf_tree_info *info = &store->trees.list[i]->pub;
+        if (info->t == 0) continue; /* it was removed */
         err = read_order(store, info);
         if (err == WEFT_OK) err = read_arrivals(store, info, lost);
     }
@@ -111,6 +113,7 @@ static weft_err publish_roots(wf_store *store)
     for (uint32_t i = 0; i < store->trees.count && err == WEFT_OK; i++) {
         struct wf_tree *tree = store->trees.list[i];
         struct wf_trie_slot root;
+        if (tree->life != WF_TREE_LIVES) continue;
         err = wf_trie_load(store->kv, tree->now.t, &root);
         if (err != WEFT_OK) break;
         wf_rwlock_write(store->lock);

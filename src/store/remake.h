@@ -19,9 +19,9 @@ weft_err wf_store_remake(wf_store *store, bool without, uint64_t *lost);
  * mark before its view, and after it asks whether nothing was being made in between. */
 uint64_t wf_made_mark(const wf_store *store);
 bool wf_made_holds(const wf_store *store, uint64_t mark);
-/* Any thread: the answer of a read that began at `mark`, which is returned. Damage is made good
- * with one of the next batches. */
-weft_err wf_made_note(wf_store *store, uint64_t mark, weft_err err);
+/* Any thread: the answer of a read of tree `t` that began at `mark`, which is returned. Damage is
+ * made good with one of the next batches; of a tree that was removed meanwhile it is NOT_FOUND. */
+weft_err wf_made_note(wf_store *store, uint64_t t, uint64_t mark, weft_err err);
 
 /* A batch could not be written because what it builds on is damaged: that is made again soon, as
  * often as it takes, once the bodies that it needs are healed or a minute has passed. */

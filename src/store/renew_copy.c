@@ -8,6 +8,7 @@
 #include "crypto.h"
 #include "layout.h"
 #include "log.h"
+#include "removal.h"
 #include "renew_files.h"
 #include "scan.h"
 #include "shelf.h"
@@ -24,6 +25,8 @@ struct copying {
     void *arg;
     weft_ns said;
     uint32_t format;
+    uint64_t removed_t; /* the tree that was looked for last among those that were removed */
+    bool removed;
 };
 
 static weft_err write_batch(struct copying *c)
@@ -75,6 +78,15 @@ static weft_err copy_family(struct copying *c, enum wf_cf cf)
     return err == WEFT_END ? WEFT_OK : err;
 }
 
+static bool is_removed(struct copying *c, uint64_t t)
+{
+    if (c->removed_t != t) {
+        c->removed_t = t;
+        c->removed = wf_removed_is(c->from, t);
+    }
+    return c->removed;
+}
+
 /* By its key, not by a walk: a walk cannot enter a block that is damaged, where a newer table may
  * have the row all the same. */
 static weft_err copy_body(struct copying *c, const struct wf_scan *arr)
@@ -82,6 +94,8 @@ static weft_err copy_body(struct copying *c, const struct wf_scan *arr)
     wf_arrival arrival;
     wf_value body;
     weft_id hash;
+    if (arr->key_len == WF_KEY_SEQ_BYTES && is_removed(c, wf_get64(arr->key)))
+        return WEFT_OK; /* nobody misses it */
     if (wf_arrival_read(arr->key, arr->key_len, arr->value, arr->value_len, &arrival) != WEFT_OK)
         return WEFT_CORRUPT;
     weft_err err = wf_kv_get(c->from, NULL, WF_CF_ENTRY, arr->key, arr->key_len, &body);
@@ -173,7 +187,7 @@ static weft_err copy_made(struct copying *c)
     weft_err err = WEFT_OK;
     for (unsigned i = 0; err == WEFT_OK && i < sizeof made / sizeof *made; i++)
         err = copy_family(c, made[i]);
-    if (err == WEFT_CORRUPT && c->format == WF_FORMAT_VERSION) {
+    if (err == WEFT_CORRUPT && c->format >= WF_FORMAT_VERSION) {
         wf_format_put(c->batch, WF_FORMAT_MADE_LATER);
         err = WEFT_OK;
     }

@@ -30,6 +30,7 @@ weft_err wf_store_restored(wf_store *store)
     for (uint32_t i = 0; i < store->trees.count; i++) {
         struct wf_tree *tree = store->trees.list[i];
         uint8_t key[WF_KEY_TREE_BYTES], record[WF_TREE_RECORD_BYTES];
+        if (tree->life != WF_TREE_LIVES) continue;
         wf_random(store->rt, tree->now.epoch, sizeof tree->now.epoch);
         wf_key_tree(key, WF_TREE_RECORD, tree->now.t);
         wf_tree_write(&tree->now, record);
@@ -40,6 +41,7 @@ weft_err wf_store_restored(wf_store *store)
     wf_batch_clear(store->batch);
     for (uint32_t i = 0; i < store->trees.count; i++) {
         struct wf_tree *tree = store->trees.list[i];
+        if (tree->life != WF_TREE_LIVES) continue;
         if (err == WEFT_OK) tree->pub = tree->now;
         else tree->now = tree->pub;
     }

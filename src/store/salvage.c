@@ -9,6 +9,7 @@
 #include "crypto.h"
 #include "entry.h"
 #include "log.h"
+#include "removal.h"
 #include "scan.h"
 #include "shelf.h"
 #include "writer.h"
@@ -31,6 +32,8 @@ struct salvage {
     struct old_tree *trees;
     uint32_t trees_count, trees_room;
     uint64_t shelf_bytes;
+    uint64_t removed_t; /* the tree that was looked for last among those that were removed */
+    bool removed;
 };
 
 /* -- The batch that is open ---------------------------------------------------------------- */
@@ -124,6 +127,16 @@ static weft_err add_copy(struct salvage *s, struct wf_add *add)
     return err;
 }
 
+/* What is left of a removed tree is not taken up again. */
+static bool is_removed(struct salvage *s, uint64_t t)
+{
+    if (s->removed_t != t) {
+        s->removed_t = t;
+        s->removed = wf_removed_is(s->from, t);
+    }
+    return s->removed;
+}
+
 static void tell_progress(struct salvage *s)
 {
     wf_salvage_report *report = s->report;
@@ -150,6 +163,7 @@ static weft_err take_sound(struct salvage *s, struct wf_add *add)
 static weft_err take_body(struct salvage *s, const uint8_t *key, const uint8_t *bytes, size_t len)
 {
     struct wf_add add = {.bytes = bytes, .len = (uint32_t)len, .create_tree = true};
+    if (is_removed(s, wf_get64(key))) return WEFT_OK;
     tell_progress(s);
     if (len > WEFT_ENTRY_BYTES_MAX || !is_sound(s, key, &add)) {
         s->report->bad++;
@@ -287,9 +301,9 @@ static weft_err check_format(const struct wf_scan *scan)
 {
     uint32_t format;
     if (wf_format_read(scan->value, scan->value_len, &format) != WEFT_OK) return WEFT_OK;
-    if (format >= WF_FORMAT_OLDEST && format <= WF_FORMAT_VERSION) return WEFT_OK;
+    if (format >= WF_FORMAT_OLDEST && format <= WF_FORMAT_REMOVED) return WEFT_OK;
     return wf_fail(WEFT_VERSION, "store", "format=%u is not %u to %u", format, WF_FORMAT_OLDEST,
-                   WF_FORMAT_VERSION);
+                   WF_FORMAT_REMOVED);
 }
 
 static weft_err keep(struct salvage *s, const struct wf_scan *scan)

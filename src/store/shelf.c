@@ -219,6 +219,28 @@ weft_err wf_shelf_drop(wf_store *store, struct wf_tree *tree, const weft_id *id)
     return note_gone(store, tree);
 }
 
+weft_err wf_shelf_clear(wf_store *store, const weft_id *tree)
+{
+    static const enum wf_cf families[] = {WF_CF_ENTRY, WF_CF_CHILD};
+    uint8_t prefix[8 + WEFT_ID_BYTES];
+    weft_err err = WEFT_OK;
+    wf_put_bytes(wf_put64(prefix, ANY), tree->bytes, WEFT_ID_BYTES);
+    for (unsigned i = 0; err == WEFT_OK && i < sizeof families / sizeof families[0]; i++) {
+        wf_kv_iter *it;
+        err = wf_kv_iter_create(store->kv, NULL, families[i], prefix, sizeof prefix, &it);
+        if (err != WEFT_OK) break;
+        for (wf_kv_iter_first(it); wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
+            size_t len;
+            const uint8_t *key = wf_kv_iter_key(it, &len);
+            wf_batch_delete(store->batch, families[i], key, len);
+        }
+        err = wf_kv_iter_err(it);
+        wf_kv_iter_destroy(it);
+        if (err == WEFT_CORRUPT) err = WEFT_OK;
+    }
+    return err == WEFT_OK ? wf_batch_err(store->batch) : err;
+}
+
 /* -- Through the door ------------------------------------------------------------------------------ */
 
 weft_err wf_shelf_try(wf_store *store, const weft_id *tree, const weft_id *id, uint64_t now,

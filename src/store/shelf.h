@@ -57,6 +57,9 @@ weft_err wf_shelf_leave(wf_store *store, struct wf_tree *tree, const weft_id *id
 /* Takes away what is of no use, in the open batch, which is to be written before anything else is
  * asked of the shelf. IO, NO_MEMORY. */
 weft_err wf_shelf_drop(wf_store *store, struct wf_tree *tree, const weft_id *id);
+/* The tree is removed with the open batch: so is all of it that is there. What cannot be read
+ * stays. IO, NO_MEMORY. */
+weft_err wf_shelf_clear(wf_store *store, const weft_id *tree);
 /* Puts an entry of the shelf through the door. As wf_writer_add; NOT_FOUND: it is not there;
  * BAD_ID: its bytes are damaged. */
 weft_err wf_shelf_try(wf_store *store, const weft_id *tree, const weft_id *id, uint64_t now,

@@ -16,10 +16,17 @@
 #include "store_actor.h"
 #include "tips.h"
 
+enum wf_tree_life {
+    WF_TREE_LIVES,
+    WF_TREE_GOING, /* it was removed, and some of its rows may be there yet */
+    WF_TREE_GONE   /* and they are not; its number is not used again        */
+};
+
 struct wf_tree {
     /* Any thread, under store->lock. */
-    wf_tree_info pub;  /* as last published; pub.t is 0 before the first time */
-    weft_key *readers; /* ascending */
+    enum wf_tree_life life; /* not LIVES: pub.t is 0, and the index does not have it */
+    wf_tree_info pub;       /* as last published; pub.t is 0 before the first time */
+    weft_key *readers;      /* ascending */
     uint32_t readers_count;
     struct wf_rights *rights;     /* by its settings; NULL: none are here          */
     weft_err rights_err;          /* not OK: they are not known, so nobody may read */
@@ -34,6 +41,7 @@ struct wf_tree {
     struct wf_trie_slot trie_now; /* the same, once the batch is being written */
     bool touched;                 /* the open batch has to write its counts */
     bool record_touched;          /* and its record */
+    bool removed;                 /* no: it removes the tree, and has nothing else of it */
     bool readers_touched;         /* and `staged` takes the place of `readers` */
     weft_key *staged;
     uint32_t staged_count;
@@ -81,6 +89,8 @@ struct wf_store {
     uint64_t published, durable; /* batches, under the lock: the last, and the last synced */
     uint64_t sync_mark;  /* the last batch that the sync under way finds. The writer alone */
     struct wf_tips tips; /* under the lock: tips.h */
+    wf_counter removed;  /* trees that were, since ever                      */
+    bool has_removed;    /* the format record says so. The writer alone      */
     struct {
         wf_counter batches, synced, entries, known, refused, pending_now, pending_bytes, write_ns;
         wf_counter healed, outages, commits, synced_commits, sync_ns;
@@ -137,6 +147,8 @@ void wf_store_settle(wf_store *store, uint64_t mark);
 /* The arrivals of a tree up to this one are durable. Under the lock, or by the writer. */
 uint64_t wf_tree_durable(const wf_store *store, const struct wf_tree *tree);
 void wf_trees_fini(struct wf_trees *trees);
+/* Lets go in memory of all of a tree that was removed. Under the lock for writing. */
+void wf_tree_let_go(wf_store *store, struct wf_tree *tree, enum wf_tree_life life);
 /* find.c. The counts of a tree as they stand in one snapshot, into `info`. */
 weft_err wf_counts_at(wf_store *store, const wf_kv_snapshot *snap, wf_tree_info *info);
 

@@ -11,10 +11,10 @@
 
 static weft_err judge_format(uint32_t format)
 {
-    if (format >= WF_FORMAT_OLDEST && format <= WF_FORMAT_VERSION) return WEFT_OK;
+    if (format >= WF_FORMAT_OLDEST && format <= WF_FORMAT_REMOVED) return WEFT_OK;
     return wf_fail(WEFT_VERSION, "store", "format=%u is %s than %u", format,
-                   format > WF_FORMAT_VERSION ? "newer" : "older",
-                   format > WF_FORMAT_VERSION ? WF_FORMAT_VERSION : WF_FORMAT_OLDEST);
+                   format > WF_FORMAT_REMOVED ? "newer" : "older",
+                   format > WF_FORMAT_REMOVED ? WF_FORMAT_REMOVED : WF_FORMAT_OLDEST);
 }
 
 static weft_err read_format(wf_store *store, bool *found)
@@ -26,7 +26,12 @@ static weft_err read_format(wf_store *store, bool *found)
     if (err != WEFT_OK) return *found ? err : WEFT_OK;
     err = wf_format_read(value.data, value.len, &store->format);
     wf_value_release(store->kv, &value);
-    return err == WEFT_OK ? judge_format(store->format) : err;
+    if (err == WEFT_OK) err = judge_format(store->format);
+    if (err == WEFT_OK && store->format == WF_FORMAT_REMOVED) {
+        store->format = WF_FORMAT_VERSION;
+        store->has_removed = true;
+    }
+    return err;
 }
 
 static weft_err is_empty(wf_store *store, bool *out)
@@ -88,11 +93,15 @@ static void free_parts(wf_store *store)
     wf_free(store);
 }
 
+static bool is_removed(void *arg, uint64_t t) { return wf_store_is_removed(arg, t); }
+
 static weft_err create_parts(wf_store *store)
 {
     uint64_t secret;
     wf_random(store->rt, &secret, sizeof secret);
     wf_briefs_init(&store->briefs, secret);
+    store->briefs.is_removed = is_removed;
+    store->briefs.arg = store;
     wf_tips_init(&store->tips, secret);
     store->lock = wf_rwlock_create();
     store->entry = wf_malloc(sizeof *store->entry);

@@ -58,6 +58,12 @@ weft_err wf_store_tree(wf_store *store, const weft_id *tree, wf_tree_info *out);
  * what was written is not synced yet. 0: none. */
 uint64_t wf_store_durable(wf_store *store, uint64_t t);
 weft_err wf_store_tree_by_number(wf_store *store, uint64_t t, wf_tree_info *out);
+/* Was the tree of this number removed? Of it nothing is here, whatever rows of it are there yet.
+ * Any thread; one load while none was. Who reads several rows asks this after that, or after it
+ * has taken its view: rows go only once this is true. */
+bool wf_store_is_removed(wf_store *store, uint64_t t);
+/* The highest number of a tree; some below it may have been removed. */
+uint64_t wf_store_trees_max(wf_store *store);
 /* All trees in the order of their local numbers; `*count` in: room, out: filled;
  * LIMIT when there are more. */
 weft_err wf_store_trees(wf_store *store, wf_tree_info *out, size_t *count);

@@ -187,6 +187,20 @@ static weft_err apply_settings(struct wf_desk *desk, struct wf_settings_commit *
     return err;
 }
 
+/* Alone in its batch: nothing that goes to the tree is written with what takes it away. */
+static weft_err apply_remove(struct wf_desk *desk, const struct wf_remove *remove)
+{
+    if (wf_writer_is_open(desk->store)) wf_desk_flush(desk);
+    return desk->failed == WEFT_OK ? wf_writer_remove(desk->store, remove) : desk->failed;
+}
+
+static void write_removal(struct wf_desk *desk)
+{
+    wf_bells_call(&desk->bells); /* who waits for news of the tree waits in vain */
+    wf_desk_flush(desk);
+    wf_desk_reap(desk);
+}
+
 static weft_err apply_commit_of_level(struct wf_desk *desk, struct wf_commit *commit,
                                       uint8_t *durability)
 {
@@ -225,15 +239,19 @@ static weft_verdict on_request(struct wf_desk *desk, weft_msg *msg)
         wf_desk_shelf_due(desk);
     } else if (msg->kind == &wf_settings_commit_kind) {
         err = apply_settings(desk, (struct wf_settings_commit *)msg);
+    } else if (msg->kind == &wf_remove_kind) {
+        err = apply_remove(desk, (struct wf_remove *)msg);
     } else if (msg->kind == &wf_records_kind) {
         struct wf_records *several = (struct wf_records *)msg;
         err = wf_writer_records(desk->store, several->records, several->count);
     } else {
         err = apply_record(desk, (const struct wf_record_put *)msg);
     }
+    const bool removes = err == WEFT_OK && msg->kind == &wf_remove_kind;
     /* A flush in between gave all answers up to here, so there is room for this one. */
     if (durability == WF_MEMORY) weft_reply((weft_request *)msg, err);
     else wf_desk_answer_take(desk, msg, err, durability == WF_SYNCED);
+    if (removes) write_removal(desk);
     return WEFT_KEPT;
 }
 
@@ -253,8 +271,8 @@ static weft_verdict on_message(struct wf_desk *desk, weft_msg *msg)
         return WEFT_KEPT;
     }
     if (msg->kind == &wf_commit_kind || msg->kind == &wf_follow_kind ||
-        msg->kind == &wf_settings_commit_kind || msg->kind == &wf_record_kind ||
-        msg->kind == &wf_records_kind)
+        msg->kind == &wf_settings_commit_kind || msg->kind == &wf_remove_kind ||
+        msg->kind == &wf_record_kind || msg->kind == &wf_records_kind)
         return on_request(desk, msg);
     wf_log(WEFT_LOG_WARN, "store", "unknown message kind=%s", msg->kind->name);
     return WEFT_DONE;
@@ -286,6 +304,7 @@ static void desk_free(struct wf_desk *desk)
     wf_order_fini(&desk->order);
     wf_pending_fini(&desk->pool);
     wf_bells_fini(&desk->bells);
+    wf_desk_reap_fini(desk);
     wf_free(desk->woken);
     desk->store->desk = NULL;
     wf_free(desk);
@@ -314,6 +333,7 @@ static weft_err store_init(weft_self *self, void *state, void *arg)
     desk->store->desk_free = desk_free;
     *(struct wf_desk **)state = desk;
     wf_desk_shelf_due(desk);
+    wf_desk_reap(desk); /* what an earlier life has left of removed trees */
     return WEFT_OK;
 }
 
@@ -331,6 +351,7 @@ static void store_fini(weft_self *self, void *state, weft_err reason)
     weft_timer_stop(self, &desk->recover);
     weft_timer_stop(self, &desk->remake);
     weft_timer_stop(self, &desk->shelf);
+    weft_timer_stop(self, &desk->reap);
     desk_free(desk);
 }
 

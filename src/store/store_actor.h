@@ -117,6 +117,18 @@ struct wf_follow {
 };
 struct wf_follow *wf_follow_create(const weft_id *tree, const weft_key *readers, uint32_t count);
 
+/* -- anyone -> store: a tree is let go of (removal.h) ----------------------------------- */
+/* Answered when that is durable, and the gate has heard of it: from then on the tree is absent for
+ * everybody. Its rows are deleted afterwards, between other work. */
+extern const weft_kind wf_remove_kind;
+struct wf_remove {
+    weft_request req; /* NOT_FOUND; INVALID (a record), NO_MEMORY, IO, NO_SPACE */
+    weft_id tree;
+    uint32_t records_count;
+    struct wf_record_put **records; /* in the same batch; as those of a commit */
+};
+struct wf_remove *wf_remove_create(const weft_id *tree);
+
 /* -- upper layers -> store: records (store.h) ------------------------------------------ */
 extern const weft_kind wf_record_kind;
 struct wf_record_put {

@@ -37,6 +37,7 @@ struct wf_tree *wf_trees_at(const struct wf_trees *trees, uint64_t t)
 
 static void index_put(struct wf_trees *trees, const struct wf_tree *tree)
 {
+    if (tree->life != WF_TREE_LIVES) return;
     uint32_t at = index_place(trees, &tree->now.tree);
     while (trees->index[at] != 0) at = (at + 1) & (trees->index_room - 1);
     trees->index[at] = (uint32_t)tree->now.t;
@@ -81,7 +82,8 @@ static void tree_free(struct wf_tree *tree)
     wf_free(tree);
 }
 
-static weft_err append(struct wf_trees *trees, const wf_tree_info *info, struct wf_tree **out)
+static weft_err append(struct wf_trees *trees, const wf_tree_info *info, enum wf_tree_life life,
+                       struct wf_tree **out)
 {
     struct wf_tree *tree = wf_calloc(1, sizeof *tree);
     weft_err err = tree == NULL ? WEFT_NO_MEMORY : reserve(trees);
@@ -90,6 +92,7 @@ static weft_err append(struct wf_trees *trees, const wf_tree_info *info, struct 
         return err;
     }
     tree->now = *info;
+    tree->life = life;
     tree->digest_seq = UINT64_MAX;
     trees->list[trees->count++] = tree;
     index_put(trees, tree);
@@ -105,7 +108,7 @@ weft_err wf_trees_add(wf_store *store, const weft_id *id, struct wf_tree **out)
     weft_err err = store->has_shelf ? wf_shelf_count(store, id, &info.shelved) : WEFT_OK;
     if (err != WEFT_OK) return err;
     wf_rwlock_write(store->lock); /* readers walk the index */
-    err = append(&store->trees, &info, out);
+    err = append(&store->trees, &info, WF_TREE_LIVES, out);
     wf_rwlock_give(store->lock);
     return err;
 }
@@ -129,6 +132,46 @@ void wf_trees_fini(struct wf_trees *trees)
     wf_free(trees->list);
     wf_free(trees->index);
     *trees = (struct wf_trees){0};
+}
+
+/* -- Removal ------------------------------------------------------------------------ */
+
+void wf_tree_let_go(wf_store *store, struct wf_tree *tree, enum wf_tree_life life)
+{
+    const wf_tree_info nothing = {.tree = tree->now.tree, .t = tree->now.t};
+    WF_ASSERT(life != WF_TREE_LIVES);
+    if (tree->life == WF_TREE_LIVES) wf_counter_add(&store->removed, 1);
+    tree->life = life;
+    wf_rights_publish(store, tree, NULL, WEFT_OK);
+    wf_rights_destroy(tree->rights_staged);
+    wf_standing_destroy(tree->standing);
+    tree->rights_staged = NULL;
+    tree->standing = NULL;
+    wf_counter_sub(&store->counters.readers, tree->readers_count);
+    wf_counter_sub(&store->counters.shelved, tree->pub.shelved);
+    wf_free(tree->readers);
+    wf_free(tree->staged);
+    tree->readers = tree->staged = NULL;
+    tree->readers_count = tree->staged_count = 0;
+    wf_sketches_forget(store, tree);
+    wf_dom_drop(tree);
+    tree->now = nothing;
+    tree->pub = (wf_tree_info){0};
+    tree->trie_now = tree->trie_pub = (struct wf_trie_slot){0};
+    tree->published = tree->mid_seq = tree->mid_batch = tree->durable_seq = 0;
+    tree->digest_seq = UINT64_MAX;
+    wf_tips_clear(&store->tips);
+    index_rebuild(&store->trees);
+}
+
+bool wf_store_is_removed(wf_store *store, uint64_t t)
+{
+    if (wf_counter_get(&store->removed) == 0) return false;
+    wf_rwlock_read(store->lock);
+    const struct wf_tree *tree = wf_trees_at(&store->trees, t);
+    bool removed = tree != NULL && tree->life != WF_TREE_LIVES;
+    wf_rwlock_give(store->lock);
+    return removed;
 }
 
 /* -- Loading ------------------------------------------------------------------------ */
@@ -186,7 +229,8 @@ static weft_err settle(wf_store *store, struct loaded *loaded)
     struct wf_tree *tree = wf_trees_at(&store->trees, loaded->info.t);
     if (tree != NULL && !goes_on_from(&tree->pub, &loaded->info))
         return wf_fail(WEFT_CORRUPT, "store", "a tree has lost what was read already");
-    weft_err err = tree == NULL ? append(&store->trees, &loaded->info, &tree) : WEFT_OK;
+    weft_err err = tree == NULL ? append(&store->trees, &loaded->info, WF_TREE_LIVES, &tree)
+                                : WEFT_OK;
     if (err != WEFT_OK) return err;
     const struct wf_rights_view after = {.served = loaded->info.followed,
                                          .unknown = loaded->rights_err,
@@ -237,10 +281,57 @@ static weft_err load_one(wf_store *store, const wf_tree_info *record)
     return err;
 }
 
+/* Into the table, under the lock: a batch that removed it may have failed and be there. */
+static weft_err settle_removed(wf_store *store, const wf_tree_info *info, bool gone)
+{
+    static const struct wf_rights_view nobody;
+    const enum wf_tree_life life = gone ? WF_TREE_GONE : WF_TREE_GOING;
+    struct wf_tree *tree = wf_trees_at(&store->trees, info->t);
+    if (tree != NULL && !weft_id_equal(&tree->now.tree, &info->tree))
+        return wf_fail(WEFT_CORRUPT, "store", "a tree has another number than before");
+    if (tree == NULL) {
+        weft_err err = append(&store->trees, info, WF_TREE_GOING, &tree);
+        if (err != WEFT_OK) return err;
+        wf_counter_add(&store->removed, 1);
+    }
+    wf_rights_compare(store, tree, &nobody);
+    wf_tree_let_go(store, tree, life);
+    store->has_removed = true;
+    return WEFT_OK;
+}
+
+/* NOT_FOUND: no tree of that number was removed. */
+static weft_err load_removed(wf_store *store, uint64_t t)
+{
+    uint8_t key[WF_KEY_TREE_BYTES];
+    wf_tree_info info = {.t = t};
+    wf_value value;
+    bool gone = false;
+    wf_key_tree(key, WF_TREE_REMOVED, t);
+    weft_err err = wf_kv_get(store->kv, NULL, WF_CF_TREE, key, sizeof key, &value);
+    if (err != WEFT_OK) return err;
+    err = wf_removed_read(value.data, value.len, &info.tree, &gone);
+    wf_value_release(store->kv, &value);
+    if (err != WEFT_OK) return err;
+    wf_rwlock_write(store->lock);
+    err = settle_removed(store, &info, gone);
+    wf_rwlock_give(store->lock);
+    return err;
+}
+
+/* The numbers after `*met` and before `t`, which have no record. */
+static weft_err load_gap(wf_store *store, uint64_t *met, uint64_t t)
+{
+    weft_err err = WEFT_OK;
+    while (err == WEFT_OK && *met + 1 < t) err = load_removed(store, ++*met);
+    return err == WEFT_NOT_FOUND ? wf_fail(WEFT_CORRUPT, "store", "the numbers of trees have a gap")
+                                 : err;
+}
+
 weft_err wf_trees_load(wf_store *store)
 {
     const uint8_t prefix = WF_TREE_RECORD;
-    uint32_t met = 0;
+    uint64_t met = 0;
     wf_kv_iter *it;
     weft_err err = wf_shelf_any(store, &store->has_shelf);
     if (err == WEFT_OK) err = wf_kv_iter_create(store->kv, NULL, WF_CF_TREE, &prefix, 1, &it);
@@ -252,12 +343,19 @@ weft_err wf_trees_load(wf_store *store)
         wf_tree_info info = {0};
         err = wf_tree_read(data, len, &info);
         info.t = key_len == WF_KEY_TREE_BYTES ? wf_get64(key + 1) : 0;
-        if (err == WEFT_OK && info.t != ++met)
-            err = wf_fail(WEFT_CORRUPT, "store", "the numbers of trees have a gap");
+        if (err == WEFT_OK && info.t <= met)
+            err = wf_fail(WEFT_CORRUPT, "store", "the number of a tree is none");
+        if (err == WEFT_OK) err = load_gap(store, &met, info.t);
         if (err == WEFT_OK) err = load_one(store, &info);
+        met++;
     }
     if (err == WEFT_OK) err = wf_kv_iter_err(it);
     wf_kv_iter_destroy(it);
+    while (err == WEFT_OK) err = load_removed(store, ++met); /* behind the last */
+    if (err == WEFT_NOT_FOUND) {
+        err = WEFT_OK;
+        met--;
+    }
     if (err == WEFT_OK && met < store->trees.count)
         err = wf_fail(WEFT_CORRUPT, "store", "a tree is gone that was there");
     return err;
@@ -325,6 +423,14 @@ uint64_t wf_store_durable(wf_store *store, uint64_t t)
     uint64_t seq = tree == NULL ? 0 : wf_tree_durable(store, tree);
     wf_rwlock_give(store->lock);
     return seq;
+}
+
+uint64_t wf_store_trees_max(wf_store *store)
+{
+    wf_rwlock_read(store->lock);
+    uint64_t max = store->trees.count;
+    wf_rwlock_give(store->lock);
+    return max;
 }
 
 weft_err wf_store_trees(wf_store *store, wf_tree_info *out, size_t *count)

@@ -269,10 +269,10 @@ weft_err wf_store_range(wf_store *store, uint64_t t, uint64_t lo, uint64_t hi,
     wf_tree_info info;
     uint64_t mark = wf_made_mark(store);
     weft_err err = wf_trie_view_open(store, t, &info, &view);
-    if (err != WEFT_OK) return wf_made_note(store, mark, err);
+    if (err != WEFT_OK) return wf_made_note(store, t, mark, err);
     err = wf_trie_view_range(view, lo, hi, out);
     wf_trie_view_close(view);
-    return wf_made_note(store, mark, err);
+    return wf_made_note(store, t, mark, err);
 }
 
 /* -- The parts of a prefix ----------------------------------------------------------------------- */
@@ -314,8 +314,8 @@ weft_err wf_store_range_split(wf_store *store, uint64_t t, const struct wf_trie_
     wf_tree_info info;
     uint64_t mark = wf_made_mark(store);
     weft_err err = wf_trie_view_open(store, t, &info, &view);
-    if (err != WEFT_OK) return wf_made_note(store, mark, err);
+    if (err != WEFT_OK) return wf_made_note(store, t, mark, err);
     err = wf_trie_view_split(view, prefix, out);
     wf_trie_view_close(view);
-    return wf_made_note(store, mark, err);
+    return wf_made_note(store, t, mark, err);
 }

@@ -143,6 +143,7 @@ static weft_err look_up(struct wf_view_source *source, uint64_t seq, wf_place *o
     if (err == WEFT_OK)
         err = wf_kv_get(source->store->kv, NULL, WF_CF_META, arrival.id.bytes, WEFT_ID_BYTES,
                         &value);
+    if (err == WEFT_NOT_FOUND && wf_store_is_removed(source->store, source->t)) return err;
     if (err == WEFT_NOT_FOUND) return wf_fail(WEFT_CORRUPT, "map", "an arrival is missing");
     if (err != WEFT_OK) return err;
     err = wf_meta_read(value.data, value.len, &meta);

@@ -24,6 +24,11 @@ static weft_err gen_walk_open_take(wf_store *store, enum wf_cf cf, wf_gen_walk *
 {
     weft_err err = wf_kv_iter_create(store->kv, NULL, cf, walk->prefix, walk->prefix_len,
                                      &walk->it);
+    /* The view may lack what was deleted of a tree that was removed before. */
+    if (err == WEFT_OK && wf_store_is_removed(store, wf_get64(walk->prefix))) {
+        wf_kv_iter_destroy(walk->it);
+        err = WEFT_NOT_FOUND;
+    }
     if (err == WEFT_OK) *out = walk;
     else wf_free(walk);
     return err;
@@ -122,7 +127,7 @@ weft_err wf_gen_walk_next(wf_gen_walk *walk, wf_place *out)
     if (!wf_kv_iter_valid(walk->it)) {
         weft_err err = wf_kv_iter_err(walk->it);
         if (err == WEFT_OK) return WEFT_END;
-        return walk->store == NULL ? err : wf_made_note(walk->store, walk->mark, err);
+        return walk->store == NULL ? err : wf_made_note(walk->store, wf_get64(walk->prefix), walk->mark, err);
     }
     size_t key_len, len;
     const uint8_t *key = wf_kv_iter_key(walk->it, &key_len);
@@ -157,6 +162,10 @@ weft_err wf_arr_walk_create(wf_store *store, uint64_t t, uint64_t seq, wf_arr_wa
     uint8_t prefix[8], key[WF_KEY_SEQ_BYTES];
     wf_put64(prefix, t);
     weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_ARR, prefix, sizeof prefix, &walk->it);
+    if (err == WEFT_OK && wf_store_is_removed(store, t)) {
+        wf_kv_iter_destroy(walk->it);
+        err = WEFT_NOT_FOUND;
+    }
     if (err != WEFT_OK) {
         wf_free(walk);
         return err;

@@ -145,11 +145,11 @@ Test(remake, what_is_damaged_otherwise_costs_one_try_and_a_rest)
     lose_rows(WF_CF_TRIE, 5);
     cr_expect_eq(commit(HERE, 1), WEFT_CORRUPT);
     uint64_t mark = wf_made_mark(node.store);
-    wf_made_note(node.store, mark, WEFT_CORRUPT);
+    wf_made_note(node.store, 1, mark, WEFT_CORRUPT);
     for (uint32_t i = 0; i < 5; i++) cr_expect_eq(commit(HERE + i, 1), WEFT_OK);
     cr_expect_eq(wf_made_mark(node.store), mark, "it was made once");
     run_for(700 * WEFT_SEC);
-    wf_made_note(node.store, mark, WEFT_CORRUPT);
+    wf_made_note(node.store, 1, mark, WEFT_CORRUPT);
     cr_expect_eq(commit(HERE + 5, 1), WEFT_OK);
     run_for(WEFT_SEC);
     cr_expect_eq(wf_made_mark(node.store), mark + 2);

@@ -268,7 +268,7 @@ weft_err evidence_age(const char *dir, uint32_t index)
     wf_batch *batch = NULL;
     weft_err err = kv_open(dir, index, false, &kv);
     if (err != WEFT_OK) return err;
-    wf_put32(record + 4, WF_FORMAT_VERSION + 1);
+    wf_put32(record + 4, WF_FORMAT_REMOVED + 1);
     err = wf_batch_create(&batch);
     if (err == WEFT_OK) {
         wf_batch_put(batch, WF_CF_TREE, key, sizeof key, record, sizeof record);
