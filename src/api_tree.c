@@ -141,6 +141,40 @@ weft_err weft_tree_unfollow_async(weft_node *node, const weft_id *tree, weft_on_
     return begin_follow(node, tree, false, NULL, 0, done, arg);
 }
 
+/* Takes nothing; *out is the caller's. */
+static weft_err make_removal(weft_node *node, const weft_id *tree, struct wf_access_req **out)
+{
+    if (node == NULL || tree == NULL) return WEFT_INVALID;
+    if (!wf_node_is_ours(node)) return WEFT_FORKED;
+    struct wf_access_req *req = wf_access_req_create(WF_ACC_DROP);
+    if (req == NULL) return WEFT_NO_MEMORY;
+    req->tree = *tree;
+    *out = req;
+    return WEFT_OK;
+}
+
+weft_err weft_tree_remove(weft_node *node, const weft_id *tree, weft_ns timeout)
+{
+    struct wf_access_req *req;
+    weft_err err = make_removal(node, tree, &req);
+    if (err != WEFT_OK) return err;
+    if (wf_in_actor()) {
+        weft_drop(&req->req.msg);
+        return WEFT_DEADLK;
+    }
+    return wf_node_call(node, node->table.access, &req->req, timeout, NULL);
+}
+
+weft_err weft_tree_remove_async(weft_node *node, const weft_id *tree, weft_on_result done,
+                                void *arg)
+{
+    struct wf_access_req *req;
+    weft_err err = make_removal(node, tree, &req);
+    if (err != WEFT_OK) return err;
+    return wf_api_later(node, node->table.access, &req->req, WEFT_NEVER, wf_api_tell_nothing,
+                        (wf_api_done)done, arg);
+}
+
 weft_err wf_api_tree_info(wf_store *store, const weft_id *tree, weft_tree_info *out)
 {
     wf_tree_info info;

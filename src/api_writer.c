@@ -179,6 +179,7 @@ static weft_err build(weft_writer *w, const char *store, const void *payload, si
     if (named == NULL) return WEFT_NO_MEMORY;
     weft_err err = wf_store_tips(w->node->table.wf_store, w->t, w->tips, WEFT_WRITER_TIPS_MAX,
                                  &count, &complete);
+    if (err == WEFT_NOT_FOUND) err = WEFT_TREE; /* it was removed since */
     if (err != WEFT_OK) goto done;
     count = choose(w, w->tips, with_last(w, w->tips, count));
     err = store_tips(w, store, named, &named_count);

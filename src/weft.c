@@ -497,6 +497,8 @@ weft_err weft_shutdown(weft_node *node, weft_ns timeout)
     weft_err err = WEFT_OK;
     wf_lock_take(node->shutting);
     wf_counter_set(&node->stopping, 1);
+    if (node->stage < STAGE_END && node->table.wf_store != NULL) /* nobody waits for that now */
+        wf_kv_reclaim_stop(wf_store_kv(node->table.wf_store));
     while (err == WEFT_OK && node->stage < STAGE_END) {
         err = end_stage(node, node->stage, deadline);
         if (err == WEFT_OK) node->stage++;

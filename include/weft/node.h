@@ -116,6 +116,19 @@ weft_err weft_tree_follow_async(weft_node *node, const weft_id *tree, const weft
 weft_err weft_tree_unfollow(weft_node *node, const weft_id *tree, weft_ns timeout);
 weft_err weft_tree_unfollow_async(weft_node *node, const weft_id *tree, weft_on_result done,
                                   void *arg);
+/* Lets go of a tree and of all that is kept of it, so that its room on the disk comes back. When it
+ * returns OK that is durable: the tree is absent here for everybody, peers are not served it any
+ * more, nobody tracks it (weft/access.h) and nobody may ask to join it; readers that are under way
+ * see it whole or are told NOT_FOUND, feeds of it and its writers TREE. Its rows are deleted
+ * afterwards, little by little, also by the next process. Peers keep what they have, and relations
+ * to them stay: who takes the tree up again, by weft_tree_follow, gets all of it from them anew,
+ * as a history that was never here: cursors of feeds of before are refused. Entries that nobody
+ * else has are lost. A removed tree counts among WEFT_TREES_MAX as long as the store lives.
+ * NOT_FOUND: it is not here. BUSY: a peer is just asked to let us in. NO_SPACE, NO_MEMORY: it is
+ * here as before. IO: it is here or it is not, as of a commit. */
+weft_err weft_tree_remove(weft_node *node, const weft_id *tree, weft_ns timeout);
+weft_err weft_tree_remove_async(weft_node *node, const weft_id *tree, weft_on_result done,
+                                void *arg);
 
 typedef struct weft_tree_info {
     weft_id tree;

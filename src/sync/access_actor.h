@@ -28,6 +28,8 @@ enum wf_access_op {
     WF_ACC_COMBINED, /* out: settings; NOT_FOUND: nobody tracks it                          */
     WF_ACC_SYNC,     /* the principal tracks exactly `tracked`. INVALID: a tree twice; LIMIT */
     WF_ACC_TREES,    /* out: ids, ascending                                                 */
+    WF_ACC_DROP,     /* the store lets go of the tree, and nobody tracks it any more. NOT_FOUND;
+                      * BUSY: somebody is just asked to let us in                       */
     WF_ACC_SETTING   /* key, value; not on: it goes. LIMIT                                  */
 };
 struct wf_access_req {

@@ -83,11 +83,39 @@ static struct wf_follow *follow_of(const struct change *c)
     return NULL;
 }
 
+/* Takes the records. NULL when memory is short. */
+static weft_request *removal_of(struct access *a, const struct change *c, struct wf_records *all)
+{
+    const weft_id *tree = &c->req->tree;
+    const uint32_t more = wf_join_desk_drop_records(&a->joins, tree, NULL);
+    struct wf_remove *remove = wf_remove_create(tree);
+    struct wf_record_put **list = wf_calloc(all->count + more + 1, sizeof(*list));
+    if (remove == NULL || list == NULL) goto short_of_memory;
+    if (wf_join_desk_drop_records(&a->joins, tree, list) != more) {
+        wf_records_free(list, more);
+        list = NULL;
+        goto short_of_memory;
+    }
+    memcpy(list + more, all->records, all->count * sizeof(*list));
+    remove->records = list;
+    remove->records_count = more + all->count;
+    all->count = 0;
+    weft_drop(&all->req.msg);
+    return &remove->req;
+short_of_memory:
+    wf_free(list);
+    if (remove != NULL) weft_drop(&remove->req.msg);
+    weft_drop(&all->req.msg);
+    return NULL;
+}
+
 /* NULL when memory is short. */
-static weft_request *message_of(const struct change *c)
+static weft_request *message_of(struct access *a, const struct change *c)
 {
     struct wf_records *all = records_of(c);
-    if (all == NULL || (!c->listed && c->flips_count == 0)) return all == NULL ? NULL : &all->req;
+    if (all == NULL || (!c->listed && !c->drops && c->flips_count == 0))
+        return all == NULL ? NULL : &all->req;
+    if (c->drops) return removal_of(a, c, all);
     struct wf_follow *follow = follow_of(c);
     if (follow != NULL) {
         follow->records_count = all->count;
@@ -156,6 +184,7 @@ static void hold(struct access *a, struct change *c)
     wf_track_rows_apply_take(&a->rows, &c->rows);
     what.interval = wf_acc_publish_interval(a);
     if (c->setting) hold_setting(a, c);
+    if (c->drops) wf_join_desk_drop(&a->joins, &c->req->tree);
     if (what.interval || what.served) tell(a->table->sync, &what);
     if (what.pushed) tell(a->table->queue, &what);
 }
@@ -184,9 +213,10 @@ static weft_err start(struct access *a, struct change *c, bool *begun)
     weft_err err = a->stale ? wf_acc_load(a) : WEFT_OK;
     if (err == WEFT_OK) err = wf_acc_plan(a, c);
     if (err != WEFT_OK) return err;
-    if (c->rows.count == 0 && c->flips_count == 0 && !c->listed && !c->setting) return WEFT_OK;
+    if (c->rows.count == 0 && c->flips_count == 0 && !c->listed && !c->setting && !c->drops)
+        return WEFT_OK;
     err = reserve(a, c);
-    weft_request *req = err == WEFT_OK ? message_of(c) : NULL;
+    weft_request *req = err == WEFT_OK ? message_of(a, c) : NULL;
     if (req == NULL) return WEFT_NO_MEMORY;
     /* The store always answers; how long the disk takes is not for us to judge. */
     err = weft_ask(a->self, a->table->store, req, WEFT_NEVER, on_stored, c, NULL);

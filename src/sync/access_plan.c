@@ -149,6 +149,21 @@ static weft_err plan_remove(struct access *a, struct change *c)
     return flip(a, c, &req->tree, false);
 }
 
+/* Whatever anybody here has said about it goes too, so that nothing of that holds for the tree when
+ * it is taken up again. */
+static weft_err plan_drop(struct access *a, struct change *c)
+{
+    const weft_id *tree = &c->req->tree;
+    wf_tree_info info;
+    uint32_t first, count = wf_track_rows_of(&a->rows, tree, &first);
+    weft_err err = wf_store_tree(a->table->wf_store, tree, &info);
+    if (err == WEFT_OK && wf_join_desk_is_asking(&a->joins, tree)) err = WEFT_BUSY;
+    for (uint32_t i = 0; err == WEFT_OK && i < count; i++)
+        err = remove_row(a, c, a->rows.rows[first + i]);
+    c->drops = err == WEFT_OK;
+    return err;
+}
+
 static int by_tree(const void *x, const void *y)
 {
     const weft_tracked *const *a = x, *const *b = y;
@@ -216,7 +231,7 @@ static weft_err look_at_trees(struct access *a, struct change *c)
         if (i > 0 && weft_id_equal(&row->tree, &c->rows.rows[i - 1]->tree)) continue;
         struct wf_track_sum sum = wf_track_rows_sum(&a->rows, &c->rows, &row->tree);
         if (sum.rows > WEFT_PRINCIPALS_PER_TREE_MAX) err = WEFT_LIMIT;
-        else if (!c->listed) err = flip(a, c, &row->tree, sum.enabled);
+        else if (!c->listed && !c->drops) err = flip(a, c, &row->tree, sum.enabled);
     }
     return err == WEFT_OK && rows > WEFT_TRACKS_MAX ? WEFT_LIMIT : err;
 }
@@ -232,6 +247,7 @@ weft_err wf_acc_plan(struct access *a, struct change *c)
     case WF_ACC_ENABLE: err = plan_enable(a, c); break;
     case WF_ACC_REMOVE: err = plan_remove(a, c); break;
     case WF_ACC_SYNC: err = plan_sync(a, c); break;
+    case WF_ACC_DROP: err = plan_drop(a, c); break;
     case WF_ACC_SETTING: err = plan_setting(a, c); break;
     default: break;
     }

@@ -46,6 +46,7 @@ struct change {
     bool follows;
     bool served;  /* some tree is served that was not                                    */
     bool setting; /* of the node: req->key changes                                       */
+    bool drops;   /* the store lets go of req->tree                                      */
     char *key;    /* a new one                                                           */
 };
 /* What the request asks for, as changes of what is here; none: it is so already. INVALID,

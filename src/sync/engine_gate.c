@@ -4,6 +4,7 @@
  * Called by: engine.c. May touch: sessions, which it ends; asks to transport.
  * Never: waits for the network: what counts is the moment of encryption. */
 #include <stddef.h>
+#include <string.h>
 
 #include "access.h"
 #include "engine_state.h"
@@ -83,6 +84,16 @@ static bool concerns(const struct wf_gate *gate, const weft_id *tree)
     return is;
 }
 
+/* Of a tree that was removed since it began, or was and is taken up again by another number. */
+static bool is_of_another(const struct engine *e, const struct esession *es)
+{
+    static const uint8_t untold[sizeof es->s.ours.epoch];
+    wf_tree_info info;
+    if (memcmp(es->s.ours.epoch, untold, sizeof untold) == 0) return false;
+    return wf_store_tree(e->table->wf_store, &es->s.tree, &info) != WEFT_OK ||
+           memcmp(es->s.ours.epoch, info.epoch, sizeof info.epoch) != 0;
+}
+
 weft_verdict wf_gate_on_ask(struct engine *e, struct wf_gate *gate)
 {
     if (e->gate != NULL) { /* the store asks one thing at a time */
@@ -95,7 +106,8 @@ weft_verdict wf_gate_on_ask(struct engine *e, struct wf_gate *gate)
     for (struct wf_link *at = e->sessions.first; at != NULL; at = at->next) {
         struct esession *es = (struct esession *)((char *)at - offsetof(struct esession, link));
         if (!concerns(gate, &es->s.tree)) continue;
-        if (wf_access_may_read(e->table, &es->s.tree, &es->s.peer)) continue;
+        if (wf_access_may_read(e->table, &es->s.tree, &es->s.peer) && !is_of_another(e, es))
+            continue;
         es->refs++;
         wf_list_add(&e->gated, &es->of_gate);
     }

@@ -105,7 +105,9 @@ void wf_feed_destroy(weft_feed *feed)
 
 bool wf_feed_has_news(const weft_feed *feed, uint64_t at)
 {
-    return wf_store_durable(feed->store, feed->t) > at;
+    /* That its tree was removed is to be told as well. */
+    return wf_store_durable(feed->store, feed->t) > at ||
+           wf_store_is_removed(feed->store, feed->t);
 }
 
 /* A page at a time, so that no view of the engine outlives the call. */
@@ -152,6 +154,7 @@ static void advance(weft_feed *feed, const wf_arrival *arrival, weft_buf *held)
 
 weft_err wf_feed_step(weft_feed *feed, weft_feed_event *out)
 {
+    if (wf_store_is_removed(feed->store, feed->t)) return WEFT_TREE;
     weft_err err = feed->page_at < feed->page_count ? WEFT_OK : turn_page(feed);
     if (err != WEFT_OK) return err;
     const wf_arrival *arrival = &feed->page[feed->page_at];

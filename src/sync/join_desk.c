@@ -245,3 +245,53 @@ bool wf_join_desk_handle(struct wf_join_desk *desk, weft_msg *msg, weft_verdict 
     else wf_asking_on_up(desk, &((struct wf_join_up *)msg)->peer);
     return true;
 }
+
+/* -- A tree that is let go of ------------------------------------------------------------- */
+
+bool wf_join_desk_is_asking(const struct wf_join_desk *desk, const weft_id *tree)
+{
+    for (uint32_t i = 0; i < desk->asked.count; i++)
+        if (desk->asked.rows[i].asking && weft_id_equal(&desk->asked.rows[i].tree, tree))
+            return true;
+    return false;
+}
+
+static struct wf_record_put *gone(uint8_t prefix, const weft_id *tree, const weft_key *key)
+{
+    struct wf_record_put *put = wf_record_create(0);
+    if (put == NULL) return NULL;
+    wf_join_key(put, prefix, tree->bytes, sizeof tree->bytes, key == NULL ? NULL : key->bytes,
+                key == NULL ? 0 : sizeof key->bytes);
+    put->remove = true;
+    return put;
+}
+
+uint32_t wf_join_desk_drop_records(const struct wf_join_desk *desk, const weft_id *tree,
+                                   struct wf_record_put **out)
+{
+    uint32_t count = 0;
+    if (wf_join_modes_find(&desk->modes, tree) != NULL) {
+        if (out != NULL) out[count] = gone(WF_REC_JOIN_MODE, tree, NULL);
+        if (out != NULL && out[count] == NULL) return count;
+        count++;
+    }
+    for (uint32_t i = 0; i < desk->asked.count; i++) {
+        const struct wf_asked_row *row = &desk->asked.rows[i];
+        if (!weft_id_equal(&row->tree, tree)) continue;
+        if (out != NULL) out[count] = gone(WF_REC_ASKED, tree, &row->key);
+        if (out != NULL && out[count] == NULL) return count;
+        count++;
+    }
+    return count;
+}
+
+/* What somebody asks about since then is theirs. */
+void wf_join_desk_drop(struct wf_join_desk *desk, const weft_id *tree)
+{
+    (void)wf_join_modes_put_take(&desk->modes,
+                                 &(struct wf_join_mode){.tree = *tree, .mode = WEFT_JOIN_CLOSED});
+    for (uint32_t i = desk->asked.count; i-- > 0;) {
+        struct wf_asked_row *row = &desk->asked.rows[i];
+        if (weft_id_equal(&row->tree, tree) && !row->asking) wf_asked_remove(&desk->asked, row);
+    }
+}

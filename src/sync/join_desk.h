@@ -35,6 +35,15 @@ weft_err wf_join_desk_start(struct wf_join_desk *desk, weft_self *self,
 bool wf_join_desk_handle(struct wf_join_desk *desk, weft_msg *msg, weft_verdict *verdict);
 void wf_join_desk_fini(struct wf_join_desk *desk); /* fine also if it never began */
 
+/* The store lets go of a tree: who may ask to join it here, and what was asked of others about it,
+ * goes too. Is somebody asked just now? */
+bool wf_join_desk_is_asking(const struct wf_join_desk *desk, const weft_id *tree);
+/* The records that go, into `out`, where there is room, and how many those are. NULL: only that.
+ * Fewer than that: memory is short, and those are the caller's to free. */
+uint32_t wf_join_desk_drop_records(const struct wf_join_desk *desk, const weft_id *tree,
+                                   struct wf_record_put **out);
+void wf_join_desk_drop(struct wf_join_desk *desk, const weft_id *tree); /* once they are gone */
+
 /* -- Shared by the rooms ----------------------------------------------------------------- */
 
 /* Its record, with the row's state or, for `decided`, with how it will be; NULL: short memory. */

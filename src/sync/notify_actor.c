@@ -136,7 +136,9 @@ static void tell_entries(struct notify *n, const struct wf_stored *bell)
 static void tell_all_trees(struct notify *n)
 {
     wf_tree_info tree;
-    for (uint64_t t = 1; wf_store_tree_by_number(n->table->wf_store, t, &tree) == WEFT_OK; t++) {
+    const uint64_t max = wf_store_trees_max(n->table->wf_store);
+    for (uint64_t t = 1; t <= max; t++) {
+        if (wf_store_tree_by_number(n->table->wf_store, t, &tree) != WEFT_OK) continue;
         weft_event event = {
             .kind = WEFT_EV_ENTRIES, .tree = tree.tree, .coalesced = true, .seq = tree.seq};
         publish(n, &event);

@@ -143,7 +143,7 @@ static void on_turn(weft_self *self, void *state, weft_timer *timer, uint32_t mi
         if (seat->closing || seat->feed->fn == NULL) continue;
         weft_err err = give_turn(seat), before = seat->err;
         seat->err = err == WEFT_END ? WEFT_OK : err;
-        if (err == WEFT_END) continue;
+        if (err == WEFT_END || err == WEFT_TREE) continue; /* removed: nothing comes any more */
         if (err != WEFT_OK && err != before)
             wf_log(WEFT_LOG_WARN, "sync", "a change feed cannot be read now: %s",
                    weft_strerror(err));

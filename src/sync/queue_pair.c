@@ -30,6 +30,21 @@ static struct q_tree *tree_need(struct queue *q, const weft_id *tree)
     return NULL;
 }
 
+void wf_q_tree_is(struct queue *q, struct q_tree *tree, uint64_t t)
+{
+    if (tree->t == t) return;
+    const bool another = tree->t != 0;
+    tree->t = t;
+    if (!another) return;
+    wf_recent_clear(q, tree);
+    for (struct q_pair *p = tree->first; p != NULL; p = p->next) {
+        wf_push_end(q, p);
+        wf_idlog_clear(&p->held);
+        wf_idlog_clear(&p->told);
+        p->acked_seq = p->saved_seq = 0;
+    }
+}
+
 static void tree_drop_empty(struct queue *q, struct q_tree *t)
 {
     if (t->first != NULL) return;
@@ -137,6 +152,7 @@ static bool save_one(struct queue *q, struct q_pair *p, bool remove)
             weft_drop(&put->req.msg);
             return true; /* the tree is not kept any more */
         }
+        wf_q_tree_is(q, p->tree, info.t);
         memcpy(put->value, info.epoch, 16);
         for (int i = 0; i < 8; i++) put->value[16 + i] = (uint8_t)(p->acked_seq >> (56 - 8 * i));
     }
@@ -175,6 +191,7 @@ static weft_err load_one(void *arg, const uint8_t *key, size_t key_len, const ui
     for (int i = 0; i < 8; i++) seq = seq << 8 | value[16 + i];
     struct q_pair *p = wf_pair_need(q, &peer, &tree);
     if (p == NULL) return WEFT_OK;
+    wf_q_tree_is(q, p->tree, info.t);
     p->acked_seq = p->saved_seq = seq < info.seq ? seq : info.seq;
     return WEFT_OK;
 }
@@ -261,10 +278,11 @@ static int by_key(const void *a, const void *b)
     return order != 0 ? order : weft_id_compare(&x->tree, &y->tree);
 }
 
-static bool is_behind(struct queue *q, const struct q_pair *p)
+static bool is_behind(struct queue *q, struct q_pair *p)
 {
     wf_tree_info info;
     if (wf_store_tree(q->table->wf_store, &p->key.tree, &info) != WEFT_OK) return false;
+    wf_q_tree_is(q, p->tree, info.t);
     return info.followed && info.seq > p->acked_seq; /* else nobody is to have it now */
 }
 
@@ -278,7 +296,7 @@ weft_verdict wf_pair_on_list(struct queue *q, struct wf_q_pairs *req)
         return WEFT_KEPT;
     }
     for (struct wf_link *at = q->pairs.first; at != NULL; at = at->next) {
-        const struct q_pair *p = (const struct q_pair *)at;
+        struct q_pair *p = (struct q_pair *)at;
         bool behind = p->related && is_behind(q, p);
         if (!p->related || (req->due_only && (p->live || p->next_try > now || !behind))) continue;
         req->pairs[req->count++] = (struct wf_q_pair){.peer = p->key.peer,

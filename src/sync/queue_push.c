@@ -322,6 +322,7 @@ void wf_push_ring(struct queue *q, const struct wf_stored *bell)
     for (uint32_t i = 0; i < bell->trees_count; i++) {
         struct q_tree *t = (struct q_tree *)wf_table_find(&q->trees, bell->trees[i].tree.bytes);
         if (t == NULL) continue;
+        wf_q_tree_is(q, t, bell->trees[i].t);
         if (on_commit(q, &t->tree)) wf_recent_add(q, t, bell, &bell->trees[i]);
         else wf_recent_clear(q, t); /* the reader has it when it is asked for */
         for (struct q_pair *p = t->first; p != NULL; p = p->next) wf_push_more(q, p);
@@ -358,6 +359,9 @@ void wf_push_begin(struct queue *q, const struct wf_q_live *live)
     if (st == NULL || st->pair == NULL) return; /* it has ended already */
     struct q_pair *p = st->pair;
     if (p->gone) return;
+    wf_tree_info info;
+    const bool here = wf_store_tree(q->table->wf_store, &p->key.tree, &info) == WEFT_OK;
+    if (here) wf_q_tree_is(q, p->tree, info.t);
     wf_push_end(q, p); /* of an older session */
     p->live = true;
     p->conn = live->conn;
@@ -368,9 +372,7 @@ void wf_push_begin(struct queue *q, const struct wf_q_live *live)
     p->pushed_bytes = 0;
     memcpy(p->peer_epoch, live->peer_epoch, sizeof p->peer_epoch);
     wf_counter_add(&q->table->counters->live_pairs, 1);
-    wf_tree_info info;
-    if (wf_store_tree(q->table->wf_store, &p->key.tree, &info) == WEFT_OK &&
-        info.seq > p->pos.seq && on_commit(q, &p->key.tree) && may_read(q, p))
+    if (here && info.seq > p->pos.seq && on_commit(q, &p->key.tree) && may_read(q, p))
         catch_up(q, p, live);
     wf_push_more(q, p);
 }

@@ -28,6 +28,7 @@ struct q_recent {
 struct q_tree {
     struct wf_link link;
     weft_id tree;
+    uint64_t t; /* its number in the store when it was looked at last; 0: never */
     struct q_pair *first, *last; /* in the order in which they came */
     uint32_t streams;            /* of all its pairs */
     struct q_recent *recent;     /* without gaps, ascending; for pairs that lag a little */
@@ -118,6 +119,9 @@ struct queue {
 struct q_pair *wf_pair_find(struct queue *q, const weft_key *peer, const weft_id *tree);
 /* Finds or creates one. NULL: LIMIT or memory, logged. */
 struct q_pair *wf_pair_need(struct queue *q, const weft_key *peer, const weft_id *tree);
+/* The store has the tree by this number now. Another one than before: it was removed and is taken
+ * up again, and what is known of its arrivals is about others. */
+void wf_q_tree_is(struct queue *q, struct q_tree *tree, uint64_t t);
 void wf_pair_put(struct queue *q, struct q_pair *pair); /* gives a reference back */
 void wf_pair_drop_all(struct queue *q);
 void wf_pair_on_note(struct queue *q, const struct wf_q_note *note);

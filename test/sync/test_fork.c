@@ -159,6 +159,8 @@ static void call_trees(void)
     FORKED(weft_tree_create(l.node, l.author, &spec, CALL, &id));
     FORKED(weft_tree_follow(l.node, &l.tree, NULL, 0, CALL));
     FORKED(weft_tree_unfollow(l.node, &l.tree, CALL));
+    FORKED(weft_tree_remove(l.node, &l.tree, CALL));
+    FORKED(weft_tree_remove_async(l.node, &l.tree, on_result, NULL));
     FORKED(weft_tree_use_key(l.node, &l.tree, l.author));
     FORKED(weft_join_mode_set(l.node, &l.tree, WEFT_JOIN_ASK, NULL, WEFT_RIGHT_NONE, 0, CALL));
     FORKED(weft_join_list(l.node, WEFT_JOIN_PENDING, CALL, &request, &count));
