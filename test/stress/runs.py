@@ -196,8 +196,8 @@ def newer(folder):
 
 
 def full_disk(folder):
-    """What failed, where and why, with --quiet and without. There is room to open both stores, not to write."""
-    wrap = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=56m none "$1" && shift && "$@"', "sh", folder]
+    """What failed, where and why, with --quiet and without. There is room to open both stores, not for all that comes."""
+    wrap = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=16m none "$1" && shift && "$@"', "sh", folder]
     if subprocess.run(wrap + ["true"], capture_output=True, check=False).returncode != 0:
         print("this system lets us mount nothing: skipped")
         sys.exit(77)
