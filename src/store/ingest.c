@@ -156,6 +156,7 @@ static void apply(struct wf_desk *desk, struct wf_stream *stream, struct wf_inge
     }
     if (desk->lost != lost) err = desk->lost_err; /* a batch with some of its entries */
     frame->err = err == WEFT_OK ? frame->verdict : err;
+    tree = wf_trees_find(&desk->store->trees, &frame->tree); /* it may have gone with a batch */
     apply_mark(desk, stream, frame, tree == NULL ? 0 : tree->now.t);
     frame->tree_seq = tree == NULL ? 0 : tree->now.seq;
 }

@@ -67,7 +67,8 @@ static void go_on(struct wf_desk *desk)
     wf_bells_reset(&desk->bells, desk->store);
     wf_gate_look(desk); /* a batch that had failed may be there */
     wf_desk_shelf_due(desk);
-    wf_desk_reap(desk); /* and it may have removed a tree */
+    desk->removal.t = 0; /* slices that the disk did not take are deleted again */
+    wf_desk_reap(desk);  /* and it may have removed a tree */
     tell(desk);
     wf_log(WEFT_LOG_INFO, "store", "writes are taken again after %llu ms",
            (unsigned long long)(away / WEFT_MS));

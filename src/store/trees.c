@@ -140,7 +140,8 @@ void wf_tree_let_go(wf_store *store, struct wf_tree *tree, enum wf_tree_life lif
 {
     const wf_tree_info nothing = {.tree = tree->now.tree, .t = tree->now.t};
     WF_ASSERT(life != WF_TREE_LIVES);
-    if (tree->life == WF_TREE_LIVES) wf_counter_add(&store->removed, 1);
+    const bool listed = tree->life == WF_TREE_LIVES; /* at an opening none of them is */
+    if (listed) wf_counter_add(&store->removed, 1);
     tree->life = life;
     wf_rights_publish(store, tree, NULL, WEFT_OK);
     wf_rights_destroy(tree->rights_staged);
@@ -161,7 +162,7 @@ void wf_tree_let_go(wf_store *store, struct wf_tree *tree, enum wf_tree_life lif
     tree->published = tree->mid_seq = tree->mid_batch = tree->durable_seq = 0;
     tree->digest_seq = UINT64_MAX;
     wf_tips_clear(&store->tips);
-    index_rebuild(&store->trees);
+    if (listed) index_rebuild(&store->trees);
 }
 
 bool wf_store_is_removed(wf_store *store, uint64_t t)

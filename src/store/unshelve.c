@@ -23,8 +23,10 @@ static weft_err drop(struct wf_desk *desk, uint64_t t, const weft_id *id, const 
     weft_err err = wf_shelf_drop(desk->store, tree, id);
     if (err != WEFT_OK) return err;
     wf_log(WEFT_LOG_WARN, "store", "an entry on the shelf is dropped: %s", why);
+    uint64_t lost = desk->lost;
     wf_desk_flush(desk);
-    return desk->failed;
+    /* With a batch the tree may be gone. */
+    return desk->lost != lost ? WEFT_CANCELED : desk->failed;
 }
 
 /* It is in the open batch, which takes it from the shelf, or was stored by one that should have. */

@@ -472,8 +472,11 @@ static weft_err pass(wf_store *store, struct passage *p)
     /* From here on the batch changes. */
     err = settle_policy(store, p, gen);
     if (err == WEFT_OK) err = open_tree(store, p);
-    if (err == WEFT_OK) err = put_entry(store, p, gen);
-    if (err != WEFT_OK && err != WEFT_BAD_ENTRY && err != WEFT_LIMIT) store->poison = err;
+    /* Of an entry no half is written, whatever the engine's answer in the middle of it was. */
+    const bool begun = err == WEFT_OK;
+    if (begun) err = put_entry(store, p, gen);
+    bool refused = !begun && (err == WEFT_BAD_ENTRY || err == WEFT_LIMIT);
+    if (err != WEFT_OK && !refused) store->poison = err;
     return err;
 }
 

@@ -310,6 +310,8 @@ void wf_asking_settle(struct asking *a)
     a->kept = row != NULL && is_answer_to(a, row);
     if (a->kept) memcpy(a->row.id, row->id, sizeof a->row.id);
     if (err != WEFT_OK) wf_asking_finish(a, err);
+    else if (a->said.state == WEFT_JOIN_GRANTED && a->again && row == NULL)
+        wf_asking_finish(a, end_of(a)); /* told before, or the tree was removed since */
     else if (a->said.state == WEFT_JOIN_GRANTED) follow(a);
     else if (a->said.state == WEFT_JOIN_PENDING && a->again && !a->kept)
         wf_asking_finish(a, WEFT_AWAITING);
