@@ -8,6 +8,8 @@
 
 #include "alloc.h"
 #include "crypto.h"
+#include "kv_faulty.h"
+#include "state.h"
 #include "store_kit.h"
 
 static weft_keypair *author;
@@ -288,6 +290,35 @@ static weft_err gather_child(void *arg, const weft_id *id, uint64_t seq)
     wf_place **at = arg;
     *(*at)++ = (wf_place){.seq = seq, .id = *id};
     return WEFT_OK;
+}
+
+/* As an engine does that has no more readers to give. */
+Test(store, no_half_of_an_entry_is_written_when_a_read_is_refused)
+{
+    sk_dag *dag = sk_dag_create(SK_MERGES, 24, author, 5);
+    uint64_t refused = 0;
+    sk_quiet(true);
+    for (uint64_t nth = 1; nth < 200; nth++) {
+        sk_node small;
+        sk_node_open(&small, 7);
+        cr_assert_eq(sk_commit(&small, dag->bufs, dag->ids, 20, true, NULL), WEFT_OK);
+        wf_kv *faulty = small.store->kv = kv_faulty_create(small.kv);
+        wf_briefs_clear(&small.store->briefs);
+        wf_tips_clear(&small.store->tips);
+        kv_faulty_fail_at(faulty, nth, WEFT_LIMIT);
+        sk_ask_each(&small, dag, 20, 4, WF_SYNCED);
+        sk_node_settle(&small);
+        bool met = kv_faulty_met(faulty);
+        small.store->kv = small.kv;
+        free(faulty); /* without the engine in it, which is the node's */
+        refused += sk_good_replies(&small) < 4;
+        sk_expect_clean(small.store);
+        sk_node_close(&small);
+        if (!met) break;
+    }
+    sk_quiet(false);
+    cr_assert_gt(refused, 3);
+    sk_dag_destroy(dag);
 }
 
 Test(store, walks_show_a_tree_parents_first_and_by_arrival)
