@@ -269,11 +269,12 @@ static struct wf_record_put *gone(uint8_t prefix, const weft_id *tree, const wef
 uint32_t wf_join_desk_drop_records(const struct wf_join_desk *desk, const weft_id *tree,
                                    struct wf_record_put **out)
 {
+    static const uint8_t kinds[] = {WF_REC_JOIN_MODE, WF_REC_JOIN_SPENT};
     uint32_t count = 0;
-    if (wf_join_modes_find(&desk->modes, tree) != NULL) {
-        if (out != NULL) out[count] = gone(WF_REC_JOIN_MODE, tree, NULL);
+    /* Also where there is none yet: one may be on its way to the store, before this. */
+    for (; count < sizeof kinds; count++) {
+        if (out != NULL) out[count] = gone(kinds[count], tree, NULL);
         if (out != NULL && out[count] == NULL) return count;
-        count++;
     }
     for (uint32_t i = 0; i < desk->asked.count; i++) {
         const struct wf_asked_row *row = &desk->asked.rows[i];

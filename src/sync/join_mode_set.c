@@ -49,6 +49,16 @@ static void on_mode_kept(weft_self *self, void *state, weft_err err, weft_reques
     (void)reply(ask, err == WEFT_CANCELED ? WEFT_CLOSED : err);
 }
 
+/* Where the record stands: the tree may have been removed since the mode was asked for. */
+static weft_err is_followed(wf_store *store, const struct wf_record_put *put)
+{
+    weft_id tree;
+    wf_tree_info info;
+    memcpy(tree.bytes, put->key + 1, sizeof tree.bytes);
+    weft_err err = wf_store_tree(store, &tree, &info);
+    return err == WEFT_OK && info.followed ? WEFT_OK : WEFT_TREE;
+}
+
 /* With a closed tree it is forgotten what it has spent. NULL: memory is short. */
 static weft_request *records_of_mode(const struct wf_join_req *req)
 {
@@ -66,6 +76,13 @@ static weft_request *records_of_mode(const struct wf_join_req *req)
         wf_join_key(put, prefixes[i], req->tree.bytes, sizeof req->tree.bytes, NULL, 0);
         put->remove = closed;
         if (len > 0) memcpy(put->value, bytes, len);
+    }
+    if (all != NULL && made && !closed) { /* alone, since it is judged */
+        struct wf_record_put *put = all->records[0];
+        all->count = 0;
+        weft_drop(&all->req.msg);
+        put->admit = is_followed;
+        return &put->req;
     }
     if (all == NULL || made) return all == NULL ? NULL : &all->req;
     weft_drop(&all->req.msg);
