@@ -191,6 +191,7 @@ weft_err wf_api_tree_info(wf_store *store, const weft_id *tree, weft_tree_info *
     got.max_gen = info.max_gen;
     got.arrivals = info.seq;
     got.tips = info.tips;
+    got.shelved = info.shelved;
     *out = got;
     return WEFT_OK;
 }

@@ -133,6 +133,8 @@
 #define WEFT_SHELF_ENTRIES_MAX 65536u    /* saved by one salvage although they cannot stand, */
 #define WEFT_SHELF_BYTES_MAX (64u << 20) /* and their bodies; what is beyond peers send */
 #define WEFT_SHELF_PARENTS_MAX 256u      /* that one of them may name */
+#define WEFT_SHELF_SESSIONS_MAX 3u       /* begun with a peer that spare it what is there; */
+#define WEFT_SHELF_PAIRS_MAX 4096u       /* peers and trees of which that is remembered */
 #define WEFT_STORE_ASIDES_MAX 8u         /* damaged stores kept beside one; more: CORRUPT */
 #define WEFT_MAP_VIEW_BYTES (256u << 20) /* paths and values of one open map     */
 #define WEFT_MAP_AUTHORS_MAX 4096u       /* of a map that are known apart        */

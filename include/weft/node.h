@@ -135,6 +135,8 @@ typedef struct weft_tree_info {
     bool has_root, followed;
     uint64_t entries, max_gen, arrivals, tips;
     uint8_t root_digest[32]; /* over the entries: equal digests, equal histories */
+    uint64_t shelved;        /* none of them: saved, and waiting for what was lost below
+                              * them, which peers may send (weft/store.h)            */
 } weft_tree_info;
 weft_err weft_tree_info_get(weft_node *node, const weft_id *tree, weft_tree_info *out);
 typedef void (*weft_on_tree_info)(void *arg, weft_err err, const weft_tree_info *info);

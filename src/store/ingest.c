@@ -41,13 +41,15 @@ void wf_desk_break_streams(struct wf_desk *desk)
 }
 
 /* No cursor passes an entry that is not here: a mark is written at once, or when the
- * pool has given up all entries of its stream to the store, or never. What is on the shelf is
- * passed over by peers, so as long as anything is there no mark is true, and none is acknowledged. */
+ * pool has given up all entries of its stream to the store, or never. Who was told that what is on
+ * the shelf is here passes over it, so as long as anything is there no mark of that stream is true,
+ * and none is acknowledged. */
 static void apply_mark(struct wf_desk *desk, struct wf_stream *stream, struct wf_ingest *f,
                        uint64_t t)
 {
     const struct wf_tree *tree = wf_trees_at(&desk->store->trees, t);
-    if (tree != NULL && (tree->now.shelved > 0 || tree->unmarked)) f->has_mark = false;
+    bool owes = tree != NULL && (tree->now.shelved > 0 || tree->unmarked);
+    if (f->leans && owes) f->has_mark = false;
     if (f->err != WEFT_OK) stream->broken = true; /* the rest of the frame is not here */
     if (!f->has_mark || stream->broken || t == 0) return;
     stream->has_held = true;

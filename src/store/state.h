@@ -51,7 +51,7 @@ struct wf_tree {
     weft_err staged_err;
     struct wf_sketch *sketch; /* with what the open batch holds; NULL: not read yet */
     bool sketch_changed;
-    bool unmarked; /* something was dropped from its shelf that peers passed over: shelf.h */
+    bool unmarked; /* something was dropped from its shelf that who leans on it passed over */
     struct wf_dom_tail *dom; /* what the open batch adds: dom_write.c. NULL: nothing */
 };
 

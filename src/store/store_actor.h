@@ -48,6 +48,7 @@ struct wf_ingest { /* from wf_ingest_create; dropped with weft_drop */
     size_t frame_bytes; /* on the wire, for the byte accounts                   */
     bool raw;           /* entries pushed by themselves: missing parents go to
                             * the pending pool instead of ending the frame         */
+    bool leans;         /* the peer of the stream was told that what is on the shelf is here */
     bool has_mark;
     wf_mark mark;        /* written with the batch if all entries before it hold */
     uint64_t source_seq; /* recorded with the arrivals; 0: unknown               */

@@ -160,6 +160,7 @@ weft_ns wf_e_jitter(struct engine *e, weft_ns wait)
 static weft_verdict on_wire(weft_self *self, struct engine *e, const struct wf_wire *wire)
 {
     e->table = wire->table;
+    wf_lean_init(e);
     weft_err err = wf_exact_load(e);
     if (err == WEFT_OK) err = wf_timers_start(e);
     if (err == WEFT_OK) err = wf_heal_start(e);
@@ -243,6 +244,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
         wf_peer_settle(e, p);
     }
     wf_exact_drop_all(e);
+    wf_lean_drop_all(e);
     wf_table_fini(&e->peers);
     wf_table_fini(&e->conns);
     wf_table_fini(&e->sessions);

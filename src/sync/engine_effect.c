@@ -39,6 +39,7 @@ static void on_summary(weft_self *self, void *state, weft_err err, weft_request 
 {
     (void)self;
     const struct wf_look *look = (const struct wf_look *)req;
+    if (look != NULL) wf_lean_looked(state, arg, look->shelved);
     answer(state, arg,
            &(event){.kind = WF_E_LOOKED, .err = err, .ours = look == NULL ? NULL : &look->ours},
            req);
@@ -48,6 +49,7 @@ static void on_root(weft_self *self, void *state, weft_err err, weft_request *re
 {
     (void)self;
     const struct wf_look *look = (const struct wf_look *)req;
+    if (look != NULL) ((struct esession *)arg)->in_vain = look->shelved > 0;
     answer(state, arg,
            &(event){.kind = WF_E_ROOT, .err = err, .ours = look == NULL ? NULL : &look->ours}, req);
 }
@@ -56,6 +58,7 @@ static void on_plan(weft_self *self, void *state, weft_err err, weft_request *re
 {
     (void)self;
     const struct wf_look *look = (const struct wf_look *)req;
+    if (look != NULL) wf_lean_looked(state, arg, look->shelved);
     answer(state, arg,
            &(event){.kind = WF_E_PLANNED,
                     .err = err,
@@ -101,6 +104,7 @@ static weft_err look(struct engine *e, struct esession *es, enum wf_look_op op, 
     req->peer = es->s.peer;
     req->tree = es->s.tree;
     req->exact = is_exact(es);
+    req->lean = es->looked ? es->leans : wf_lean_may(e, es);
     memcpy(req->salt, es->salt, sizeof req->salt);
     req->theirs = es->s.theirs;
     if (page != NULL) {
@@ -210,6 +214,7 @@ static weft_err do_register(struct engine *e, struct esession *es)
     req->stream = es->s.stream;
     req->open = true;
     req->cookie_id = es->s.tree;
+    req->cookie_bit = es->leans;
     weft_err err = ask(e, es, e->table->transport, &req->req, on_registered);
     if (err != WEFT_OK) tell_refused(e, es);
     return err;

@@ -52,6 +52,7 @@ void wf_over_synced(struct engine *e, struct esession *es)
 {
     const struct wf_session *s = &es->s;
     es->synced_at = weft_now(e->self);
+    wf_lean_synced(e, es);
     bump(&e->table->counters->sessions_ok);
     if (s->flags & WF_OPEN_EXACT) bump(&e->table->counters->sessions_exact);
     wf_e_note_pair(e, &s->peer, &s->tree, WF_Q_WORKED, s->ours.seq);

@@ -91,6 +91,7 @@ void wf_es_run(struct engine *e, struct esession *es, const struct wf_session_ev
     /* That we asked for something damaged says nothing of the peer. */
     bool progress = event->kind != WF_E_HEALING && event->kind != WF_E_HEAL_OVER;
     if (progress || es->s.phase == WF_S_ENDED) touch(e, es);
+    wf_lean_anew(e, es);
     wf_es_put(e, es);
 }
 

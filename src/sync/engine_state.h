@@ -122,6 +122,9 @@ struct esession {
     weft_ns started, round_started; /* when the session, and the round that we asked for, did */
     uint64_t bytes_sent, bytes_pushed, bytes_received; /* in frames that carry entries */
     weft_ns synced_at;
+    bool looked;                       /* what is told of the tree was looked up          */
+    bool leans;                        /* then something was on the shelf: engine_lean.c  */
+    bool in_vain;                      /* and is, though all of the peer's was applied    */
     bool streaming;                    /* queue and transport know the stream */
     uint32_t jobs;                     /* with the reader */
     uint32_t page_bytes;               /* of the page of ids that the reader has */
@@ -187,7 +190,7 @@ struct engine {
     const struct wf_node_table *table; /* NULL: not wired yet */
     uint64_t order;                    /* counts what happens: what came first */
     uint8_t salt[16];
-    struct wf_table peers, conns, sessions, trees, requests, exact, declared;
+    struct wf_table peers, conns, sessions, trees, requests, exact, leant, declared;
     struct list ops, due;
     uint32_t ops_count;
     uint32_t sessions_count, offers; /* of all peers */
@@ -324,6 +327,14 @@ weft_err wf_exact_load(struct engine *e);
 void wf_exact_drop_all(struct engine *e);
 bool wf_exact_is(struct engine *e, const weft_key *peer, const weft_id *tree);
 void wf_exact_set(struct engine *e, const weft_key *peer, const weft_id *tree, bool on);
+
+/* engine_lean.c */
+void wf_lean_init(struct engine *e);
+void wf_lean_drop_all(struct engine *e);
+bool wf_lean_may(const struct engine *e, const struct esession *es);
+void wf_lean_looked(struct engine *e, struct esession *es, uint64_t shelved); /* the first time */
+void wf_lean_synced(struct engine *e, const struct esession *es);
+void wf_lean_anew(struct engine *e, struct esession *es);
 
 /* engine_timer.c */
 weft_err wf_timers_start(struct engine *e);

@@ -72,16 +72,17 @@ struct wf_job *wf_job_create(enum wf_job_op op)
 static weft_err look_summary(wf_store *store, struct wf_look *look, const wf_tree_info *tree)
 {
     wf_tree_info info;
-    return wf_plan_summary(store, tree->t, &look->peer, look->exact, &look->ours, &info);
+    weft_err err = wf_plan_summary(store, tree->t, &look->peer, look->exact, look->lean,
+                                   &look->ours, &info);
+    look->shelved = err == WEFT_OK && look->lean ? info.shelved : 0;
+    return err;
 }
 
 static weft_err look_plan(wf_store *store, struct wf_look *look, const wf_tree_info *tree)
 {
     struct wf_plan_tips tips;
-    wf_tree_info info;
     weft_err err = wf_plan_tips(store, tree->t, &look->theirs, &tips);
-    if (err == WEFT_OK)
-        err = wf_plan_summary(store, tree->t, &look->peer, look->exact, &look->ours, &info);
+    if (err == WEFT_OK) err = look_summary(store, look, tree);
     if (err != WEFT_OK) return err;
     look->all_known = tips.all;
     return wf_plan_choose(store, tree->t, &look->peer, &look->ours, &look->theirs, tips.all,

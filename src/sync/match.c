@@ -161,10 +161,11 @@ static void abort_task(struct reader *r, struct wf_task *task) { end(r, task, WE
 static const struct wf_task_ops ops = {run, abort_task};
 
 /* The first page may be a sample, whose answer is taken for that of the whole closure; what is on
- * the shelf has none. A sample is never the last page. And an exact session trusts nothing. */
+ * the shelf has none. A sample is never the last page. And an exact session trusts nothing, nor
+ * does one with a peer that was asked in vain. */
 static bool asks_shelf(const struct wf_look *look, const wf_tree_info *info)
 {
-    return info->shelved > 0 && !look->exact && (look->ids.ref > 1 || look->ids.last);
+    return info->shelved > 0 && look->lean && !look->exact && (look->ids.ref > 1 || look->ids.last);
 }
 
 static weft_err begin(struct match *m)

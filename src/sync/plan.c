@@ -34,7 +34,7 @@ static weft_err read_tips(wf_store *store, uint64_t t, struct wf_summary *s)
     return WEFT_OK;
 }
 
-weft_err wf_plan_summary(wf_store *store, uint64_t t, const weft_key *peer, bool exact,
+weft_err wf_plan_summary(wf_store *store, uint64_t t, const weft_key *peer, bool exact, bool lean,
                          struct wf_summary *out, wf_tree_info *info)
 {
     struct wf_summary s;
@@ -52,13 +52,14 @@ weft_err wf_plan_summary(wf_store *store, uint64_t t, const weft_key *peer, bool
     }
     /* What waits on the shelf is not in our tips' closure, so a peer that went by those would send it.
      * It is to list its entries instead, and match.c says of each of these that it is here. */
-    if (info->shelved > 0) s.tips_complete = false;
+    bool leans = lean && info->shelved > 0;
+    if (leans) s.tips_complete = false;
     s.count = info->count;
     s.max_gen = info->max_gen;
     memcpy(s.epoch, info->epoch, sizeof s.epoch);
     s.seq = info->seq;
     memcpy(s.id8, info->last_id8, sizeof s.id8);
-    if (!exact && info->shelved == 0) {
+    if (!exact && !leans) {
         err = wf_store_cursor(store, peer, t, &s.cursor);
         if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
         s.has_cursor = err == WEFT_OK;

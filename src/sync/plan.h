@@ -17,8 +17,8 @@ weft_err wf_plan_authorise(const struct wf_node_table *table, const weft_id *tre
                            const weft_key *peer, wf_tree_info *out);
 
 /* Ours, with full tips; our cursor into `peer` unless `exact`. *info is what it was
- * made from. */
-weft_err wf_plan_summary(wf_store *store, uint64_t t, const weft_key *peer, bool exact,
+ * made from. `lean`: if anything is on the shelf (shelf.h) the peer is to list what it has. */
+weft_err wf_plan_summary(wf_store *store, uint64_t t, const weft_key *peer, bool exact, bool lean,
                          struct wf_summary *out, wf_tree_info *info);
 
 /* Which of a summary's tips are stored in tree `t` (bit i: mask 1 << (i % 8) of byte

@@ -44,12 +44,14 @@ struct wf_look {
     weft_key peer;
     weft_id tree;
     bool exact;
+    bool lean;                /* what is on the shelf need not be sent */
     uint8_t salt[16];         /* for MATCH with 8-byte ids */
     struct wf_summary theirs; /* PLAN, KNOWN */
     weft_buf *page;           /* MATCH: the IDS frame's buffer, counted */
     struct wf_ids ids;        /* MATCH: decoded, pointing into page */
     /* out: */
     struct wf_summary ours;
+    uint64_t shelved;  /* SUMMARY, PLAN: with it; of one that leans only */
     enum wf_plan plan; /* PLAN: EQUAL, CURSOR, CLOSURE, RESUME or ASK */
     bool all_known;    /* PLAN, KNOWN: all of theirs, and their list is complete */
     bool cursor_fits;  /* PLAN: theirs names an arrival of ours */

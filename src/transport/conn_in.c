@@ -57,6 +57,7 @@ static weft_err to_verifier(struct wf_conn *c, struct wf_stream *s, uint32_t typ
     b->type = type;
     b->cookie = s->cookie;
     b->cookie_id = s->cookie_id;
+    b->cookie_bit = s->cookie_bit;
     b->buf = weft_buf_ref(body);
     b->bytes = weft_buf_bytes(body);
     b->len = weft_buf_len(body);

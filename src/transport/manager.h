@@ -83,6 +83,7 @@ struct wf_stream {
     bool send_dead; /* got no credit for too long: sends are answered CLOSED */
     void *cookie;
     weft_id cookie_id;
+    bool cookie_bit;
     uint64_t n;                   /* the last number given to a verifier */
     struct wf_tp_bulk_in *ending; /* made when it was registered, so that its end cannot fail */
     struct wf_lane lanes[2];      /* control, bulk */

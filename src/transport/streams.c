@@ -104,6 +104,7 @@ weft_err wf_stream_register(struct wf_conn *c, struct wf_tp_stream *req)
     wf_credit_in_known(&c->credit_in, &s->in);
     s->cookie = req->cookie;
     s->cookie_id = req->cookie_id;
+    s->cookie_bit = req->cookie_bit;
     c->registered_count++;
     return WEFT_OK;
 }

@@ -162,6 +162,7 @@ struct wf_tp_stream {
     bool open;
     void *cookie;      /* comes with every BULK of the stream */
     weft_id cookie_id; /* likewise: the layer above's name for it (a tree) */
+    bool cookie_bit;   /* likewise                                         */
 };
 /* Sends one charged bulk frame in order; the reply comes when it has been encrypted
  * (that is the back-pressure) or with CLOSED. The frame buffer has WF_FRAME_HEAD bytes
@@ -262,6 +263,7 @@ struct wf_tp_bulk_in { /* a bulk frame, or a stream's end, for a verifier */
     uint32_t type;
     void *cookie;
     weft_id cookie_id;
+    bool cookie_bit;
     weft_buf *buf;
     const uint8_t *bytes;
     size_t len;

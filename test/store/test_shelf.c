@@ -506,14 +506,16 @@ Test(shelf, a_full_one_takes_the_lower_part_and_peers_send_the_rest)
     end();
 }
 
-/* Entry i from a peer, with a mark; expects that to be kept and acknowledged, or neither. */
-static void give_marked(uint32_t i, bool keeps)
+/* Entry i from a peer that `leans` was told so, with a mark; expects that to be kept and
+ * acknowledged, or neither. */
+static void give_marked(uint32_t i, bool leans, bool keeps)
 {
     static const weft_key peer = {.bytes = {9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9,
                                             9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9}};
     wf_mark mark;
     struct wf_ingest *frame = sk_frame(&node, 9, ++frames, &dag->tree, &dag->bufs[i], &dag->ids[i],
                                        1);
+    frame->leans = leans;
     frame->has_mark = true;
     frame->mark.seq = i;
     struct wf_ingest *done = sk_ingest(&node, frame);
@@ -528,8 +530,20 @@ Test(shelf, no_mark_is_kept_while_something_waits)
     begin(SK_CHAIN, 10);
     lose(40, 42);
     open_node(salvaged(damaged(), 0));
-    give_marked(40, false);
-    give_marked(41, true);
+    give_marked(40, true, false);
+    give_marked(41, true, true);
+    sk_node_close(&node);
+    end();
+}
+
+/* That peer passes over nothing. */
+Test(shelf, a_mark_of_who_was_not_told_of_it_is_kept)
+{
+    begin(SK_CHAIN, 10);
+    lose(40, 42);
+    open_node(salvaged(damaged(), 0));
+    give_marked(40, false, true);
+    cr_expect_gt(shelved(node.store), 0);
     sk_node_close(&node);
     end();
 }
@@ -543,7 +557,7 @@ Test(shelf, no_mark_is_kept_after_something_was_dropped)
     damage(kv, ENTRIES - 1);
     open_node(kv);
     cr_assert_eq(shelved(node.store), 1);
-    give_marked(ENTRIES - 2, false);
+    give_marked(ENTRIES - 2, true, false);
     cr_assert_eq(shelved(node.store), 0);
     sk_node_close(&node);
     end();

@@ -183,6 +183,87 @@ Test(shelf, what_nobody_can_complete_stays_and_hinders_nothing)
     world_destroy(w);
 }
 
+/* -- The end of asking ---------------------------------------------------------------------------- */
+
+/* Six entries of node 0 wait for three that nobody has. */
+static struct world *in_vain(uint64_t seed, uint32_t nodes, uint32_t kind)
+{
+    struct world *w = grown(seed, nodes, kind);
+    world_cut(w, 0, 1, true);
+    for (uint32_t i = 0; i < 12; i++) cr_assert_eq(world_commit(w, 0), WEFT_OK);
+    w->acked_count -= 12;
+    world_kill(w, 0);
+    lose(w, 0, COMMITS + 5, COMMITS + 8);
+    cr_assert_eq(report.shelved, 6);
+    world_cut(w, 0, 1, false);
+    world_start(w, 0);
+    return w;
+}
+
+static bool has_cursor(const struct world *w, uint32_t into, wf_mark *out)
+{
+    wf_tree_info info;
+    cr_assert_eq(wf_store_tree(store_of(w, 0), &w->tree, &info), WEFT_OK);
+    return wf_store_cursor(store_of(w, 0), &w->nodes[into].key, info.t, out) == WEFT_OK;
+}
+
+/* Whether the sessions go on live or each for itself. */
+Test(shelf, a_tree_has_cursors_again_once_its_peer_was_asked_in_vain)
+{
+    for (uint32_t kind = WORLD_PLAIN; kind <= WORLD_NO_PUSH; kind++) {
+        struct world *w = in_vain(61 + kind, 2, kind);
+        wf_mark before, after;
+        uint64_t failed = world_stats(w).sessions_failed; /* while it was cut off */
+        cr_assert(world_converges(w, 400 * WEFT_SEC));
+        world_run(w, 700 * WEFT_SEC);
+        cr_assert(has_cursor(w, 1, &before), "kind %u", (unsigned)kind);
+        cr_assert_eq(world_commit(w, 1), WEFT_OK);
+        cr_assert(world_converges(w, 400 * WEFT_SEC));
+        world_run(w, 700 * WEFT_SEC);
+        cr_assert(has_cursor(w, 1, &after));
+        cr_expect_gt(after.seq, before.seq, "and it moves");
+        cr_expect_eq(world_info(w, 0).shelved, 6, "what was saved is kept, and told");
+        cr_expect_eq(world_stats(w).sessions_exact, 0);
+        cr_expect_eq(world_stats(w).duplicates, 0);
+        cr_expect_eq(world_stats(w).sessions_failed, failed);
+        cr_expect_eq(world_lost(w), 0);
+        cr_expect_eq(world_damage(w), 0);
+        world_destroy(w);
+    }
+}
+
+/* The cursor hides nothing from us, live or not. */
+Test(shelf, what_a_peer_that_was_asked_in_vain_gets_later_comes_all_the_same)
+{
+    for (uint32_t kind = WORLD_PLAIN; kind <= WORLD_NO_PUSH; kind++) {
+        struct world *w = world_create(71 + kind, WORLD_MESH, 3, kind);
+        wf_mark mark;
+        for (uint32_t i = 0; i < COMMITS; i++) cr_assert_eq(world_commit(w, i % 2), WEFT_OK);
+        cr_assert(world_converges(w, 400 * WEFT_SEC));
+        world_kill(w, 1);
+        for (uint32_t i = 0; i < 12; i++) cr_assert_eq(world_commit(w, 2), WEFT_OK);
+        cr_assert(world_converges(w, 400 * WEFT_SEC)); /* 0 and 2 */
+        world_kill(w, 0);
+        world_kill(w, 2);
+        world_start(w, 1);
+        wf_tree_info info;
+        cr_assert_eq(wf_store_tree(store_of(w, 1), &w->tree, &info), WEFT_OK);
+        lose(w, 0, info.seq + 3, info.seq + 6); /* which 1 does not have */
+        cr_assert_eq(report.shelved, 7);
+        world_cut(w, 0, 2, true);
+        world_start(w, 0);
+        world_run(w, 700 * WEFT_SEC);
+        cr_assert(has_cursor(w, 1, &mark), "kind %u", (unsigned)kind);
+        cr_assert_eq(shelved(w, 0), 7);
+        world_start(w, 2);
+        cr_assert(world_converges(w, 700 * WEFT_SEC), "kind %u", (unsigned)kind);
+        cr_expect_eq(shelved(w, 0), 0);
+        cr_expect_eq(world_lost(w), 0);
+        cr_expect_eq(world_damage(w), 0);
+        world_destroy(w);
+    }
+}
+
 /* It says that it has them, and has nothing that could stand. */
 Test(shelf, one_that_lies_about_itself_costs_an_exact_session)
 {
@@ -231,6 +312,7 @@ static uint32_t matched(struct world *w, const weft_id *ids, uint32_t count, uin
     look->peer = w->nodes[1].key;
     look->tree = w->tree;
     look->exact = exact;
+    look->lean = true;
     look->ids = (struct wf_ids){.ref = ref,
                                 .hi_gen = UINT64_MAX,
                                 .last = last,
