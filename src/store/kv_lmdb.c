@@ -32,6 +32,7 @@ static weft_err classify(int rc)
     case EDQUOT: return WEFT_NO_SPACE;
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
+    case MDB_BAD_TXN: /* of what reads: it has met a damaged page before */
     case MDB_INVALID:
     case MDB_INCOMPATIBLE: return WEFT_CORRUPT;
     case MDB_VERSION_MISMATCH: return WEFT_VERSION;

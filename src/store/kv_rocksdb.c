@@ -29,9 +29,21 @@ static weft_err classify(const char *text)
     return WEFT_IO;
 }
 
+/* A table or manifest that is gone from a directory that is there: no later try finds it. The engine
+ * takes the one for damage when it opens, and both for a disk that fails when it reads. */
+static bool tells_of_lost_file(const struct wf_rocks *r, const char *text)
+{
+    if (strstr(text, "No such file or directory") == NULL) return false;
+    bool ours = strstr(text, ".ldb") != NULL || strstr(text, ".sst") != NULL ||
+                strstr(text, "/MANIFEST-") != NULL;
+    return ours && wf_store_dir_has_current(r->dir);
+}
+
 weft_err wf_rocks_fail(struct wf_rocks *r, const char *what, char *text)
 {
-    weft_err err = wf_fail(classify(text), "store", "%s: %s", what, text);
+    weft_err err = classify(text);
+    if (err == WEFT_IO && tells_of_lost_file(r, text)) err = WEFT_CORRUPT;
+    err = wf_fail(err, "store", "%s: %s", what, text);
     if (err == WEFT_CORRUPT && r->db != NULL && !r->read_only &&
         wf_counter_add(&r->corrupt, 1) == 1)
         wf_store_dir_note_damage(r->dir);

@@ -151,6 +151,13 @@ bool wf_store_dir_is_damaged(const char *dir)
     return path_join(path, dir, WF_STORE_DIR_DAMAGED) && stat(path, &info) == 0;
 }
 
+bool wf_store_dir_has_current(const char *dir)
+{
+    char path[PATH_BYTES_MAX];
+    struct stat info;
+    return path_join(path, dir, "CURRENT") && stat(path, &info) == 0;
+}
+
 bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes)
 {
     struct statvfs info;

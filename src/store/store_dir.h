@@ -36,6 +36,9 @@ weft_err wf_store_dir_sync(const char *dir); /* its names */
 void wf_store_dir_note_damage(const char *dir); /* as well as it can */
 bool wf_store_dir_is_damaged(const char *dir);
 
+/* Is RocksDB's root file there? Says nothing in the log. */
+bool wf_store_dir_has_current(const char *dir);
+
 /* Is there less room than a write, its compaction and its log may need? */
 bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes);
 /* Is the whole volume so small that not the floor but a quarter of it is kept free? */

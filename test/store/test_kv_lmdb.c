@@ -242,6 +242,41 @@ Test(kv_lmdb_only, a_file_that_was_cut_is_an_answer_at_any_length)
     }
 }
 
+/* Zeroes the page that has these bytes. */
+static void wipe_page_of(const char *bytes)
+{
+    static uint8_t pages[4 << 20];
+    char path[96];
+    file_of(path, "data.mdb");
+    int fd = open(path, O_RDWR);
+    ssize_t len = read(fd, pages, sizeof pages);
+    cr_assert(len > 0 && len < (ssize_t)sizeof pages);
+    const uint8_t *at = memmem(pages, (size_t)len, bytes, strlen(bytes));
+    cr_assert_not_null(at);
+    off_t page = (at - pages) / 4096 * 4096;
+    cr_assert_eq(pwrite(fd, (uint8_t[4096]){0}, 4096, page), 4096);
+    close(fd);
+}
+
+/* LMDB gives a transaction up that has met such a page, in words of its own. */
+Test(kv_lmdb_only, what_a_view_reads_after_a_damaged_page_is_damage_and_no_failing_disk)
+{
+    wf_kv *kv = kk_open(&kk_lmdb, dir);
+    wf_kv_snapshot *snap;
+    wf_value value;
+    kk_put(kv, WF_CF_TIP, "a", "what is on the page that will be lost", true);
+    kk_put(kv, WF_CF_ARR, "b", "what is on another one", true);
+    wf_kv_close(kv);
+    wipe_page_of("what is on the page that will be lost");
+    kv = kk_open(&kk_lmdb, dir);
+    cr_assert_eq(wf_kv_snapshot_create(kv, &snap), WEFT_OK);
+    cr_expect_eq(wf_kv_get(kv, snap, WF_CF_TIP, "a", 1, &value), WEFT_CORRUPT);
+    cr_expect_eq(wf_kv_get(kv, snap, WF_CF_ARR, "b", 1, &value), WEFT_CORRUPT);
+    wf_kv_snapshot_destroy(kv, snap);
+    cr_expect_str_eq(kk_get(kv, NULL, WF_CF_ARR, "b"), "what is on another one");
+    wf_kv_close(kv);
+}
+
 Test(kv_lmdb_only, one_process_reads_while_another_writes_but_not_the_same_twice)
 {
     wf_kv *kv = kk_open(&kk_lmdb, dir), *second = NULL;
