@@ -239,6 +239,12 @@ bool wf_store_dir_has_bad_record(const char *dir)
     return spare_all(dir, false, &s) == WEFT_OK && s.bad > 0;
 }
 
+bool wf_store_dir_has_lost_record(const char *dir)
+{
+    struct sparing s = {0};
+    return spare_all(dir, false, &s) != WEFT_OK || s.lost > 0;
+}
+
 weft_err wf_store_dir_spare_records(const char *dir, uint64_t *lost)
 {
     struct sparing s = {0};

@@ -21,6 +21,9 @@ weft_err wf_store_dir_check_manifest(const char *dir); /* of these alone */
  * and with that whole batches that were acknowledged. Has a log such a record with sound ones behind it?
  * Only *.log. False also for what cannot be read. */
 bool wf_store_dir_has_bad_record(const char *dir);
+/* Has one of its logs a record, or the end of a block, that no reader gives out, wherever it stands?
+ * A torn end is one. True also for what cannot be read. */
+bool wf_store_dir_has_lost_record(const char *dir);
 /* In a copy: gives such a record a type that nobody knows, and a checksum, so that it alone is passed
  * over when damaged records are left out. *lost: how many records, or ends of blocks, no reader gives
  * out any more, also where nothing follows them: a torn end is one, for it may have been whole. May be

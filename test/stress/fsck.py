@@ -126,6 +126,41 @@ def unopenable(place):
     assert sorted(os.listdir(place)) == ["m", "n", "s"]
 
 
+def logs(place):
+    """Entries that only a damaged record had, and that nothing stands on."""
+    path = store(place + "/s", "killed")
+    log = largest(path, "*.log")
+    with open(log, "rb") as file:
+        at = file.read().find(bytes([200]) * 120)  # of the payload of entry 200
+    assert at > 0
+    with open(log, "r+b") as file:
+        file.seek(at)
+        file.write(bytes([201]))
+    run(path, code=7)
+    saved = run("--salvage", place + "/n", path, code=7)
+    kept = int(re.search(r"kept (\d+) entries in 1 trees", last_line(saved))[1])
+    assert 0 < ENTRIES - kept < 3 and "0 without parents, 0 ranges unreadable" in saved.stdout
+    assert "may be lost" in saved.stdout
+    expect_store(place + "/n", kept)
+    report = json.loads(run("--json", "--salvage", place + "/m", path, code=7).stdout)
+    assert report["verdict"] == "lost" and report["logs"] == "damaged", report
+
+
+def lost(place):
+    """Files that are gone."""
+    path = store(place + "/s")
+    os.unlink(largest(path, "MANIFEST-*"))
+    run(path, code=7)
+    report = json.loads(run("--json", "--salvage", place + "/n", path, code=0).stdout)
+    assert report["verdict"] == "kept" and report["logs"] == "whole", report
+    expect_store(place + "/n", ENTRIES)
+    for table in glob.glob(path + "/*.sst"):
+        os.unlink(table)
+    done = run("--salvage", place + "/m", path, code=7)
+    assert "nothing can be saved" in done.stderr, "an empty store is no answer"
+    assert sorted(os.listdir(place)) == ["n", "s"]
+
+
 def indexes(place):
     for family in ("trie", "sketch", "sub", "dom"):
         path = store(f"{place}/{family}", family)
@@ -229,6 +264,9 @@ def lmdb_damaged(place):
     run(path, code=7)
     done = run("--salvage", place + "/m", path, code=7)
     assert "peers have what it held" in done.stderr, "no repair is pretended"
+    os.unlink(data)
+    done = run("--salvage", place + "/m", path, code=7)
+    assert "peers have what it held" in done.stderr, "nor is another engine begun"
     assert sorted(os.listdir(place)) == ["n", "s"]
 
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fsck_store.c - makes a store of one tree for fsck.py.
- * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer|joins|trie|sketch|sub|dom] [lmdb]
+ * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer|joins|trie|sketch|sub|dom|killed] [lmdb]
  * May touch: DIR. Never: leaves a key in it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <weft/node.h>
+#include <unistd.h>
+
+#include <weft/dag.h>
 
 #include "layout.h"
 
@@ -30,6 +32,24 @@ static void fill(weft_node *node, const weft_keypair *pair, int entries)
         must(weft_commit(writer, "main", payload, sizeof payload, WEFT_NEVER, NULL), "commit");
     }
     weft_writer_close(writer);
+}
+
+/* All of it in a log, and nothing stands on any entry but the root. */
+static void be_killed(weft_node *node, const weft_keypair *pair, int entries)
+{
+    weft_root_spec spec = {.entropy = {1}, .everyone = WEFT_RIGHT_NONE};
+    weft_id tree;
+    must(weft_tree_create(node, pair, &spec, WEFT_NEVER, &tree), "tree");
+    const weft_cut root = {&tree, 1};
+    for (int i = 1; i < entries; i++) {
+        char payload[128];
+        memset(payload, i, sizeof payload);
+        memcpy(payload, &i, sizeof i); /* the same bytes would be the same entry */
+        must(weft_commit_at(node, pair, &tree, &root, "main", payload, sizeof payload, WEFT_NEVER,
+                            NULL),
+             "commit");
+    }
+    _exit(0);
 }
 
 /* As a later version would leave it. */
@@ -104,6 +124,7 @@ int main(int argc, char **argv)
     weft_node_options options = {.dir = argv[1], .device = pair, .unsynced = true};
     if (said(argc, argv, "lmdb")) options.engine = WEFT_ENGINE_LMDB;
     must(weft_node_open(&options, &node), "node");
+    if (said(argc, argv, "killed")) be_killed(node, pair, atoi(argv[2]));
     fill(node, pair, atoi(argv[2]));
     if (said(argc, argv, "hold")) {
         puts("open");

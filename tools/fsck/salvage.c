@@ -86,17 +86,28 @@ static bool may_be_store(const struct fsck *f, weft_err err)
 static enum wf_engine engine_of(const char *dir)
 {
     struct wf_store_dir found;
-    return wf_store_dir_look(dir, &found) == WEFT_OK ? found.engine : WF_ENGINE_AUTO;
+    char readers[PATH_BYTES_MAX];
+    if (wf_store_dir_look(dir, &found) == WEFT_OK) return found.engine;
+    bool lmdb = path_of(readers, dir, "/lock.mdb") == WEFT_OK && wf_store_dir_exists(readers);
+    return lmdb ? WF_ENGINE_LMDB : WF_ENGINE_AUTO; /* the first has lost its one file */
 }
 
-static weft_err open_old(const struct fsck *f, const char *copy, wf_kv **out, const char **how)
+/* What is kept, and what nobody can say of what is not. */
+struct outcome {
+    const char *how; /* the old one was opened */
+    bool lossy;      /* records of its logs, or tables, were passed over */
+    wf_salvage_report report;
+};
+
+static weft_err open_old(const struct fsck *f, const char *copy, wf_kv **out, struct outcome *o)
 {
     wf_kv_disk_options options = {.read_only = true, .salvage = true};
-    *how = "as it is";
+    o->how = "as it is";
     bool rocks = engine_of(f->dir) != WF_ENGINE_LMDB;
     weft_err err = WEFT_CORRUPT; /* of such a log more can be read in a copy */
     if (!rocks) err = wf_kv_disk_open(f->dir, &options, out);
     else if (!wf_store_dir_has_bad_record(f->dir)) err = wf_kv_rocksdb_open_salvage(f->dir, out);
+    o->lossy = rocks && err == WEFT_OK && wf_store_dir_has_lost_record(f->dir);
     if (!may_be_store(f, err)) return err;
     if (!rocks) {
         fsck_say("%s is a store of LMDB: its one file is opened as it is, or not at all; peers "
@@ -105,16 +116,19 @@ static weft_err open_old(const struct fsck *f, const char *copy, wf_kv **out, co
         return err;
     }
     err = wf_store_dir_copy(f->dir, copy);
-    return err == WEFT_OK ? wf_kv_rocksdb_open_damaged(copy, out, how, NULL) : err;
+    return err == WEFT_OK ? wf_kv_rocksdb_open_damaged(copy, out, &o->how, &o->lossy) : err;
 }
 
-static uint64_t lost(const wf_salvage_report *r)
+/* What a record of a log held has no other trace, so nothing else counts it. */
+static bool lost(const struct outcome *o)
 {
-    return r->bad + r->refused + r->orphans + r->gaps;
+    const wf_salvage_report *r = &o->report;
+    return o->lossy || r->bad + r->refused + r->orphans + r->gaps > 0;
 }
 
-static void conclude(const struct fsck *f, const wf_salvage_report *r, const char *how)
+static void conclude(const struct fsck *f, const struct outcome *o)
 {
+    const wf_salvage_report *r = &o->report;
     uint64_t shown = r->orphans < WF_SALVAGE_ORPHANS ? r->orphans : WF_SALVAGE_ORPHANS;
     if (!f->json && shown > ORPHANS_SHOWN) shown = ORPHANS_SHOWN;
     if (f->json) printf("{\"orphan_ids\":[");
@@ -124,19 +138,32 @@ static void conclude(const struct fsck *f, const wf_salvage_report *r, const cha
         if (f->json) printf("%s\"%s\"", i == 0 ? "" : ",", id);
         else printf("id=%s: its parents are lost\n", id);
     }
+    if (!f->json && o->lossy)
+        printf("fsck: a log or table was passed over or repaired: what else it held may be lost\n");
     printf(f->json ? "],\"opened\":\"%s\",\"read\":%llu,\"kept\":%llu,\"trees\":%llu,"
                      "\"records\":%llu,\"bad\":%llu,\"refused\":%llu,\"orphans\":%llu,"
-                     "\"unreadable\":%llu,\"verdict\":\"%s\"}\n"
+                     "\"unreadable\":%llu,\"logs\":\"%s\",\"verdict\":\"%s\"}\n"
                    : "fsck: opened %s, read %llu bodies, kept %llu entries in %llu trees and %llu "
                      "records; %llu bad, %llu refused, %llu without parents, %llu ranges unreadable"
-                     "%s\n",
-           how, (unsigned long long)r->read, (unsigned long long)r->kept,
+                     "%s%s\n",
+           o->how, (unsigned long long)r->read, (unsigned long long)r->kept,
            (unsigned long long)r->trees, (unsigned long long)r->records, (unsigned long long)r->bad,
            (unsigned long long)r->refused, (unsigned long long)r->orphans,
            (unsigned long long)r->gaps,
-           !f->json       ? ""
-           : lost(r) == 0 ? "kept"
-                          : "lost");
+           !f->json   ? ""
+           : o->lossy ? "damaged"
+                      : "whole",
+           !f->json  ? ""
+           : lost(o) ? "lost"
+                     : "kept");
+}
+
+/* A new store in which nothing is would look like one of which nothing was lost. */
+static weft_err expect_some(const struct fsck *f, const wf_salvage_report *r)
+{
+    if (r->kept + r->shelved + r->records + r->trees > 0) return WEFT_OK;
+    fsck_say("%s: nothing can be saved", f->dir);
+    return WEFT_CORRUPT;
 }
 
 static weft_err salvage_into(const struct fsck *f, wf_kv *from, const char *part,
@@ -149,6 +176,7 @@ static weft_err salvage_into(const struct fsck *f, wf_kv *from, const char *part
     weft_err err = weft_rt_create(&rt);
     if (err == WEFT_OK) err = wf_kv_disk_open(part, &options, &to);
     if (err == WEFT_OK) err = wf_salvage(from, to, rt, &how, report);
+    if (err == WEFT_OK) err = expect_some(f, report);
     wf_kv_close(to);
     if (err == WEFT_OK) err = take_key(f, part);
     if (rt != NULL) (void)weft_rt_destroy(rt);
@@ -159,9 +187,8 @@ int fsck_salvage(const struct fsck *f)
 {
     char part[PATH_BYTES_MAX], copy[PATH_BYTES_MAX];
     wf_kv *from = NULL;
-    const char *how = "";
-    wf_salvage_report *report = calloc(1, sizeof *report);
-    if (report == NULL) return end(f, WEFT_NO_MEMORY);
+    struct outcome *o = calloc(1, sizeof *o);
+    if (o == NULL) return end(f, WEFT_NO_MEMORY);
     weft_err err = path_of(part, f->salvage, ".part");
     if (err == WEFT_OK) err = path_of(copy, f->salvage, ".copy");
     if (err == WEFT_OK) err = expect_none(f->salvage);
@@ -169,15 +196,15 @@ int fsck_salvage(const struct fsck *f)
     if (err == WEFT_OK) err = expect_none(copy);
     bool ours = err == WEFT_OK; /* what stands under these names is of this run */
     if (err == WEFT_OK) err = fsck_is_free(f->dir);
-    if (err == WEFT_OK) err = open_old(f, copy, &from, &how);
-    if (err == WEFT_OK) err = salvage_into(f, from, part, report);
+    if (err == WEFT_OK) err = open_old(f, copy, &from, o);
+    if (err == WEFT_OK) err = salvage_into(f, from, part, &o->report);
     wf_kv_close(from);
     if (err == WEFT_OK) err = wf_store_dir_rename(part, f->salvage);
     if (ours) (void)wf_store_dir_remove(copy);
     if (ours && err != WEFT_OK) (void)wf_store_dir_remove(part);
-    if (err == WEFT_OK) conclude(f, report, how);
-    bool all = lost(report) == 0;
-    free(report);
+    if (err == WEFT_OK) conclude(f, o);
+    bool all = !lost(o);
+    free(o);
     return err == WEFT_OK && !all ? FSCK_DAMAGED : end(f, err);
 }
 
