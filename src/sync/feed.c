@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "utf8.h"
 
 /* -- Cursors: tree, epoch, seq, the first 8 bytes of that arrival's id --------------------- */
 
@@ -64,6 +65,7 @@ static weft_err choose(weft_feed *feed, const weft_feed_options *options)
     if (options->store == NULL) return WEFT_OK;
     size_t len = strlen(options->store);
     if (len == 0 || len > WEFT_STORE_NAME_BYTES_MAX) return WEFT_INVALID;
+    if (!wf_utf8_valid((const uint8_t *)options->store, len)) return WEFT_INVALID;
     memcpy(feed->named, options->store, len + 1);
     feed->named_len = (uint8_t)len;
     return WEFT_OK;
@@ -106,8 +108,7 @@ void wf_feed_destroy(weft_feed *feed)
 bool wf_feed_has_news(const weft_feed *feed, uint64_t at)
 {
     /* That its tree was removed is to be told as well. */
-    return wf_store_durable(feed->store, feed->t) > at ||
-           wf_store_is_removed(feed->store, feed->t);
+    return wf_store_durable(feed->store, feed->t) > at || wf_store_is_removed(feed->store, feed->t);
 }
 
 /* A page at a time, so that no view of the engine outlives the call. */

@@ -106,6 +106,7 @@ static const struct {
     {"--workload recover --store memory",
      "recover needs --store rocksdb, because memory does not survive a kill"},
     {"--workload fanin,put --sabotage dup", "--sabotage of put, mixed and recover is lose"},
+    {"--workload put --payload 31", "--payload of put, mixed and recover is at least 32"},
     {"--workload put --payload 524289", "--payload of put, mixed and recover is at most 524288"},
     {"--workload fanin --overflow wait",
      "--overflow is block, fail, drop-new or drop-old, not \"wait\""},

@@ -486,6 +486,8 @@ Test(feed, arguments_are_looked_at)
                  WEFT_INVALID);
     cr_expect_eq(weft_feed_open(node(w, 0), &w->tree, &(weft_feed_options){.store = name}, &feed),
                  WEFT_INVALID);
+    cr_expect_eq(weft_feed_open(node(w, 0), &w->tree, &(weft_feed_options){.store = "\xff"}, &feed),
+                 WEFT_INVALID, "no UTF-8");
     cr_expect_null(feed);
     cr_expect_eq(weft_feed_close(NULL), WEFT_OK);
     world_destroy(w);

@@ -27,6 +27,7 @@ const char *const options_sabotage_names[SABOTAGE_COUNT] = {"none", "lose", "dup
 #define OPEN_LOOPS                                                             \
     (1u << LOAD_FANIN | 1u << LOAD_FANOUT | 1u << LOAD_MESH | 1u << LOAD_BIG | \
      1u << LOAD_BOUNDED | OPTIONS_LOADS_STORE)
+#define STORE_PAYLOAD_LEAST 32u      /* the stamp of store_load.h */
 #define STORE_PAYLOAD_MAX (1u << 19) /* an entry is at most WEFT_ENTRY_BYTES_MAX, all of it */
 #define RECOVER_KILLS 5u
 
@@ -389,6 +390,8 @@ static const char *sense_of_stores(const struct options *o)
         return "--sabotage of put, mixed and recover is lose";
     if (o->payload_given && o->shape.payload > STORE_PAYLOAD_MAX)
         return "--payload of put, mixed and recover is at most 524288";
+    if (o->payload_given && o->shape.payload < STORE_PAYLOAD_LEAST)
+        return "--payload of put, mixed and recover is at least 32";
     if ((o->loads & 1u << LOAD_RECOVER) != 0 && o->store != STORE_ROCKSDB)
         return "recover needs --store rocksdb, because memory does not survive a kill";
     if ((o->loads & 1u << LOAD_RECOVER) != 0 && o->durability == WEFT_MEMORY &&
