@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tips.c - sets of tips in memory (tips.h): kept as read, moved on with each batch.
- * Called by: find.c, dag_tips.c, flush.c, trees.c, under store->lock. May touch: its sets.
+ * Called by: tips_read.c, flush.c, trees.c, under store->lock. May touch: its sets.
  * Never: the engine; keeps half of a set. */
 #include "tips.h"
 

@@ -2,7 +2,7 @@
  * tips.h - the tips of trees and of named stores that were asked for lately, in memory.
  * In the engine each commit leaves two deleted keys among the tips, and a walk over few tips
  * passes all of those until they are compacted away; a writer asks for tips with every commit.
- * Called by: find.c, dag_tips.c (readers, any thread), flush.c, trees.c (the writer).
+ * Called by: tips_read.c (readers, any thread), flush.c, trees.c (the writer).
  * Never: the engine.
  *
  * All calls are made under store->lock: those that say "writer" for writing. A set is that of
