@@ -52,7 +52,8 @@ enum grow_question {
     ASK_REACH_FAR, /* is the entry that arrived 1,000 before it                          */
     ASK_DIGEST,    /* of the root, after a commit                                   */
     ASK_RANGE,     /* digest of the upper half of the gens                          */
-    ASK_COMMIT,    /* durable, by a writer                                          */
+    ASK_COMMIT,    /* durable, by a writer: each of the first joins what tips it may        */
+    ASK_LATER,     /* the same after 100 more, when few tips may be left                    */
     ASK_QUESTIONS
 };
 extern const char *const grow_questions[ASK_QUESTIONS];

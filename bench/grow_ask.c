@@ -10,14 +10,15 @@
 
 #define SAMPLES_MAX 2000u
 #define SAMPLES 100u
-#define SPEND 0.7 /* seconds */
+#define COMMITS 16u /* each may join 256 tips: the smallest size has as many for all of them */
+#define SPEND 0.7   /* seconds */
 #define BACK 10u
 #define FAR 1000u
 #define TIPS 256u
 
 const char *const grow_questions[ASK_QUESTIONS] = {
     "open",    "get",   "tips",      "view",   "base",  "between", "path",
-    "tips-at", "reach", "reach-far", "digest", "range", "commit"};
+    "tips-at", "reach", "reach-far", "digest", "range", "commit",  "commit-later"};
 
 struct asker {
     weft_node *node;
@@ -234,8 +235,9 @@ void grow_ask(uint32_t count, const char *dir, const char *ids, double us[ASK_QU
         us[questions[i].which] = median_us(&a, questions[i].ask, questions[i].samples);
     weft_dag_close(a.dag);
     grow_must(weft_writer_open(a.node, &a.ids[0], author, &a.writer), "writer");
+    us[ASK_COMMIT] = median_us(&a, ask_commit, COMMITS);
     us[ASK_DIGEST] = median_us(&a, ask_digest, SAMPLES);
-    us[ASK_COMMIT] = median_us(&a, ask_commit, SAMPLES);
+    us[ASK_LATER] = median_us(&a, ask_commit, SAMPLES);
     weft_writer_close(a.writer);
     weft_node_close(a.node);
     weft_keypair_destroy(author);

@@ -7,12 +7,22 @@
 
 #include "alloc.h"
 #include "crypto.h"
+#include "ids.h"
+#include "layout.h"
 #include "node_internal.h"
 
 /* Outlives the writer while commits are under way: their fate is told on notify. */
 struct fate {
     wf_counter refs;
     wf_counter failed; /* commits that were not stored; what follows them has to restart */
+};
+
+/* As many tips as an entry may join, one more that may be our own last, and that one. */
+#define LOOK_MAX (WEFT_ENTRY_PARENTS_MAX + 2)
+
+struct parents {
+    weft_id tree[LOOK_MAX], named[LOOK_MAX], both[2 * LOOK_MAX];
+    size_t tree_count, named_count;
 };
 
 struct weft_writer {
@@ -28,12 +38,26 @@ struct weft_writer {
     weft_id last;
     uint64_t last_height;
     char last_store[WEFT_STORE_NAME_BYTES_MAX + 1];
-    weft_id *tips; /* room for WEFT_WRITER_TIPS_MAX + 1 */
+    /* Where to go on among tips, of the tree and of the stores that it writes: more of them than an
+     * entry may join are joined by its entries one after the other. */
+    weft_id from, from_named;
+    struct parents *parents; /* of the entry being made */
 };
 
 static void fate_drop(struct fate *fate)
 {
     if (fate != NULL && wf_counter_sub(&fate->refs, 1) == 0) wf_free(fate);
+}
+
+/* Writers do not all begin with the same tips, and one that is opened anew does not begin where one
+ * before it left nothing but deleted keys, which the engine would have to pass. */
+static void begin_somewhere(struct weft_writer *w, uint64_t seq)
+{
+    uint8_t text[WEFT_ID_BYTES + 8];
+    memcpy(text, w->key.bytes, WEFT_ID_BYTES);
+    wf_put64(text + WEFT_ID_BYTES, seq);
+    wf_blake2b_256(text, sizeof text, w->from.bytes);
+    w->from_named = w->from;
 }
 
 weft_err weft_writer_open(weft_node *node, const weft_id *tree, const weft_keypair *author,
@@ -51,17 +75,18 @@ weft_err weft_writer_open(weft_node *node, const weft_id *tree, const weft_keypa
     w->tree = *tree;
     w->t = info.t;
     w->strategy = info.strategy;
-    w->tips = wf_calloc(WEFT_WRITER_TIPS_MAX + 1, sizeof *w->tips);
+    w->parents = wf_malloc(sizeof *w->parents);
     w->fate = wf_calloc(1, sizeof *w->fate);
     if (w->fate != NULL) wf_counter_set(&w->fate->refs, 1); /* first: close drops it */
     err = WEFT_NO_MEMORY;
-    if (w->tips == NULL || w->fate == NULL) goto done;
+    if (w->parents == NULL || w->fate == NULL) goto done;
     uint8_t seed[32];
     wf_keypair_seed(author, seed);
     err = weft_keypair_from_seed(seed, &w->author);
     wf_crypto_wipe(seed, sizeof seed);
     if (err != WEFT_OK) goto done;
     weft_keypair_public(author, &w->key);
+    begin_somewhere(w, info.seq);
     *out = w;
     w = NULL;
 done:
@@ -74,7 +99,7 @@ void weft_writer_close(weft_writer *w)
     if (w == NULL) return;
     weft_keypair_destroy(w->author);
     fate_drop(w->fate);
-    wf_free(w->tips);
+    wf_free(w->parents);
     wf_free(w);
 }
 
@@ -99,50 +124,48 @@ static size_t with_last(const weft_writer *w, weft_id *tips, size_t count)
     return count + 1;
 }
 
-static void swap_ids(weft_id *a, weft_id *b)
-{
-    weft_id keep = *a;
-    *a = *b;
-    *b = keep;
-}
-
-static void reverse(weft_id *ids, size_t count)
-{
-    for (size_t i = 0; count != 0 && i < count / 2; i++) swap_ids(&ids[i], &ids[count - 1 - i]);
-}
-
-/* More tips than an entry may have parents: our own last entry and 255 others in
- * cyclic order from our key, so that writers do not all join the same ones. Tips are
- * ascending, our last one may stand at the end. Returns the number to take. */
-static size_t choose(const weft_writer *w, weft_id *tips, size_t count)
+/* More than an entry may have as parents: our own last entry, if it is there, and of the others the
+ * first ones; `from` is the first that is left. Returns the number to take. */
+static size_t choose(const weft_writer *w, weft_id *tips, size_t count, weft_id *from)
 {
     if (count <= WEFT_ENTRY_PARENTS_MAX) return count;
-    size_t own = count;
-    for (size_t i = 0; w->has_last && i < count; i++)
-        if (weft_id_equal(&tips[i], &w->last)) own = i;
-    size_t first = 0;
-    if (own < count) { /* ours goes to the front, the others keep their order */
-        for (size_t i = own; i > 0; i--) swap_ids(&tips[i], &tips[i - 1]);
-        first = 1;
+    weft_id *last_place = &tips[WEFT_ENTRY_PARENTS_MAX - 1];
+    *from = tips[WEFT_ENTRY_PARENTS_MAX];
+    for (size_t i = WEFT_ENTRY_PARENTS_MAX; w->has_last && i < count; i++) {
+        if (!weft_id_equal(&tips[i], &w->last)) continue;
+        *from = *last_place;
+        *last_place = w->last;
     }
-    weft_id *rest = tips + first;
-    size_t rest_count = count - first, from = 0;
-    while (from < rest_count && memcmp(rest[from].bytes, w->key.bytes, WEFT_ID_BYTES) < 0) from++;
-    if (from == rest_count) from = 0;
-    /* Rotate left by `from` in place: three reversals. */
-    reverse(rest, from);
-    reverse(rest + from, rest_count - from);
-    reverse(rest, rest_count);
     return WEFT_ENTRY_PARENTS_MAX;
 }
 
-static weft_err height_over(weft_writer *w, const weft_id *parents, size_t count, uint64_t *out)
+/* Tips of the tree (store NULL), or of the named store: those lie in the entry's own ancestry or
+ * beside it, all are stored, hence known to whoever holds our parents or asks for them. */
+static weft_err find_parents(weft_writer *w, const char *store, weft_id *from, weft_id *out,
+                             size_t *count)
 {
+    bool complete;
+    weft_err err = wf_store_tips_from(w->node->table.wf_store, w->t, store, from, out,
+                                      WEFT_ENTRY_PARENTS_MAX + 1, count, &complete);
+    if (err == WEFT_NOT_FOUND) return WEFT_TREE; /* it was removed since */
+    if (err != WEFT_OK) return err;
+    if (store == NULL || strcmp(w->last_store, store) == 0) *count = with_last(w, out, *count);
+    *count = choose(w, out, *count, from);
+    return WEFT_OK;
+}
+
+/* A named store's tip may stand higher than the parents in the tree. */
+static weft_err height_over(weft_writer *w, uint64_t *out)
+{
+    struct parents *p = w->parents;
     uint64_t top = 0;
-    for (size_t i = 0; i < count; i++) {
+    memcpy(p->both, p->tree, p->tree_count * sizeof p->tree[0]);
+    memcpy(p->both + p->tree_count, p->named, p->named_count * sizeof p->named[0]);
+    uint32_t count = wf_ids_sort_unique(p->both, (uint32_t)(p->tree_count + p->named_count));
+    for (uint32_t i = 0; i < count; i++) {
         wf_meta_brief meta;
-        weft_err err = wf_store_meta_brief(w->node->table.wf_store, &parents[i], &meta);
-        if (err == WEFT_NOT_FOUND && w->has_last && weft_id_equal(&parents[i], &w->last))
+        weft_err err = wf_store_meta_brief(w->node->table.wf_store, &p->both[i], &meta);
+        if (err == WEFT_NOT_FOUND && w->has_last && weft_id_equal(&p->both[i], &w->last))
             meta.height = w->last_height; /* on its way to the store */
         else if (err != WEFT_OK) return err;
         if (meta.height > top) top = meta.height;
@@ -157,55 +180,26 @@ static weft_err height_over(weft_writer *w, const weft_id *parents, size_t count
     return WEFT_OK;
 }
 
-/* The tips of the named store that lie in the entry's own ancestry or beside it: all of
- * them are stored, hence known to whoever holds our parents or asks for them. */
-static weft_err store_tips(weft_writer *w, const char *store, weft_id *out, size_t *count)
-{
-    bool complete;
-    weft_err err = wf_store_named_tips(w->node->table.wf_store, w->t, store, out,
-                                       WEFT_WRITER_TIPS_MAX, count, &complete);
-    if (err != WEFT_OK) return err;
-    if (strcmp(w->last_store, store) == 0) *count = with_last(w, out, *count);
-    *count = choose(w, out, *count);
-    return WEFT_OK;
-}
-
 static weft_err build(weft_writer *w, const char *store, const void *payload, size_t len,
                       weft_buf **out, weft_id *id, uint64_t *height)
 {
-    size_t count = 0, named_count = 0;
-    bool complete;
-    weft_id *named = wf_calloc(WEFT_WRITER_TIPS_MAX + 1, sizeof *named);
-    if (named == NULL) return WEFT_NO_MEMORY;
-    weft_err err = wf_store_tips(w->node->table.wf_store, w->t, w->tips, WEFT_WRITER_TIPS_MAX,
-                                 &count, &complete);
-    if (err == WEFT_NOT_FOUND) err = WEFT_TREE; /* it was removed since */
-    if (err != WEFT_OK) goto done;
-    count = choose(w, w->tips, with_last(w, w->tips, count));
-    err = store_tips(w, store, named, &named_count);
-    if (err != WEFT_OK) goto done;
-    err = height_over(w, w->tips, count, height);
-    if (err != WEFT_OK) goto done;
-    uint64_t above_named = 0;
-    err = height_over(w, named, named_count, &above_named);
-    if (err != WEFT_OK) goto done;
-    /* A named store's tip may stand higher than our chosen tree parents. */
-    if (named_count != 0 && above_named > *height) *height = above_named;
+    struct parents *p = w->parents;
+    weft_err err = find_parents(w, NULL, &w->from, p->tree, &p->tree_count);
+    if (err == WEFT_OK) err = find_parents(w, store, &w->from_named, p->named, &p->named_count);
+    if (err == WEFT_OK) err = height_over(w, height);
+    if (err != WEFT_OK) return err;
     weft_store_part part = {.name = store,
-                            .parents = named,
-                            .parents_count = (uint32_t)named_count,
+                            .parents = p->named,
+                            .parents_count = (uint32_t)p->named_count,
                             .payload = payload,
                             .payload_len = len};
     weft_entry_spec spec = {.tree = w->tree,
-                            .parents = w->tips,
-                            .parents_count = (uint32_t)count,
+                            .parents = p->tree,
+                            .parents_count = (uint32_t)p->tree_count,
                             .height = *height,
                             .stores = &part,
                             .stores_count = 1};
-    err = weft_entry_build(&spec, w->author, out, id);
-done:
-    wf_free(named);
-    return err;
+    return weft_entry_build(&spec, w->author, out, id);
 }
 
 static weft_err prepare(weft_writer *w, const char *store, const void *payload, size_t len,

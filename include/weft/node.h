@@ -200,7 +200,9 @@ typedef enum weft_durability {
 /* For the commits of `writer` from now on; WEFT_SYNCED at first. INVALID. */
 weft_err weft_writer_durability(weft_writer *writer, weft_durability durability);
 
-/* Commits `payload` to the named store; with OK it is as durable as the writer's level says.
+/* Commits `payload` to the named store, above the tips of the tree and of that store: of more than
+ * WEFT_ENTRY_PARENTS_MAX the writer's last entry and the next others, which each commit goes on
+ * among. With OK it is as durable as the writer's level says.
  * *out_id may be NULL. FORBIDDEN, LIMIT, FULL (many writers), TIMED_OUT. NO_SPACE: the disk is nearly full.
  * IO: the disk failed, and whether the entry is stored is known only after WEFT_EV_STORE says
  * that writes are taken again: then it may turn up, as an entry like any other. */

@@ -99,6 +99,10 @@ weft_err wf_store_tips(wf_store *store, uint64_t t, weft_id *out, size_t room, s
 /* Tips of one named store within the tree. */
 weft_err wf_store_named_tips(wf_store *store, uint64_t t, const char *name, weft_id *out,
                              size_t room, size_t *count, bool *complete);
+/* Of the tree (name NULL) or of a named store, in cyclic order from the first that is not below
+ * `from`: as many as there is room for, whatever their number. */
+weft_err wf_store_tips_from(wf_store *store, uint64_t t, const char *name, const weft_id *from,
+                            weft_id *out, size_t room, size_t *count, bool *complete);
 /* BLAKE2b-256 over all tree tip ids in ascending order (the root digest of
  * protocol version 1, which knows no trie), with the info that it belongs to. */
 weft_err wf_store_root_digest(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_info *info);

@@ -50,8 +50,7 @@ const struct wf_tip_set *wf_tips_find(const struct wf_tips *tips, const uint8_t 
     return hit ? set : NULL;
 }
 
-/* Where the id is, or would be. */
-static uint32_t place_of(const struct wf_tip_set *set, const weft_id *id, bool *there)
+uint32_t wf_tips_place(const struct wf_tip_set *set, const weft_id *id, bool *there)
 {
     uint32_t low = 0, high = set->count;
     *there = false;
@@ -82,7 +81,7 @@ static bool reserve(struct wf_tips *tips, struct wf_tip_set *set, uint32_t count
 }
 
 void wf_tips_keep(struct wf_tips *tips, uint64_t version, const uint8_t *prefix, size_t prefix_len,
-                  const weft_id *ids, size_t count)
+                  const weft_id *ids, size_t count, size_t lowest)
 {
     if (version != tips->version || count > WEFT_STORE_TIPS_SET_MAX) return;
     if (tips->rooms + 2 * count > WEFT_STORE_TIPS_MAX) wf_tips_clear(tips);
@@ -99,7 +98,7 @@ void wf_tips_keep(struct wf_tips *tips, uint64_t version, const uint8_t *prefix,
     }
     set->prefix_len = prefix_len;
     set->count = (uint32_t)count;
-    if (count > 0) memcpy(set->ids, ids, count * sizeof *ids);
+    for (size_t i = 0; i < count; i++) set->ids[i] = ids[(lowest + i) % count];
 }
 
 static void add(struct wf_tips *tips, uint32_t slot, uint32_t at, const weft_id *id)
@@ -125,7 +124,7 @@ static weft_err publish_one(void *arg, const wf_batch_op *op)
     weft_id id;
     bool there;
     memcpy(id.bytes, op->key + prefix_len, WEFT_ID_BYTES);
-    uint32_t at = place_of(set, &id, &there);
+    uint32_t at = wf_tips_place(set, &id, &there);
     if (!there && !op->is_delete) add(tips, slot, at, &id);
     if (there && op->is_delete) {
         set->count--;

@@ -33,11 +33,13 @@ void wf_tips_clear(struct wf_tips *tips); /* writer; frees all */
 /* NULL: it is not here. */
 const struct wf_tip_set *wf_tips_find(const struct wf_tips *tips, const uint8_t *prefix,
                                       size_t prefix_len);
+/* Where the id stands in the set, or would. */
+uint32_t wf_tips_place(const struct wf_tip_set *set, const weft_id *id, bool *there);
 /* Writer's lock: keeps a whole set that was read from the engine, which must be that of what is
- * published now. `version`: of before the reading; if all was forgotten since then, or memory is
- * short, nothing is done. */
+ * published now: in cyclic order, the lowest at `lowest` (or 0 if that is `count`). `version`: of
+ * before the reading; if all was forgotten since then, or memory is short, nothing is done. */
 void wf_tips_keep(struct wf_tips *tips, uint64_t version, const uint8_t *prefix, size_t prefix_len,
-                  const weft_id *ids, size_t count);
+                  const weft_id *ids, size_t count, size_t lowest);
 /* Writer: what a batch that is written does to the sets. */
 void wf_tips_publish(struct wf_tips *tips, const wf_batch *batch);
 size_t wf_tips_bytes(const struct wf_tips *tips);

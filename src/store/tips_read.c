@@ -2,6 +2,8 @@
  * tips_read.c - the tips of trees and of named stores, and the digest over those of a tree.
  * Called by: any thread. May touch: the engine (reads), sets of tips and cached digests under the
  * store's lock. Never: the writer's side. */
+#include <string.h>
+
 #include "alloc.h"
 #include "crypto.h"
 #include "state.h"
@@ -10,22 +12,47 @@ struct tips { /* asked for */
     uint64_t t;
     uint8_t prefix[WF_KEY_TIP_BYTES_MAX];
     size_t prefix_len, room, count;
+    const weft_id *from; /* NULL: the lowest */
+    size_t lowest;       /* of those in `out` */
     weft_id *out;
     bool complete;
 };
+
+/* Does the room hold them? As many as it does are in it then. */
+static void copy_set(const struct wf_tip_set *set, struct tips *ask)
+{
+    bool there;
+    uint32_t at = ask->from == NULL ? 0 : wf_tips_place(set, ask->from, &there);
+    ask->complete = set->count <= ask->room;
+    ask->count = ask->complete ? set->count : ask->room;
+    for (size_t i = 0; i < ask->count; i++, at++) {
+        if (at == set->count) at = 0;
+        ask->out[i] = set->ids[at];
+    }
+}
 
 static bool tips_kept(wf_store *store, struct tips *ask, uint64_t *version)
 {
     wf_rwlock_read(store->lock);
     const struct wf_tip_set *set = wf_tips_find(&store->tips, ask->prefix, ask->prefix_len);
     *version = store->tips.version;
-    if (set != NULL) {
-        ask->complete = set->count <= ask->room;
-        ask->count = ask->complete ? set->count : ask->room;
-        if (ask->count > 0) memcpy(ask->out, set->ids, ask->count * sizeof *ask->out);
-    }
+    if (set != NULL) copy_set(set, ask);
     wf_rwlock_give(store->lock);
     return set != NULL;
+}
+
+/* From where the iterator stands to the end, or to below `end`. False: one had no room. */
+static bool take(wf_kv_iter *it, struct tips *ask, const weft_id *end)
+{
+    for (; wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
+        size_t len;
+        const uint8_t *key = wf_kv_iter_key(it, &len);
+        if (len != ask->prefix_len + WEFT_ID_BYTES) continue;
+        if (end != NULL && memcmp(key + ask->prefix_len, end->bytes, WEFT_ID_BYTES) >= 0) break;
+        if (ask->count == ask->room) return false;
+        memcpy(ask->out[ask->count++].bytes, key + ask->prefix_len, WEFT_ID_BYTES);
+    }
+    return true;
 }
 
 static weft_err tips_read(wf_store *store, const wf_kv_snapshot *snap, struct tips *ask)
@@ -34,15 +61,21 @@ static weft_err tips_read(wf_store *store, const wf_kv_snapshot *snap, struct ti
     weft_err err = wf_kv_iter_create(store->kv, snap, WF_CF_TIP, ask->prefix, ask->prefix_len, &it);
     if (err != WEFT_OK) return err;
     ask->count = 0;
-    for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && ask->count < ask->room;
-         wf_kv_iter_next(it)) {
-        size_t len;
-        const uint8_t *key = wf_kv_iter_key(it, &len);
-        if (len != ask->prefix_len + WEFT_ID_BYTES) continue;
-        memcpy(ask->out[ask->count++].bytes, key + ask->prefix_len, WEFT_ID_BYTES);
+    ask->lowest = 0;
+    if (ask->from == NULL) {
+        wf_kv_iter_first(it);
+    } else {
+        memcpy(ask->prefix + ask->prefix_len, ask->from->bytes, WEFT_ID_BYTES);
+        wf_kv_iter_seek(it, ask->prefix, ask->prefix_len + WEFT_ID_BYTES);
     }
-    ask->complete = !wf_kv_iter_valid(it);
+    ask->complete = take(it, ask, NULL);
     err = wf_kv_iter_err(it);
+    if (err == WEFT_OK && ask->complete && ask->from != NULL) {
+        ask->lowest = ask->count;
+        wf_kv_iter_first(it);
+        ask->complete = take(it, ask, ask->from);
+        err = wf_kv_iter_err(it);
+    }
     wf_kv_iter_destroy(it);
     return err;
 }
@@ -53,14 +86,16 @@ static void tips_keep(wf_store *store, const struct tips *ask, uint64_t seq, uin
     wf_rwlock_write(store->lock);
     const struct wf_tree *tree = wf_trees_at(&store->trees, ask->t);
     if (tree != NULL && tree->pub.t != 0 && tree->pub.seq == seq)
-        wf_tips_keep(&store->tips, version, ask->prefix, ask->prefix_len, ask->out, ask->count);
+        wf_tips_keep(&store->tips, version, ask->prefix, ask->prefix_len, ask->out, ask->count,
+                     ask->lowest);
     wf_rwlock_give(store->lock);
 }
 
-static weft_err tips_of(wf_store *store, uint64_t t, const char *name, size_t name_len,
+static weft_err tips_of(wf_store *store, uint64_t t, const char *name, const weft_id *from,
                         weft_id *out, size_t room, size_t *count, bool *complete)
 {
-    struct tips ask = {.t = t, .out = out, .room = room};
+    struct tips ask = {.t = t, .from = from, .out = out, .room = room};
+    size_t name_len = name == NULL ? 0 : strlen(name);
     wf_tree_info info = {.t = t};
     uint64_t version;
     ask.prefix_len = wf_key_tip(ask.prefix, t, name, name_len, NULL);
@@ -108,15 +143,27 @@ weft_err wf_store_kept_tips(wf_store *store, uint64_t t, const char *name, size_
 weft_err wf_store_tips(wf_store *store, uint64_t t, weft_id *out, size_t room, size_t *count,
                        bool *complete)
 {
-    return tips_of(store, t, NULL, 0, out, room, count, complete);
+    return tips_of(store, t, NULL, NULL, out, room, count, complete);
+}
+
+static bool is_name(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 0 && len <= WEFT_STORE_NAME_BYTES_MAX;
 }
 
 weft_err wf_store_named_tips(wf_store *store, uint64_t t, const char *name, weft_id *out,
                              size_t room, size_t *count, bool *complete)
 {
-    size_t len = strlen(name);
-    if (len == 0 || len > WEFT_STORE_NAME_BYTES_MAX) return WEFT_INVALID;
-    return tips_of(store, t, name, len, out, room, count, complete);
+    if (!is_name(name)) return WEFT_INVALID;
+    return tips_of(store, t, name, NULL, out, room, count, complete);
+}
+
+weft_err wf_store_tips_from(wf_store *store, uint64_t t, const char *name, const weft_id *from,
+                            weft_id *out, size_t room, size_t *count, bool *complete)
+{
+    if (name != NULL && !is_name(name)) return WEFT_INVALID;
+    return tips_of(store, t, name, from, out, room, count, complete);
 }
 
 /* -- The digest over all of them ---------------------------------------------------------- */

@@ -218,6 +218,59 @@ Test(tips, a_part_of_the_tips_is_not_kept)
     sk_dag_destroy(dag);
 }
 
+/* -- From anywhere ------------------------------------------------------------------------------- */
+
+/* What a reading from `from` gives of `all`, by the words of store.h. */
+static void expect_round(const struct asked *all, const char *name, const weft_id *from,
+                         size_t room)
+{
+    struct asked some = {0};
+    size_t first = 0;
+    while (first < all->count && weft_id_compare(&all->ids[first], from) < 0) first++;
+    cr_assert_eq(
+        wf_store_tips_from(node.store, 1, name, from, some.ids, room, &some.count, &some.complete),
+        WEFT_OK);
+    cr_assert_eq(some.count, room < all->count ? room : all->count);
+    cr_assert_eq(some.complete, all->count <= room);
+    for (size_t i = 0; i < some.count; i++)
+        cr_assert(weft_id_equal(&some.ids[i], &all->ids[(first + i) % all->count]));
+}
+
+Test(tips, they_are_read_from_anywhere_round_to_there)
+{
+    sk_dag *dag = sk_dag_create(SK_STAR, ENTRIES, author, 5);
+    cr_assert_eq(commit(dag, 0, ENTRIES), WEFT_OK);
+    struct asked all = ask(NULL, ENTRIES), named = ask("main", ENTRIES);
+    cr_assert_gt(all.count, 50);
+    for (uint32_t i = 0; i < 200; i++) {
+        weft_id from = {{(uint8_t)(i * 37), (uint8_t)i}};
+        if (i % 3 == 0) from = all.ids[i % all.count];
+        if (i == 100) memset(from.bytes, 0xff, sizeof from.bytes);
+        if (i % 2 == 0) forget(); /* else from memory, if all of them were read before */
+        size_t room = i % 5 == 0 ? all.count : 1 + i * 7 % ENTRIES;
+        expect_round(&all, NULL, &from, room);
+        expect_round(&named, "main", &from, room);
+    }
+    sk_dag_destroy(dag);
+}
+
+Test(tips, all_of_them_read_from_anywhere_are_kept_in_their_order)
+{
+    sk_dag *dag = sk_dag_create(SK_STAR, ENTRIES, author, 5);
+    weft_id from = {{0x80}};
+    struct asked round = {0};
+    cr_assert_eq(commit(dag, 0, ENTRIES), WEFT_OK);
+    struct asked all = ask(NULL, ENTRIES);
+    forget();
+    cr_assert_eq(wf_store_tips_from(node.store, 1, NULL, &from, round.ids, ENTRIES, &round.count,
+                                    &round.complete),
+                 WEFT_OK);
+    cr_assert(kept(NULL));
+    struct asked again = ask(NULL, ENTRIES);
+    same(&all, &again);
+    sk_dag_destroy(dag);
+}
+
 /* -- Bounds -------------------------------------------------------------------------------------- */
 
 static struct wf_tips *fresh_sets(void)
@@ -234,18 +287,18 @@ Test(tips, sets_have_bounds)
     weft_id *ids = calloc(WEFT_STORE_TIPS_SET_MAX + 1, sizeof *ids);
     for (uint32_t i = 0; i <= WEFT_STORE_TIPS_SET_MAX; i++) wf_put32(ids[i].bytes, i);
     uint8_t prefix[9] = {0};
-    wf_tips_keep(tips, tips->version, prefix, sizeof prefix, ids, WEFT_STORE_TIPS_SET_MAX + 1);
+    wf_tips_keep(tips, tips->version, prefix, sizeof prefix, ids, WEFT_STORE_TIPS_SET_MAX + 1, 0);
     cr_expect_null(wf_tips_find(tips, prefix, sizeof prefix), "too large");
     for (uint32_t t = 1; t < 3000; t++) {
         wf_put64(prefix, t);
-        wf_tips_keep(tips, tips->version, prefix, sizeof prefix, ids, t % 300);
+        wf_tips_keep(tips, tips->version, prefix, sizeof prefix, ids, t % 300, 0);
         cr_assert_leq(wf_tips_bytes(tips), (WEFT_STORE_TIPS_MAX * 32 + WEFT_STORE_TIPS_SETS * 100));
         const struct wf_tip_set *set = wf_tips_find(tips, prefix, sizeof prefix);
         cr_assert(set != NULL && set->count == t % 300);
     }
     uint64_t version = tips->version;
     wf_tips_clear(tips);
-    wf_tips_keep(tips, version, prefix, sizeof prefix, ids, 3);
+    wf_tips_keep(tips, version, prefix, sizeof prefix, ids, 3, 0);
     cr_expect_null(wf_tips_find(tips, prefix, sizeof prefix), "read before all was forgotten");
     cr_expect_eq(tips->rooms, 0);
     free(ids);
@@ -257,7 +310,7 @@ Test(tips, a_set_that_grows_too_large_goes_as_a_whole)
     struct wf_tips *tips = fresh_sets();
     uint8_t key[9 + 32] = {0};
     wf_batch *batch;
-    wf_tips_keep(tips, tips->version, key, 9, NULL, 0);
+    wf_tips_keep(tips, tips->version, key, 9, NULL, 0, 0);
     cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
     for (uint32_t i = 0; i < WEFT_STORE_TIPS_SET_MAX; i++) {
         wf_put32(key + 9, i * 7919);

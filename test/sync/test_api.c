@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test_api.c - the calls of weft/node.h that other tests do not need: asynchronous forms,
- * lists, many tips, events, timers, what a failed actor leads to. In the simulator.
+ * lists, events, timers, what a failed actor leads to. In the simulator.
  * Called by: the test runner. Never: threads, the machine's clock. */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -271,87 +271,6 @@ Test(api, a_tree_that_is_not_followed_any_more_is_not_served)
     cr_assert_eq(weft_tree_follow(node(w, 1), &w->tree, key(w, 0), 1, CALL), WEFT_OK);
     cr_expect_eq(weft_sync_tree(node(w, 0), key(w, 1), &w->tree, CALL, NULL), WEFT_OK);
     cr_expect(world_equal(w));
-    world_destroy(w);
-}
-
-/* -- Writers --------------------------------------------------------------------------------- */
-
-static weft_entry *committed(struct world *w, weft_writer *writer, weft_id *id, weft_buf **buf)
-{
-    static weft_entry entry;
-    weft_err err = weft_commit(writer, "log", "x", 1, CALL, id);
-    cr_assert_eq(err, WEFT_OK, "%s", weft_errname(err));
-    cr_assert_eq(weft_get(node(w, 0), id, buf), WEFT_OK);
-    cr_assert_eq(weft_entry_decode(weft_buf_bytes(*buf), weft_buf_len(*buf), &entry), WEFT_OK);
-    return &entry;
-}
-
-Test(api, many_tips_are_joined_by_a_few_commits)
-{
-    enum { TIPS = 300 };
-    struct world *w = world_create(7, WORLD_CHAIN, 2, WORLD_NO_PUSH);
-    weft_writer *writer = NULL;
-    weft_id own, id, ids[TIPS];
-    weft_buf *buf = NULL;
-    cr_assert_eq(weft_writer_open(node(w, 0), &w->tree, w->author, &writer), WEFT_OK);
-    (void)committed(w, writer, &own, &buf);
-    weft_buf_unref(buf);
-    for (uint32_t i = 0; i < TIPS; i++) {
-        buf = child_of(w, &w->tree, &w->tree, 1, "log", i, &ids[i]);
-        cr_assert_eq(weft_add(node(w, 0), &buf, 1, true, CALL, NULL), WEFT_OK);
-        weft_buf_unref(buf);
-    }
-    cr_assert_eq(world_info(w, 0).tips, TIPS + 1);
-    weft_entry *entry = committed(w, writer, &id, &buf);
-    cr_expect_eq(entry->parents_count, WEFT_ENTRY_PARENTS_MAX);
-    cr_expect_eq(entry->stores[0].parents_count, WEFT_ENTRY_PARENTS_MAX);
-    bool joined = false;
-    for (uint32_t i = 0; i < entry->parents_count; i++) {
-        weft_id parent;
-        weft_entry_parent(entry, i, &parent);
-        joined = joined || weft_id_equal(&parent, &own);
-    }
-    cr_expect(joined, "its own last entry comes first");
-    weft_buf_unref(buf);
-    cr_expect_eq(world_info(w, 0).tips, TIPS + 1 - WEFT_ENTRY_PARENTS_MAX + 1);
-    entry = committed(w, writer, &id, &buf);
-    cr_expect_eq(entry->parents_count, TIPS + 1 - WEFT_ENTRY_PARENTS_MAX + 1);
-    weft_buf_unref(buf);
-    cr_expect_eq(world_info(w, 0).tips, 1);
-    weft_writer_close(writer);
-    world_destroy(w);
-}
-
-static void on_commit(void *arg, weft_err err, const weft_id *id)
-{
-    struct answer *a = arg;
-    (void)id;
-    a->calls++;
-    if (a->err == WEFT_OK) a->err = err;
-}
-
-Test(api, commits_that_are_begun_together_are_a_chain)
-{
-    struct world *w = world_create(8, WORLD_CHAIN, 2, WORLD_NO_PUSH);
-    weft_writer *writer = NULL;
-    weft_id ids[3];
-    weft_buf *got = NULL;
-    struct answer a = {0};
-    cr_assert_eq(weft_writer_open(node(w, 0), &w->tree, w->author, &writer), WEFT_OK);
-    cr_expect_eq(weft_commit_async(writer, "log", "x", 1, NULL, &a, NULL), WEFT_INVALID);
-    for (uint8_t i = 0; i < 3; i++)
-        cr_assert_eq(weft_commit_async(writer, "log", &i, 1, on_commit, &a, &ids[i]), WEFT_OK);
-    cr_expect_eq(a.calls, 0);
-    world_run(w, 10 * WEFT_MS);
-    cr_expect_eq(a.calls, 3);
-    cr_expect_eq(a.err, WEFT_OK);
-    cr_expect_eq(world_info(w, 0).tips, 1, "each took the one before as its parent");
-    cr_expect_eq(world_info(w, 0).max_gen, 3);
-    for (int i = 0; i < 3; i++) {
-        cr_expect_eq(weft_get(node(w, 0), &ids[i], &got), WEFT_OK);
-        weft_buf_unref(got);
-    }
-    weft_writer_close(writer);
     world_destroy(w);
 }
 
