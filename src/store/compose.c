@@ -39,15 +39,50 @@ static void parents_fini(struct parents *p)
 }
 
 /* *height grows to that of the highest one. */
-static weft_err look_up(wf_store *store, struct parents *p, uint64_t *height)
+static weft_err look_up(wf_store *store, const struct parents *p, uint64_t *height)
 {
     for (uint32_t i = 0; i < p->count; i++) {
         wf_meta_brief meta;
         weft_err err = wf_store_meta_brief(store, &p->ids[i], &meta);
         if (err != WEFT_OK) return err == WEFT_NOT_FOUND ? WEFT_CORRUPT : err;
-        p->list[i] = (struct parent){p->ids[i], meta.gen};
         if (meta.height > *height) *height = meta.height;
     }
+    return WEFT_OK;
+}
+
+/* Tips and how high they stand, which their keys and values say. */
+static weft_err read_list(wf_kv_iter *it, size_t prefix_len, struct parents *p)
+{
+    uint32_t count = 0;
+    for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && count < TIPS_LOOK; wf_kv_iter_next(it)) {
+        size_t len, value_len;
+        const uint8_t *key = wf_kv_iter_key(it, &len);
+        const uint8_t *value = wf_kv_iter_value(it, &value_len);
+        if (len != prefix_len + WEFT_ID_BYTES) continue;
+        if (value_len != WF_GEN_BYTES) return WEFT_CORRUPT;
+        memcpy(p->list[count].id.bytes, key + prefix_len, WEFT_ID_BYTES);
+        p->list[count++].gen = wf_get64(value);
+    }
+    p->count = count;
+    return wf_kv_iter_err(it);
+}
+
+/* More than an entry may have as parents: the highest of those that are looked at. */
+static weft_err choose_parents(wf_store *store, uint64_t t, const char *name, struct parents *p)
+{
+    uint8_t prefix[WF_KEY_TIP_BYTES_MAX];
+    size_t prefix_len = wf_key_tip(prefix, t, name, name == NULL ? 0 : strlen(name), NULL);
+    wf_kv_iter *it;
+    p->list = wf_malloc(TIPS_LOOK * sizeof *p->list);
+    if (p->list == NULL) return WEFT_NO_MEMORY;
+    weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_TIP, prefix, prefix_len, &it);
+    if (err != WEFT_OK) return err;
+    err = read_list(it, prefix_len, p);
+    wf_kv_iter_destroy(it);
+    if (err != WEFT_OK) return err;
+    qsort(p->list, p->count, sizeof *p->list, compare_parents);
+    if (p->count > WEFT_ENTRY_PARENTS_MAX) p->count = WEFT_ENTRY_PARENTS_MAX; /* others stay tips */
+    for (uint32_t i = 0; i < p->count; i++) p->ids[i] = p->list[i].id;
     return WEFT_OK;
 }
 
@@ -55,22 +90,15 @@ static weft_err look_up(wf_store *store, struct parents *p, uint64_t *height)
 static weft_err find_parents(wf_store *store, uint64_t t, const char *name, struct parents *p,
                              uint64_t *height)
 {
-    size_t count;
-    bool complete;
-    p->list = wf_malloc(TIPS_LOOK * sizeof *p->list);
-    p->ids = wf_malloc(TIPS_LOOK * sizeof *p->ids);
-    if (p->list == NULL || p->ids == NULL) return WEFT_NO_MEMORY;
-    weft_err err = name == NULL
-                       ? wf_store_tips(store, t, p->ids, TIPS_LOOK, &count, &complete)
-                       : wf_store_named_tips(store, t, name, p->ids, TIPS_LOOK, &count, &complete);
-    if (err != WEFT_OK) return err;
+    size_t count = 0;
+    bool complete = true;
+    p->ids = wf_malloc(WEFT_ENTRY_PARENTS_MAX * sizeof *p->ids);
+    if (p->ids == NULL) return WEFT_NO_MEMORY;
+    weft_err err = wf_store_tips_from(store, t, name, NULL, p->ids, WEFT_ENTRY_PARENTS_MAX, &count,
+                                      &complete);
     p->count = (uint32_t)count;
-    err = look_up(store, p, height);
-    if (err != WEFT_OK || p->count <= WEFT_ENTRY_PARENTS_MAX) return err;
-    qsort(p->list, p->count, sizeof *p->list, compare_parents);
-    p->count = WEFT_ENTRY_PARENTS_MAX; /* the others stay tips */
-    for (uint32_t i = 0; i < p->count; i++) p->ids[i] = p->list[i].id;
-    return WEFT_OK;
+    if (err == WEFT_OK && !complete) err = choose_parents(store, t, name, p);
+    return err == WEFT_OK ? look_up(store, p, height) : err;
 }
 
 static weft_err next_height(wf_store *store, weft_height strategy, uint64_t *height)
