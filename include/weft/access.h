@@ -82,6 +82,9 @@ weft_err weft_tree_use_key(weft_node *node, const weft_id *tree, const weft_keyp
  * shortest of their intervals, and it has the properties of all, where a later change wins. A tree
  * that is not served is to peers as one that is not here; its entries stay, and writing goes on. */
 
+/* Another interval begins a new period. If it is changed again before that has ended, what has passed
+ * of the period stays: of half the old interval there is half the new one to come. */
+
 /* Both are UTF-8 with its NUL; the keys of one settings differ and are not empty. */
 typedef struct weft_property {
     char key[WEFT_PROPERTY_KEY_BYTES_MAX + 1];

@@ -197,7 +197,8 @@ struct engine {
     bool passed_on; /* the frame under way is released by who it was passed on to */
     weft_timer periodic, retry, check, settings, sweep, check_soon, heal;
     weft_ns interval;
-    struct list healing; /* sessions with an open WANT for damaged bodies */
+    bool interval_changed; /* since the last periodic sync, or the start */
+    struct list healing;   /* sessions with an open WANT for damaged bodies */
     weft_ns heal_next, heal_wait;
     uint64_t heal_tree; /* the next look begins behind this local number */
     bool retrying, checking;

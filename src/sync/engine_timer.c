@@ -145,6 +145,7 @@ static void on_periodic(weft_self *self, void *state, weft_timer *timer, uint32_
     struct engine *e = state;
     struct wf_peer_req *req = wf_peer_req_create(WF_PEER_ALL);
     e->order++;
+    e->interval_changed = false;
     if (req != NULL) (void)wf_e_ask(e, e->table->peers, &req->req, on_all_for_sync, NULL);
 }
 
@@ -157,13 +158,20 @@ static weft_ns interval_now(const struct engine *e)
     return asked != 0 ? asked : e->table->timers.sync_interval;
 }
 
+/* The first change since the last sync begins a new period. From then on changes leave what has passed
+ * of it: of half the old interval there is half the new one to come. Else one that is changed
+ * more often than it is long would never end. */
 static void follow_interval(struct engine *e)
 {
-    weft_ns interval = interval_now(e);
+    weft_ns interval = interval_now(e), now = weft_now(e->self), left = interval;
     if (interval == e->interval) return;
+    if (e->interval_changed) {
+        left = e->periodic.at > now ? e->periodic.at - now : 0;
+        left = (weft_ns)((double)left / (double)e->interval * (double)interval);
+    }
     e->interval = interval;
-    (void)weft_timer_set(e->self, &e->periodic, weft_now(e->self) + interval, interval,
-                         on_periodic);
+    e->interval_changed = true;
+    (void)weft_timer_set(e->self, &e->periodic, now + left, interval, on_periodic);
 }
 
 /* They are told at once; this is for when memory was short for that. */

@@ -306,6 +306,21 @@ Test(settings, an_interval_shrinks_grows_and_vanishes)
     world_destroy(w);
 }
 
+Test(settings, an_interval_that_is_changed_more_often_than_it_is_long_passes)
+{
+    struct world *w = slow_world(16, WORLD_NO_PUSH);
+    const uint64_t asked[] = {20, 40, DAY_S}; /* in turn, for 5 s each */
+    cr_assert_eq(world_commit(w, 1), WEFT_OK);
+    for (uint64_t s = 0; s < 35; s += 5) {
+        cr_expect_not(world_equal(w), "after %lu s", s);
+        cr_assert_eq(put_interval(w, 0, &alice, asked[s / 5 % 3]), WEFT_OK);
+        world_run(w, 5 * WEFT_SEC);
+    }
+    world_run(w, 2 * WEFT_SEC);
+    cr_expect(world_equal(w), "15 s of 20 and 10 s of 40 are a whole period");
+    world_destroy(w);
+}
+
 Test(settings, the_interval_of_a_tree_that_is_not_served_does_not_count)
 {
     struct world *w = slow_world(8, WORLD_NO_PUSH);
