@@ -33,7 +33,7 @@ typedef enum weft_join_mode {
  * with `admin`, which is copied to locked memory and gone with the process: after a restart all
  * wait, as with ASK, until this is called again. It grants WEFT_JOIN_AUTO_BURST times, and once
  * more each WEFT_JOIN_AUTO_EVERY_NS; what is beyond waits, too. What was granted counts until then,
- * also after a restart and however often this is called; only CLOSED forgets it. The others look at neither.
+ * also after a restart, however often this is called, and while the tree is CLOSED. The others look at neither.
  * A tree that is not CLOSED tells everybody who knows its id that it is here. Requests that wait stay as they are.
  * TREE: it is not followed here. FORBIDDEN: `admin` is none of the tree's, or weaker than what it
  * is to grant. INVALID: AUTO without an admin or with the right NONE. NO_MEMORY, IO, NO_SPACE. */

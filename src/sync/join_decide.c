@@ -107,9 +107,9 @@ static weft_err grant_payload(const weft_join_request *r, weft_buf **out)
 /* Of what the tree has spent; NULL: memory is short. */
 static struct wf_record_put *record_of_spent(struct wf_join_desk *desk, const weft_id *tree)
 {
-    const struct wf_join_mode *mode = wf_join_modes_find(&desk->modes, tree);
+    uint32_t left = wf_join_modes_left(&desk->modes, tree, weft_now(desk->self));
     uint8_t bytes[WF_JOIN_SPENT_RECORD_MAX];
-    size_t len = wf_join_spent_encode(mode == NULL ? 0 : mode->spent, wf_join_now(desk), bytes);
+    size_t len = wf_join_spent_encode(left, wf_join_now(desk), bytes);
     struct wf_record_put *put = wf_record_create((uint32_t)len);
     if (put == NULL) return NULL;
     wf_join_key(put, WF_REC_JOIN_SPENT, tree->bytes, sizeof tree->bytes, NULL, 0);

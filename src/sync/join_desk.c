@@ -289,8 +289,7 @@ uint32_t wf_join_desk_drop_records(const struct wf_join_desk *desk, const weft_i
 /* Whose answer comes later finds no row (wf_asking_settle). */
 void wf_join_desk_drop(struct wf_join_desk *desk, const weft_id *tree)
 {
-    (void)wf_join_modes_put_take(&desk->modes,
-                                 &(struct wf_join_mode){.tree = *tree, .mode = WEFT_JOIN_CLOSED});
+    wf_join_modes_forget(&desk->modes, tree);
     for (uint32_t i = desk->asked.count; i-- > 0;) {
         struct wf_asked_row *row = &desk->asked.rows[i];
         if (weft_id_equal(&row->tree, tree)) wf_asked_remove(&desk->asked, row);

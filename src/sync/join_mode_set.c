@@ -59,16 +59,18 @@ static weft_err is_followed(wf_store *store, const struct wf_record_put *put)
     return err == WEFT_OK && info.followed ? WEFT_OK : WEFT_TREE;
 }
 
-/* With a closed tree it is forgotten what it has spent. NULL: memory is short. */
-static weft_request *records_of_mode(const struct wf_join_req *req)
+/* Of a closed tree it is kept what it has spent, until all of that has come back. NULL: memory is
+ * short. */
+static weft_request *records_of_mode(const struct wf_join_desk *desk, const struct wf_join_req *req)
 {
     static const uint8_t prefixes[] = {WF_REC_JOIN_MODE, WF_REC_JOIN_SPENT};
     struct wf_join_mode mode = {
         .tree = req->tree, .mode = req->mode, .right = req->right, .priority = req->priority};
     uint8_t bytes[WF_JOIN_MODE_RECORD_MAX];
     bool closed = req->mode == WEFT_JOIN_CLOSED, made = true;
+    bool spent = wf_join_modes_left(&desk->modes, &req->tree, weft_now(desk->self)) > 0;
     size_t len = closed ? 0 : wf_join_mode_encode(&mode, bytes);
-    struct wf_records *all = wf_records_create(closed ? 2 : 1);
+    struct wf_records *all = wf_records_create(closed && !spent ? 2 : 1);
     for (uint32_t i = 0; all != NULL && i < all->count; i++) {
         struct wf_record_put *put = all->records[i] = wf_record_create((uint32_t)len);
         made = made && put != NULL;
@@ -106,7 +108,7 @@ weft_verdict wf_join_mode_on_req(struct wf_join_desk *desk, struct wf_join_req *
         req->right = WEFT_RIGHT_NONE;
         req->priority = 0;
     }
-    weft_request *ask = records_of_mode(req);
+    weft_request *ask = records_of_mode(desk, req);
     struct setting *setting = ask == NULL ? NULL : wf_calloc(1, sizeof *setting);
     if (setting == NULL) {
         if (ask != NULL) weft_drop(&ask->msg);

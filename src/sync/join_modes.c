@@ -35,15 +35,13 @@ const struct wf_join_mode *wf_join_modes_find(const struct wf_join_modes *modes,
 {
     bool found;
     uint32_t at = place_of(modes, tree, &found);
-    return found ? &modes->items[at] : NULL;
+    return found && modes->items[at].mode != WEFT_JOIN_CLOSED ? &modes->items[at] : NULL;
 }
 
-bool wf_join_modes_spend(struct wf_join_modes *modes, const weft_id *tree, weft_ns now)
+/* -- What was spent --------------------------------------------------------------------- */
+
+static void come_back(struct wf_join_mode *item, weft_ns now)
 {
-    bool found;
-    uint32_t at = place_of(modes, tree, &found);
-    if (!found) return false;
-    struct wf_join_mode *item = &modes->items[at];
     uint64_t back = (now - item->since) / WEFT_JOIN_AUTO_EVERY_NS;
     if (back >= item->spent) {
         item->spent = 0;
@@ -52,70 +50,106 @@ bool wf_join_modes_spend(struct wf_join_modes *modes, const weft_id *tree, weft_
         item->spent -= (uint32_t)back;
         item->since += back * WEFT_JOIN_AUTO_EVERY_NS;
     }
+}
+
+bool wf_join_modes_spend(struct wf_join_modes *modes, const weft_id *tree, weft_ns now)
+{
+    bool found;
+    uint32_t at = place_of(modes, tree, &found);
+    if (!found || modes->items[at].mode == WEFT_JOIN_CLOSED) return false;
+    struct wf_join_mode *item = &modes->items[at];
+    come_back(item, now);
     if (item->spent >= WEFT_JOIN_AUTO_BURST) return false;
     item->spent++;
     return true;
 }
 
+uint32_t wf_join_modes_left(const struct wf_join_modes *modes, const weft_id *tree, weft_ns now)
+{
+    bool found;
+    uint32_t at = place_of(modes, tree, &found);
+    if (!found) return 0;
+    struct wf_join_mode item = modes->items[at];
+    come_back(&item, now);
+    return item.spent;
+}
+
+static void take_out(struct wf_join_modes *modes, uint32_t at)
+{
+    struct wf_join_mode *item = &modes->items[at];
+    weft_keypair_destroy(item->admin);
+    modes->count--;
+    memmove(item, item + 1, (modes->count - at) * sizeof *item);
+}
+
 void wf_join_modes_resume(struct wf_join_modes *modes, int64_t now_ms, weft_ns now)
 {
     const int64_t every = (int64_t)(WEFT_JOIN_AUTO_EVERY_NS / WEFT_MS);
-    for (uint32_t i = 0; i < modes->count; i++) {
+    for (uint32_t i = modes->count; i-- > 0;) {
         struct wf_join_mode *item = &modes->items[i];
         int64_t back = now_ms > item->spent_ms ? (now_ms - item->spent_ms) / every : 0;
         item->spent = back >= item->spent ? 0 : item->spent - (uint32_t)back;
         item->since = now;
+        if (item->spent == 0 && item->mode == WEFT_JOIN_CLOSED) take_out(modes, i);
     }
 }
 
-void wf_join_modes_spent(struct wf_join_modes *modes, const weft_id *tree, uint32_t spent,
-                         int64_t spent_ms)
+/* -- Changes ---------------------------------------------------------------------------- */
+
+/* A place for the tree, closed and with nothing spent; valid until the next one. */
+static weft_err make_item(struct wf_join_modes *modes, uint32_t at, const weft_id *tree)
+{
+    if (modes->count == WEFT_TREES_MAX) return WEFT_LIMIT;
+    if (modes->count == modes->room) {
+        uint32_t room = modes->room == 0 ? 4 : modes->room * 2;
+        struct wf_join_mode *items = wf_realloc(modes->items, room * sizeof *items);
+        if (items == NULL) return WEFT_NO_MEMORY;
+        modes->items = items;
+        modes->room = room;
+    }
+    struct wf_join_mode *item = &modes->items[at];
+    memmove(item + 1, item, (modes->count - at) * sizeof *item);
+    *item = (struct wf_join_mode){.tree = *tree, .mode = WEFT_JOIN_CLOSED};
+    modes->count++;
+    return WEFT_OK;
+}
+
+weft_err wf_join_modes_spent(struct wf_join_modes *modes, const weft_id *tree, uint32_t spent,
+                             int64_t spent_ms)
 {
     bool found;
     uint32_t at = place_of(modes, tree, &found);
-    if (!found) return;
+    weft_err err = found ? WEFT_OK : make_item(modes, at, tree);
+    if (err != WEFT_OK) return err;
     modes->items[at].spent = spent;
     modes->items[at].spent_ms = spent_ms;
-}
-
-static weft_err make_room(struct wf_join_modes *modes)
-{
-    if (modes->count == WEFT_TREES_MAX) return WEFT_LIMIT;
-    if (modes->count < modes->room) return WEFT_OK;
-    uint32_t room = modes->room == 0 ? 4 : modes->room * 2;
-    struct wf_join_mode *items = wf_realloc(modes->items, room * sizeof *items);
-    if (items == NULL) return WEFT_NO_MEMORY;
-    modes->items = items;
-    modes->room = room;
     return WEFT_OK;
 }
 
 weft_err wf_join_modes_put_take(struct wf_join_modes *modes, const struct wf_join_mode *mode)
 {
-    bool found;
+    bool found, closed = mode->mode == WEFT_JOIN_CLOSED;
     uint32_t at = place_of(modes, &mode->tree, &found);
-    struct wf_join_mode now = *mode;
-    weft_err err = found || mode->mode == WEFT_JOIN_CLOSED ? WEFT_OK : make_room(modes);
-    if (err != WEFT_OK || (!found && mode->mode == WEFT_JOIN_CLOSED)) goto done;
+    weft_err err = found || closed ? WEFT_OK : make_item(modes, at, &mode->tree);
+    if (err != WEFT_OK || (!found && closed)) {
+        weft_keypair_destroy(mode->admin);
+        return err;
+    }
     struct wf_join_mode *item = &modes->items[at];
-    if (found) {
-        weft_keypair_destroy(item->admin);
-        now.spent = item->spent;
-        now.since = item->since;
-    } else {
-        memmove(item + 1, item, (modes->count - at) * sizeof *item);
-        modes->count++;
-    }
-    if (mode->mode == WEFT_JOIN_CLOSED) {
-        modes->count--;
-        memmove(item, item + 1, (modes->count - at) * sizeof *item);
-    } else {
-        *item = now;
-        now.admin = NULL;
-    }
-done:
-    weft_keypair_destroy(now.admin);
-    return err;
+    weft_keypair_destroy(item->admin);
+    item->mode = mode->mode;
+    item->right = mode->right;
+    item->priority = mode->priority;
+    item->admin = mode->admin;
+    if (closed && item->spent == 0) take_out(modes, at);
+    return WEFT_OK;
+}
+
+void wf_join_modes_forget(struct wf_join_modes *modes, const weft_id *tree)
+{
+    bool found;
+    uint32_t at = place_of(modes, tree, &found);
+    if (found) take_out(modes, at);
 }
 
 /* -- Records ---------------------------------------------------------------------------- */

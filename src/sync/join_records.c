@@ -55,8 +55,8 @@ static weft_err read_spent(struct wf_join_desk *desk, const uint8_t *key, size_t
     if (key_len != 1 + sizeof tree.bytes) return WEFT_CORRUPT;
     memcpy(tree.bytes, key + 1, sizeof tree.bytes);
     weft_err err = wf_join_spent_decode(value, value_len, &spent, &ms);
-    if (err == WEFT_OK && desk != NULL) wf_join_modes_spent(&desk->modes, &tree, spent, ms);
-    return err;
+    return err != WEFT_OK || desk == NULL ? err
+                                          : wf_join_modes_spent(&desk->modes, &tree, spent, ms);
 }
 
 static weft_err read_asked(struct wf_join_desk *desk, const uint8_t *key, size_t key_len,

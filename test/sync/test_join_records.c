@@ -215,6 +215,48 @@ Test(join_records, of_what_was_granted_count_after_a_restart)
     world_destroy(w);
 }
 
+/* Closed and opened, before and after a restart: what was granted counts as if it had been open. */
+Test(join_records, of_what_was_granted_count_after_the_tree_was_closed_and_opened)
+{
+    struct world *w = world_create(6, WORLD_CHAIN, 3, WORLD_PLAIN);
+    weft_id tree = join_tree(w, 1, WEFT_JOIN_AUTO);
+    uint8_t bytes[WF_JOIN_SPENT_RECORD_MAX];
+    size_t len = wf_join_spent_encode(WEFT_JOIN_AUTO_BURST, wf_wall_ms(node(w, 0)->table.rt),
+                                      bytes);
+    put_record(w, WF_REC_JOIN_SPENT, tree.bytes, sizeof tree.bytes, bytes, (uint32_t)len);
+    restart(w);
+    for (unsigned again = 0; again < 2; again++) {
+        cr_assert_eq(
+            weft_join_mode_set(node(w, 0), &tree, WEFT_JOIN_CLOSED, NULL, WEFT_RIGHT_NONE, 0, CALL),
+            WEFT_OK);
+        if (again) restart(w);
+        cr_assert_eq(set_auto(w, &tree), WEFT_OK);
+        cr_expect_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, NULL), WEFT_AWAITING, "%u", again);
+    }
+    world_run(w, WEFT_JOIN_AUTO_EVERY_NS);
+    cr_expect_eq(join_ask(w, 2, &tree, WEFT_RIGHT_READ, NULL), WEFT_OK, "one came back");
+    world_destroy(w);
+}
+
+Test(join_records, trees_that_are_closed_have_spent_what_they_had_until_it_has_come_back)
+{
+    struct wf_join_modes modes = {0};
+    struct wf_join_mode mode = {.tree = {{1}}, .mode = WEFT_JOIN_AUTO, .right = WEFT_RIGHT_READ};
+    const weft_ns later = WEFT_SEC + 2 * WEFT_JOIN_AUTO_EVERY_NS;
+    cr_assert_eq(wf_join_modes_put_take(&modes, &mode), WEFT_OK);
+    for (uint32_t i = 0; i < 3; i++)
+        cr_assert(wf_join_modes_spend(&modes, &mode.tree, WEFT_SEC), "%u", i);
+    mode.mode = WEFT_JOIN_CLOSED;
+    cr_assert_eq(wf_join_modes_put_take(&modes, &mode), WEFT_OK);
+    cr_expect_null(wf_join_modes_find(&modes, &mode.tree));
+    cr_expect_not(wf_join_modes_spend(&modes, &mode.tree, WEFT_SEC));
+    cr_expect_eq(wf_join_modes_left(&modes, &mode.tree, WEFT_SEC), 3);
+    cr_expect_eq(wf_join_modes_left(&modes, &mode.tree, later), 1);
+    wf_join_modes_resume(&modes, INT64_C(1000000000), later); /* all has */
+    cr_expect_eq(modes.count, 0, "of a closed tree nothing is kept for ever");
+    wf_join_modes_fini(&modes);
+}
+
 Test(join_records, modes_that_are_set_again_have_spent_what_they_had)
 {
     struct wf_join_modes modes = {0};
