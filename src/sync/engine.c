@@ -152,7 +152,7 @@ weft_ns wf_e_jitter(struct engine *e, weft_ns wait)
 {
     uint32_t random;
     weft_self_random(e->self, &random, sizeof random);
-    return wait + wait / 2 * (random % 1024) / 1024;
+    return wait + wait / 4 * (random % 1024) / 1024;
 }
 
 /* -- The actor ----------------------------------------------------------------------- */

@@ -219,7 +219,7 @@ void wf_e_event(struct engine *e, const weft_event *event);
 void wf_e_note_pair(struct engine *e, const weft_key *peer, const weft_id *tree,
                     enum wf_q_news what, uint64_t acked);
 struct wf_peer_note *wf_e_note_peer(const weft_key *peer, enum wf_peer_news what, weft_err err);
-weft_ns wf_e_jitter(struct engine *e, weft_ns wait);
+weft_ns wf_e_jitter(struct engine *e, weft_ns wait); /* and up to a quarter more */
 void wf_e_check_soon(struct engine *e, weft_ns wait);
 
 /* engine_dial.c */

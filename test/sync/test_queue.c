@@ -212,6 +212,22 @@ Test(queue, an_acknowledged_pair_is_not_behind_and_a_restart_remembers_it)
     rig_down(&r);
 }
 
+Test(queue, a_frame_that_did_not_go_out_is_owed_still)
+{
+    struct rig r = rig_up();
+    struct wf_q_pair q;
+    note(&r, WF_Q_RELATED, 0);
+    stream(&r, true);
+    live(&r);
+    ack(&r, 1, 1);
+    r.p->recorder->bulk_err = WEFT_CLOSED;
+    pair_put(r.p, &r.p->b, 1);
+    run(&r, WEFT_MS);
+    cr_assert(pair_of(&r, false, &q));
+    cr_expect(!q.live && q.behind && q.acked_seq == 1);
+    rig_down(&r);
+}
+
 Test(queue, failures_double_the_wait_up_to_64_seconds_and_a_success_ends_it)
 {
     struct rig r = rig_up();
@@ -233,6 +249,44 @@ Test(queue, failures_double_the_wait_up_to_64_seconds_and_a_success_ends_it)
     note(&r, WF_Q_WORKED, 1);
     cr_assert(pair_of(&r, false, &q));
     cr_expect(!q.in_backoff && q.attempts == 0 && !q.behind);
+    rig_down(&r);
+}
+
+Test(queue, a_pair_that_fails_again_and_again_is_tried_for_ever)
+{
+    struct rig r = rig_up();
+    struct wf_q_pair q;
+    note(&r, WF_Q_RELATED, 0);
+    for (uint32_t i = 1; i <= 200; i++) {
+        cr_assert(pair_of(&r, true, &q), "attempt %u is not due", i);
+        note(&r, WF_Q_FAILED, 0);
+        run(&r, 81 * WEFT_SEC);
+    }
+    cr_assert(pair_of(&r, true, &q));
+    cr_expect(q.behind && q.attempts == 200);
+    rig_down(&r);
+}
+
+Test(queue, waits_of_one_length_differ_by_up_to_a_quarter_at_random)
+{
+    struct rig r = rig_up();
+    struct wf_q_pair q;
+    weft_ns first = 0, least = UINT64_MAX, most = 0;
+    note(&r, WF_Q_RELATED, 0);
+    for (uint32_t i = 0; i < 40; i++) {
+        weft_ns before = wf_sim_now(r.p->sim);
+        note(&r, WF_Q_WORKED, 0);
+        note(&r, WF_Q_FAILED, 0);
+        cr_assert(pair_of(&r, false, &q));
+        cr_assert_eq(q.attempts, 1, "from the beginning, after a success");
+        weft_ns wait = q.next_try - before;
+        if (i == 0) first = wait;
+        if (wait < least) least = wait;
+        if (wait > most) most = wait;
+        cr_expect_lt(wait, 2500 * WEFT_MS + 5 * WEFT_MS);
+    }
+    cr_expect(first >= 2 * WEFT_SEC && most - least > 250 * WEFT_MS, "%lu to %lu ms",
+              (unsigned long)(least / WEFT_MS), (unsigned long)(most / WEFT_MS));
     rig_down(&r);
 }
 
