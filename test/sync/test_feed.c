@@ -49,6 +49,17 @@ static void expect_nothing(weft_feed *feed)
     cr_expect_eq(weft_feed_next(feed, 0, &event), WEFT_TIMED_OUT);
 }
 
+/* An entry on `parent`, stored nowhere. `id` may be NULL. */
+static weft_buf *child_of(struct world *w, const weft_id *parent, uint64_t height, weft_id *id)
+{
+    weft_buf *buf = NULL;
+    weft_id made;
+    weft_entry_spec spec = {
+        .tree = w->tree, .parents = parent, .parents_count = 1, .height = height};
+    cr_assert_eq(weft_entry_build(&spec, w->author, &buf, id == NULL ? &made : id), WEFT_OK);
+    return buf;
+}
+
 /* -- Events --------------------------------------------------------------------------------- */
 
 Test(feed, tells_each_arrival_once_and_in_its_order)
@@ -94,6 +105,33 @@ Test(feed, says_who_an_entry_came_from)
     cr_expect_not(theirs.local);
     cr_expect(weft_id_equal(&theirs.id, &id));
     cr_expect(weft_key_equal(&theirs.peer, &w->nodes[1].key));
+    weft_feed_close(feed);
+    world_destroy(w);
+}
+
+Test(feed, tells_nothing_of_what_was_refused_or_waits_for_its_parents)
+{
+    struct world *w = two_nodes(15);
+    weft_feed *feed = open_feed(w, 0, NULL);
+    weft_id first, second;
+    weft_buf *bufs[3];
+    uint32_t applied;
+    bufs[0] = child_of(w, &w->tree, 1, &first);
+    bufs[1] = child_of(w, &first, 2, &second);
+    bufs[2] = child_of(w, &w->tree, 1, NULL);
+    weft_buf_data(bufs[2])[weft_buf_len(bufs[2]) - 1] ^= 1;
+    cr_expect_eq(weft_add(node(w, 0), &bufs[2], 1, false, CALL, &applied), WEFT_BAD_SIGNATURE);
+    expect_nothing(feed);
+    cr_expect_eq(weft_send_entries(node(w, 1), &w->nodes[0].key, &bufs[1], 1, CALL, NULL),
+                 WEFT_PENDING);
+    expect_nothing(feed);
+    cr_expect_eq(weft_add(node(w, 0), &bufs[0], 1, true, CALL, &applied), WEFT_OK);
+    weft_feed_event event = next(feed);
+    cr_expect(weft_id_equal(&event.id, &first));
+    event = next(feed);
+    cr_expect(weft_id_equal(&event.id, &second));
+    expect_nothing(feed);
+    for (int i = 0; i < 3; i++) weft_buf_unref(bufs[i]);
     weft_feed_close(feed);
     world_destroy(w);
 }
@@ -337,6 +375,25 @@ Test(feed, calls_with_each_event)
     (void)commit(w, 0);
     world_run(w, WEFT_SEC);
     cr_expect_eq(heard.count, before, "nothing after it was closed");
+    world_destroy(w);
+}
+
+Test(feed, that_ends_itself_stops_no_other)
+{
+    struct world *w = two_nodes(14);
+    struct heard first = {0}, brief = {.close_after = 3}, last = {0};
+    weft_feed *a = open_feed(w, 0, NULL), *b = open_feed(w, 0, NULL), *c = open_feed(w, 0, NULL);
+    cr_assert_eq(weft_feed_start(a, on_feed, &first), WEFT_OK);
+    cr_assert_eq(weft_feed_start(b, on_feed, &brief), WEFT_OK);
+    cr_assert_eq(weft_feed_start(c, on_feed, &last), WEFT_OK);
+    for (uint32_t i = 0; i < 10; i++) (void)commit(w, i % 2);
+    cr_assert(world_converges(w, CALL));
+    world_run(w, WEFT_SEC);
+    cr_expect_eq(brief.count, 3);
+    cr_expect_eq(first.count, 10);
+    cr_expect_eq(last.count, 10);
+    weft_feed_close(a);
+    weft_feed_close(c);
     world_destroy(w);
 }
 

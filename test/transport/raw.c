@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * raw.c - a peer that does whatever a test tells it (raw.h).
- * Called by: test_hostile.c. May touch: a network and a secure session.
+ * Called by: raw.h's users. May touch: a network and a secure session.
  * Never: sleeps. */
 #include "raw.h"
 
@@ -28,7 +28,7 @@ static const weft_kind command_kind = {4, "raw.command", sizeof(struct command),
 struct state {
     struct raw_seen *seen;
     wf_net *net;
-    wf_sock *sock;
+    wf_sock *sock, *listener; /* listener NULL: it dials */
     struct wf_identity identity;
     wf_noise_static *s;
     wf_noise *noise;
@@ -41,9 +41,10 @@ struct state {
 struct start {
     struct raw_seen *seen;
     wf_net *net;
-    const char *to;
+    const char *to; /* or where it listens */
     unsigned identity;
     enum raw_stop stop;
+    bool listens;
 };
 
 static void close_sock(weft_self *self, struct state *r)
@@ -163,6 +164,18 @@ static void ready(weft_self *self, void *state, wf_sock *sock, uint32_t events, 
     flush(self, r);
 }
 
+static void came(weft_self *self, void *state, wf_sock *sock, uint32_t events, void *arg)
+{
+    struct state *r = state;
+    char from[WEFT_ADDRESS_BYTES_MAX];
+    (void)events;
+    (void)arg;
+    if (r->sock != NULL) return;
+    if (r->net->ops->accept(r->net, self, sock, ready, NULL, &r->sock, from) != WEFT_OK) return;
+    r->seen->connected = true;
+    flush(self, r);
+}
+
 static weft_err init(weft_self *self, void *state, void *arg)
 {
     struct state *r = state;
@@ -174,7 +187,13 @@ static weft_err init(weft_self *self, void *state, void *arg)
     r->stop = s->stop;
     rig_identity(s->identity, &r->identity);
     cr_assert_eq(wf_noise_static_create(&r->identity, &r->s), WEFT_OK);
-    cr_assert_eq(wf_noise_create(&r->identity, r->s, true, NULL, &r->noise), WEFT_OK);
+    cr_assert_eq(wf_noise_create(&r->identity, r->s, !s->listens, NULL, &r->noise), WEFT_OK);
+    if (s->listens) {
+        char bound[WEFT_ADDRESS_BYTES_MAX];
+        cr_assert_eq(r->net->ops->listen(r->net, self, s->to, came, NULL, &r->listener, bound),
+                     WEFT_OK);
+        return r->net->ops->interest(r->net, self, r->listener, WF_NET_READ);
+    }
     cr_assert_eq(r->net->ops->resolve(r->net, s->to, &to, 1, &count), WEFT_OK);
     cr_assert_eq(r->net->ops->dial(r->net, self, &to, ready, NULL, &r->sock), WEFT_OK);
     return r->net->ops->interest(r->net, self, r->sock, WF_NET_WRITE);
@@ -208,6 +227,7 @@ static void fini(weft_self *self, void *state, weft_err reason)
     struct state *r = state;
     (void)reason;
     close_sock(self, r);
+    if (r->listener != NULL) r->net->ops->close(r->net, self, r->listener);
     wf_noise_destroy(r->noise);
     wf_noise_static_destroy(r->s);
     wf_bytes_fini(&r->in);
@@ -217,12 +237,11 @@ static void fini(weft_self *self, void *state, weft_err reason)
     free(r->identity.arg);
 }
 
-void raw_start(struct raw *r, weft_rt *rt, wf_net *net, const char *to, unsigned identity,
-               enum raw_stop stop)
+static void begin(struct raw *r, weft_rt *rt, struct start *start)
 {
-    struct start start = {&r->seen, net, to, identity, stop};
+    start->seen = &r->seen;
     weft_spec spec = {.name = "raw",
-                      .arg = &start,
+                      .arg = start,
                       .state_size = sizeof(struct state),
                       .init = init,
                       .handle = handle,
@@ -231,6 +250,20 @@ void raw_start(struct raw *r, weft_rt *rt, wf_net *net, const char *to, unsigned
     memset(r, 0, sizeof *r);
     r->seen.close_code = r->seen.err_code = UINT64_MAX;
     cr_assert_eq(weft_spawn(rt, &spec, &r->addr), WEFT_OK);
+}
+
+void raw_start(struct raw *r, weft_rt *rt, wf_net *net, const char *to, unsigned identity,
+               enum raw_stop stop)
+{
+    begin(r, rt, &(struct start){.net = net, .to = to, .identity = identity, .stop = stop});
+}
+
+void raw_listen(struct raw *r, weft_rt *rt, wf_net *net, const char *at, unsigned identity,
+                enum raw_stop stop)
+{
+    begin(
+        r, rt,
+        &(struct start){.net = net, .to = at, .identity = identity, .stop = stop, .listens = true});
 }
 
 void raw_stop(struct raw *r, weft_rt *rt)

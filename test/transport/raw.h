@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * raw.h - a peer that does whatever a test tells it: it speaks the handshake (or not) and
  * then sends the bytes it is given. In the simulator only.
- * Called by: test_hostile.c, test_penalties.c, test_proofs.c. */
+ * Called by: test_answers.c, test_hostile.c, test_penalties.c, test_proofs.c. */
 #ifndef RAW_H
 #define RAW_H
 
@@ -31,6 +31,9 @@ enum raw_stop { RAW_SILENT, RAW_AFTER_FIRST, RAW_SECURE }; /* how far its handsh
 /* Connects to `to` ("a:1") as key `identity`. */
 void raw_start(struct raw *r, weft_rt *rt, wf_net *net, const char *to, unsigned identity,
                enum raw_stop stop);
+/* Listens at `at` ("x:1") instead, and takes the first that comes. */
+void raw_listen(struct raw *r, weft_rt *rt, wf_net *net, const char *at, unsigned identity,
+                enum raw_stop stop);
 void raw_stop(struct raw *r, weft_rt *rt);
 /* Bytes into the session (encrypted as one record), or as they are. */
 void raw_frames(struct raw *r, const void *plain, size_t len);
