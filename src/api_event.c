@@ -116,6 +116,7 @@ weft_err weft_node_stats_get(weft_node *node, weft_node_stats *out)
         .offences = wf_counter_get(&c->offences),
         .penalised = wf_counter_get(&c->penalised),
         .joins_damaged = wf_counter_get(&c->joins_damaged),
+        .peers_damaged = wf_counter_get(&c->peers_damaged),
     };
     struct wf_tp_stats *wire = wf_tp_new(&wf_tp_stats_kind);
     weft_request *answer = NULL;

@@ -293,7 +293,9 @@ typedef struct weft_peer_info {
     weft_ns penalty_ns; /* for so long it is refused yet because it broke the rules; 0: it is not */
 } weft_peer_info;
 
-/* EXISTS when it is known already (blocked too). LIMIT. */
+/* EXISTS when it is known already (blocked too). LIMIT. One whose record is damaged (peers_damaged in
+ * weft_node_stats) nobody can say whether it was blocked: it is, until this call begins with it anew, or
+ * weft_peer_set_status says what it is. */
 weft_err weft_peer_register(weft_node *node, const weft_key *peer, const char *name,
                             weft_ns timeout);
 /* Marks it blocked, as by the next call, and drops its relations; never an error if unknown. */
@@ -455,6 +457,7 @@ typedef struct weft_node_stats {
     uint64_t offences;        /* connections ended because the peer broke the rules */
     uint64_t penalised;       /* times that a key was refused for that, either way  */
     uint64_t joins_damaged;   /* records of joining that were left aside when it was opened */
+    uint64_t peers_damaged;   /* likewise of peers; weft_peer_register says what is then      */
 } weft_node_stats;
 weft_err weft_node_stats_get(weft_node *node, weft_node_stats *out);
 

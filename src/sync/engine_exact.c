@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "engine_state.h"
 #include "log.h"
+#include "peers_load.h"
 #include "records.h"
 #include "store_actor.h"
 
@@ -36,9 +37,12 @@ static weft_err add(struct engine *e, const uint8_t key[64])
 static weft_err load_one(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
                          size_t value_len)
 {
+    struct engine *e = arg;
     (void)value;
     (void)value_len;
-    return key_len == 65 ? add(arg, key + 1) : WEFT_CORRUPT;
+    if (key_len == WF_PAIR_KEY_BYTES) return add(e, key + 1);
+    wf_peers_damaged(e->table, WF_WHAT_EXACT, key, key_len);
+    return WEFT_OK;
 }
 
 weft_err wf_exact_load(struct engine *e)

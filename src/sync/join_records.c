@@ -4,15 +4,12 @@
  * Never: writes; removes what it cannot read. */
 #include "join_records.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "alloc.h"
 #include "join_desk.h"
 #include "log.h"
 #include "records.h"
-
-#define KEY_SHOWN 8u /* bytes of a damaged one's: enough to find it, and no whole key of anybody */
 
 typedef void (*on_bad)(void *arg, const char *what, const uint8_t *key, size_t key_len);
 
@@ -128,10 +125,10 @@ static weft_err read_all(wf_store *store, struct wf_join_desk *desk, on_bad bad,
 static void note_bad(void *arg, const char *what, const uint8_t *key, size_t key_len)
 {
     const struct wf_node_table *table = arg;
-    char text[2 * KEY_SHOWN + 1] = "";
-    for (size_t i = 0; i < key_len && i < KEY_SHOWN; i++) snprintf(text + 2 * i, 3, "%02x", key[i]);
+    char text[WF_KEY_SHOWN_TEXT];
     wf_counter_add(&table->counters->joins_damaged, 1);
-    wf_log(WEFT_LOG_WARN, "access", "a record is damaged and left aside: %s, key %s..", what, text);
+    wf_log(WEFT_LOG_WARN, "access", "a record is damaged and left aside: %s, key %s..", what,
+           wf_key_shown(key, key_len, text));
 }
 
 weft_err wf_join_records_load(struct wf_join_desk *desk, const struct wf_node_table *table)

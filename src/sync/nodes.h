@@ -41,7 +41,7 @@ struct wf_node_counters {
     wf_counter round_trips, sessions_ok, sessions_failed, sessions_exact, connections;
     wf_counter live_pairs;
     wf_counter offences, penalised;
-    wf_counter joins_damaged;
+    wf_counter joins_damaged, peers_damaged;
 };
 
 extern const weft_kind wf_wire_kind;

@@ -50,7 +50,9 @@ struct wf_peer_req {
     int64_t before_ms; /* TRIM */
     bool worked;       /* ENSURE: the peer has just proven its key at the address */
     bool by_worth;     /* GET: addresses in the order in which they are to be tried */
-    bool came;         /* ENSURE: nobody here has named it. LIMIT (WEFT_PEERS_CAME_MAX) */
+    bool came;         /* ENSURE: nobody here has asked for it. LIMIT (WEFT_PEERS_CAME_MAX) */
+    bool
+        unnamed; /* ENSURE, RELATE: it came, and by a right of everyone's alone. All else names it */
     char text[WEFT_ADDRESS_BYTES_MAX]; /* name or address */
     uint32_t addresses_count;
     char (*addresses)[WEFT_ADDRESS_BYTES_MAX]; /* DECLARE: freed with the request */

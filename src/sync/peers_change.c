@@ -28,12 +28,18 @@ void wf_peers_tell_sync(struct peers *p, const weft_key *peer, const weft_id *tr
 
 /* -- The changes ------------------------------------------------------------------------------ */
 
+/* One whose record is damaged begins again, and is not blocked any more. */
 static weft_err op_register(struct peers *p, struct wf_peer_req *req, struct wf_peer_row **out)
 {
-    if (wf_registry_find(&p->reg, &req->peer) != NULL) return WEFT_EXISTS;
-    weft_err err = wf_peers_add(p, &req->peer, out);
+    struct wf_peer_row *row = wf_registry_find(&p->reg, &req->peer);
+    if (row != NULL && !row->aside) return WEFT_EXISTS;
+    weft_err err = row == NULL ? wf_peers_add(p, &req->peer, false, &row)
+                               : wf_keyset_set(p->table->blocked, &req->peer, false);
     if (err != WEFT_OK) return err;
-    weft_peer_info *info = &(*out)->info;
+    if (row->aside) wf_peers_tell_sync(p, &req->peer, NULL, WF_CHANGED_ACTIVE);
+    row->info.status = WEFT_PEER_ACTIVE;
+    *out = row;
+    weft_peer_info *info = &row->info;
     info->first_seen_ms = info->last_seen_ms = wf_wall_ms(p->table->rt);
     memcpy(info->name, req->text, sizeof info->name - 1); /* longer names are cut */
     return WEFT_OK;
@@ -48,7 +54,7 @@ static weft_err op_ensure(struct peers *p, struct wf_peer_req *req, struct wf_pe
         /* Of a tree that everybody may read each key of an attacker is an authorised peer: they do
          * not take the places of those whom somebody will want to name. */
         if (req->came && p->reg.count >= WEFT_PEERS_CAME_MAX) return WEFT_LIMIT;
-        weft_err err = wf_peers_add(p, &req->peer, &row);
+        weft_err err = wf_peers_add(p, &req->peer, req->unnamed, &row);
         if (err != WEFT_OK) return err;
         row->info.first_seen_ms = wf_wall_ms(p->table->rt);
         row->dirty = true;
@@ -176,6 +182,24 @@ static weft_verdict answer(struct wf_peer_req *req, weft_err err)
     return WEFT_KEPT;
 }
 
+/* *row: that of the peer, NULL if there is none yet. */
+static weft_err change(struct peers *p, struct wf_peer_req *req, struct wf_peer_saving *saving,
+                       struct wf_peer_row **row)
+{
+    weft_err err = *row == NULL || req->unnamed ? WEFT_OK : wf_peers_named(p, *row);
+    if (err != WEFT_OK) return err;
+    switch (req->op) {
+    case WF_PEER_REGISTER: return op_register(p, req, row);
+    case WF_PEER_ENSURE: return op_ensure(p, req, row);
+    case WF_PEER_DECLARE: return op_declare(p, req, saving);
+    case WF_PEER_STATUS: return op_status(p, req, saving, *row);
+    case WF_PEER_REMOVE: return op_remove(p, req, saving, *row);
+    case WF_PEER_RELATE: return op_relate(p, req, saving, *row, true);
+    case WF_PEER_UNRELATE: return op_relate(p, req, saving, *row, false);
+    default: return op_address(p, req, *row);
+    }
+}
+
 weft_verdict wf_peers_change(struct peers *p, struct wf_peer_req *req)
 {
     struct wf_peer_row *row = wf_registry_find(&p->reg, &req->peer);
@@ -185,25 +209,10 @@ weft_verdict wf_peers_change(struct peers *p, struct wf_peer_req *req)
         return answer(req, WEFT_NOT_FOUND);
     struct wf_peer_saving *saving = wf_saving_open(req);
     if (saving == NULL) return answer(req, WEFT_NO_MEMORY);
-    weft_err err = WEFT_OK;
-    bool save = true;
-    switch (req->op) {
-    case WF_PEER_REGISTER: err = op_register(p, req, &row); break;
-    case WF_PEER_ENSURE:
-        err = op_ensure(p, req, &row);
-        save = err == WEFT_OK && row->dirty;
-        break;
-    case WF_PEER_DECLARE:
-        err = op_declare(p, req, saving);
-        save = false;
-        break;
-    case WF_PEER_STATUS: err = op_status(p, req, saving, row); break;
-    case WF_PEER_REMOVE: err = op_remove(p, req, saving, row); break;
-    case WF_PEER_RELATE: err = op_relate(p, req, saving, row, true); break;
-    case WF_PEER_UNRELATE: err = op_relate(p, req, saving, row, false); break;
-    default: err = op_address(p, req, row); break;
-    }
-    if (err == WEFT_OK && save) wf_saving_row(p, saving, row);
+    weft_err err = change(p, req, saving, &row);
+    bool saves = err == WEFT_OK && req->op != WF_PEER_DECLARE &&
+                 (req->op != WF_PEER_ENSURE || row->dirty);
+    if (saves) wf_saving_row(p, saving, row);
     if (err != WEFT_OK) saving->err = err;
     wf_saving_close(saving);
     return WEFT_KEPT;

@@ -29,7 +29,7 @@ static void remember(struct peers *p, const struct wf_peer_note *note, int64_t n
 void wf_peers_note(struct peers *p, const struct wf_peer_note *note)
 {
     struct wf_peer_row *row = wf_registry_find(&p->reg, &note->peer);
-    if (row == NULL) return; /* an unknown peer leaves no trace */
+    if (row == NULL || row->aside) return; /* an unknown peer leaves no trace */
     if (note->sync) remember(p, note, wf_wall_ms(p->table->rt));
     weft_peer_info *info = &row->info;
     int64_t now = wf_wall_ms(p->table->rt);

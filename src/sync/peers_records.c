@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * peers_records.c - the records of peers: read at the beginning, written after each change.
+ * peers_records.c - the records of peers: written after each change, and from time to time.
  * Called by: peers_actor.c, peers_change.c, peers_look.c. May touch: the registry, the history, records
  * through the store actor.
  * Never: decides what changes. */
@@ -94,7 +94,7 @@ static struct wf_record_put *relation_record(const weft_key *peer, const weft_id
 void wf_saving_row(struct peers *p, struct wf_peer_saving *saving, struct wf_peer_row *row)
 {
     struct wf_record_put *put = row_record(row);
-    if (put != NULL) row->dirty = false;
+    if (put != NULL) row->dirty = row->aside = false;
     wf_saving_put(p, saving, put == NULL ? NULL : &put->req);
 }
 
@@ -123,12 +123,13 @@ weft_err wf_saving_declared(struct peers *p, struct wf_peer_saving *saving, stru
 
 /* -- Rows ------------------------------------------------------------------------------- */
 
-weft_err wf_peers_add(struct peers *p, const weft_key *key, struct wf_peer_row **out)
+weft_err wf_peers_add(struct peers *p, const weft_key *key, bool unnamed, struct wf_peer_row **out)
 {
     struct wf_peer_row *row;
     weft_err err = wf_registry_add(&p->reg, key, &row);
     if (err != WEFT_OK) return err;
-    err = wf_keyset_set(p->table->known, key, true);
+    if (!unnamed) err = wf_keyset_set(p->table->known, key, true);
+    row->unnamed = unnamed;
     if (err == WEFT_OK) *out = row;
     else wf_registry_remove(&p->reg, row);
     return err;
@@ -140,49 +141,14 @@ void wf_peers_remove(struct peers *p, struct wf_peer_row *row)
     wf_registry_remove(&p->reg, row);
 }
 
-/* -- Loading ------------------------------------------------------------------------------ */
-
-static weft_err load_row(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
-                         size_t value_len)
+weft_err wf_peers_named(struct peers *p, struct wf_peer_row *row)
 {
-    struct peers *p = arg;
-    weft_key peer;
-    if (key_len != 1 + sizeof peer.bytes) return WEFT_CORRUPT;
-    memcpy(peer.bytes, key + 1, sizeof peer.bytes);
-    struct wf_peer_row *row;
-    weft_err err = wf_peers_add(p, &peer, &row);
+    if (!row->unnamed) return WEFT_OK;
+    weft_err err = wf_keyset_set(p->table->known, &row->info.key, true);
     if (err != WEFT_OK) return err;
-    err = wf_row_decode(value, value_len, row);
-    if (err == WEFT_OK && wf_row_expire(row, wf_wall_ms(p->table->rt))) row->dirty = true;
-    if (err == WEFT_OK && row->info.status == WEFT_PEER_BLOCKED)
-        err = wf_keyset_set(p->table->blocked, &peer, true);
-    return err;
-}
-
-static weft_err load_relation(void *arg, const uint8_t *key, size_t key_len, const uint8_t *value,
-                              size_t value_len)
-{
-    (void)value;
-    (void)value_len;
-    struct peers *p = arg;
-    weft_key peer;
-    weft_id tree;
-    if (key_len != 1 + sizeof peer.bytes + sizeof tree.bytes) return WEFT_CORRUPT;
-    memcpy(peer.bytes, key + 1, sizeof peer.bytes);
-    memcpy(tree.bytes, key + 1 + sizeof peer.bytes, sizeof tree.bytes);
-    struct wf_peer_row *row = wf_registry_find(&p->reg, &peer);
-    if (row == NULL) return WEFT_CORRUPT;
-    weft_err err = wf_row_relate(row, &tree);
-    return err == WEFT_EXISTS ? WEFT_OK : err;
-}
-
-weft_err wf_peers_load(struct peers *p)
-{
-    const uint8_t rows = WF_REC_PEER, relations = WF_REC_RELATION;
-    weft_err err = wf_store_record_each(p->table->wf_store, WF_CF_PEER, &rows, 1, load_row, p);
-    if (err == WEFT_OK)
-        err = wf_store_record_each(p->table->wf_store, WF_CF_PEER, &relations, 1, load_relation, p);
-    return err == WEFT_OK ? wf_history_from(&p->history, p->table->wf_store) : err;
+    row->unnamed = false;
+    row->dirty = !row->aside;
+    return WEFT_OK;
 }
 
 /* -- Statistics and history ------------------------------------------------------------------ */

@@ -40,14 +40,20 @@ void wf_saving_relation(struct peers *p, struct wf_peer_saving *saving, const we
  * it is under way. */
 weft_err wf_saving_declared(struct peers *p, struct wf_peer_saving *saving, struct wf_peer_row *row,
                             const weft_id *tree);
-/* What the store has, once the table is there. CORRUPT, IO, NO_MEMORY. */
-weft_err wf_peers_load(struct peers *p);
 void wf_peers_save(struct peers *p);  /* what has changed since; nobody waits */
 void wf_peers_leave(struct peers *p); /* the same at the end, and lets go of all of it */
 
-/* A new row, whose key is known from now on; and the end of both. LIMIT, NO_MEMORY. */
-weft_err wf_peers_add(struct peers *p, const weft_key *key, struct wf_peer_row **out);
+/* A new row, whose key is known from now on unless nobody has named it; and the end of both. LIMIT,
+ * NO_MEMORY. */
+weft_err wf_peers_add(struct peers *p, const weft_key *key, bool unnamed, struct wf_peer_row **out);
 void wf_peers_remove(struct peers *p, struct wf_peer_row *row);
+/* Somebody here has, or a grant: its key is known from now on. NO_MEMORY: it is as it was. */
+weft_err wf_peers_named(struct peers *p, struct wf_peer_row *row);
+
+/* peers_load.c */
+/* What the store has, once the table is there; what of it cannot be read is told and left aside.
+ * CORRUPT: the engine itself cannot read them. IO, NO_MEMORY, LIMIT. */
+weft_err wf_peers_load(struct peers *p);
 
 /* peers_change.c */
 weft_verdict wf_peers_change(struct peers *p, struct wf_peer_req *req);

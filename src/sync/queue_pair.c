@@ -7,6 +7,7 @@
 
 #include "alloc.h"
 #include "log.h"
+#include "peers_load.h"
 #include "queue_state.h"
 #include "records.h"
 
@@ -180,7 +181,10 @@ static weft_err load_one(void *arg, const uint8_t *key, size_t key_len, const ui
     weft_key peer;
     weft_id tree;
     wf_tree_info info;
-    if (key_len != 65 || value_len != 24) return WEFT_CORRUPT;
+    if (key_len != WF_PAIR_KEY_BYTES || value_len != WF_ACKED_BYTES) {
+        wf_peers_damaged(q->table, WF_WHAT_ACKED, key, key_len); /* it was a hint */
+        return WEFT_OK;
+    }
     memcpy(peer.bytes, key + 1, 32);
     memcpy(tree.bytes, key + 33, 32);
     /* A tree that was created anew has other arrivals: the hint is void. */

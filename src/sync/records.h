@@ -4,6 +4,10 @@
 #ifndef WF_RECORDS_H
 #define WF_RECORDS_H
 
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
 enum wf_record_prefix {
     WF_REC_PEER = 0x81,       /* | peer                 a row of the registry    */
     WF_REC_RELATION = 0x82,   /* | peer | tree          a relation               */
@@ -21,5 +25,18 @@ enum wf_record_prefix {
     WF_REC_JOIN_CLOCK = 0x8E, /*                       the clock of requests    */
     WF_REC_JOIN_SPENT = 0x8F  /* | tree                 grants without a decision */
 };
+
+/* Of a damaged record's key, to a log: enough to find it, and no whole key of anybody. */
+#define WF_KEY_SHOWN 8u
+#define WF_KEY_SHOWN_TEXT (2 * WF_KEY_SHOWN + 1)
+static inline const char *wf_key_shown(const uint8_t *key, size_t len, char out[WF_KEY_SHOWN_TEXT])
+{
+    out[0] = '\0';
+    for (size_t i = 0; i < len && i < WF_KEY_SHOWN; i++) snprintf(out + 2 * i, 3, "%02x", key[i]);
+    return out;
+}
+
+#define WF_PAIR_KEY_BYTES 65u /* of RELATION, EXACT, ACKED and PAIR */
+#define WF_ACKED_BYTES 24u    /* epoch 16 | number BE 8 */
 
 #endif

@@ -275,8 +275,9 @@ size_t wf_row_encode(const struct wf_peer_row *row, uint8_t out[WF_ROW_RECORD_MA
     msgpack_pack_uint64(&pk, info->bytes_received);
     msgpack_pack_uint64(&pk, info->syncs_ok);
     msgpack_pack_uint64(&pk, info->syncs_failed);
-    msgpack_pack_nil(&pk); /* room for what a later version adds, kept nil by this one */
-    msgpack_pack_nil(&pk);
+    if (row->unnamed) msgpack_pack_true(&pk);
+    else msgpack_pack_nil(&pk); /* as versions write it that do not ask */
+    msgpack_pack_nil(&pk);      /* room for what a later version adds, kept nil by this one */
     return sink.len;
 }
 
@@ -326,7 +327,7 @@ weft_err wf_row_decode(const uint8_t *bytes, size_t len, struct wf_peer_row *row
     info->bytes_received = wf_cursor_uint(&c, UINT64_MAX);
     info->syncs_ok = wf_cursor_uint(&c, UINT64_MAX);
     info->syncs_failed = wf_cursor_uint(&c, UINT64_MAX);
-    wf_cursor_skip(&c);
+    row->unnamed = !wf_cursor_nil(&c) && wf_cursor_bool(&c);
     wf_cursor_skip(&c);
     return wf_cursor_done(&c) == WEFT_OK ? WEFT_OK : WEFT_CORRUPT;
 }

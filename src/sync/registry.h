@@ -18,7 +18,9 @@ struct wf_peer_row {
     struct wf_row_address about[WEFT_ADDRESSES_PER_PEER_MAX];
     weft_id *trees; /* ascending; info.trees_count of them */
     uint32_t trees_room;
-    bool dirty; /* statistics changed since its record was written */
+    bool dirty;   /* statistics changed since its record was written */
+    bool unnamed; /* it came by a right of everyone's, and nobody has named it since */
+    bool aside;   /* its record is damaged and stays as it is, until somebody writes it anew */
 };
 
 struct wf_registry {

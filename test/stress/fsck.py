@@ -179,6 +179,15 @@ def joins(place):
     assert report["records"] == 1 and report["faults"] == 1 and len(report["list"]) == 1, report
 
 
+def peers(place):
+    path = store(place + "/s", "peers")
+    done = run(path, code=7)
+    for line in ("81ab0+: a peer", "82cd0+: a tree that is shared with a peer"):
+        assert re.search(rf"^record peer key={line}, damaged$", done.stdout, re.MULTILINE), done.stdout
+    report = json.loads(run("--json", path, code=7).stdout)
+    assert report["records"] == 2 and report["faults"] == 2, report
+
+
 def older(place):
     """A store that the last version of format 2 has left."""
     path = place + "/s"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fsck_store.c - makes a store of one tree for fsck.py.
- * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer|joins|trie|sketch|sub|dom|killed] [lmdb]
+ * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer|joins|peers|trie|sketch|sub|dom|killed] [lmdb]
  * May touch: DIR. Never: leaves a key in it. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +80,21 @@ static void make_joins(const char *dir)
     wf_kv_close(kv);
 }
 
+/* A peer of which only a part is there, and a tree shared with one that is not there at all. */
+static void make_peers(const char *dir)
+{
+    const uint8_t row[33] = {0x81, 0xab}, relation[65] = {0x82, 0xcd};
+    wf_kv *kv = NULL;
+    wf_batch *batch = NULL;
+    must(wf_kv_disk_open(dir, NULL, &kv), "engine");
+    must(wf_batch_create(&batch), "batch");
+    wf_batch_put(batch, WF_CF_PEER, row, sizeof row, "\xdc\x01", 2);
+    wf_batch_put(batch, WF_CF_PEER, relation, sizeof relation, "", 0);
+    must(wf_kv_write(kv, batch, true), "record");
+    wf_batch_destroy(batch);
+    wf_kv_close(kv);
+}
+
 static bool said(int argc, char **argv, const char *word)
 {
     for (int i = 3; i < argc; i++)
@@ -135,6 +150,7 @@ int main(int argc, char **argv)
     weft_keypair_destroy(pair);
     if (said(argc, argv, "newer")) make_newer(argv[1]);
     if (said(argc, argv, "joins")) make_joins(argv[1]);
+    if (said(argc, argv, "peers")) make_peers(argv[1]);
     for (unsigned cf = WF_CF_TRIE; cf <= WF_CF_DOM; cf++)
         if (said(argc, argv, wf_cf_names[cf])) spoil(argv[1], (enum wf_cf)cf);
     return 0;

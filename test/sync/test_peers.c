@@ -5,6 +5,9 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "block.h"
+#include "records.h"
+#include "store_actor.h"
 #include "world.h"
 
 #define CALL (20 * WEFT_SEC)
@@ -197,5 +200,82 @@ Test(peers, a_name_that_was_given_here_is_not_what_the_peer_calls_itself)
     cr_expect_str_eq(info_of(w, 1, key(w, 2)).name, "bob");
     weft_peer_info unnamed = info_of(w, 1, key(w, 0));
     cr_expect_str_eq(unnamed.name, w->nodes[0].host, "nobody has named it");
+    world_destroy(w);
+}
+
+/* -- What is left of records ----------------------------------------------------------------- */
+
+static void restart(struct world *w)
+{
+    cr_assert_eq(wf_kv_sync(w->nodes[0].kv), WEFT_OK);
+    world_kill(w, 0);
+    world_start(w, 0);
+}
+
+/* Two bytes that are no record, into the store of node 0. */
+static void damage(struct world *w, uint8_t prefix, const weft_key *peer, uint32_t key_len)
+{
+    struct wf_record_put *put = wf_record_create(2);
+    put->cf = WF_CF_PEER;
+    put->key[0] = prefix;
+    memcpy(put->key + 1, peer->bytes, sizeof peer->bytes);
+    put->key_len = 1 + key_len;
+    memcpy(put->value, "\xdc\x01", 2);
+    cr_assert_eq(wf_node_call(node(w, 0), node(w, 0)->table.store, &put->req, CALL, NULL), WEFT_OK);
+}
+
+static uint64_t damaged(struct world *w)
+{
+    weft_node_stats stats;
+    cr_assert_eq(weft_node_stats_get(node(w, 0), &stats), WEFT_OK);
+    return stats.peers_damaged;
+}
+
+static size_t record_len(struct world *w, const weft_key *peer)
+{
+    uint8_t record[33] = {WF_REC_PEER}, bytes[4096];
+    size_t len = sizeof bytes;
+    memcpy(record + 1, peer->bytes, sizeof peer->bytes);
+    cr_assert_eq(wf_store_record_get(node(w, 0)->table.wf_store, WF_CF_PEER, record, sizeof record,
+                                     bytes, &len),
+                 WEFT_OK);
+    return len;
+}
+
+Test(peers, whose_record_is_damaged_is_kept_out_until_it_is_registered_again)
+{
+    struct world *w = world_create(21, WORLD_CHAIN, 2, WORLD_PLAIN);
+    weft_peer_info info;
+    cr_assert_eq(weft_peer_register(node(w, 0), &(weft_key){{9}}, "other", CALL), WEFT_OK);
+    damage(w, WF_REC_PEER, key(w, 1), 32);
+    restart(w); /* it opens */
+    cr_expect_eq(damaged(w), 1);
+    cr_expect_str_eq(info_of(w, 0, &(weft_key){{9}}).name, "other");
+    cr_expect_eq(weft_peer_get(node(w, 0), key(w, 1), CALL, &info), WEFT_NOT_FOUND);
+    cr_assert_eq(world_commit(w, 1), WEFT_OK);
+    world_run(w, 200 * WEFT_SEC);
+    cr_expect_not(world_equal(w), "it may have been blocked");
+    restart(w);
+    cr_expect_eq(record_len(w, key(w, 1)), 2, "it is still there to be looked at");
+    cr_assert_eq(weft_peer_register(node(w, 0), key(w, 1), "again", CALL), WEFT_OK);
+    cr_expect(world_converges(w, 90 * WEFT_SEC), "its trees are known yet");
+    cr_expect_eq(weft_peer_register(node(w, 0), key(w, 1), "x", CALL), WEFT_EXISTS);
+    restart(w);
+    cr_expect_eq(damaged(w), 0);
+    cr_expect_str_eq(info_of(w, 0, key(w, 1)).name, "again");
+    world_destroy(w);
+}
+
+Test(peers, what_is_damaged_beside_them_is_left_aside)
+{
+    static const uint8_t prefixes[] = {WF_REC_PEER, WF_REC_RELATION, WF_REC_EXACT, WF_REC_ACKED};
+    struct world *w = world_create(22, WORLD_CHAIN, 2, WORLD_PLAIN);
+    for (size_t i = 0; i < sizeof prefixes; i++) damage(w, prefixes[i], key(w, 1), 31);
+    damage(w, WF_REC_RELATION, &(weft_key){{9}}, 64); /* of nobody */
+    damage(w, WF_REC_ACKED, &(weft_key){{9}}, 64);
+    restart(w);
+    cr_expect_eq(damaged(w), sizeof prefixes + 2, "%lu", damaged(w));
+    cr_assert_eq(world_commit(w, 1), WEFT_OK);
+    cr_expect(world_converges(w, 90 * WEFT_SEC));
     world_destroy(w);
 }

@@ -10,12 +10,13 @@
 #include "fsck.h"
 #include "join_records.h"
 #include "layout.h"
+#include "peers_load.h"
 
 #define FAULTS_SHOWN 100u
 
 struct view {
     const struct fsck *f;
-    uint64_t told, records; /* faults; of them, of records of joining */
+    uint64_t told, records; /* faults; of them, of records of joining and of peers */
 };
 
 static void show(const struct view *v, const wf_check_fault *fault)
@@ -123,6 +124,7 @@ int fsck_verify(const struct fsck *f)
         if (f->json) printf("{\"list\":[");
         err = wf_store_check_with(store, &check, &report);
         if (err == WEFT_OK) err = wf_join_records_check(store, on_record, &view);
+        if (err == WEFT_OK) err = wf_peers_check(store, on_record, &view);
         if (err == WEFT_OK) err = count_trees(store, &trees);
         if (err == WEFT_OK) conclude(f, &report, view.records, trees);
         else if (f->json) printf("],\"verdict\":\"failed\",\"error\":\"%s\"}\n", weft_errname(err));
