@@ -113,6 +113,7 @@ weft_err wf_store_right(wf_store *store, const weft_id *id, const weft_key *key,
         }
         *out = (struct wf_right_now){.right = grant.right,
                                      .priority = grant.priority,
+                                     .own = own != NULL && own->right >= WEFT_RIGHT_READ,
                                      .listed = is_listed(&view, key, &steps),
                                      .revoked = own != NULL && own->right == WEFT_RIGHT_NONE};
     }

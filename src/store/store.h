@@ -82,6 +82,7 @@ bool wf_store_may_read(wf_store *store, const weft_id *tree, const weft_key *key
 struct wf_right_now {
     weft_right right; /* of the key, its own or everyone's: the stronger one  */
     uint32_t priority;
+    bool own;     /* a grant of at least Read names it                    */
     bool listed;  /* it is in the list given by follow                    */
     bool revoked; /* then right is NONE, and neither "*" nor the list helps */
 };

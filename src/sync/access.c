@@ -15,6 +15,20 @@ bool wf_access_may_read(const struct wf_node_table *table, const weft_id *tree,
     return wf_store_may_read_as(table->wf_store, tree, keys, count);
 }
 
+bool wf_access_is_named(const struct wf_node_table *table, const weft_id *tree,
+                        const weft_key *peer)
+{
+    weft_key keys[1 + WEFT_PROVEN_KEYS_MAX];
+    struct wf_right_now now;
+    bool named = false;
+    keys[0] = *peer;
+    uint32_t count = 1 + wf_keyring_get(table->keyring, peer, &keys[1]);
+    for (uint32_t i = 0; i < count && !named; i++)
+        named = wf_store_right(table->wf_store, tree, &keys[i], &now) == WEFT_OK && !now.revoked &&
+                (now.own || now.listed);
+    return named;
+}
+
 bool wf_access_may_key_read(const struct wf_node_table *table, const weft_id *tree,
                             const weft_key *key)
 {

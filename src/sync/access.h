@@ -12,7 +12,11 @@
  * tree; memory only, any thread. */
 bool wf_access_may_read(const struct wf_node_table *table, const weft_id *tree,
                         const weft_key *peer);
-/* The same of one key, whoever holds it. */
+/* Does a grant, or the list of readers, name one of these keys? Else only everyone's right lets it
+ * read, which is also that of all strangers. */
+bool wf_access_is_named(const struct wf_node_table *table, const weft_id *tree,
+                        const weft_key *peer);
+/* The same as the first of one key, whoever holds it. */
 bool wf_access_may_key_read(const struct wf_node_table *table, const weft_id *tree,
                             const weft_key *key);
 

@@ -4,6 +4,7 @@
  * Never: decides. Each asked thing comes back as one event of the session. */
 #include <string.h>
 
+#include "access.h"
 #include "alloc.h"
 #include "engine_state.h"
 #include "log.h"
@@ -245,6 +246,7 @@ static weft_err do_authorised(struct engine *e, struct esession *es)
     }
     ensure->peer = relate->peer = es->s.peer;
     ensure->came = true;
+    ensure->unnamed = relate->unnamed = !wf_access_is_named(e->table, &es->s.tree, &es->s.peer);
     relate->tree = es->s.tree;
     /* Both are handled in this order; what becomes of the relation is told by CHANGED. */
     weft_err err = ask(e, es, e->table->peers, &ensure->req, on_ensured);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "block.h"
+#include "keyset.h"
 #include "records.h"
 #include "store_actor.h"
 #include "world.h"
@@ -277,5 +278,52 @@ Test(peers, what_is_damaged_beside_them_is_left_aside)
     cr_expect_eq(damaged(w), sizeof prefixes + 2, "%lu", damaged(w));
     cr_assert_eq(world_commit(w, 1), WEFT_OK);
     cr_expect(world_converges(w, 90 * WEFT_SEC));
+    world_destroy(w);
+}
+
+/* -- Who is known by more than having come ---------------------------------------------------- */
+
+static bool known(struct world *w, const weft_key *peer)
+{
+    return wf_keyset_has(node(w, 0)->table.known, peer);
+}
+
+/* Node 2 comes to node 0, who has never heard of it, for this tree. */
+static void come(struct world *w, const weft_id *tree)
+{
+    cr_assert_eq(weft_connect(node(w, 2), w->nodes[0].listen, NULL, CALL, NULL), WEFT_OK);
+    cr_assert_eq(weft_tree_follow(node(w, 2), tree, key(w, 0), 1, CALL), WEFT_OK);
+    cr_assert_eq(weft_sync_tree(node(w, 2), key(w, 0), tree, CALL, NULL), WEFT_OK);
+    (void)info_of(w, 0, key(w, 2)); /* it is registered */
+}
+
+Test(peers, that_came_by_everybodys_right_are_known_once_somebody_names_them)
+{
+    struct world *w = world_create(23, WORLD_CHAIN, 3, WORLD_PLAIN);
+    weft_root_spec root = {.everyone = WEFT_RIGHT_READ, .entropy = {7}};
+    weft_id open;
+    cr_assert_eq(weft_tree_create(node(w, 0), w->author, &root, CALL, &open), WEFT_OK);
+    come(w, &open);
+    cr_expect(known(w, key(w, 1)), "by hand");
+    cr_expect_not(known(w, key(w, 2)));
+    world_run(w, 10 * WEFT_SEC);
+    restart(w);
+    (void)info_of(w, 0, key(w, 2));
+    cr_expect_not(known(w, key(w, 2)), "after a restart");
+    cr_expect_eq(weft_peer_register(node(w, 0), key(w, 2), "x", CALL), WEFT_EXISTS);
+    cr_expect(known(w, key(w, 2)));
+    world_run(w, 10 * WEFT_SEC);
+    restart(w);
+    cr_expect(known(w, key(w, 2)), "it stays so");
+    world_destroy(w);
+}
+
+Test(peers, that_came_by_a_right_of_their_own_are_known)
+{
+    struct world *w = world_create(24, WORLD_CHAIN, 3, WORLD_PLAIN);
+    weft_key readers[] = {*key(w, 1), *key(w, 2)};
+    cr_assert_eq(weft_tree_follow(node(w, 0), &w->tree, readers, 2, CALL), WEFT_OK);
+    come(w, &w->tree);
+    cr_expect(known(w, key(w, 2)));
     world_destroy(w);
 }

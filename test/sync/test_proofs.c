@@ -271,19 +271,29 @@ static void blast(struct play *p)
     wf_bytes_fini(&all);
 }
 
-Test(access, strangers_leave_a_part_of_the_proofs_to_who_is_known)
+/* All but the first are strangers. `open`: they have read that tree, as everybody may. */
+static void flood(uint64_t seed, bool open)
 {
-    enum { ALL = WEFT_PROOFS_NODE / WEFT_PROOFS_PER_CONNECTION + 3 }; /* the first is known */
+    enum { ALL = WEFT_PROOFS_NODE / WEFT_PROOFS_PER_CONNECTION + 3 };
     struct play p[ALL];
     uint64_t refused = 0;
-    play_up(&p[0], 18);
+    weft_root_spec root = {.everyone = WEFT_RIGHT_READ, .entropy = {7}};
+    weft_id tree;
+    play_up(&p[0], seed);
     cr_assert_eq(weft_peer_register(node(p[0].w, VICTIM), &p[0].self, "x", CALL), WEFT_OK);
+    cr_assert_eq(weft_tree_create(node(p[0].w, VICTIM), p[0].w->author, &root, CALL, &tree),
+                 WEFT_OK);
     for (unsigned i = 0; i < ALL; i++) {
         if (i > 0) {
             p[i] = (struct play){.w = p[0].w, .rt = p[0].rt};
             play_as(&p[i], IDENTITY + i);
         }
         up(&p[i], "n1:1");
+        if (i == 0 || !open) continue;
+        struct wf_open ask = {.stream = 101, .tree = tree, .own.tips_complete = true};
+        weft_peer_info info;
+        send_frame(&p[i], wf_open_encode(&ask));
+        cr_assert_eq(weft_peer_get(node(p[0].w, VICTIM), &p[i].self, CALL, &info), WEFT_OK);
     }
     for (unsigned i = 1; i < ALL; i++) blast(&p[i]);
     world_run(p[0].w, 5 * WEFT_MS);
@@ -296,6 +306,13 @@ Test(access, strangers_leave_a_part_of_the_proofs_to_who_is_known)
     cr_expect_eq(proven(p[0].w, VICTIM, &p[0].self), 1);
     for (unsigned i = 0; i < ALL; i++) down(&p[i]);
     play_down(&p[0]);
+}
+
+Test(access, strangers_leave_a_part_of_the_proofs_to_who_is_known) { flood(18, false); }
+
+Test(access, strangers_of_an_open_tree_leave_a_part_of_the_proofs_to_who_is_known)
+{
+    flood(19, true);
 }
 
 static weft_buf *join_to(struct play *p, const weft_key *to, uint32_t stream, const weft_id *tree,
