@@ -2,11 +2,15 @@
  * node_engine.c - the engine under a node's store: which one, and what becomes of a damaged one.
  * Called by: weft.c, before a node has a thread. May touch: the directory of the store.
  * Never: renews a store that was not asked to be, or that somebody has open. */
+#include "block.h"
 #include "fork.h"
 #include "log.h"
 #include "node_internal.h"
 #include "renew.h"
+#include "replay.h"
 #include "store_dir.h"
+
+#define LOG_WORTH_TELLING (UINT64_C(1) << 20)
 
 /* The engine on disk has threads for the whole process, and a child has none of them. */
 static bool engine_was_left_behind(void)
@@ -17,6 +21,41 @@ static bool engine_was_left_behind(void)
     return wf_counter_get(&first) != here;
 }
 
+/* RocksDB reads its logs again within one call, so somebody else has to look how far it is. */
+struct opening {
+    const weft_node_options *o;
+    const wf_kv_disk_options *options;
+    uint64_t of_all; /* bytes of logs */
+    wf_kv *kv;
+    weft_err err;
+};
+
+static void open_aside(void *arg)
+{
+    struct opening *opening = arg;
+    opening->err = wf_kv_disk_open(opening->o->dir, opening->options, &opening->kv);
+}
+
+static void tell(void *arg)
+{
+    const struct opening *opening = arg;
+    uint64_t done = wf_replay_bytes(opening->o->dir);
+    opening->o->on_progress(opening->o->progress_arg,
+                            done < opening->of_all ? done : opening->of_all, opening->of_all);
+}
+
+static weft_err open_telling(const weft_node_options *o, const wf_kv_disk_options *options,
+                             uint64_t of_all, wf_kv **out)
+{
+    struct opening opening = {.o = o, .options = options, .of_all = of_all};
+    o->on_progress(o->progress_arg, 0, of_all);
+    wf_run_aside(open_aside, &opening, WEFT_SEC, tell, &opening);
+    if (opening.err != WEFT_OK) return opening.err;
+    o->on_progress(o->progress_arg, of_all, of_all);
+    *out = opening.kv;
+    return WEFT_OK;
+}
+
 static weft_err open_disk(const weft_node_options *o, wf_kv **out)
 {
     static const enum wf_engine engines[] = {[WEFT_ENGINE_AUTO] = WF_ENGINE_AUTO,
@@ -25,6 +64,8 @@ static weft_err open_disk(const weft_node_options *o, wf_kv **out)
     if ((size_t)o->engine >= sizeof engines / sizeof *engines) return WEFT_INVALID;
     wf_kv_disk_options options = {
         .engine = engines[o->engine], .memory_bytes = o->store_memory_bytes, .create = true};
+    uint64_t logs = o->on_progress == NULL ? 0 : wf_store_dir_log_bytes(o->dir);
+    if (logs >= LOG_WORTH_TELLING) return open_telling(o, &options, logs, out);
     return wf_kv_disk_open(o->dir, &options, out);
 }
 

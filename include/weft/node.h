@@ -57,8 +57,10 @@ typedef struct weft_node_options {
     weft_ns connection_tick;     /* 0: WEFT_CONNECTION_TICK_NS                               */
     weft_ns settings_tick;       /* 0: WEFT_SETTINGS_TICK_NS                                  */
     weft_engine engine;          /* of the store in `dir`; another one there: NOT_STORE       */
-    /* While weft_node_open brings a store of an older format to this one: once a second and
-     * at the end, on the thread that opens. Records read, of how many. NULL: nobody is told. */
+    /* While weft_node_open works for long, once a second and at the end, on the thread that opens. While
+     * it reads again what a killed process has left in RocksDB's logs, if that is a MiB or more: bytes
+     * read, of how many; told at the beginning, too. While it brings a store of an older format to this
+     * one: records read, of how many. NULL: nobody is told. */
     void (*on_progress)(void *arg, uint64_t done, uint64_t of_all);
     void *progress_arg;
     /* Transports of weft_add_transport are remembered in the store, and opening it again adds
