@@ -13,7 +13,7 @@ import sys
 root = sys.argv[1]
 PROMISE = r"\d+"
 ROW = r"[A-Z]\d\d"
-ROWS = {"C": 12, "T": 10, "Q": 16, "S": 27, "H": 17, "M": 20, "X": 30, "B": 31, "U": 15, "Y": 8, "K": 11, "W": 15, "E": 6, "F": 9}
+ROWS = {"C": 12, "T": 10, "Q": 16, "S": 27, "H": 17, "M": 20, "X": 30, "B": 31, "U": 15, "Y": 8, "K": 11, "W": 15, "E": 6, "F": 9, "D": 44, "P": 40}
 STATUSES = {"has", "other", "part", "open", "out"}
 
 

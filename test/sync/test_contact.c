@@ -84,6 +84,22 @@ Test(contact, a_first_sync_relates_both_sides_and_what_follows_goes_by_itself)
     world_destroy(w);
 }
 
+Test(contact, all_addresses_of_a_peer_are_tried)
+{
+    struct world *w = world_create(4, WORLD_CHAIN, 3, WORLD_PLAIN);
+    static const char *const before[] = {"mem:nobody:1", "pigeon:loft", "mem:n1:1"};
+    weft_id last, tree = tree_here(w, 2, &last);
+    cr_assert_eq(weft_peer_register(node(w, THERE), key(w, HERE), "here", CALL), WEFT_OK);
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) /* the last one is another's */
+        cr_assert_eq(weft_peer_add_address(node(w, THERE), key(w, HERE), before[i], CALL), WEFT_OK);
+    cr_expect_neq(weft_sync_tree(node(w, THERE), key(w, HERE), &tree, CALL, NULL), WEFT_OK);
+    cr_assert_eq(weft_peer_add_address(node(w, THERE), key(w, HERE), w->nodes[HERE].listen, CALL),
+                 WEFT_OK);
+    cr_expect_eq(weft_sync_tree(node(w, THERE), key(w, HERE), &tree, CALL, NULL), WEFT_OK);
+    cr_expect_eq(entries(w, THERE, &tree), 2);
+    world_destroy(w);
+}
+
 /* Flips a bit of what the node's disk has of an entry. */
 static void spoil(struct world *w, uint32_t at, const weft_id *id)
 {

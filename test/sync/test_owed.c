@@ -187,6 +187,62 @@ Test(owed, what_cannot_be_read_is_no_success_of_a_flush)
     world_destroy(w);
 }
 
+/* A child of the tree's root, stored nowhere. */
+static weft_buf *child_of_root(struct world *w)
+{
+    weft_buf *buf = NULL;
+    weft_id id;
+    weft_entry_spec spec = {.tree = w->tree, .parents = &w->tree, .parents_count = 1, .height = 1};
+    cr_assert_eq(weft_entry_build(&spec, w->author, &buf, &id), WEFT_OK);
+    return buf;
+}
+
+Test(owed, what_a_peer_cannot_store_is_no_success)
+{
+    struct world *w = world_create(8, WORLD_CHAIN, 2, WORLD_PLAIN);
+    weft_buf *buf = child_of_root(w);
+    weft_result r;
+    wf_kv_memory_fail_at(w->nodes[1].kv, 1, WEFT_NO_SPACE, true);
+    weft_err err = weft_send_entries(node(w, 0), key(w, 1), &buf, 1, CALL, &r);
+    cr_expect_neq(err, WEFT_OK, "it was not stored there");
+    (void)commit(w, 0);
+    world_run(w, WEFT_SEC);
+    cr_expect_eq(waits(w, 0, 1), 1, "it was sent, and is not there");
+    cr_expect_eq(weft_flush(node(w, 0), CALL, &r), WEFT_NETWORK);
+    cr_expect_eq(world_info(w, 1).entries, 1);
+    wf_kv_memory_fail_at(w->nodes[1].kv, 0, WEFT_OK, false);
+    cr_expect(world_converges(w, 200 * WEFT_SEC), "and it is tried on");
+    cr_expect_eq(weft_send_entries(node(w, 0), key(w, 1), &buf, 1, CALL, &r), WEFT_OK);
+    cr_expect_eq(weft_flush(node(w, 0), CALL, &r), WEFT_OK);
+    weft_buf_unref(buf);
+    world_destroy(w);
+}
+
+Test(owed, a_peer_that_says_nothing_keeps_no_other_waiting)
+{
+    struct world *w = world_create(9, WORLD_STAR, 4, WORLD_PLAIN);
+    world_cut(w, 0, 1, true); /* its connection stands, and nothing comes of it */
+    (void)commit(w, 0);
+    world_run(w, 10 * WEFT_MS);
+    cr_expect_eq(world_info(w, 2).entries, 2);
+    cr_expect_eq(world_info(w, 3).entries, 2);
+    struct weft_result r;
+    weft_ns begin = wf_sim_now(w->sim);
+    cr_expect_eq(weft_sync_tree(node(w, 0), key(w, 1), &w->tree, WEFT_SEC, &r), WEFT_TIMED_OUT);
+    cr_expect_eq(weft_sync_with_peer(node(w, 0), key(w, 2), CALL, &r), WEFT_OK);
+    cr_expect_lt(wf_sim_now(w->sim) - begin, WEFT_SEC + 100 * WEFT_MS);
+    for (uint32_t i = 0; i < 40; i++) { /* also when its connection has been given up */
+        (void)commit(w, 0);
+        world_run(w, 10 * WEFT_MS);
+        cr_expect_eq(world_info(w, 2).entries, 3 + i);
+        world_run(w, 5 * WEFT_SEC);
+    }
+    cr_expect_eq(world_info(w, 1).entries, 1);
+    world_cut(w, 0, 1, false);
+    cr_expect(world_converges(w, 200 * WEFT_SEC));
+    world_destroy(w);
+}
+
 /* -- No more than that ----------------------------------------------------------------------- */
 
 static uint64_t sent(struct world *w, uint32_t at)
