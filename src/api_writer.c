@@ -23,6 +23,8 @@ struct fate {
 struct parents {
     weft_id tree[LOOK_MAX], named[LOOK_MAX], both[2 * LOOK_MAX];
     size_t tree_count, named_count;
+    wf_meta_brief briefs[2 * LOOK_MAX]; /* of both */
+    weft_err errs[2 * LOOK_MAX];
 };
 
 struct weft_writer {
@@ -162,13 +164,13 @@ static weft_err height_over(weft_writer *w, uint64_t *out)
     memcpy(p->both, p->tree, p->tree_count * sizeof p->tree[0]);
     memcpy(p->both + p->tree_count, p->named, p->named_count * sizeof p->named[0]);
     uint32_t count = wf_ids_sort_unique(p->both, (uint32_t)(p->tree_count + p->named_count));
+    wf_store_meta_briefs(w->node->table.wf_store, p->both, count, p->briefs, p->errs);
     for (uint32_t i = 0; i < count; i++) {
-        wf_meta_brief meta;
-        weft_err err = wf_store_meta_brief(w->node->table.wf_store, &p->both[i], &meta);
-        if (err == WEFT_NOT_FOUND && w->has_last && weft_id_equal(&p->both[i], &w->last))
-            meta.height = w->last_height; /* on its way to the store */
-        else if (err != WEFT_OK) return err;
-        if (meta.height > top) top = meta.height;
+        uint64_t height = p->briefs[i].height;
+        if (p->errs[i] == WEFT_NOT_FOUND && w->has_last && weft_id_equal(&p->both[i], &w->last))
+            height = w->last_height; /* on its way to the store */
+        else if (p->errs[i] != WEFT_OK) return p->errs[i];
+        if (height > top) top = height;
     }
     uint64_t height = top + 1;
     if (w->strategy == WEFT_HEIGHT_TIMESTAMP) {

@@ -8,6 +8,7 @@
 #include "layout.h"
 #include "log.h"
 
+#define FETCH_CHUNK 64u
 #define ROOM_FIRST 256u
 
 weft_err wf_briefs_init(struct wf_briefs *b, uint64_t secret)
@@ -155,6 +156,25 @@ size_t wf_briefs_bytes(const struct wf_briefs *b)
     return b->room * (sizeof *b->slots + sizeof *b->heads) + b->away_bytes;
 }
 
+/* What was read of it goes into the cache. */
+static weft_err take(struct wf_briefs *b, const weft_id *id, const wf_value *value,
+                     struct wf_brief **out)
+{
+    struct wf_meta_record meta;
+    weft_err err = wf_meta_read(value->data, value->len, &meta);
+    if (err == WEFT_OK && b->is_removed != NULL && b->is_removed(b->arg, meta.t))
+        err = WEFT_NOT_FOUND;
+    if (err != WEFT_OK) return err;
+    struct wf_brief brief = {.id = *id,
+                             .t = meta.t,
+                             .gen = meta.gen,
+                             .seq = meta.seq,
+                             .height = meta.height,
+                             .policy = meta.policy,
+                             .names_len = meta.names_len};
+    return wf_briefs_add(b, &brief, meta.names, out);
+}
+
 weft_err wf_briefs_find(struct wf_briefs *b, wf_kv *kv, const weft_id *id, struct wf_brief **out)
 {
     struct wf_brief *found = lookup(b, id);
@@ -166,22 +186,35 @@ weft_err wf_briefs_find(struct wf_briefs *b, wf_kv *kv, const weft_id *id, struc
     wf_value value;
     weft_err err = wf_kv_get(kv, NULL, WF_CF_META, id->bytes, WEFT_ID_BYTES, &value);
     if (err != WEFT_OK) return err;
-    struct wf_meta_record meta;
-    err = wf_meta_read(value.data, value.len, &meta);
-    if (err == WEFT_OK && b->is_removed != NULL && b->is_removed(b->arg, meta.t))
-        err = WEFT_NOT_FOUND;
-    if (err == WEFT_OK) {
-        struct wf_brief brief = {.id = *id,
-                                 .t = meta.t,
-                                 .gen = meta.gen,
-                                 .seq = meta.seq,
-                                 .height = meta.height,
-                                 .policy = meta.policy,
-                                 .names_len = meta.names_len};
-        err = wf_briefs_add(b, &brief, meta.names, out);
-    }
+    err = take(b, id, &value, out);
     wf_value_release(kv, &value);
     return err;
+}
+
+static void fetch_some(struct wf_briefs *b, wf_kv *kv, const weft_id *ids, size_t count)
+{
+    wf_value values[FETCH_CHUNK];
+    weft_err errs[FETCH_CHUNK];
+    struct wf_brief *brief;
+    if (wf_kv_multi_get(kv, NULL, WF_CF_META, ids, WEFT_ID_BYTES, count, values, errs) != WEFT_OK)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (errs[i] != WEFT_OK) continue;
+        (void)take(b, &ids[i], &values[i], &brief);
+        wf_value_release(kv, &values[i]);
+    }
+}
+
+void wf_briefs_fetch(struct wf_briefs *b, wf_kv *kv, const weft_id *ids, uint32_t count)
+{
+    weft_id missing[FETCH_CHUNK];
+    size_t n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (lookup(b, &ids[i]) == NULL) missing[n++] = ids[i];
+        if (n < FETCH_CHUNK && i + 1 < count) continue;
+        if (n > 0) fetch_some(b, kv, missing, n);
+        n = 0;
+    }
 }
 
 uint32_t wf_brief_fresh(const struct wf_briefs *b, const struct wf_brief *brief)

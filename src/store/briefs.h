@@ -48,6 +48,9 @@ void wf_briefs_clear(struct wf_briefs *b);
 /* From the cache or the engine. *out is valid until the next call here.
  * NOT_FOUND, IO, CORRUPT, NO_MEMORY. */
 weft_err wf_briefs_find(struct wf_briefs *b, wf_kv *kv, const weft_id *id, struct wf_brief **out);
+/* Reads those of `count` that are not in the cache all at once, which costs an engine less than one
+ * after the other. What fails is left to wf_briefs_find. */
+void wf_briefs_fetch(struct wf_briefs *b, wf_kv *kv, const weft_id *ids, uint32_t count);
 /* Adds what is not there. `names` are copied. NO_MEMORY. */
 weft_err wf_briefs_add(struct wf_briefs *b, const struct wf_brief *brief, const uint8_t *names,
                        struct wf_brief **out);

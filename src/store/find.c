@@ -8,6 +8,8 @@
 #include "log.h"
 #include "state.h"
 
+#define BRIEFS_CHUNK 64u
+
 /* -- Facts ---------------------------------------------------------------------------- */
 
 /* The `meta` of an entry; the caller releases `value`. */
@@ -49,6 +51,32 @@ weft_err wf_store_meta_brief(wf_store *store, const weft_id *id, wf_meta_brief *
     *out = (wf_meta_brief){meta.t, meta.gen, meta.seq, meta.height};
     wf_value_release(store->kv, &value);
     return WEFT_OK;
+}
+
+static weft_err brief_of(wf_store *store, const wf_value *value, wf_meta_brief *out)
+{
+    struct wf_meta_record meta;
+    weft_err err = wf_meta_read(value->data, value->len, &meta);
+    if (err == WEFT_OK && wf_store_is_removed(store, meta.t)) err = WEFT_NOT_FOUND;
+    if (err == WEFT_OK) *out = (wf_meta_brief){meta.t, meta.gen, meta.seq, meta.height};
+    return err;
+}
+
+void wf_store_meta_briefs(wf_store *store, const weft_id *ids, size_t count, wf_meta_brief *out,
+                          weft_err *errs)
+{
+    for (size_t from = 0; from < count; from += BRIEFS_CHUNK) {
+        size_t n = count - from < BRIEFS_CHUNK ? count - from : BRIEFS_CHUNK;
+        wf_value values[BRIEFS_CHUNK];
+        weft_err err = wf_kv_multi_get(store->kv, NULL, WF_CF_META, ids + from, WEFT_ID_BYTES, n,
+                                       values, errs + from);
+        for (size_t i = 0; i < n; i++) {
+            if (err != WEFT_OK) errs[from + i] = err;
+            if (errs[from + i] != WEFT_OK) continue;
+            errs[from + i] = brief_of(store, &values[i], &out[from + i]);
+            wf_value_release(store->kv, &values[i]);
+        }
+    }
 }
 
 weft_err wf_store_writes(wf_store *store, const weft_id *id, const char *name, size_t name_len,

@@ -57,6 +57,10 @@ weft_err wf_rocks_multi_get(wf_kv *kv, const wf_kv_snapshot *snap, enum wf_cf cf
 {
     struct wf_rocks *r = wf_rocks_of(kv);
     if (r->db == NULL) return r->closed_err;
+    if (count == 1) { /* what it sets up for many is not worth it */
+        errs[0] = wf_rocks_get(kv, snap, cf, keys, key_len, out);
+        return WEFT_OK;
+    }
     for (size_t from = 0; from < count; from += MULTI_GET_CHUNK) {
         size_t n = count - from < MULTI_GET_CHUNK ? count - from : MULTI_GET_CHUNK;
         const char *key_list[MULTI_GET_CHUNK];

@@ -166,6 +166,9 @@ typedef struct wf_meta_brief {
 weft_err wf_store_meta(wf_store *store, const weft_id *id,
                        wf_meta *out); /* large: not on a stack */
 weft_err wf_store_meta_brief(wf_store *store, const weft_id *id, wf_meta_brief *out);
+/* Of many at once, which costs an engine less: errs[i] is what the call above would answer. */
+void wf_store_meta_briefs(wf_store *store, const weft_id *ids, size_t count, wf_meta_brief *out,
+                          weft_err *errs);
 /* Does the entry write the named store? NOT_FOUND. */
 weft_err wf_store_writes(wf_store *store, const weft_id *id, const char *name, size_t name_len,
                          bool *out);

@@ -10,9 +10,12 @@
 #include "door.h"
 #include "entry.h"
 #include "ids.h"
+#include "is_tip.h"
 #include "log.h"
 #include "shelf.h"
 #include "sketches.h"
+
+#define MANY_PARENTS 8u /* from here on they are looked up together */
 
 /* What was found out about an entry on its way through the door. */
 struct passage {
@@ -56,6 +59,8 @@ static weft_err look_at_parents(wf_store *store, struct passage *p)
     struct wf_add *add = p->add;
     bool missing = false;
     uint32_t last_policy = 0;
+    if (p->parents_count >= MANY_PARENTS)
+        wf_briefs_fetch(&store->briefs, store->kv, p->parents, p->parents_count);
     for (uint32_t i = 0; i < p->parents_count; i++) {
         struct wf_brief *parent;
         weft_err err = wf_briefs_find(&store->briefs, store->kv, &p->parents[i], &parent);
@@ -181,30 +186,15 @@ weft_err wf_writer_touch(wf_store *store, struct wf_tree *tree)
     return WEFT_OK;
 }
 
-/* Is the parent a tip of its tree until now? */
-static weft_err is_tip(wf_store *store, struct wf_brief *parent, bool *out)
-{
-    if (parent->tip == WF_TIP_UNKNOWN) {
-        uint8_t key[WF_KEY_TIP_BYTES_MAX];
-        size_t len = wf_key_tip(key, parent->t, NULL, 0, &parent->id);
-        wf_value value;
-        weft_err err = wf_kv_get(store->kv, NULL, WF_CF_TIP, key, len, &value);
-        if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err;
-        if (err == WEFT_OK) wf_value_release(store->kv, &value);
-        parent->tip = err == WEFT_OK ? WF_TIP_YES : WF_TIP_NO;
-    }
-    *out = parent->tip == WF_TIP_YES;
-    return WEFT_OK;
-}
-
 static weft_err link_parents(wf_store *store, struct passage *p)
 {
     uint8_t child[WF_KEY_CHILD_BYTES], tip[WF_KEY_TIP_BYTES_MAX];
+    if (p->parents_count >= MANY_PARENTS) wf_is_tip_look(store, p->parents, p->parents_count);
     for (uint32_t i = 0; i < p->parents_count; i++) {
         struct wf_brief *parent;
         bool was_tip;
         weft_err err = wf_briefs_find(&store->briefs, store->kv, &p->parents[i], &parent);
-        if (err == WEFT_OK) err = is_tip(store, parent, &was_tip);
+        if (err == WEFT_OK) err = wf_is_tip(store, parent, &was_tip);
         if (err != WEFT_OK) return err;
         wf_key_child(child, p->tree->now.t, parent->seq, p->tree->now.seq + 1);
         wf_batch_put(store->batch, WF_CF_CHILD, child, sizeof child, p->add->id.bytes,

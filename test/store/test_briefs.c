@@ -6,6 +6,7 @@
 
 #include "briefs.h"
 #include "entry_kit.h"
+#include "kv_faulty.h"
 #include "layout.h"
 
 static wf_kv *kv;
@@ -97,10 +98,10 @@ Test(briefs, names_of_any_length_are_kept)
     cr_assert(wf_names_have(wf_brief_names(brief), brief->names_len, "main", 4));
 }
 
-Test(briefs, what_is_not_cached_comes_from_the_engine)
+static void put_meta(uint64_t n, uint64_t gen)
 {
     struct wf_meta_record meta = {.t = 3,
-                                  .gen = 9,
+                                  .gen = gen,
                                   .seq = 4,
                                   .height = 8,
                                   .policy = 2,
@@ -108,15 +109,86 @@ Test(briefs, what_is_not_cached_comes_from_the_engine)
                                   .names_len = 2};
     uint8_t value[256];
     wf_meta_write(&meta, value);
-    weft_id id = numbered(5);
+    weft_id id = numbered(n);
     wf_batch *batch;
     cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
     wf_batch_put(batch, WF_CF_META, id.bytes, sizeof id.bytes, value, wf_meta_bytes(&meta));
     cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
     wf_batch_destroy(batch);
+}
+
+Test(briefs, what_is_not_cached_comes_from_the_engine)
+{
+    put_meta(5, 9);
     struct wf_brief *brief = find(5);
     cr_assert_not_null(brief);
     cr_assert(brief->t == 3 && brief->gen == 9 && brief->seq == 4 && brief->policy == 2);
     cr_assert_eq(brief->tip, WF_TIP_UNKNOWN);
     cr_assert(wf_names_have(wf_brief_names(brief), brief->names_len, "x", 1));
+}
+
+/* -- Many at once ------------------------------------------------------------------------------ */
+
+#define MANY 150u
+
+/* Every third one is not here, every seventh is in the cache already. */
+static void put_many(weft_id ids[MANY])
+{
+    for (uint32_t i = 0; i < MANY; i++) {
+        ids[i] = numbered(i);
+        if (i % 3 != 0) put_meta(i, 1000 + i);
+        if (i % 3 != 0 && i % 7 == 0) find(i)->gen = 5;
+    }
+}
+
+static void expect_many(void)
+{
+    for (uint32_t i = 0; i < MANY; i++) {
+        struct wf_brief *brief = find(i);
+        cr_assert_eq(brief == NULL, i % 3 == 0, "%u", i);
+        if (brief != NULL) cr_assert_eq(brief->gen, i % 7 == 0 ? 5 : 1000 + i, "%u", i);
+    }
+}
+
+Test(briefs, those_that_were_fetched_are_found_without_the_engine)
+{
+    weft_id ids[MANY];
+    wf_kv *inner = kv;
+    put_many(ids);
+    kv = kv_faulty_create(inner);
+    wf_briefs_fetch(&briefs, kv, ids, MANY);
+    uint64_t before = kv_faulty_reads(kv);
+    expect_many();
+    cr_expect_eq(kv_faulty_reads(kv) - before, MANY / 3, "those that are not there alone");
+}
+
+Test(briefs, a_fetch_that_fails_leaves_it_to_the_finding)
+{
+    weft_id ids[MANY];
+    wf_kv *inner = kv;
+    put_many(ids);
+    kv = kv_faulty_create(inner);
+    for (uint32_t nth = 1; nth <= 3; nth++) {
+        wf_briefs_clear(&briefs);
+        kv_faulty_fail_at(kv, nth * 40, WEFT_IO);
+        wf_briefs_fetch(&briefs, kv, ids, MANY);
+        cr_expect(kv_faulty_met(kv));
+        for (uint32_t i = 0; i < MANY; i++) cr_assert_eq(find(i) == NULL, i % 3 == 0);
+    }
+}
+
+static bool is_three(void *arg, uint64_t t)
+{
+    (void)arg;
+    return t == 3;
+}
+
+Test(briefs, what_stands_there_of_a_removed_tree_is_not_fetched)
+{
+    weft_id ids[MANY];
+    put_many(ids);
+    wf_briefs_clear(&briefs);
+    briefs.is_removed = is_three;
+    wf_briefs_fetch(&briefs, kv, ids, MANY);
+    cr_expect_eq(briefs.count, 0);
 }

@@ -363,6 +363,27 @@ Test(store, walks_show_a_tree_parents_first_and_by_arrival)
     sk_dag_destroy(dag);
 }
 
+Test(store, facts_of_many_at_once_are_those_of_each)
+{
+    enum { HERE = 150, ASKED = 170 };
+    sk_dag *dag = sk_dag_create(SK_WIDE, ASKED, author, 12);
+    sk_node node;
+    wf_meta_brief briefs[ASKED], brief;
+    weft_err errs[ASKED];
+    sk_node_open(&node, 1);
+    cr_assert_eq(sk_commit(&node, dag->bufs, dag->ids, HERE, true, NULL), WEFT_OK);
+    wf_store_meta_briefs(node.store, dag->ids, ASKED, briefs, errs);
+    for (uint32_t i = 0; i < ASKED; i++) {
+        cr_assert_eq(errs[i], wf_store_meta_brief(node.store, &dag->ids[i], &brief));
+        cr_assert_eq(errs[i], i < HERE ? WEFT_OK : WEFT_NOT_FOUND);
+        if (errs[i] != WEFT_OK) continue;
+        cr_assert(briefs[i].t == brief.t && briefs[i].gen == brief.gen);
+        cr_assert(briefs[i].seq == brief.seq && briefs[i].height == brief.height);
+    }
+    sk_node_close(&node);
+    sk_dag_destroy(dag);
+}
+
 Test(store, parents_children_and_short_ids_are_found)
 {
     sk_dag *dag = sk_dag_create(SK_MERGES, 50, author, 12);

@@ -141,6 +141,41 @@ Test(tips, kept_tips_cost_no_read)
     sk_dag_destroy(dag);
 }
 
+/* One that names `count` entries as its parents, at the height that it must have. */
+static weft_err join(const sk_dag *dag, const weft_id *parents, uint32_t count, uint64_t height)
+{
+    weft_buf *buf;
+    weft_id id;
+    weft_store_part part = {.name = "main", .payload = "x", .payload_len = 1};
+    weft_entry_spec spec = {.tree = dag->tree,
+                            .parents = parents,
+                            .parents_count = count,
+                            .height = height,
+                            .stores = &part,
+                            .stores_count = 1};
+    cr_assert_eq(weft_entry_build(&spec, author, &buf, &id), WEFT_OK);
+    weft_err err = sk_commit(&node, &buf, &id, 1, true, NULL);
+    weft_buf_unref(buf);
+    return err;
+}
+
+Test(tips, one_that_joins_many_is_the_tip_in_the_place_of_those_that_were)
+{
+    enum { JOINED = 100, FOLLOWED = 30 };
+    sk_dag *dag = sk_dag_create(SK_STAR, ENTRIES, author, 5);
+    cr_assert_eq(commit(dag, 0, JOINED + 1), WEFT_OK);
+    for (uint32_t i = 1; i <= FOLLOWED; i++)
+        cr_assert_eq(join(dag, &dag->ids[i], 1, dag->heights[i] + 1), WEFT_OK);
+    wf_briefs_clear(&node.store->briefs); /* as after an opening: nothing is known of them */
+    cr_assert_eq(join(dag, dag->ids + 1, JOINED, 2), WEFT_OK);
+    wf_tree_info info;
+    cr_assert_eq(wf_store_tree_by_number(node.store, 1, &info), WEFT_OK);
+    cr_expect_eq(info.tips, FOLLOWED + 1);
+    cr_expect_eq(ask(NULL, ENTRIES).count, FOLLOWED + 1);
+    sk_expect_clean(node.store);
+    sk_dag_destroy(dag);
+}
+
 /* -- Or nothing -------------------------------------------------------------------------------- */
 
 Test(tips, a_failed_batch_leaves_no_trace_in_them)
