@@ -15,6 +15,7 @@
 #include "keyring.h"
 #include "keyset.h"
 #include "log.h"
+#include "net_tcp.h"
 #include "node_internal.h"
 #include "notify.h"
 #include "penalties.h"
@@ -256,6 +257,7 @@ static weft_err spawn_transport(weft_node *node, const weft_node_options *o)
         .on_encrypt = node->seat.on_encrypt,
         .on_encrypt_arg = node->seat.arg,
         .node_name = o->name,
+        .interfaces = o->interfaces,
         .events_to = t->sync,
         .verifiers = t->verify,
         .verifiers_count = t->verify_count,
@@ -456,6 +458,7 @@ weft_err weft_node_open(const weft_node_options *options, weft_node **out)
     static const weft_node_options defaults;
     const weft_node_options *o = options != NULL ? options : &defaults;
     if (out == NULL) return WEFT_INVALID;
+    if (o->interfaces != NULL && !wf_net_tcp_interfaces_fit(o->interfaces)) return WEFT_INVALID;
     if (wf_in_actor()) return WEFT_DEADLK;
     bool unfit = false;
     weft_err err = open_once(o, &unfit, out);

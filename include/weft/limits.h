@@ -200,6 +200,7 @@
 #define WEFT_ASKED_MAX 1024u                /* requests of ours that wait elsewhere              */
 #define WEFT_TICKET_BYTES_MAX 16384u        /* of a ticket's text, with its NUL                  */
 #define WEFT_TICKET_HINTS_MAX 16u           /* addresses in a ticket: others are passed over     */
+#define WEFT_INTERFACES_BYTES_MAX 255u      /* of weft_node_options.interfaces                   */
 #define WEFT_DECLARED_MAX 4096u             /* trees that are kept with a peer by handles        */
 #define WEFT_TICKET_TRY_NS (30 * WEFT_SEC)  /* for one of them                              */
 #define WEFT_GATE_TREES 64u                 /* whose rights changed: more are told as all        */

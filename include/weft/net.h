@@ -96,6 +96,9 @@ struct weft_net_ops {
      * "[::]:...". */
     weft_err (*reach)(weft_net *net, const char *bound, bool all,
                       char (*out)[WEFT_ADDRESS_BYTES_MAX], size_t room, size_t *count);
+    /* Which of the machine's interfaces reach() may name, in the form of weft_node_options. Told when
+     * the network is added to a node that says so, before it listens. May be NULL. */
+    void (*interfaces)(weft_net *net, const char *interfaces);
 };
 struct weft_net {
     const struct weft_net_ops *ops; /* the network's own struct begins with this */

@@ -73,6 +73,13 @@ typedef struct weft_node_options {
      * after damage to a log (docs/store.md, Renewal). Needs as much room again, and time for a copy of
      * all. Without it such a store is CORRUPT and left as it is, for weft-fsck. */
     bool renew;
+    /* Which of the machine's interfaces tickets name of a server that listens on all of them: names with
+     * commas between them, "*" at the end of one for any that begins so, "!" before one for all but
+     * these; the last that fits an interface counts. "eth0,wlan*", "!docker*,!br-*". Of those that are
+     * not said by name the ones that nobody elsewhere can use (without a carrier, of the link only, a
+     * loopback) are named only if there is no other. NULL, "": all are alike. INVALID: another form, or
+     * longer than WEFT_INTERFACES_BYTES_MAX. */
+    const char *interfaces;
 } weft_node_options;
 
 /* Opens or creates a node. Nothing listens yet. NOT_STORE, LOCKED, VERSION, CORRUPT,

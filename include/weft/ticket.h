@@ -35,8 +35,8 @@ weft_err weft_ticket_parse(const char *text, weft_ticket *out);
 weft_err weft_ticket_write(const weft_ticket *ticket, char *out, size_t *len);
 
 /* A ticket for the tree with this node's key and the addresses of its running servers. Of a server
- * that listens on all addresses of the machine it takes those of the machine's interfaces; how others
- * reach it from beyond these only you know. If none gives one the ticket has no hints, which is OK:
+ * that listens on all addresses of the machine it takes those of the machine's interfaces, of which
+ * weft_node_options.interfaces may say some; how others reach it from beyond these only you know. If none gives one the ticket has no hints, which is OK:
  * add what you know. Whether the tree
  * is here is not asked. */
 weft_err weft_ticket_create(weft_node *node, const weft_id *tree, weft_ns timeout,

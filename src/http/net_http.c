@@ -336,6 +336,12 @@ static weft_err http_reach(weft_net *base, const char *bound, bool all,
     return err;
 }
 
+static void http_interfaces(weft_net *base, const char *interfaces)
+{
+    struct http_net *net = (struct http_net *)base;
+    wf_net_tcp_interfaces(net->tcp, interfaces);
+}
+
 static const struct weft_net_ops http_ops = {
     .type = "http",
     .check = http_check,
@@ -351,6 +357,7 @@ static const struct weft_net_ops http_ops = {
     .close = http_close,
     .destroy = http_destroy,
     .reach = http_reach,
+    .interfaces = http_interfaces,
 };
 
 /* ADDRESS: nobody could dial it. */

@@ -328,6 +328,8 @@ static weft_err options_hold(struct wf_manager *m, const struct wf_transport_opt
     (void)weft_addr_get(from->events_to);
     (void)weft_addr_get(from->resolver);
     if (from->node_name != NULL) snprintf(m->node_name, sizeof m->node_name, "%s", from->node_name);
+    if (from->interfaces != NULL)
+        snprintf(m->interfaces, sizeof m->interfaces, "%s", from->interfaces);
     return WEFT_OK;
 }
 

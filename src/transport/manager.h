@@ -207,6 +207,7 @@ struct wf_manager {
     bool ending; /* fini runs: there are no timers any more */
     struct wf_transport_options options;
     char node_name[WEFT_ACTOR_NAME_BYTES_MAX];
+    char interfaces[WEFT_INTERFACES_BYTES_MAX + 1]; /* "": nothing was said of them */
     wf_noise_static *noise_static;
     struct wf_transport *transports[WEFT_TRANSPORTS_MAX]; /* by name */
     uint32_t transports_count;

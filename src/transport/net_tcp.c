@@ -418,13 +418,14 @@ static const struct weft_net_ops tcp_ops = {
     .close = tcp_close,
     .destroy = tcp_destroy,
     .reach = wf_net_tcp_reach,
+    .interfaces = wf_net_tcp_interfaces,
 };
 
 weft_err wf_net_tcp_create(wf_net **out)
 {
-    wf_net *net = wf_calloc(1, sizeof *net);
+    struct wf_net_tcp *net = wf_calloc(1, sizeof *net);
     if (net == NULL) return WEFT_NO_MEMORY;
-    net->ops = &tcp_ops;
-    *out = net;
+    net->net.ops = &tcp_ops;
+    *out = &net->net;
     return WEFT_OK;
 }

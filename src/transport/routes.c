@@ -77,6 +77,8 @@ weft_verdict wf_route_add(struct wf_manager *m, struct wf_tp_add *req)
     net->net = req->net;
     wf_counter_set(&net->refs, 1);
     err = WEFT_OK;
+    if (m->interfaces[0] != '\0' && req->net->ops->interfaces != NULL)
+        req->net->ops->interfaces(req->net, m->interfaces);
     if (old != NULL) { /* its connections keep the old network until they end */
         (void)wf_listen_stop(old);
         wf_tp_net_put(old->net);

@@ -72,6 +72,7 @@ struct wf_transport_options {
     struct wf_identity identity; /* noise.h: key and how to sign and verify; copied */
     uint64_t caps;               /* told to peers: what the layers above understand */
     const char *node_name;       /* shown to peers; may be NULL                     */
+    const char *interfaces;      /* weft_node_options.interfaces; copied; may be NULL */
     weft_addr *events_to;        /* hears UP, DOWN, FRAME (system lane); counted    */
     weft_addr *const *verifiers; /* hear BULK; counted; chosen in turn              */
     uint32_t verifiers_count;

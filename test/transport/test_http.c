@@ -635,6 +635,19 @@ Test(http, where_it_is_reached_behind_a_proxy_is_what_was_said_or_nothing)
     cr_expect_null(net);
 }
 
+Test(http, names_the_interfaces_that_were_said)
+{
+    char out[4][WEFT_ADDRESS_BYTES_MAX];
+    size_t count = 99;
+    weft_net *net;
+    cr_assert_eq(weft_net_http_create(&(weft_http_options){0}, &net), WEFT_OK);
+    net->ops->interfaces(net, "lo");
+    cr_assert_eq(net->ops->reach(net, "0.0.0.0:8080/x", true, out, 4, &count), WEFT_OK);
+    cr_assert_eq(count, 1);
+    cr_expect_str_eq(out[0], "127.0.0.1:8080/x");
+    net->ops->destroy(net);
+}
+
 Test(http, too_many_proxies_and_empty_ones_are_refused)
 {
     static const char *many[WEFT_HTTP_PROXIES_MAX + 1];
