@@ -67,7 +67,9 @@ static weft_err check_format(wf_store *store)
     err = is_empty(store, &empty);
     if (err != WEFT_OK) return err;
     if (!empty) return wf_fail(WEFT_CORRUPT, "store", "the format record is missing");
-    return write_format(store);
+    err = write_format(store);
+    if (err != WEFT_INVALID) return err; /* which is the answer to who only reads */
+    return wf_fail(WEFT_NOT_STORE, "store", "nothing is in it: its creation did not end");
 }
 
 static void free_parts(wf_store *store)

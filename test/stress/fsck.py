@@ -71,10 +71,12 @@ def codes(place):
     os.mkdir(place + "/other")
     open(place + "/other/file", "w").close()
     run(place + "/other", code=3)
+    store(place + "/begun", "begun")
+    run(place + "/begun", code=3)
     store(place + "/newer", "newer")
     run(place + "/newer", code=8)
     run("--salvage", place + "/n", place + "/newer", code=8)
-    assert sorted(os.listdir(place)) == ["newer", "other", "s"], os.listdir(place)
+    assert sorted(os.listdir(place)) == ["begun", "newer", "other", "s"], os.listdir(place)
 
 
 def locked(place):

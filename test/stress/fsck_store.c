@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fsck_store.c - makes a store of one tree for fsck.py.
- * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer|joins|peers|trie|sketch|sub|dom|killed] [lmdb]
+ * Called by: fsck.py, as: fsck-store DIR ENTRIES [hold|newer|joins|peers|trie|sketch|sub|dom|killed|begun] [lmdb]
  * May touch: DIR. Never: leaves a key in it. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +50,15 @@ static void be_killed(weft_node *node, const weft_keypair *pair, int entries)
              "commit");
     }
     _exit(0);
+}
+
+/* As a first opening that was killed leaves it. */
+static int begin(const char *dir)
+{
+    wf_kv *kv = NULL;
+    must(wf_kv_disk_open(dir, &(wf_kv_disk_options){.create = true}, &kv), "engine");
+    wf_kv_close(kv);
+    return 0;
 }
 
 /* As a later version would leave it. */
@@ -132,6 +141,7 @@ static void spoil(const char *dir, enum wf_cf cf)
 int main(int argc, char **argv)
 {
     if (argc < 3) return 2;
+    if (said(argc, argv, "begun")) return begin(argv[1]);
     const uint8_t seed[32] = {7};
     weft_keypair *pair = NULL;
     weft_node *node = NULL;
