@@ -4,11 +4,13 @@
  * Never: returns before the work has ended. */
 #include "atomic.h"
 #include "block.h"
+#include "log.h"
 #include "port.h"
 
 struct aside {
     void (*fn)(void *arg);
     void *arg;
+    struct wf_failure failure; /* the last one of the work */
     uint32_t over;
 };
 
@@ -17,6 +19,7 @@ static void run(void *arg)
     struct aside *work = arg;
     struct wf_port *port = wf_port_machine();
     work->fn(work->arg);
+    wf_failure_get(&work->failure);
     /* [A] release: what the work wrote happens-before [B], the load that ends the wait. */
     wf_store(&work->over, 1, WF_RELEASE);
     port->ops->wake(port, &work->over); /* it is joined before `work` ends */
@@ -43,4 +46,5 @@ void wf_run_aside(void (*fn)(void *arg), void *arg, weft_ns every, void (*tick)(
         next = wf_port_now(port) + every;
     }
     port->ops->thread_join(port, thread);
+    if (work.failure.err != WEFT_OK) wf_failure_set(&work.failure);
 }

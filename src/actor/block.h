@@ -20,7 +20,8 @@ unsigned wf_cpu_count(weft_rt *rt);
  * such as another process's lock. Plain threads only. */
 void wf_nap(weft_ns ns);
 /* Runs fn(arg) on a thread of its own, and about each `every` ns tick(tick_arg) on this one, until fn has
- * returned. Where no thread can be had fn runs here, without a tick. Plain threads only. */
+ * returned; weft_err_detail has what failed there. Where no thread can be had fn runs here, without a
+ * tick. Plain threads only. */
 void wf_run_aside(void (*fn)(void *arg), void *arg, weft_ns every, void (*tick)(void *arg),
                   void *tick_arg);
 /* True on an actor thread, inside its callbacks. */

@@ -149,28 +149,43 @@ void wf_log(weft_log_level level, const char *facility, const char *fmt, ...)
 }
 
 /* The last failure that arose on this thread. */
-static _Thread_local struct {
-    weft_err err;
-    char line[WEFT_LOG_LINE_BYTES_MAX];
-} failed;
+static _Thread_local struct wf_failure failed;
 
-weft_err wf_fail(weft_err err, const char *facility, const char *fmt, ...)
+static void keep(weft_err err, const char *fmt, va_list args)
 {
     char *line = failed.line;
-    va_list args;
-    va_start(args, fmt);
     int len = vsnprintf(line, sizeof failed.line, fmt, args);
-    va_end(args);
     if (len >= 0 && (size_t)len < sizeof failed.line)
         (void)snprintf(line + len, sizeof failed.line - (size_t)len, " err=%s", weft_errname(err));
     failed.err = err;
     clean(line);
+}
+
+weft_err wf_fail(weft_err err, const char *facility, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    keep(err, fmt, args);
+    va_end(args);
     if (!is_on(WEFT_LOG_ERROR, facility)) return err;
     char copy[WEFT_LOG_LINE_BYTES_MAX]; /* a sink may call weft, and fail */
-    memcpy(copy, line, sizeof copy);
+    memcpy(copy, failed.line, sizeof copy);
     deliver(WEFT_LOG_ERROR, facility, copy);
     return err;
 }
+
+weft_err wf_fail_again(weft_err err, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    keep(err, fmt, args);
+    va_end(args);
+    return err;
+}
+
+void wf_failure_get(struct wf_failure *out) { *out = failed; }
+
+void wf_failure_set(const struct wf_failure *failure) { failed = *failure; }
 
 const char *weft_err_detail(weft_err err)
 {

@@ -5,6 +5,7 @@
 #define WF_LOG_H
 
 #include <weft/err.h>
+#include <weft/limits.h>
 #include <weft/log.h>
 
 void wf_log(weft_log_level level, const char *facility, const char *fmt, ...)
@@ -14,6 +15,17 @@ void wf_log(weft_log_level level, const char *facility, const char *fmt, ...)
  * one place where a failure is logged. `return wf_fail(WEFT_IO, "store", "write: %s", why);` */
 weft_err wf_fail(weft_err err, const char *facility, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* A failure that was logged before, and comes again: it is kept for weft_err_detail only. */
+weft_err wf_fail_again(weft_err err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* What weft_err_detail has of this thread: for work that one thread does in another's place. */
+struct wf_failure {
+    weft_err err; /* OK: nothing has failed */
+    char line[WEFT_LOG_LINE_BYTES_MAX];
+};
+void wf_failure_get(struct wf_failure *out);
+void wf_failure_set(const struct wf_failure *failure);
 
 /* Stays on in release. For bugs only, never for bytes from outside. */
 void wf_assert_failed(const char *what, const char *file, int line) __attribute__((noreturn));

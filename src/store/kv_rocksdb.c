@@ -39,11 +39,28 @@ static bool tells_of_lost_file(const struct wf_rocks *r, const char *text)
     return ours && wf_store_dir_has_current(r->dir);
 }
 
+/* FNV-1a, of 64 bits; 0 stands for nothing. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (; *text != '\0'; text++) hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+    return hash | 1;
+}
+
+static bool was_said(struct wf_rocks *r, const char *text)
+{
+    uint64_t hash = hash_of(text);
+    bool said = wf_counter_get(&r->said) == hash;
+    wf_counter_set(&r->said, hash);
+    return said;
+}
+
 weft_err wf_rocks_fail(struct wf_rocks *r, const char *what, char *text)
 {
     weft_err err = classify(text);
     if (err == WEFT_IO && tells_of_lost_file(r, text)) err = WEFT_CORRUPT;
-    err = wf_fail(err, "store", "%s: %s", what, text);
+    if (err == WEFT_CORRUPT && was_said(r, text)) (void)wf_fail_again(err, "%s: %s", what, text);
+    else (void)wf_fail(err, "store", "%s: %s", what, text);
     if (err == WEFT_CORRUPT && r->db != NULL && !r->read_only &&
         wf_counter_add(&r->corrupt, 1) == 1)
         wf_store_dir_note_damage(r->dir);

@@ -29,6 +29,7 @@ struct wf_rocks {
     bool small;          /* the whole volume is                                      */
     bool full;           /* the floor refused the last write, which was said once    */
     wf_counter corrupt;  /* blocks that could not be read since the opening          */
+    wf_counter said;     /* which damage was logged last: a scan meets a block at each step */
     wf_counter sticky;   /* -err of the first failed write since the opening, 0: none */
     weft_err closed_err; /* db is NULL: why it could not be opened again              */
 };

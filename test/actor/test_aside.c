@@ -5,6 +5,7 @@
 
 #include "block.h"
 #include "lock.h"
+#include "log.h"
 
 static wf_counter ticks, over;
 
@@ -25,6 +26,16 @@ Test(aside, the_caller_speaks_while_the_work_goes_on)
     uint64_t three = 3;
     wf_run_aside(wait_for_ticks, &three, WEFT_MS, tick, NULL);
     cr_expect_geq(wf_counter_get(&ticks), 3);
+}
+
+static void fail(void *arg) { *(weft_err *)arg = wf_fail(WEFT_CORRUPT, "aside", "a reason"); }
+
+Test(aside, what_failed_there_is_told_here)
+{
+    weft_err err = WEFT_OK;
+    weft_log_to(NULL, NULL, WEFT_LOG_ERROR);
+    wf_run_aside(fail, &err, WEFT_NEVER / 2, tick, NULL);
+    cr_expect_str_eq(weft_err_detail(err), "a reason err=WEFT_CORRUPT");
 }
 
 static void end(void *arg)

@@ -238,6 +238,36 @@ Test(kv_rocksdb_only, a_flipped_byte_in_a_table_is_found_when_it_is_read)
     wf_kv_close(kv);
 }
 
+static unsigned said_of_blocks;
+
+static void count_blocks(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    (void)arg;
+    (void)level;
+    (void)facility;
+    said_of_blocks += strstr(line, "block checksum mismatch") != NULL;
+}
+
+/* A scan would fill the log with one block, which it meets at each of its steps. */
+Test(kv_rocksdb_only, one_damaged_block_is_said_once_however_often_it_is_read)
+{
+    wf_kv *kv = kk_open(&kk_rocksdb, dir);
+    wf_value value;
+    kk_put(kv, WF_CF_ENTRY, "k", "a value that can be found in the file", true);
+    wf_kv_close(kv);
+    cr_assert_eq(kk_flip(dir, ".sst", "a value that can be found", 25), 1);
+    kv = kk_open(&kk_rocksdb, dir);
+    weft_log_to(count_blocks, NULL, WEFT_LOG_ERROR);
+    for (int i = 0; i < 5; i++) {
+        weft_err err = wf_kv_get(kv, NULL, WF_CF_ENTRY, "k", 1, &value);
+        cr_expect_eq(err, WEFT_CORRUPT);
+        cr_expect_neq(strstr(weft_err_detail(err), "block checksum"), NULL,
+                      "each who asks is told");
+    }
+    cr_expect_eq(said_of_blocks, 1);
+    wf_kv_close(kv);
+}
+
 static unsigned count_names(void)
 {
     DIR *handle = opendir(dir);
