@@ -149,7 +149,8 @@ static void apply(struct wf_desk *desk, struct wf_stream *stream, struct wf_inge
     struct wf_tree *tree = wf_trees_find(&desk->store->trees, &frame->tree);
     uint64_t lost = desk->lost;
     weft_err err = WEFT_OK;
-    if (tree == NULL || !tree->now.followed) err = WEFT_TREE;
+    if (tree == NULL || !tree->now.followed || (frame->t != 0 && frame->t != tree->now.t))
+        err = WEFT_TREE;
     for (uint32_t i = 0; i < frame->count; i++) frame->entries[i].result = WF_IN_REFUSED;
     for (uint32_t i = 0; i < frame->count && err == WEFT_OK; i++) {
         if (wf_writer_is_full(desk->store)) wf_desk_flush(desk);

@@ -43,6 +43,8 @@ struct wf_ingest { /* from wf_ingest_create; dropped with weft_drop */
     bool end;            /* no entries: the stream's order state is forgotten    */
     uint64_t arrived_ns; /* when its frame was complete, for latency             */
     weft_id tree;
+    uint64_t t; /* its number when the stream began, 0: not known. By another one it was
+                            * removed since and is taken up again: TREE            */
     wf_source source;
     weft_buf *frame;    /* counted; holds the bytes                             */
     size_t frame_bytes; /* on the wire, for the byte accounts                   */

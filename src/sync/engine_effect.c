@@ -204,6 +204,19 @@ static void on_registered(weft_self *self, void *state, weft_err err, weft_reque
     answer(state, arg, &(event){.kind = WF_E_REGISTERED, .err = err}, req);
 }
 
+/* What this session was told of the tree, and tells, is about the one of this number. 0: there is
+ * none; one that no tree has: it was removed since and is taken up again. */
+static uintptr_t number_of(struct engine *e, const struct esession *es)
+{
+    static const uint8_t untold[sizeof es->s.ours.epoch];
+    const uint8_t *epoch = es->s.ours.epoch;
+    wf_tree_info info;
+    if (wf_store_tree(e->table->wf_store, &es->s.tree, &info) != WEFT_OK) return 0;
+    bool same = memcmp(epoch, untold, sizeof untold) == 0 ||
+                memcmp(epoch, info.epoch, sizeof info.epoch) == 0;
+    return same ? (uintptr_t)info.t : UINTPTR_MAX;
+}
+
 static weft_err do_register(struct engine *e, struct esession *es)
 {
     struct wf_tp_stream *req = wf_tp_new(&wf_tp_stream_kind);
@@ -216,6 +229,7 @@ static weft_err do_register(struct engine *e, struct esession *es)
     req->open = true;
     req->cookie_id = es->s.tree;
     req->cookie_bit = es->leans;
+    req->cookie = (void *)number_of(e, es);
     weft_err err = ask(e, es, e->table->transport, &req->req, on_registered);
     if (err != WEFT_OK) tell_refused(e, es);
     return err;

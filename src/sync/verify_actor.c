@@ -120,6 +120,7 @@ static void fill(struct wf_ingest *in, struct wf_bulk_note *note, const struct w
     in->arrived_ns = bulk->arrived_ns;
     in->tree = bulk->cookie_id;
     in->leans = bulk->cookie_bit;
+    in->t = (uint64_t)(uintptr_t)bulk->cookie;
     in->source.peer = bulk->key;
     in->frame = bulk->buf == NULL ? NULL : weft_buf_ref(bulk->buf);
     in->frame_bytes = bulk->frame_bytes;

@@ -142,6 +142,7 @@ Test(verify, a_good_frame_becomes_one_ingest)
     weft_buf *frame = frame_of(r, WF_ENTRIES_RAW, (uint32_t[]){0, 1, 2}, 3, &mark);
     struct wf_tp_bulk_in *b = bulk(r, WF_F_ENTRIES, frame);
     uint32_t bytes = b->frame_bytes;
+    b->cookie = (void *)(uintptr_t)17;
     send(r, b);
     struct wf_ingest *in = only(r);
     cr_expect_eq(in->verdict, WEFT_OK);
@@ -156,6 +157,7 @@ Test(verify, a_good_frame_becomes_one_ingest)
     cr_expect_eq(memcmp(in->source.epoch, mark.epoch, 16), 0);
     cr_expect(weft_key_equal(&in->source.peer, &r->pair->a.key));
     cr_expect(in->conn == CONN && in->stream == STREAM && in->n == 1 && in->arrived_ns == 99);
+    cr_expect_eq(in->t, 17, "the number of its tree when the stream began");
     cr_expect_eq(in->results_to, r->table.queue);
     const struct wf_bulk_note *note = in->cookie;
     cr_expect(note->type == WF_F_ENTRIES && note->seen == 4 && note->frame_bytes == bytes);
