@@ -7,7 +7,6 @@
 #include "alloc.h"
 #include "dag_heap.h"
 #include "dag_walk.h"
-#include "log.h"
 
 #define CHILDREN 256u /* read at once */
 #define CHUNK 256u    /* places of a list read at once */
@@ -215,7 +214,7 @@ static weft_err next_listed(struct named *n, bool inside, struct wf_fact *out, b
         bool wanted = place->seq <= n->dag->upto_seq &&
                       wf_dag_bits_has(n->inside, place->seq) == inside;
         weft_err err = wanted ? wf_dag_look(n->dag, &place->id, out, member) : WEFT_OK;
-        return err == WEFT_NOT_FOUND ? wf_fail(WEFT_CORRUPT, "dag", "an entry is missing") : err;
+        return err == WEFT_NOT_FOUND ? wf_dag_broken(n->dag) : err;
     }
     if (l->dry) {
         end_list(n);
@@ -246,7 +245,7 @@ static weft_err next_arrival(struct named *n, bool inside, struct wf_fact *out, 
     n->dag->reads++;
     weft_err err = wf_store_arrival(n->dag->store, n->dag->t, n->seq, &arrival);
     if (err == WEFT_OK) err = wf_dag_look(n->dag, &arrival.id, out, member);
-    if (err == WEFT_NOT_FOUND) err = wf_fail(WEFT_CORRUPT, "dag", "an arrival is missing");
+    if (err == WEFT_NOT_FOUND) err = wf_dag_broken(n->dag);
     if (err == WEFT_OK && *member) err = wf_dag_parents(n->dag, out, parents);
     if (err == WEFT_OK) n->seq--;
     return err;

@@ -241,7 +241,7 @@ weft_err wf_dag_cut(struct wf_dag *dag, const weft_cut *cut, struct wf_facts *ou
 
 /* -- Edges --------------------------------------------------------------------------------------- */
 
-static weft_err broken_edge(const struct wf_dag *dag)
+weft_err wf_dag_broken(const struct wf_dag *dag)
 {
     if (wf_store_is_removed(dag->store, dag->t)) return WEFT_NOT_FOUND;
     return wf_fail(WEFT_CORRUPT, "dag", "an entry that is named here is not stored");
@@ -253,7 +253,7 @@ static weft_err tree_parents(struct wf_dag *dag, const weft_id *id, uint32_t *co
     wf_value value;
     struct wf_meta_record meta;
     weft_err err = wf_kv_get(dag->store->kv, NULL, WF_CF_META, id->bytes, WEFT_ID_BYTES, &value);
-    if (err == WEFT_NOT_FOUND) return broken_edge(dag);
+    if (err == WEFT_NOT_FOUND) return wf_dag_broken(dag);
     if (err != WEFT_OK) return err;
     err = wf_meta_read(value.data, value.len, &meta);
     if (err == WEFT_OK && meta.parents_count > WEFT_ENTRY_UNION_PARENTS_MAX)
@@ -296,7 +296,7 @@ weft_err wf_dag_parents(struct wf_dag *dag, const struct wf_fact *of, const stru
     for (uint32_t i = 0; i < count && err == WEFT_OK; i++) {
         struct wf_fact fact;
         err = wf_dag_fact(dag, &dag->ids[i], &fact);
-        if (err == WEFT_NOT_FOUND || err == WEFT_TREE) err = broken_edge(dag);
+        if (err == WEFT_NOT_FOUND || err == WEFT_TREE) err = wf_dag_broken(dag);
         if (err == WEFT_OK) err = wf_facts_add(&dag->up, &fact);
     }
     if (err != WEFT_OK) return err;
@@ -332,7 +332,7 @@ weft_err wf_dag_children(struct wf_dag *dag, const struct wf_fact *of, uint64_t 
         bool member;
         memcpy(child.bytes, value, sizeof child.bytes);
         err = wf_dag_look(dag, &child, &fact, &member);
-        if (err == WEFT_NOT_FOUND || err == WEFT_TREE) err = broken_edge(dag);
+        if (err == WEFT_NOT_FOUND || err == WEFT_TREE) err = wf_dag_broken(dag);
         if (err == WEFT_OK) err = wf_facts_add(out, &fact);
         if (err != WEFT_OK) break;
     }

@@ -82,6 +82,9 @@ uint32_t wf_dag_turn(const struct wf_dag *dag, uint32_t most);
 weft_err wf_dag_fact(struct wf_dag *dag, const weft_id *id, struct wf_fact *out);
 /* The same for any entry of the tree; *member: does it write the view's store? */
 weft_err wf_dag_look(struct wf_dag *dag, const weft_id *id, struct wf_fact *out, bool *member);
+/* What is named by something of the view is not stored. NOT_FOUND: its tree was removed meanwhile.
+ * CORRUPT, logged. */
+weft_err wf_dag_broken(const struct wf_dag *dag);
 /* Facts of a cut, sorted. Ids that are not here: with `missing` NULL, NOT_FOUND; otherwise
  * missing[] (room for cut->count) holds them. LIMIT, TREE. */
 weft_err wf_dag_cut(struct wf_dag *dag, const weft_cut *cut, struct wf_facts *out, weft_id *missing,
