@@ -199,6 +199,7 @@ static void on_stored(weft_self *self, void *state, weft_err err, weft_request *
     struct access *a = state;
     struct change *c = arg;
     a->change = NULL;
+    wf_join_desk_leave(&a->joins, NULL);
     if (err == WEFT_OK) hold(a, c);
     else if (err != WEFT_LIMIT) a->stale = true; /* a batch that failed may be there after all */
     weft_drop(req == NULL ? NULL : &req->msg);
@@ -241,6 +242,7 @@ static void start_next(struct access *a)
         }
         if (begun) {
             a->change = c;
+            if (c->drops) wf_join_desk_leave(&a->joins, &c->req->tree);
         } else {
             weft_reply(&req->req, err);
             wf_acc_change_free(c);

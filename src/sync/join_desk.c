@@ -256,6 +256,16 @@ bool wf_join_desk_is_asking(const struct wf_join_desk *desk, const weft_id *tree
     return false;
 }
 
+void wf_join_desk_leave(struct wf_join_desk *desk, const weft_id *tree)
+{
+    desk->leaving = tree == NULL ? (weft_id){{0}} : *tree;
+}
+
+bool wf_join_desk_is_leaving(const struct wf_join_desk *desk, const weft_id *tree)
+{
+    return weft_id_equal(&desk->leaving, tree);
+}
+
 static struct wf_record_put *gone(uint8_t prefix, const weft_id *tree, const weft_key *key)
 {
     struct wf_record_put *put = wf_record_create(0);

@@ -26,6 +26,7 @@ struct wf_join_desk { /* part of the actor's state */
     struct wf_join_saved saved; /* as the store had it at the beginning */
     weft_timer tick;
     uint64_t ticks;
+    weft_id leaving; /* the store is just asked to let go of this tree; zero: of none */
 };
 
 /* Once the node is wired: reads the records. CORRUPT, IO, NO_MEMORY. */
@@ -38,6 +39,9 @@ void wf_join_desk_fini(struct wf_join_desk *desk); /* fine also if it never bega
 /* The store lets go of a tree: who may ask to join it here, and what was asked of others about it,
  * goes too. Is somebody asked just now? */
 bool wf_join_desk_is_asking(const struct wf_join_desk *desk, const weft_id *tree);
+/* The store is asked for it; NULL: it has answered. */
+void wf_join_desk_leave(struct wf_join_desk *desk, const weft_id *tree);
+bool wf_join_desk_is_leaving(const struct wf_join_desk *desk, const weft_id *tree);
 /* The records that go, into `out`, where there is room, and how many those are. NULL: only that.
  * Fewer than that: memory is short, and those are the caller's to free. */
 uint32_t wf_join_desk_drop_records(const struct wf_join_desk *desk, const weft_id *tree,

@@ -302,16 +302,27 @@ static bool is_answer_to(const struct asking *a, const struct wf_asked_row *row)
            memcmp(a->said.id, none, sizeof none) == 0 && wf_grant_compare(&said, &asked) >= 0;
 }
 
+/* It was told before, by another answer; or the tree was let go of since that was asked, or is just
+ * now, and does not come back for it. */
+static void end_late(struct asking *a)
+{
+    wf_tree_info info;
+    bool here = !wf_join_desk_is_leaving(a->desk, &a->row.tree) &&
+                wf_store_tree(a->desk->table->wf_store, &a->row.tree, &info) == WEFT_OK;
+    if (here && info.followed) relate(a);
+    else wf_asking_finish(a, WEFT_NOT_FOUND);
+}
+
 void wf_asking_settle(struct asking *a)
 {
     const struct wf_asked_row *row = wf_asked_find(&a->desk->asked, &a->row.tree, &a->row.key);
+    const bool late = a->again && (row == NULL || wf_join_desk_is_leaving(a->desk, &a->row.tree));
     bool lets_in = a->said.state == WEFT_JOIN_GRANTED || a->said.state == WEFT_JOIN_PENDING;
     weft_err err = lets_in ? use_key(a) : WEFT_OK;
     a->kept = row != NULL && is_answer_to(a, row);
     if (a->kept) memcpy(a->row.id, row->id, sizeof a->row.id);
     if (err != WEFT_OK) wf_asking_finish(a, err);
-    else if (a->said.state == WEFT_JOIN_GRANTED && a->again && row == NULL)
-        wf_asking_finish(a, end_of(a)); /* told before, or the tree was removed since */
+    else if (a->said.state == WEFT_JOIN_GRANTED && late) end_late(a);
     else if (a->said.state == WEFT_JOIN_GRANTED) follow(a);
     else if (a->said.state == WEFT_JOIN_PENDING && a->again && !a->kept)
         wf_asking_finish(a, WEFT_AWAITING);

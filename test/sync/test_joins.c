@@ -7,6 +7,7 @@
 
 #include "alloc.h"
 #include "asked.h"
+#include "join_desk.h"
 #include "join_modes.h"
 #include "joins.h"
 
@@ -275,6 +276,24 @@ Test(joins, asked_elsewhere_are_found_by_tree_and_key_and_by_server_and_request)
     weft_key nobody = key_of(1);
     cr_expect_null(wf_asked_of(&asked, &nobody, asked_row(1).id));
     wf_asked_fini(&asked);
+}
+
+/* Also what is asked about just now: its answer finds nothing that it could bring the tree back for. */
+Test(joins, asked_elsewhere_for_a_tree_go_with_it)
+{
+    struct wf_join_desk desk = {0};
+    const weft_id tree = asked_row(3).tree;
+    for (uint32_t i = 0; i < 21; i++) { /* three keys for each of seven trees */
+        struct wf_asked_row row = asked_row(i);
+        row.asking = i % 2 == 0;
+        cr_assert_eq(wf_asked_put(&desk.asked, &row), WEFT_OK);
+    }
+    wf_join_desk_drop(&desk, &tree);
+    cr_expect_eq(desk.asked.count, 18);
+    for (uint32_t i = 0; i < desk.asked.count; i++)
+        cr_expect_not(weft_id_equal(&desk.asked.rows[i].tree, &tree));
+    wf_asked_fini(&desk.asked);
+    wf_join_modes_fini(&desk.modes);
 }
 
 Test(joins, asked_elsewhere_come_back_from_their_records)
