@@ -157,7 +157,8 @@
 #define WEFT_STORE_MEMORY_BYTES (UINT64_C(96) << 20)
 #define WEFT_STORE_MEMORY_BYTES_MIN (UINT64_C(8) << 20)
 /* Free bytes of the volume below which writes answer NO_SPACE while reads go on; with RocksDB twice
- * its write buffers, if that is more; of a small volume a quarter. */
+ * its write buffers, if that is more; of a small volume a quarter. Removals of trees may have half
+ * of it. */
 #define WEFT_STORE_FREE_FLOOR_BYTES (UINT64_C(64) << 20)
 /* Bytes of an LMDB store: beyond them writes answer NO_SPACE. 1 GiB where pointers have 32 bits. */
 #define WEFT_STORE_LMDB_BYTES_MAX (UINT64_C(256) << 30)

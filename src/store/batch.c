@@ -18,6 +18,7 @@ struct op_head {
 struct wf_batch {
     uint8_t *bytes;
     size_t len, room, count;
+    bool makes_room;
     weft_err err; /* the first failed put: what is here is not what was asked */
 };
 
@@ -40,8 +41,13 @@ void wf_batch_clear(wf_batch *batch)
 {
     batch->len = 0;
     batch->count = 0;
+    batch->makes_room = false;
     batch->err = WEFT_OK;
 }
+
+void wf_batch_make_room(wf_batch *batch) { batch->makes_room = true; }
+
+bool wf_batch_makes_room(const wf_batch *batch) { return batch->makes_room; }
 
 size_t wf_batch_bytes(const wf_batch *batch) { return batch->len; }
 

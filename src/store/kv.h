@@ -53,6 +53,10 @@ void wf_batch_clear(wf_batch *batch);   /* keeps the memory */
 size_t wf_batch_bytes(const wf_batch *batch);
 size_t wf_batch_count(const wf_batch *batch);
 size_t wf_batch_room(const wf_batch *batch); /* bytes of memory that it keeps */
+/* It is written so that room comes back: the free-space floor lets it through, down to half of that
+ * room. Until it is cleared. */
+void wf_batch_make_room(wf_batch *batch);
+bool wf_batch_makes_room(const wf_batch *batch);
 /* A failed put leaves a sticky error, which wf_kv_write returns: NO_MEMORY. */
 void wf_batch_put(wf_batch *batch, enum wf_cf cf, const void *key, size_t key_len,
                   const void *value, size_t value_len);
@@ -208,6 +212,8 @@ size_t wf_kv_memory_unsynced(wf_kv *kv); /* batches since the last sync */
  * until wf_kv_memory_crash. One that is not persistent refuses that batch as the floor
  * of a disk does, before anything is touched. */
 void wf_kv_memory_fail_at(wf_kv *kv, uint64_t nth, weft_err err, bool persistent);
+/* As on a disk that is nearly full: batches are refused, but for those that make room. */
+void wf_kv_memory_full(wf_kv *kv, bool full);
 
 /* -- RocksDB engine ------------------------------------------------------------------------ */
 typedef struct wf_kv_rocksdb_options {

@@ -107,8 +107,9 @@ static weft_err lmdb_write(wf_kv *kv, const wf_batch *batch, bool sync)
     if (err == WEFT_OK && l->read_only) err = WEFT_INVALID;
     if (err == WEFT_OK) err = wf_batch_err(batch);
     if (err != WEFT_OK) return err;
-    if (wf_store_dir_is_full(l->dir, l->floor_bytes)) return refuse_full(l);
-    l->full = false;
+    const bool makes_room = wf_batch_makes_room(batch);
+    if (wf_store_dir_refuses(l->dir, l->floor_bytes, makes_room)) return refuse_full(l);
+    if (!makes_room) l->full = false; /* else that is not known */
     /* A process that was killed while it read would keep old pages from being used again. */
     if (++l->writes % LOOK_FOR_DEAD_EVERY == 0) (void)mdb_reader_check(l->env, NULL);
     struct filling f = {.l = l};

@@ -116,6 +116,14 @@ size_t wf_kv_memory_unsynced(wf_kv *kv)
     return count;
 }
 
+void wf_kv_memory_full(wf_kv *kv, bool full)
+{
+    struct wf_memory *m = wf_memory_of(kv);
+    wf_rwlock_write(m->lock);
+    m->full = full;
+    wf_rwlock_give(m->lock);
+}
+
 void wf_kv_memory_fail_at(wf_kv *kv, uint64_t nth, weft_err err, bool persistent)
 {
     struct wf_memory *m = wf_memory_of(kv);

@@ -40,6 +40,7 @@ struct wf_memory {
     uint64_t fail_in;
     weft_err fail_err, sticky;
     bool fail_persistent;
+    bool full; /* only what makes room is taken */
 };
 
 static inline struct wf_memory *wf_memory_of(wf_kv *kv) { return (struct wf_memory *)kv; }

@@ -95,7 +95,8 @@ weft_err wf_memory_write(wf_kv *kv, const wf_batch *batch, bool sync)
     wf_rwlock_write(m->lock);
     weft_err err = injected(m, batch);
     if (err == WEFT_OK) err = wf_batch_err(batch);
-    if (err == WEFT_OK) {
+    if (err == WEFT_OK && m->full && !wf_batch_makes_room(batch)) err = WEFT_NO_SPACE;
+    else if (err == WEFT_OK) {
         err = wf_mem_apply(m, batch, sync);
         if (err != WEFT_OK) m->sticky = err;
     }

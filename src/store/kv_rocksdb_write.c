@@ -45,8 +45,9 @@ weft_err wf_rocks_write(wf_kv *kv, const wf_batch *batch, bool sync)
     if (err == WEFT_OK && r->read_only) err = WEFT_INVALID;
     if (err == WEFT_OK) err = wf_batch_err(batch);
     if (err != WEFT_OK) return err;
-    if (wf_store_dir_is_full(r->dir, r->floor_bytes)) return wf_rocks_refuse_full(r);
-    r->full = false;
+    const bool makes_room = wf_batch_makes_room(batch);
+    if (wf_store_dir_refuses(r->dir, r->floor_bytes, makes_room)) return wf_rocks_refuse_full(r);
+    if (!makes_room) r->full = false; /* else that is not known */
     rocksdb_writebatch_clear(r->batch);
     /* The memtable begins the search for a key where the one before ended. */
     (void)wf_batch_each_ordered(batch, &r->order, add_op, r);
@@ -97,13 +98,13 @@ void wf_rocks_drop_files(wf_kv *kv, enum wf_cf cf, const void *from, size_t from
 }
 
 /* A compaction of just this range, beside those that the engine begins by itself. It needs some
- * room first, so none begins where the disk is nearly full. */
+ * room first, of which a disk that is nearly full has half the floor. */
 void wf_rocks_reclaim(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len, const void *to,
                       size_t to_len)
 {
     struct wf_rocks *r = wf_rocks_of(kv);
     if (r->db == NULL || r->read_only || wf_rocks_stuck(r) != WEFT_OK ||
-        wf_store_dir_is_full(r->dir, r->floor_bytes))
+        wf_store_dir_refuses(r->dir, r->floor_bytes, true))
         return;
     rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
     rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);

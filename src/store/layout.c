@@ -95,6 +95,12 @@ weft_err wf_format_read(const void *data, size_t len, uint32_t *out)
     return WEFT_OK;
 }
 
+void wf_key_removed(uint8_t out[WF_KEY_TREE_BYTES], uint64_t t)
+{
+    out[0] = WF_PEER_REMOVED;
+    wf_put64(out + 1, t);
+}
+
 void wf_key_tree(uint8_t out[WF_KEY_TREE_BYTES], uint8_t kind, uint64_t t)
 {
     out[0] = kind;

@@ -71,7 +71,7 @@ enum {
     WF_TREE_COPIED = 6,
     WF_TREE_REMOVED = 7
 };
-enum { WF_PEER_CURSOR = 1 };
+enum { WF_PEER_CURSOR = 1, WF_PEER_REMOVED = 2 };
 enum { WF_POLICY_NUMBER = 1, WF_POLICY_HASH = 2 };
 #define WF_UPPER_KEYS 0x80u
 
@@ -125,6 +125,9 @@ void wf_key_cursor(uint8_t out[WF_KEY_CURSOR_BYTES], const weft_key *peer, uint6
 void wf_format_put(wf_batch *batch, uint32_t format);
 weft_err wf_format_read(const void *data, size_t len, uint32_t *out); /* CORRUPT */
 void wf_key_tree(uint8_t out[WF_KEY_TREE_BYTES], uint8_t kind, uint64_t t);
+/* In `peer`: the tree of this number was removed. WF_TREE_REMOVED in `tree` says so, too; a salvage
+ * believes either, so that one damaged block does not bring the tree back. */
+void wf_key_removed(uint8_t out[WF_KEY_TREE_BYTES], uint64_t t);
 
 /* `meta` without its parents and names: those follow as bytes. */
 struct wf_meta_record {

@@ -10,7 +10,7 @@
 
 #define SLICE_KEYS 512u
 #define AGAIN_NS WEFT_SEC        /* memory was short, or the engine failed     */
-#define LATER_NS (60 * WEFT_SEC) /* the disk is full, or what is to go is damaged */
+#define LATER_NS (60 * WEFT_SEC) /* the disk is full                         */
 
 /* -- Room on the disk ------------------------------------------------------------------- */
 

@@ -32,6 +32,9 @@ weft_err wf_writer_remove(wf_store *store, const struct wf_remove *remove)
     wf_key_tree(key, WF_TREE_REMOVED, tree->now.t);
     wf_removed_write(&tree->now.tree, false, row);
     wf_batch_put(store->batch, WF_CF_TREE, key, sizeof key, row, sizeof row);
+    wf_key_removed(key, tree->now.t);
+    wf_batch_put(store->batch, WF_CF_PEER, key, sizeof key, &tree->now.tree, WEFT_ID_BYTES);
+    wf_batch_make_room(store->batch);
     if (!store->has_removed) wf_format_put(store->batch, WF_FORMAT_REMOVED);
     if (tree->pub.shelved > 0) err = wf_shelf_clear(store, &tree->now.tree);
     if (err == WEFT_OK) err = wf_writer_records(store, remove->records, remove->records_count);
@@ -40,14 +43,21 @@ weft_err wf_writer_remove(wf_store *store, const struct wf_remove *remove)
     return err;
 }
 
+static bool has_row(wf_kv *kv, enum wf_cf cf, const uint8_t key[WF_KEY_TREE_BYTES])
+{
+    wf_value value;
+    bool has = wf_kv_get(kv, NULL, cf, key, WF_KEY_TREE_BYTES, &value) == WEFT_OK;
+    if (has) wf_value_release(kv, &value);
+    return has;
+}
+
 bool wf_removed_is(wf_kv *kv, uint64_t t)
 {
     uint8_t key[WF_KEY_TREE_BYTES];
-    wf_value value;
     wf_key_tree(key, WF_TREE_REMOVED, t);
-    bool is = wf_kv_get(kv, NULL, WF_CF_TREE, key, sizeof key, &value) == WEFT_OK;
-    if (is) wf_value_release(kv, &value);
-    return is;
+    if (has_row(kv, WF_CF_TREE, key)) return true;
+    wf_key_removed(key, t);
+    return has_row(kv, WF_CF_PEER, key);
 }
 
 /* -- Slices ------------------------------------------------------------------------------- */
@@ -59,8 +69,10 @@ enum { STAGES = sizeof stages / sizeof stages[0] };
 
 static struct wf_tree *next_going(const wf_store *store)
 {
-    for (uint32_t i = 0; i < store->trees.count; i++)
-        if (store->trees.list[i]->life == WF_TREE_GOING) return store->trees.list[i];
+    for (uint32_t i = 0; i < store->trees.count; i++) {
+        struct wf_tree *tree = store->trees.list[i];
+        if (tree->life == WF_TREE_GOING && !tree->stuck) return tree;
+    }
     return NULL;
 }
 
@@ -96,8 +108,9 @@ static weft_err delete_meta(wf_store *store, struct wf_removal *r, const void *i
     wf_value value;
     weft_err err = wf_kv_get(store->kv, NULL, WF_CF_META, id, WEFT_ID_BYTES, &value);
     if (err != WEFT_OK) return err == WEFT_NOT_FOUND ? WEFT_OK : err;
-    bool its = value.len >= 8 && wf_get64(value.data) == r->t;
+    bool whole = value.len >= 8, its = whole && wf_get64(value.data) == r->t;
     wf_value_release(store->kv, &value);
+    if (!whole) return wf_fail(WEFT_CORRUPT, "store", "the facts of an entry: malformed");
     if (its) wf_batch_delete(r->batch, WF_CF_META, id, WEFT_ID_BYTES);
     return WEFT_OK;
 }
@@ -151,6 +164,7 @@ static weft_err delete_slice(wf_store *store, struct wf_removal *r, uint32_t key
     size_t next_len = 0;
     bool ended = false;
     wf_batch_clear(r->batch);
+    wf_batch_make_room(r->batch);
     weft_err err = list_slice(store, r, keys, next, &next_len, &ended);
     if (err == WEFT_OK) err = wf_batch_err(r->batch);
     if (err == WEFT_OK && wf_batch_count(r->batch) > 0)
@@ -168,6 +182,7 @@ static weft_err finish(wf_store *store, struct wf_removal *r)
     uint8_t key[WF_KEY_TREE_BYTES], row[WF_REMOVED_BYTES];
     struct wf_tree *tree = wf_trees_at(&store->trees, r->t);
     wf_batch_clear(r->batch);
+    wf_batch_make_room(r->batch);
     wf_key_tree(key, WF_TREE_REMOVED, r->t);
     wf_removed_write(&tree->now.tree, true, row);
     wf_batch_put(r->batch, WF_CF_TREE, key, sizeof key, row, sizeof row);
@@ -195,6 +210,20 @@ static weft_err choose(wf_store *store, struct wf_removal *r)
     return WEFT_OK;
 }
 
+/* Of what cannot be read nobody knows what else is to go with it, so the rest of the tree stays, and
+ * so does its number. */
+static void leave(wf_store *store, struct wf_removal *r)
+{
+    struct wf_tree *tree = wf_trees_at(&store->trees, r->t);
+    tree->stuck = true;
+    wf_log(
+        WEFT_LOG_WARN, "store",
+        "what is left of the removed tree number %llu is damaged (weft-fsck tells where): it stays "
+        "until the next opening tries again",
+        (unsigned long long)r->t);
+    r->t = 0;
+}
+
 weft_err wf_removal_step(wf_store *store, struct wf_removal *r, uint32_t keys, bool *more)
 {
     weft_err err = WEFT_OK;
@@ -202,6 +231,10 @@ weft_err wf_removal_step(wf_store *store, struct wf_removal *r, uint32_t keys, b
     if (r->t == 0) err = choose(store, r);
     else if (r->stage < STAGES) err = delete_slice(store, r, keys);
     else err = finish(store, r);
+    if (err == WEFT_CORRUPT && r->t != 0 && wf_kv_failed(store->kv) == WEFT_OK) {
+        leave(store, r);
+        err = WEFT_OK;
+    }
     *more = err != WEFT_OK || r->t != 0 || next_going(store) != NULL;
     return err;
 }

@@ -44,6 +44,8 @@ struct wf_tree {
     bool removed;                 /* no: it removes the tree, and has nothing else of it */
     bool readers_touched;         /* and `staged` takes the place of `readers` */
     weft_key *staged;
+    bool reused;                  /* it gives the tree a number that was free            */
+    bool stuck;                   /* some of what is left of it cannot be read: removal.h */
     uint32_t staged_count;
     bool settings_touched;           /* the open batch has an entry of its settings   */
     struct wf_rights *rights_staged; /* made when that is written, not published yet */

@@ -158,7 +158,8 @@ bool wf_store_dir_has_current(const char *dir)
     return path_join(path, dir, "CURRENT") && stat(path, &info) == 0;
 }
 
-bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes)
+/* Is less of the volume free than one part of the floor in so many? */
+static bool is_below(const char *dir, uint64_t floor_bytes, uint64_t parts)
 {
     struct statvfs info;
     if (statvfs(dir, &info) != 0) return false; /* the write itself will tell */
@@ -166,7 +167,17 @@ bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes)
     uint64_t free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
     if (all == 0) return false; /* a file system that does not say */
     /* A small volume keeps a quarter: the absolute floor would be all of it. */
-    return free_bytes < (floor_bytes < all / 4 ? floor_bytes : all / 4);
+    return free_bytes < (floor_bytes < all / 4 ? floor_bytes : all / 4) / parts;
+}
+
+bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes)
+{
+    return is_below(dir, floor_bytes, 1);
+}
+
+bool wf_store_dir_refuses(const char *dir, uint64_t floor_bytes, bool makes_room)
+{
+    return is_below(dir, floor_bytes, makes_room ? 2 : 1);
 }
 
 static uint64_t bytes_of_files(const char *dir, const char *end)

@@ -41,6 +41,9 @@ bool wf_store_dir_has_current(const char *dir);
 
 /* Is there less room than a write, its compaction and its log may need? */
 bool wf_store_dir_is_full(const char *dir, uint64_t floor_bytes);
+/* Is it too full for a write? For one that makes room only half of the floor is kept, in which what
+ * the engine has in memory can still be written to tables. */
+bool wf_store_dir_refuses(const char *dir, uint64_t floor_bytes, bool makes_room);
 /* Is the whole volume so small that not the floor but a quarter of it is kept free? */
 bool wf_store_dir_is_small(const char *dir, uint64_t floor_bytes);
 /* Is there room to open the database for writing, which writes its logs again as tables?

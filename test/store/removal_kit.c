@@ -14,7 +14,7 @@ static uint64_t owner(enum wf_cf cf, const uint8_t *key, size_t len, const uint8
 {
     switch ((int)cf) {
     case WF_CF_META: return wf_get64(value);
-    case WF_CF_PEER: return key[0] == WF_PEER_CURSOR ? wf_get64(key + len - 8) : 0;
+    case WF_CF_PEER: return key[0] < WF_UPPER_KEYS ? wf_get64(key + len - 8) : 0;
     case WF_CF_TREE:
         return len == WF_KEY_TREE_BYTES && key[0] < WF_UPPER_KEYS ? wf_get64(key + 1) : 0;
     case WF_CF_POLICY: return 0;
@@ -61,5 +61,5 @@ bool rm_is_gone(wf_kv *kv, uint64_t t)
     wf_key_tree(key, WF_TREE_REMOVED, t);
     if (wf_kv_get(kv, NULL, WF_CF_TREE, key, sizeof key, &value) != WEFT_OK) return false;
     wf_value_release(kv, &value);
-    return rm_rows_of(kv, t).count == 1;
+    return rm_rows_of(kv, t).count == 2; /* the other one says so, too */
 }
