@@ -132,9 +132,11 @@ weft_err weft_tree_unfollow_async(weft_node *node, const weft_id *tree, weft_on_
  * afterwards, little by little, also by the next process. Peers keep what they have, and relations
  * to them stay: who takes the tree up again, by weft_tree_follow, gets all of it from them anew,
  * as a history that was never here: cursors of feeds of before are refused. Entries that nobody
- * else has are lost. A removed tree counts among WEFT_TREES_MAX as long as the store lives.
- * NOT_FOUND: it is not here. BUSY: a peer is just asked to let us in. NO_SPACE, NO_MEMORY: it is
- * here as before. IO: it is here or it is not, as of a commit. */
+ * else has are lost. A removed tree counts among WEFT_TREES_MAX until its rows are deleted and
+ * the store is opened again. A nearly full disk, on which commits are refused, lets a tree go.
+ * NOT_FOUND: it is not here. BUSY: a peer is just asked to let us in. NO_SPACE (half of the room
+ * that commits ask for is needed here), NO_MEMORY: it is here as before. IO: it is here or it is
+ * not, as of a commit. */
 weft_err weft_tree_remove(weft_node *node, const weft_id *tree, weft_ns timeout);
 weft_err weft_tree_remove_async(weft_node *node, const weft_id *tree, weft_on_result done,
                                 void *arg);

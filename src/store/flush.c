@@ -133,7 +133,7 @@ weft_err wf_writer_follow(wf_store *store, const struct wf_follow *follow)
 {
     if (store->poison != WEFT_OK) return store->poison;
     if (!wf_writer_records_valid(follow->records, follow->records_count)) return WEFT_INVALID;
-    if (new_trees(store, follow) > WEFT_TREES_MAX - store->trees.count) return WEFT_LIMIT;
+    if (new_trees(store, follow) > wf_trees_room(&store->trees)) return WEFT_LIMIT;
     weft_err err = follow_one(store, follow);
     if (err != WEFT_OK) return err;
     for (uint32_t i = 0; i < follow->also_count && err == WEFT_OK; i++) {
@@ -160,12 +160,23 @@ bool wf_writer_is_full(const wf_store *store)
            store->briefs.pinned >= WEFT_STORE_BRIEFS_MAX / 2 || wf_policies_full(&store->policies);
 }
 
+/* The number is a living tree's again. */
+static void delete_removed(wf_store *store, uint64_t t)
+{
+    uint8_t key[WF_KEY_TREE_BYTES];
+    wf_key_tree(key, WF_TREE_REMOVED, t);
+    wf_batch_delete(store->batch, WF_CF_TREE, key, sizeof key);
+    wf_key_removed(key, t);
+    wf_batch_delete(store->batch, WF_CF_PEER, key, sizeof key);
+}
+
 static void put_trees(wf_store *store)
 {
     uint8_t key[WF_KEY_TREE_BYTES], record[WF_TREE_RECORD_BYTES], counts[WF_COUNTS_BYTES];
     for (uint32_t i = 0; i < store->touched_count; i++) {
         const struct wf_tree *tree = wf_trees_at(&store->trees, store->touched[i]);
         if (tree->removed) continue;
+        if (tree->reused) delete_removed(store, tree->now.t);
         if (tree->record_touched) {
             wf_key_tree(key, WF_TREE_RECORD, tree->now.t);
             wf_tree_write(&tree->now, record);
@@ -336,7 +347,7 @@ weft_err wf_writer_flush(wf_store *store, bool sync)
     wf_doms_settle(store, true);
     wf_policies_written(&store->policies);
     forget_removed(store);
-    store->trees_before = store->trees.count;
+    wf_trees_keep(store);
     wf_rights_retry(store);
     return WEFT_OK;
 }
@@ -351,7 +362,7 @@ void wf_writer_clear(wf_store *store)
         tree->readers_touched = false;
         tree->settings_touched = false;
     }
-    wf_trees_cut(store, store->trees_before); /* none, unless the batch failed */
+    wf_trees_cut(store); /* none, unless the batch failed */
     for (uint32_t i = 0; i < store->fresh_count; i++) weft_buf_unref(store->fresh[i].holder);
     store->touched_count = 0;
     store->fresh_count = 0;

@@ -19,7 +19,9 @@
 enum wf_tree_life {
     WF_TREE_LIVES,
     WF_TREE_GOING, /* it was removed, and some of its rows may be there yet */
-    WF_TREE_GONE   /* and they are not; its number is not used again        */
+    WF_TREE_GONE,  /* and they are not                                      */
+    WF_TREE_FREE   /* nor were they when the store was opened: nobody here knows the number, and a
+                    * new tree may have it */
 };
 
 struct wf_tree {
@@ -42,10 +44,10 @@ struct wf_tree {
     bool touched;                 /* the open batch has to write its counts */
     bool record_touched;          /* and its record */
     bool removed;                 /* no: it removes the tree, and has nothing else of it */
-    bool readers_touched;         /* and `staged` takes the place of `readers` */
-    weft_key *staged;
     bool reused;                  /* it gives the tree a number that was free            */
     bool stuck;                   /* some of what is left of it cannot be read: removal.h */
+    bool readers_touched;         /* and `staged` takes the place of `readers` */
+    weft_key *staged;
     uint32_t staged_count;
     bool settings_touched;           /* the open batch has an entry of its settings   */
     struct wf_rights *rights_staged; /* made when that is written, not published yet */
@@ -62,6 +64,8 @@ struct wf_trees {
     uint32_t count, room;
     uint32_t *index; /* open addressing by id; local numbers, 0: empty */
     uint32_t index_room;
+    uint32_t free, free_at; /* numbers that are; below free_at there is none */
+    uint32_t reused;        /* by the open batch                             */
 };
 
 /* An entry that the open batch adds. */
@@ -139,8 +143,14 @@ struct wf_tree *wf_trees_find(const struct wf_trees *trees, const weft_id *id);
 struct wf_tree *wf_trees_at(const struct wf_trees *trees, uint64_t t);
 /* The writer: a tree that nobody sees until it is published. LIMIT, NO_MEMORY. */
 weft_err wf_trees_add(wf_store *store, const weft_id *id, struct wf_tree **out);
-void wf_trees_cut(wf_store *store, uint32_t count); /* forgets the newest ones */
+/* The writer, as the batch ends: the trees that it made stay, or are forgotten, if it failed. */
+void wf_trees_keep(wf_store *store);
+void wf_trees_cut(wf_store *store);
 weft_err wf_trees_load(wf_store *store);
+/* At the end of an opening: numbers of which nothing is left may be given again. Not later: views,
+ * walks, feeds and streams keep the number of their tree, and ask by it whether that is removed. */
+void wf_trees_free_gone(wf_store *store);
+uint32_t wf_trees_room(const struct wf_trees *trees); /* so many more there may be */
 /* The writer, after wf_kv_reopen and with no batch open: takes what the engine has for the
  * state. CORRUPT: something that was published is gone. IO, NO_MEMORY: to be tried again. */
 weft_err wf_store_reload(wf_store *store);

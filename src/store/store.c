@@ -135,7 +135,8 @@ weft_err wf_store_open_with(wf_kv *kv, weft_rt *rt, const wf_store_options *opti
     }
     if (err == WEFT_OK) err = wf_store_restored(store);
     if (err == WEFT_OK) {
-        store->trees_before = store->trees.count;
+        wf_trees_free_gone(store);
+        wf_trees_keep(store);
         *out = store;
         store = NULL;
     }

@@ -100,30 +100,96 @@ static weft_err append(struct wf_trees *trees, const wf_tree_info *info, enum wf
     return WEFT_OK;
 }
 
+uint32_t wf_trees_room(const struct wf_trees *trees)
+{
+    return WEFT_TREES_MAX - trees->count + trees->free;
+}
+
+static struct wf_tree *next_free(struct wf_trees *trees)
+{
+    if (trees->free == 0) return NULL;
+    while (trees->list[trees->free_at]->life != WF_TREE_FREE) trees->free_at++;
+    return trees->list[trees->free_at];
+}
+
+/* Under the lock, if anybody reads already. Nothing else is left in it of the tree of before. */
+static void reuse(struct wf_trees *trees, struct wf_tree *tree, const wf_tree_info *info)
+{
+    WF_ASSERT(tree->life == WF_TREE_FREE);
+    tree->now = *info;
+    tree->life = WF_TREE_LIVES;
+    trees->free--;
+    index_put(trees, tree);
+}
+
 weft_err wf_trees_add(wf_store *store, const weft_id *id, struct wf_tree **out)
 {
-    if (store->trees.count >= WEFT_TREES_MAX) return WEFT_LIMIT;
-    wf_tree_info info = {.tree = *id, .t = store->trees.count + UINT64_C(1)};
+    if (wf_trees_room(&store->trees) == 0) return WEFT_LIMIT;
+    struct wf_tree *again = next_free(&store->trees);
+    wf_tree_info info = {.tree = *id,
+                         .t = again == NULL ? store->trees.count + UINT64_C(1) : again->now.t};
     wf_random(store->rt, info.epoch, sizeof info.epoch);
     weft_err err = store->has_shelf ? wf_shelf_count(store, id, &info.shelved) : WEFT_OK;
     if (err != WEFT_OK) return err;
     wf_rwlock_write(store->lock); /* readers walk the index */
-    err = append(&store->trees, &info, WF_TREE_LIVES, out);
+    if (again == NULL) {
+        err = append(&store->trees, &info, WF_TREE_LIVES, out);
+    } else {
+        reuse(&store->trees, again, &info);
+        again->reused = true;
+        store->trees.reused++;
+        *out = again;
+    }
     wf_rwlock_give(store->lock);
     return err;
 }
 
-void wf_trees_cut(wf_store *store, uint32_t count)
+void wf_trees_keep(wf_store *store)
 {
     struct wf_trees *trees = &store->trees;
-    if (trees->count == count) return;
+    store->trees_before = trees->count;
+    for (uint32_t i = 0; trees->reused > 0; i++) {
+        trees->reused -= trees->list[i]->reused;
+        trees->list[i]->reused = false;
+    }
+}
+
+/* A number that nobody was told of is free again. */
+static void give_back(wf_store *store, struct wf_tree *tree)
+{
+    const wf_tree_info nothing = {.t = tree->now.t};
+    struct wf_trees *trees = &store->trees;
+    tree->reused = false;
+    trees->reused--;
+    wf_tree_let_go(store, tree, WF_TREE_FREE);
+    tree->now = nothing;
+    trees->free++;
+    if (nothing.t - 1 < trees->free_at) trees->free_at = (uint32_t)nothing.t - 1;
+}
+
+void wf_trees_cut(wf_store *store)
+{
+    struct wf_trees *trees = &store->trees;
+    if (trees->count == store->trees_before && trees->reused == 0) return;
     wf_rwlock_write(store->lock);
-    while (trees->count > count) {
+    while (trees->count > store->trees_before) {
         wf_sketches_forget(store, trees->list[trees->count - 1]);
         tree_free(trees->list[--trees->count]);
     }
+    for (uint32_t i = 0; trees->reused > 0; i++)
+        if (trees->list[i]->reused) give_back(store, trees->list[i]);
     index_rebuild(trees);
     wf_rwlock_give(store->lock);
+}
+
+void wf_trees_free_gone(wf_store *store)
+{
+    struct wf_trees *trees = &store->trees;
+    for (uint32_t i = 0; i < trees->count; i++) {
+        if (trees->list[i]->life != WF_TREE_GONE) continue;
+        trees->list[i]->life = WF_TREE_FREE;
+        trees->free++;
+    }
 }
 
 void wf_trees_fini(struct wf_trees *trees)
@@ -228,7 +294,8 @@ static bool goes_on_from(const wf_tree_info *pub, const wf_tree_info *info)
 static weft_err settle(wf_store *store, struct loaded *loaded)
 {
     struct wf_tree *tree = wf_trees_at(&store->trees, loaded->info.t);
-    if (tree != NULL && !goes_on_from(&tree->pub, &loaded->info))
+    const bool claimed = tree != NULL && tree->life == WF_TREE_LIVES && tree->pub.t == 0;
+    if (tree != NULL && !claimed && !goes_on_from(&tree->pub, &loaded->info))
         return wf_fail(WEFT_CORRUPT, "store", "a tree has lost what was read already");
     weft_err err = tree == NULL ? append(&store->trees, &loaded->info, WF_TREE_LIVES, &tree)
                                 : WEFT_OK;
@@ -260,9 +327,20 @@ static weft_err settle(wf_store *store, struct loaded *loaded)
     return WEFT_OK;
 }
 
+/* A batch that gave it a free number may have failed and be there. Before anything of it is read:
+ * of a number that is free nothing is here. */
+static void claim(wf_store *store, const wf_tree_info *record)
+{
+    wf_rwlock_write(store->lock);
+    struct wf_tree *tree = wf_trees_at(&store->trees, record->t);
+    if (tree != NULL && tree->life == WF_TREE_FREE) reuse(&store->trees, tree, record);
+    wf_rwlock_give(store->lock);
+}
+
 static weft_err load_one(wf_store *store, const wf_tree_info *record)
 {
     struct loaded tree = {.info = *record};
+    claim(store, record);
     weft_err err = read_counts(store, &tree);
     if (err == WEFT_OK && store->has_shelf)
         err = wf_shelf_count(store, &tree.info.tree, &tree.info.shelved);
@@ -288,6 +366,7 @@ static weft_err settle_removed(wf_store *store, const wf_tree_info *info, bool g
     static const struct wf_rights_view nobody;
     const enum wf_tree_life life = gone ? WF_TREE_GONE : WF_TREE_GOING;
     struct wf_tree *tree = wf_trees_at(&store->trees, info->t);
+    if (tree != NULL && tree->life == WF_TREE_FREE && gone) return WEFT_OK;
     if (tree != NULL && !weft_id_equal(&tree->now.tree, &info->tree))
         return wf_fail(WEFT_CORRUPT, "store", "a tree has another number than before");
     if (tree == NULL) {
