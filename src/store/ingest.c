@@ -42,8 +42,9 @@ void wf_desk_break_streams(struct wf_desk *desk)
 
 /* No cursor passes an entry that is not here: a mark is written at once, or when the
  * pool has given up all entries of its stream to the store, or never. Who was told that what is on
- * the shelf is here passes over it, so as long as anything is there no mark of that stream is true,
- * and none is acknowledged. */
+ * the shelf is here passes over it, so as long as anything is there no mark of that stream is true.
+ * The frame says whether its mark is written: no other is acknowledged, or who sent it would forget
+ * what it owes. */
 static void apply_mark(struct wf_desk *desk, struct wf_stream *stream, struct wf_ingest *f,
                        uint64_t t)
 {
@@ -51,11 +52,13 @@ static void apply_mark(struct wf_desk *desk, struct wf_stream *stream, struct wf
     bool owes = tree != NULL && (tree->now.shelved > 0 || tree->unmarked);
     if (f->leans && owes) f->has_mark = false;
     if (f->err != WEFT_OK) stream->broken = true; /* the rest of the frame is not here */
-    if (!f->has_mark || stream->broken || t == 0) return;
+    if (stream->broken || t == 0) f->has_mark = false;
+    if (!f->has_mark) return;
     stream->has_held = true;
     stream->held = f->mark;
     stream->held_peer = f->source.peer;
     stream->held_t = t;
+    if (stream->pending > 0) f->has_mark = false;
     write_held_mark(desk, stream);
 }
 

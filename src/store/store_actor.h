@@ -51,7 +51,7 @@ struct wf_ingest { /* from wf_ingest_create; dropped with weft_drop */
     bool raw;           /* entries pushed by themselves: missing parents go to
                             * the pending pool instead of ending the frame         */
     bool leans;         /* the peer of the stream was told that what is on the shelf is here */
-    bool has_mark;
+    bool has_mark;       /* answered: the mark is written                        */
     wf_mark mark;        /* written with the batch if all entries before it hold */
     uint64_t source_seq; /* recorded with the arrivals; 0: unknown               */
     uint32_t count;

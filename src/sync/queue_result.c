@@ -141,7 +141,7 @@ weft_verdict wf_result_on_ingest(struct queue *q, struct wf_ingest *in)
     if (st != NULL && note->type != 0) {
         st->n = in->n;
         st->stored += in->stored;
-        if (in->has_mark && in->err == WEFT_OK && in->pending == 0) st->mark_seq = in->mark.seq;
+        if (in->has_mark && in->err == WEFT_OK) st->mark_seq = in->mark.seq;
         look_at_known(q, st, in, note);
         send_ack(q, st, in);
         tell_sync(q, st, in, note);

@@ -234,6 +234,59 @@ Test(hostile, acks_come_no_faster_than_the_queue_takes_them)
     play_down(&p);
 }
 
+/* One entry and a mark, as if it came from `seq` of ours. */
+static void say_entry(struct play *p, const weft_buf *entry, uint64_t seq)
+{
+    struct wf_entries_builder b;
+    weft_buf *frame = NULL;
+    wf_mark mark = {.seq = seq};
+    memset(mark.epoch, 7, sizeof mark.epoch);
+    cr_assert_eq(wf_entries_begin(&b, WF_F_ENTRIES, 1, 0, 0), WEFT_OK);
+    cr_assert_eq(wf_entries_add(&b, weft_buf_bytes(entry), weft_buf_len(entry)), WEFT_OK);
+    cr_assert_eq(wf_entries_finish(&b, &mark, &frame), WEFT_OK);
+    say(p, frame);
+}
+
+static struct wf_ack last_ack(const struct play *p)
+{
+    struct wf_ack ack;
+    cr_assert_eq(
+        wf_ack_decode(p->raw.seen.last[WF_F_ACK].body, p->raw.seen.last[WF_F_ACK].len, &ack),
+        WEFT_OK);
+    return ack;
+}
+
+Test(hostile, no_mark_behind_an_entry_that_is_not_here_is_acknowledged)
+{
+    struct play p;
+    weft_id ids[3];
+    weft_buf *bufs[3]; /* of which 1 stands on 0, which never comes */
+    play_up(&p, 48);
+    for (uint32_t i = 0; i < 3; i++) {
+        weft_entry_spec spec = {.tree = p.w->tree,
+                                .parents = i == 1 ? &ids[0] : &p.w->tree,
+                                .parents_count = 1,
+                                .height = i == 1 ? 2 : 1,
+                                .metadata = (const uint8_t[]){(uint8_t)i},
+                                .metadata_len = 1};
+        cr_assert_eq(weft_entry_build(&spec, p.w->author, &bufs[i], &ids[i]), WEFT_OK);
+    }
+    struct wf_open open = opening(&p, 1);
+    say(&p, wf_open_encode(&open));
+    live(&p, WEFT_SEC);
+    say_entry(&p, bufs[1], 2);
+    live(&p, WEFT_SEC);
+    struct wf_ack ack = last_ack(&p);
+    cr_expect(ack.n == 1 && ack.stored == 0 && ack.seq == 0);
+    say_entry(&p, bufs[2], 3);
+    live(&p, WEFT_SEC);
+    ack = last_ack(&p);
+    cr_expect(ack.n == 2 && ack.stored == 1, "it is stored: n %lu", (unsigned long)ack.n);
+    cr_expect_eq(ack.seq, 0, "and says nothing of the one before: %lu", (unsigned long)ack.seq);
+    for (uint32_t i = 0; i < 3; i++) weft_buf_unref(bufs[i]);
+    play_down(&p);
+}
+
 Test(hostile, bits_come_no_faster_than_the_reader_takes_them)
 {
     struct play p;

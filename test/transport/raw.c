@@ -102,7 +102,11 @@ static void frame(struct state *r, const uint8_t *body, size_t len)
     uint64_t type = r->frame.type, bytes;
     bool loan;
     char text[WEFT_ERROR_TEXT_BYTES_MAX];
-    if (type < 32) seen->frames[type]++;
+    if (type < 32) {
+        seen->frames[type]++;
+        seen->last[type].len = len;
+        memcpy(seen->last[type].body, body, len < 64 ? len : 64);
+    }
     if (type == WF_F_HELLO) seen->hello = true;
     if (type == WF_F_CLOSE) (void)wf_frame_get_close(body, len, &seen->close_code, text);
     if (type == WF_F_ERR) (void)wf_frame_get_close(body, len, &seen->err_code, text);

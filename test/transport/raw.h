@@ -17,8 +17,12 @@ struct raw_seen {
     uint64_t close_code; /* of CLOSE; UINT64_MAX: none came */
     uint64_t err_code;
     uint64_t frames[32]; /* by type */
-    uint64_t granted;    /* by CREDIT for streams */
-    uint8_t channel[64]; /* once it is secure */
+    struct {
+        size_t len;
+        uint8_t body[64]; /* its beginning */
+    } last[32];           /* of each type */
+    uint64_t granted;     /* by CREDIT for streams */
+    uint8_t channel[64];  /* once it is secure */
 };
 
 struct raw {
