@@ -89,6 +89,42 @@ Test(dag_api, every_query_gives_an_iterator)
     weft_dag_close(dag);
 }
 
+static weft_id commit_on(const weft_id *parents, uint32_t count, uint32_t payload)
+{
+    const weft_cut at = {parents, count};
+    weft_id id;
+    cr_assert_eq(weft_commit_at(node, author, &dk->ids[0], &at, "doc", &payload, sizeof payload,
+                                WEFT_NEVER, &id),
+                 WEFT_OK);
+    return id;
+}
+
+Test(dag_api, parents_come_by_height_and_then_by_id)
+{
+    uint32_t inverted = 0;
+    for (uint32_t i = 0; i < 12; i++) {
+        weft_id low = commit_on(&dk->ids[0], 1, 3 * i),
+                other = commit_on(&dk->ids[0], 1, 3 * i + 1);
+        weft_id high = commit_on(&other, 1, 3 * i + 2);
+        weft_id join = commit_on((weft_id[]){high, low}, 2, i);
+        inverted += weft_id_compare(&low, &high) > 0;
+        for (int k = 0; k < 2; k++) {
+            weft_dag *dag = open_dag(k == 0 ? NULL : "doc");
+            weft_position first, second, none;
+            weft_iter *it;
+            cr_assert_eq(weft_dag_parents(dag, &join, &it), WEFT_OK);
+            cr_assert_eq(weft_iter_next(it, &first), WEFT_OK);
+            cr_assert_eq(weft_iter_next(it, &second), WEFT_OK);
+            cr_expect(weft_id_equal(&first.id, &low) && first.height == 1);
+            cr_expect(weft_id_equal(&second.id, &high) && second.height == 2);
+            cr_expect_eq(weft_iter_next(it, &none), WEFT_END);
+            weft_iter_close(it);
+            weft_dag_close(dag);
+        }
+    }
+    cr_assert(inverted > 0 && inverted < 12, "ids alone would not have told");
+}
+
 Test(dag_api, a_store_shows_only_what_writes_it)
 {
     weft_dag *dag = open_dag(DK_DOC);

@@ -171,6 +171,25 @@ Test(owed, to_somebody_who_is_blocked_nothing_is)
     }
 }
 
+Test(owed, a_flush_tells_new_failures_from_those_of_retries)
+{
+    struct world *w = world_create(10, WORLD_STAR, 3, WORLD_PLAIN);
+    weft_result r;
+    world_kill(w, 2);
+    (void)commit(w, 0);
+    cr_expect_eq(weft_flush(node(w, 0), CALL, &r),
+                 WEFT_NETWORK); /* from now on it is in back-off */
+    world_kill(w, 1);
+    (void)commit(w, 0); /* nobody has tried to reach 1 yet */
+    cr_expect_eq(weft_flush(node(w, 0), CALL, &r), WEFT_NETWORK);
+    cr_expect_eq(r.retry_failures, 1);
+    cr_expect_eq(r.new_failures, 1);
+    cr_expect_eq(weft_flush(node(w, 0), CALL, &r), WEFT_NETWORK);
+    cr_expect_eq(r.retry_failures, 2);
+    cr_expect_eq(r.new_failures, 0);
+    world_destroy(w);
+}
+
 Test(owed, what_cannot_be_read_is_no_success_of_a_flush)
 {
     struct world *w = world_create(6, WORLD_CHAIN, 2, WORLD_PLAIN);

@@ -196,6 +196,31 @@ Test(transports, all_start_though_one_fails)
     weft_node_close(a.node);
 }
 
+Test(transports, nobody_is_let_in_before_that_is_asked_for)
+{
+    struct party a = party(), b = party();
+    char address[WEFT_ADDRESS_BYTES_MAX], free_again[WEFT_ADDRESS_BYTES_MAX];
+    weft_server servers[2];
+    size_t count = 2;
+    serve(a.node, "net", ANY, address);
+    serve(b.node, "net", ANY, free_again);
+    cr_assert_eq(weft_remove_transport(b.node, "net", CALL), WEFT_OK);
+    add(b.node, "net", free_again); /* it could listen there, and does not */
+    add(b.node, "client", NULL);
+    cr_expect_eq(weft_connect(a.node, free_again, &b.key, CALL, NULL), WEFT_UNREACHABLE);
+    cr_expect_eq(weft_start_server(b.node, "client", CALL), WEFT_OK, "it has nothing to do");
+    cr_expect_not(weft_server_running(b.node, NULL));
+    cr_assert_eq(weft_server_addresses(b.node, CALL, servers, &count), WEFT_OK);
+    cr_expect_eq(count, 0);
+    weft_id tree = tree_at(a.node);
+    cr_expect_eq(take(&b, &a, address, &tree), WEFT_OK, "dialling needs no server");
+    cr_expect_eq(entries(b.node, &tree), 2);
+    cr_assert_eq(weft_start_server(b.node, "net", CALL), WEFT_OK);
+    cr_expect_eq(weft_connect(a.node, free_again, &b.key, CALL, NULL), WEFT_OK);
+    weft_node_close(b.node);
+    weft_node_close(a.node);
+}
+
 Test(transports, stop_and_start_100_times_on_one_port)
 {
     struct party a = party(), b = party();
