@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "dag_walk.h"
+#include "footing.h"
 #include "node_internal.h"
 
 /* What the entry will stand on. */
@@ -59,12 +60,7 @@ static weft_err find_ground(struct ground *g, weft_node *node, const weft_id *tr
     for (uint32_t i = 0; i < g->named_count; i++)
         g->ids[count + i] = g->named.list[named - g->named_count + i].id;
     /* The store's tips lie at or below the parents, so these are the highest. */
-    g->height = g->facts.list[count - 1].height + 1;
-    if (g->dag->strategy == WEFT_HEIGHT_TIMESTAMP) {
-        int64_t now = wf_wall_ms(node->rt);
-        if (now > 0 && (uint64_t)now > g->height) g->height = (uint64_t)now;
-    }
-    return g->height > WEFT_HEIGHT_MAX ? WEFT_LIMIT : WEFT_OK;
+    return wf_height_above(node->rt, g->dag->strategy, g->facts.list[count - 1].height, &g->height);
 }
 
 weft_err weft_commit_at(weft_node *node, const weft_keypair *author, const weft_id *tree,

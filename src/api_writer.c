@@ -7,6 +7,7 @@
 
 #include "alloc.h"
 #include "crypto.h"
+#include "footing.h"
 #include "ids.h"
 #include "layout.h"
 #include "node_internal.h"
@@ -157,29 +158,38 @@ static weft_err find_parents(weft_writer *w, const char *store, weft_id *from, w
 }
 
 /* A named store's tip may stand higher than the parents in the tree. */
-static weft_err height_over(weft_writer *w, uint64_t *out)
+static weft_err find_top(weft_writer *w, uint64_t *top)
 {
     struct parents *p = w->parents;
-    uint64_t top = 0;
     memcpy(p->both, p->tree, p->tree_count * sizeof p->tree[0]);
     memcpy(p->both + p->tree_count, p->named, p->named_count * sizeof p->named[0]);
     uint32_t count = wf_ids_sort_unique(p->both, (uint32_t)(p->tree_count + p->named_count));
     wf_store_meta_briefs(w->node->table.wf_store, p->both, count, p->briefs, p->errs);
+    *top = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t height = p->briefs[i].height;
         if (p->errs[i] == WEFT_NOT_FOUND && w->has_last && weft_id_equal(&p->both[i], &w->last))
             height = w->last_height; /* on its way to the store */
         else if (p->errs[i] != WEFT_OK) return p->errs[i];
-        if (height > top) top = height;
+        if (height > *top) *top = height;
     }
-    uint64_t height = top + 1;
-    if (w->strategy == WEFT_HEIGHT_TIMESTAMP) {
-        int64_t now = wf_wall_ms(w->node->rt);
-        if (now > 0 && (uint64_t)now > height) height = (uint64_t)now;
-    }
-    if (height > WEFT_HEIGHT_MAX) return WEFT_LIMIT;
-    *out = height;
     return WEFT_OK;
+}
+
+static weft_err find_height(weft_writer *w, const char *store, uint64_t *height)
+{
+    struct parents *p = w->parents;
+    struct wf_footing_own own = {w->last, w->last_height}, *last = w->has_last ? &own : NULL;
+    wf_store *in = w->node->table.wf_store;
+    uint64_t top;
+    weft_err err = find_top(w, &top);
+    if (err == WEFT_OK && wf_height_is_far(w->node->rt, w->strategy, top)) {
+        err = wf_footing_lower(in, w->strategy, NULL, last, p->tree, &p->tree_count);
+        if (err == WEFT_OK)
+            err = wf_footing_lower(in, w->strategy, store, last, p->named, &p->named_count);
+        if (err == WEFT_OK) err = find_top(w, &top);
+    }
+    return err == WEFT_OK ? wf_height_above(w->node->rt, w->strategy, top, height) : err;
 }
 
 static weft_err build(weft_writer *w, const char *store, const void *payload, size_t len,
@@ -188,7 +198,7 @@ static weft_err build(weft_writer *w, const char *store, const void *payload, si
     struct parents *p = w->parents;
     weft_err err = find_parents(w, NULL, &w->from, p->tree, &p->tree_count);
     if (err == WEFT_OK) err = find_parents(w, store, &w->from_named, p->named, &p->named_count);
-    if (err == WEFT_OK) err = height_over(w, height);
+    if (err == WEFT_OK) err = find_height(w, store, height);
     if (err != WEFT_OK) return err;
     weft_store_part part = {.name = store,
                             .parents = p->named,

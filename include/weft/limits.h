@@ -14,8 +14,10 @@
 #define WEFT_ENTRY_STORES_MAX 64u           /* named stores in one entry       */
 #define WEFT_STORE_NAME_BYTES_MAX 64u       /* UTF-8 name of a named store     */
 #define WEFT_HEIGHT_MAX (UINT64_C(1) << 53) /* heights stay exact in a double  */
-#define WEFT_METADATA_BYTES_MAX 4096u       /* an entry's metadata             */
-#define WEFT_ENTRY_UNION_PARENTS_MAX 4096u  /* tree and store parents together */
+/* In trees by time: entries built here do not stand on what is further ahead of this clock, a year. */
+#define WEFT_HEIGHT_AHEAD_MS (UINT64_C(366) * 24 * 3600 * 1000)
+#define WEFT_METADATA_BYTES_MAX 4096u      /* an entry's metadata             */
+#define WEFT_ENTRY_UNION_PARENTS_MAX 4096u /* tree and store parents together */
 
 /* -- Sizes fixed by the algorithms ----------------------------------------- */
 #define WEFT_ID_BYTES 32u

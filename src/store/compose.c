@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "block.h"
 #include "entry.h"
+#include "footing.h"
 #include "log.h"
 
 #define TIPS_LOOK WEFT_ENTRY_UNION_PARENTS_MAX /* tips that are chosen from */
@@ -21,7 +22,7 @@ struct parent {
 struct parents {
     struct parent *list;
     weft_id *ids; /* the chosen ones */
-    uint32_t count;
+    size_t count;
 };
 
 /* The highest first. */
@@ -41,7 +42,7 @@ static void parents_fini(struct parents *p)
 /* *height grows to that of the highest one. */
 static weft_err look_up(wf_store *store, const struct parents *p, uint64_t *height)
 {
-    for (uint32_t i = 0; i < p->count; i++) {
+    for (size_t i = 0; i < p->count; i++) {
         wf_meta_brief meta;
         weft_err err = wf_store_meta_brief(store, &p->ids[i], &meta);
         if (err != WEFT_OK) return err == WEFT_NOT_FOUND ? WEFT_CORRUPT : err;
@@ -82,33 +83,39 @@ static weft_err choose_parents(wf_store *store, uint64_t t, const char *name, st
     if (err != WEFT_OK) return err;
     qsort(p->list, p->count, sizeof *p->list, compare_parents);
     if (p->count > WEFT_ENTRY_PARENTS_MAX) p->count = WEFT_ENTRY_PARENTS_MAX; /* others stay tips */
-    for (uint32_t i = 0; i < p->count; i++) p->ids[i] = p->list[i].id;
+    for (size_t i = 0; i < p->count; i++) p->ids[i] = p->list[i].id;
     return WEFT_OK;
 }
 
 /* Name NULL: the tips of the tree. */
-static weft_err find_parents(wf_store *store, uint64_t t, const char *name, struct parents *p,
-                             uint64_t *height)
+static weft_err find_parents(wf_store *store, uint64_t t, const char *name, struct parents *p)
 {
-    size_t count = 0;
     bool complete = true;
     p->ids = wf_malloc(WEFT_ENTRY_PARENTS_MAX * sizeof *p->ids);
     if (p->ids == NULL) return WEFT_NO_MEMORY;
-    weft_err err = wf_store_tips_from(store, t, name, NULL, p->ids, WEFT_ENTRY_PARENTS_MAX, &count,
-                                      &complete);
-    p->count = (uint32_t)count;
+    weft_err err = wf_store_tips_from(store, t, name, NULL, p->ids, WEFT_ENTRY_PARENTS_MAX,
+                                      &p->count, &complete);
     if (err == WEFT_OK && !complete) err = choose_parents(store, t, name, p);
-    return err == WEFT_OK ? look_up(store, p, height) : err;
+    return err;
 }
 
-static weft_err next_height(wf_store *store, weft_height strategy, uint64_t *height)
+/* Both kinds of parents are known: the entry's height, above both. */
+static weft_err find_height(wf_store *store, weft_height strategy, struct parents *all,
+                            struct parents *named, uint64_t *height)
 {
-    ++*height;
-    if (strategy == WEFT_HEIGHT_TIMESTAMP) {
-        int64_t now = wf_wall_ms(store->rt);
-        if (now > 0 && (uint64_t)now > *height) *height = (uint64_t)now;
+    uint64_t top = 0;
+    weft_err err = look_up(store, all, &top);
+    if (err == WEFT_OK) err = look_up(store, named, &top);
+    if (err == WEFT_OK && wf_height_is_far(store->rt, strategy, top)) {
+        top = 0;
+        err = wf_footing_lower(store, strategy, NULL, NULL, all->ids, &all->count);
+        if (err == WEFT_OK)
+            err = wf_footing_lower(store, strategy, WF_SETTINGS_NAME, NULL, named->ids,
+                                   &named->count);
+        if (err == WEFT_OK) err = look_up(store, all, &top);
+        if (err == WEFT_OK) err = look_up(store, named, &top);
     }
-    return *height > WEFT_HEIGHT_MAX ? WEFT_LIMIT : WEFT_OK;
+    return err == WEFT_OK ? wf_height_above(store->rt, strategy, top, height) : err;
 }
 
 weft_err wf_compose_settings(wf_store *store, const weft_id *tree, const weft_keypair *admin,
@@ -120,18 +127,18 @@ weft_err wf_compose_settings(wf_store *store, const weft_id *tree, const weft_ke
     WF_ASSERT(!wf_writer_is_open(store)); /* its tips would be missing */
     weft_err err = wf_store_tree(store, tree, &info);
     if (err != WEFT_OK || !info.followed || !info.has_root) return WEFT_TREE;
-    err = find_parents(store, info.t, NULL, &all, &height);
-    if (err == WEFT_OK) err = find_parents(store, info.t, WF_SETTINGS_NAME, &named, &height);
-    if (err == WEFT_OK) err = next_height(store, info.strategy, &height);
+    err = find_parents(store, info.t, NULL, &all);
+    if (err == WEFT_OK) err = find_parents(store, info.t, WF_SETTINGS_NAME, &named);
+    if (err == WEFT_OK) err = find_height(store, info.strategy, &all, &named, &height);
     if (err == WEFT_OK) {
         weft_store_part part = {.name = WF_SETTINGS_NAME,
                                 .parents = named.ids,
-                                .parents_count = named.count,
+                                .parents_count = (uint32_t)named.count,
                                 .payload = weft_buf_bytes(payload),
                                 .payload_len = weft_buf_len(payload)};
         weft_entry_spec spec = {.tree = *tree,
                                 .parents = all.ids,
-                                .parents_count = all.count,
+                                .parents_count = (uint32_t)all.count,
                                 .height = height,
                                 .stores = &part,
                                 .stores_count = 1};

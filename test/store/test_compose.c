@@ -236,6 +236,32 @@ Test(compose, settings_of_a_tree_by_time_have_its_time)
     weft_drop(&back->msg);
 }
 
+Test(compose, settings_are_written_beside_an_entry_at_the_end_of_heights)
+{
+    sk_node_close(&node);
+    rk_close(&tree);
+    sk_node_open(&node, 2);
+    tree = (rk_tree){0};
+    tree.root = sk_root(rk_pair(RK_OWNER), 2, WEFT_HEIGHT_TIMESTAMP, WEFT_RIGHT_WRITE, &tree.tree);
+    cr_assert_eq(sk_commit(&node, &tree.root, &tree.tree, 1, true, NULL), WEFT_OK);
+    weft_store_part part = {.name = "log", .payload = "x", .payload_len = 1};
+    weft_entry_spec spec = {.tree = tree.tree,
+                            .parents = &tree.tree,
+                            .parents_count = 1,
+                            .height = WEFT_HEIGHT_MAX,
+                            .stores = &part,
+                            .stores_count = 1};
+    weft_buf *buf;
+    weft_id id;
+    cr_assert_eq(weft_entry_build(&spec, rk_pair(STRANGER), &buf, &id), WEFT_OK);
+    cr_assert_eq(sk_commit(&node, &buf, &id, 1, true, NULL), WEFT_OK);
+    weft_buf_unref(buf);
+    cr_assert_eq(set(RK_OWNER, STRANGER, "none"), WEFT_OK);
+    cr_assert_eq(set(RK_OWNER, ALICE, "read"), WEFT_OK);
+    cr_expect(rk_may(&node, &tree, ALICE));
+    sk_expect_clean(node.store);
+}
+
 Test(compose, what_waits_in_the_open_batch_is_stood_on_too)
 {
     rk_say say = {.key = BOB, .text = "read"};

@@ -5,8 +5,10 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "block.h"
 #include "kv_faulty.h"
 #include "lone.h"
+#include "node_internal.h"
 #include "world.h"
 
 #define CALL (20 * WEFT_SEC)
@@ -203,6 +205,115 @@ Test(writer, one_that_is_opened_anew_begins_with_other_tips)
     cr_assert(a.calls == 2 && a.err == WEFT_OK);
     cr_expect_lt(common(w, &ids[0], &ids[1]), WEFT_ENTRY_PARENTS_MAX / 2);
     for (uint8_t i = 0; i < 2; i++) weft_writer_close(writer[i]);
+    world_destroy(w);
+}
+
+/* -- Heights that no clock has given -------------------------------------------------------------- */
+
+/* A tree by time in a world, and the entry that somebody with a strange clock puts into it. */
+static weft_id tree_by_time(struct world *w)
+{
+    weft_root_spec spec = {.height = WEFT_HEIGHT_TIMESTAMP, .everyone = WEFT_RIGHT_WRITE};
+    weft_id tree;
+    cr_assert_eq(weft_tree_create(node(w, 0), w->author, &spec, CALL, &tree), WEFT_OK);
+    return tree;
+}
+
+static weft_id put_at(struct world *w, const weft_id *tree, const weft_id *parent, uint64_t height)
+{
+    weft_store_part part = {.name = "log", .payload = "late", .payload_len = 4};
+    weft_entry_spec spec = {.tree = *tree,
+                            .parents = parent,
+                            .parents_count = 1,
+                            .height = height,
+                            .stores = &part,
+                            .stores_count = 1};
+    weft_buf *buf;
+    weft_id id;
+    cr_assert_eq(weft_entry_build(&spec, w->author, &buf, &id), WEFT_OK);
+    cr_assert_eq(weft_add(node(w, 0), &buf, 1, true, CALL, NULL), WEFT_OK);
+    weft_buf_unref(buf);
+    return id;
+}
+
+/* Commits, which must be taken; its height, and whether it stands on that entry. */
+static uint64_t height_beside(struct world *w, weft_writer *writer, const weft_id *far, bool *on)
+{
+    weft_buf *buf;
+    weft_id id;
+    const weft_entry *entry = committed(w, writer, &id, &buf);
+    uint64_t height = entry->height;
+    *on = names(entry, far);
+    for (uint32_t i = 0; i < entry->stores[0].parents_count; i++) {
+        weft_id parent;
+        weft_entry_store_parent(&entry->stores[0], i, &parent);
+        *on = *on || weft_id_equal(&parent, far);
+    }
+    weft_buf_unref(buf);
+    return height;
+}
+
+Test(writer, an_entry_at_the_end_of_heights_is_not_stood_on)
+{
+    struct world *w = world_create(11, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    weft_id tree = tree_by_time(w), far = put_at(w, &tree, &tree, WEFT_HEIGHT_MAX);
+    weft_writer *writer;
+    bool on;
+    cr_assert_eq(weft_writer_open(node(w, 0), &tree, w->author, &writer), WEFT_OK);
+    for (int i = 0; i < 3; i++) {
+        cr_expect_lt(height_beside(w, writer, &far, &on), WEFT_HEIGHT_MAX / 2);
+        cr_expect_not(on);
+    }
+    weft_writer_close(writer);
+    world_destroy(w);
+}
+
+Test(writer, one_that_stands_on_all_others_is_not_stood_on_either)
+{
+    struct world *w = world_create(12, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    weft_id tree = tree_by_time(w), mine, far;
+    weft_writer *writer[2];
+    weft_buf *buf;
+    bool on;
+    cr_assert_eq(weft_writer_open(node(w, 0), &tree, w->author, &writer[0]), WEFT_OK);
+    (void)committed(w, writer[0], &mine, &buf);
+    weft_buf_unref(buf);
+    far = put_at(w, &tree, &mine, WEFT_HEIGHT_MAX - 5);
+    cr_assert_eq(weft_writer_open(node(w, 0), &tree, w->author, &writer[1]), WEFT_OK);
+    cr_expect_lt(height_beside(w, writer[1], &far, &on), WEFT_HEIGHT_MAX / 2);
+    cr_expect_not(on);
+    for (int i = 0; i < 2; i++) weft_writer_close(writer[i]);
+    world_destroy(w);
+}
+
+Test(writer, where_all_is_high_only_the_end_is_left_out)
+{
+    struct world *w = world_create(13, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    weft_id tree = tree_by_time(w), low = put_at(w, &tree, &tree, WEFT_HEIGHT_MAX - 2);
+    weft_id far = put_at(w, &tree, &low, WEFT_HEIGHT_MAX - 1);
+    weft_writer *writer;
+    bool on;
+    cr_assert_eq(weft_writer_open(node(w, 0), &tree, w->author, &writer), WEFT_OK);
+    for (int i = 0; i < 3; i++) { /* the writer's own last one is at the end from then on */
+        cr_expect_eq(height_beside(w, writer, &far, &on), WEFT_HEIGHT_MAX);
+        cr_expect(on);
+    }
+    weft_writer_close(writer);
+    world_destroy(w);
+}
+
+Test(writer, what_is_some_days_ahead_is_stood_on)
+{
+    struct world *w = world_create(14, WORLD_CHAIN, 2, WORLD_NO_PUSH);
+    weft_id tree = tree_by_time(w);
+    uint64_t ahead = (uint64_t)wf_wall_ms(node(w, 0)->rt) + 5 * UINT64_C(86400000);
+    weft_id far = put_at(w, &tree, &tree, ahead);
+    weft_writer *writer;
+    bool on;
+    cr_assert_eq(weft_writer_open(node(w, 0), &tree, w->author, &writer), WEFT_OK);
+    cr_expect_eq(height_beside(w, writer, &far, &on), ahead + 1);
+    cr_expect(on);
+    weft_writer_close(writer);
     world_destroy(w);
 }
 
