@@ -29,13 +29,15 @@ void wf_send_drop_cur(struct wf_conn *c)
 
 /* -- Which frame is next ---------------------------------------------------------------- */
 
-/* Takes the first frame of the lane, if its credit is there. */
+/* Takes the first frame of the lane, if its credit is there. One that needs none does not pass
+ * those before it that wait for theirs: a DONE that came before its STATE would be an offence. */
 static struct wf_out *take(struct wf_lane *lane)
 {
     struct wf_stream *s = lane->stream;
     struct wf_conn *c = s->conn;
     struct wf_out *o = lane->first;
     wf_stream_unlist(lane);
+    if (lane->bulk && !o->charged && s->lanes[0].first != NULL) return NULL; /* listed with them */
     if (o->charged && !wf_credit_out_fits(&c->credit_out, &s->out, o->len)) {
         wf_stream_ask(s);
         if (s->stuck_since == WEFT_NEVER) s->stuck_since = weft_now(c->m->self);
