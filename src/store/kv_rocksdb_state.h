@@ -58,6 +58,7 @@ weft_err wf_rocks_failed(wf_kv *kv);
 weft_err wf_rocks_clear(wf_kv *kv, enum wf_cf cf);
 void wf_rocks_drop_files(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len,
                          const void *to, size_t to_len);
+uint64_t wf_rocks_memtables(struct wf_rocks *r); /* bytes that are in no table yet, about */
 void wf_rocks_reclaim(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len, const void *to,
                       size_t to_len);
 void wf_rocks_reclaim_stop(wf_kv *kv);

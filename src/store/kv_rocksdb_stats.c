@@ -8,7 +8,7 @@
 #include "kv_rocksdb_state.h"
 #include "store_dir.h"
 
-static uint64_t memtable_bytes(struct wf_rocks *r)
+uint64_t wf_rocks_memtables(struct wf_rocks *r)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; r->db != NULL && i < WF_ROCKS_FAMILIES; i++) {
@@ -22,14 +22,14 @@ static uint64_t memtable_bytes(struct wf_rocks *r)
 uint64_t wf_rocks_memory(wf_kv *kv)
 {
     struct wf_rocks *r = wf_rocks_of(kv);
-    return rocksdb_cache_get_usage(r->cache) + memtable_bytes(r);
+    return rocksdb_cache_get_usage(r->cache) + wf_rocks_memtables(r);
 }
 
 void wf_rocks_stats(wf_kv *kv, wf_kv_stats *out)
 {
     struct wf_rocks *r = wf_rocks_of(kv);
     out->cache_bytes = rocksdb_cache_get_usage(r->cache);
-    out->memtable_bytes = memtable_bytes(r);
+    out->memtable_bytes = wf_rocks_memtables(r);
     out->disk_bytes = wf_store_dir_bytes(r->dir);
 }
 

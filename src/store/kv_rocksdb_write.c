@@ -97,6 +97,22 @@ void wf_rocks_drop_files(wf_kv *kv, enum wf_cf cf, const void *from, size_t from
     rocksdb_free(text);
 }
 
+/* What is in memory goes to tables, the bodies last, and then the logs go that held it: on a disk
+ * that is nearly full that room is had soonest. False: there is not even room for that. */
+static bool give_logs_back(struct wf_rocks *r)
+{
+    if (wf_store_dir_is_full(r->dir, wf_rocks_memtables(r))) return false;
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    rocksdb_flushoptions_set_wait(options, 1);
+    char *text = NULL;
+    for (unsigned i = WF_ROCKS_FAMILIES; i-- > 0 && text == NULL;)
+        rocksdb_flush_cf(r->db, options, r->handles[i], &text);
+    rocksdb_flushoptions_destroy(options);
+    if (text != NULL) wf_log(WEFT_LOG_DEBUG, "store", "logs could not be given back: %s", text);
+    if (text != NULL) rocksdb_free(text);
+    return text == NULL;
+}
+
 /* A compaction of just this range, beside those that the engine begins by itself. It needs some
  * room first, of which a disk that is nearly full has half the floor. */
 void wf_rocks_reclaim(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_len, const void *to,
@@ -106,6 +122,7 @@ void wf_rocks_reclaim(wf_kv *kv, enum wf_cf cf, const void *from, size_t from_le
     if (r->db == NULL || r->read_only || wf_rocks_stuck(r) != WEFT_OK ||
         wf_store_dir_refuses(r->dir, r->floor_bytes, true))
         return;
+    if (wf_store_dir_is_full(r->dir, r->floor_bytes) && !give_logs_back(r)) return;
     rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
     rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
     rocksdb_compact_range_cf_opt(r->db, r->handles[cf], options, from, from_len, to, to_len);

@@ -252,6 +252,17 @@ static void reap(void)
     wf_removal_fini(&removal);
 }
 
+static void write_row(wf_kv *kv, enum wf_cf cf, const void *key, size_t key_len, const void *value,
+                      size_t len)
+{
+    wf_batch *batch;
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    if (value == NULL) wf_batch_delete(batch, cf, key, key_len);
+    else wf_batch_put(batch, cf, key, key_len, value, len);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
+    wf_batch_destroy(batch);
+}
+
 /* In the room of its floor the engine deletes, and then there is room for others. */
 static void makes_room(const struct kk_engine *engine)
 {
@@ -263,6 +274,7 @@ static void makes_room(const struct kk_engine *engine)
     cr_assert_eq(put(kept, 0, 4), WEFT_OK);
     wf_store_close(store); /* all of it is in tables */
     cr_assert_eq(wf_store_open(kk_open(engine, at), node.rt, &store), WEFT_OK);
+    wf_removal_reclaim(wf_store_kv(store), 1); /* nothing is moved later */
     leave_room((FLOOR_MIB / 2 << 10) - 64);
     cr_expect_eq(take_out(&big), WEFT_NO_SPACE, "half of the floor is kept from all");
     cr_expect_eq(wf_store_tree(store, &big, &info), WEFT_OK, "and it is here as before");
@@ -282,6 +294,33 @@ static void makes_room(const struct kk_engine *engine)
 Test(removal_hard, room_is_made_on_a_nearly_full_volume_of_rocksdb) { makes_room(&kk_rocksdb); }
 
 Test(removal_hard, room_is_made_on_a_nearly_full_volume_of_lmdb) { makes_room(&kk_lmdb); }
+
+/* A log stays while any family has something in memory that only the log has. */
+Test(removal_hard, room_is_made_of_the_logs_of_rocksdb)
+{
+    enum { ROWS = 48, ROW_BYTES = 64 << 10 };
+    static uint8_t value[ROW_BYTES];
+    const wf_kv_disk_options options = {
+        .engine = WF_ENGINE_ROCKSDB, .create = true, .memory_bytes = 96 << 20};
+    wf_kv *kv;
+    kk_need(&kk_rocksdb);
+    mount_volume();
+    cr_assert_eq(wf_kv_disk_open(at, &options, &kv), WEFT_OK);
+    kk_put(kv, WF_CF_META, "of another tree", "1", true);
+    for (uint32_t deletes = 0; deletes <= 1; deletes++)
+        for (uint64_t i = 0; i < ROWS; i++) {
+            uint8_t key[WF_KEY_SEQ_BYTES];
+            wf_key_seq(key, 1, i);
+            write_row(kv, WF_CF_ENTRY, key, sizeof key, deletes ? NULL : value, sizeof value);
+        }
+    leave_room((FLOOR_MIB - 2) << 10);
+    const uint64_t before = free_kib();
+    /* The engine's own threads may be late with the files. */
+    for (uint32_t i = 0; i < 500 && free_kib() <= before + 2048; i++) wf_removal_reclaim(kv, 1);
+    cr_expect_gt(free_kib(), before + 2048);
+    cr_expect_str_eq(kk_get(kv, NULL, WF_CF_META, "of another tree"), "1");
+    wf_kv_close(kv);
+}
 
 /* -- Damage ------------------------------------------------------------------------------------ */
 
@@ -326,17 +365,6 @@ Test(removal_hard, a_damaged_tree_does_not_keep_another_one_from_going)
         if (!met) break;
     }
     cr_expect_geq(stuck, 40);
-}
-
-static void write_row(wf_kv *kv, enum wf_cf cf, const void *key, size_t key_len, const void *value,
-                      size_t len)
-{
-    wf_batch *batch;
-    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-    if (value == NULL) wf_batch_delete(batch, cf, key, key_len);
-    else wf_batch_put(batch, cf, key, key_len, value, len);
-    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
-    wf_batch_destroy(batch);
 }
 
 Test(removal_hard, a_check_says_what_keeps_a_tree_from_going)
