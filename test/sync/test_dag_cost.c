@@ -5,7 +5,7 @@
 #include <criterion/criterion.h>
 #include <weft/dag.h>
 
-#include "../store/dag_kit.h"
+#include "dag_kit.h"
 #include "kv_faulty.h"
 #include "node_internal.h"
 
