@@ -169,7 +169,9 @@ static weft_err find_top(weft_writer *w, uint64_t *top)
     for (uint32_t i = 0; i < count; i++) {
         uint64_t height = p->briefs[i].height;
         if (p->errs[i] == WEFT_NOT_FOUND && w->has_last && weft_id_equal(&p->both[i], &w->last))
-            height = w->last_height; /* on its way to the store */
+            height = w->last_height;           /* on its way to the store */
+        else if (p->errs[i] == WEFT_NOT_FOUND) /* a tip is stored, or its tree was removed since */
+            return wf_mend_note(w->node->table.wf_store, w->t, WEFT_CORRUPT);
         else if (p->errs[i] != WEFT_OK) return p->errs[i];
         if (height > *top) *top = height;
     }

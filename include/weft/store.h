@@ -47,6 +47,8 @@ typedef struct weft_store_stats {
     uint64_t damaged; /* bodies in quarantine now                                       */
     uint64_t healed;  /* that were, and are written anew                                */
     uint64_t outages; /* times that writes were refused until the engine was opened again */
+    uint64_t mended;  /* records of facts, orders, children and tips of entries that were lost or
+                       * wrong, and were made again while the store was open               */
     /* Entries that a renewal or a salvage found above something that is lost: they are kept aside
      * until peers have sent that, and then stand again. Of `entries`, not of `commits`. */
     uint64_t shelved;   /* now                                                          */

@@ -23,6 +23,7 @@ struct parents {
     struct parent *list;
     weft_id *ids; /* the chosen ones */
     size_t count;
+    uint64_t t;
 };
 
 /* The highest first. */
@@ -45,7 +46,8 @@ static weft_err look_up(wf_store *store, const struct parents *p, uint64_t *heig
     for (size_t i = 0; i < p->count; i++) {
         wf_meta_brief meta;
         weft_err err = wf_store_meta_brief(store, &p->ids[i], &meta);
-        if (err != WEFT_OK) return err == WEFT_NOT_FOUND ? WEFT_CORRUPT : err;
+        if (err == WEFT_NOT_FOUND) return wf_mend_note(store, p->t, WEFT_CORRUPT); /* it is a tip */
+        if (err != WEFT_OK) return err;
         if (meta.height > *height) *height = meta.height;
     }
     return WEFT_OK;
@@ -91,6 +93,7 @@ static weft_err choose_parents(wf_store *store, uint64_t t, const char *name, st
 static weft_err find_parents(wf_store *store, uint64_t t, const char *name, struct parents *p)
 {
     bool complete = true;
+    p->t = t;
     p->ids = wf_malloc(WEFT_ENTRY_PARENTS_MAX * sizeof *p->ids);
     if (p->ids == NULL) return WEFT_NO_MEMORY;
     weft_err err = wf_store_tips_from(store, t, name, NULL, p->ids, WEFT_ENTRY_PARENTS_MAX,

@@ -244,7 +244,8 @@ weft_err wf_dag_cut(struct wf_dag *dag, const weft_cut *cut, struct wf_facts *ou
 weft_err wf_dag_broken(const struct wf_dag *dag)
 {
     if (wf_store_is_removed(dag->store, dag->t)) return WEFT_NOT_FOUND;
-    return wf_fail(WEFT_CORRUPT, "dag", "an entry that is named here is not stored");
+    return wf_mend_note(dag->store, dag->t,
+                        wf_fail(WEFT_CORRUPT, "dag", "an entry that is named here is not stored"));
 }
 
 /* All parents of an entry, from its meta. */
@@ -254,7 +255,7 @@ static weft_err tree_parents(struct wf_dag *dag, const weft_id *id, uint32_t *co
     struct wf_meta_record meta;
     weft_err err = wf_kv_get(dag->store->kv, NULL, WF_CF_META, id->bytes, WEFT_ID_BYTES, &value);
     if (err == WEFT_NOT_FOUND) return wf_dag_broken(dag);
-    if (err != WEFT_OK) return err;
+    if (err != WEFT_OK) return wf_mend_note(dag->store, dag->t, err);
     err = wf_meta_read(value.data, value.len, &meta);
     if (err == WEFT_OK && meta.parents_count > WEFT_ENTRY_UNION_PARENTS_MAX)
         err = wf_fail(WEFT_CORRUPT, "dag", "too many parents");
@@ -322,6 +323,7 @@ weft_err wf_dag_children(struct wf_dag *dag, const struct wf_fact *of, uint64_t 
         const uint8_t *value = wf_kv_iter_value(it, &len);
         if (key_len != WF_KEY_CHILD_BYTES || len != WEFT_ID_BYTES) {
             err = wf_fail(WEFT_CORRUPT, "dag", "child: wrong length");
+            err = wf_mend_note(dag->store, dag->t, err);
             break;
         }
         if (wf_get64(key + WF_KEY_SEQ_BYTES) > dag->upto_seq) break; /* they came later */

@@ -8,6 +8,7 @@
 
 #include "bells.h"
 #include "gate.h"
+#include "mend.h"
 #include "order.h"
 #include "pending.h"
 #include "removal.h"
@@ -23,6 +24,7 @@ enum wf_desk_phase {
 enum wf_remake_phase {
     WF_REMAKE_NONE,
     WF_REMAKE_DUE,
+    WF_REMAKE_MENDING, /* what those are made of is looked through first */
     WF_REMAKE_GIVEN_UP /* until the store is opened again */
 };
 
@@ -64,10 +66,17 @@ struct wf_desk {
     weft_ns remake_since, remake_rest;
     uint32_t remake_tries;
     uint64_t remake_noted; /* of store->made_bad, as seen last                  */
+    uint64_t mend_noted;   /* of store->base_bad                                 */
+    struct wf_mend mend;   /* how far it is, and after it:                       */
+    bool mend_only;        /* nothing else is made again, unless                 */
+    bool remake_asked;     /* a batch has met damage meanwhile                   */
+    bool mended;           /* in this turn of a remake it was done already       */
+    weft_ns mend_rest;     /* what a reader notes before is not looked for       */
+    weft_ns mend_wait;     /* so long; twice as long when nothing was found      */
     weft_timer shelf;      /* unshelve.c: a look at all of it, so far:          */
     uint64_t shelf_t;
     struct wf_shelf_at shelf_at;
-    weft_timer reap;       /* reap.c                                            */
+    weft_timer reap; /* reap.c                                            */
     struct wf_removal removal;
     bool reap_told;       /* why it does not get on                            */
     weft_addr *reclaimer; /* the child that gives room back; NULL: not made yet */
@@ -122,6 +131,12 @@ void wf_desk_shelf_failed(struct wf_desk *desk, weft_err err);
 /* reap.c. Begins to delete what is left of removed trees, unless it does already. */
 void wf_desk_reap(struct wf_desk *desk);
 void wf_desk_reap_fini(struct wf_desk *desk);
+
+/* remake.c. A message comes when a reader has noted damage, one at a time. NO_MEMORY. */
+extern const weft_kind wf_mend_kind;
+weft_err wf_desk_listen(struct wf_desk *desk);
+void wf_desk_on_noted_take(struct wf_desk *desk, weft_msg *msg);
+void wf_desk_listen_end(struct wf_desk *desk);
 
 /* recover.c. The engine refuses writes: so does the desk, until the engine could be opened
  * again. With no batch open. Idempotent. */

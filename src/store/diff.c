@@ -126,7 +126,9 @@ static weft_err brief(wf_diff *d, const weft_id *id, wf_meta_brief *out)
     d->reads++;
     weft_err err = wf_store_meta_brief(d->store, id, out);
     if (err == WEFT_NOT_FOUND)
-        return wf_fail(WEFT_CORRUPT, "diff", "an entry that is named here is not stored");
+        return wf_mend_note(
+            d->store, d->t,
+            wf_fail(WEFT_CORRUPT, "diff", "an entry that is named here is not stored"));
     return err;
 }
 

@@ -17,11 +17,11 @@ static weft_err meta_get(wf_store *store, const weft_id *id, wf_value *value,
                          struct wf_meta_record *meta)
 {
     weft_err err = wf_kv_get(store->kv, NULL, WF_CF_META, id->bytes, WEFT_ID_BYTES, value);
-    if (err != WEFT_OK) return err;
+    if (err != WEFT_OK) return wf_mend_note(store, 0, err);
     err = wf_meta_read(value->data, value->len, meta);
     if (err == WEFT_OK && wf_store_is_removed(store, meta->t)) err = WEFT_NOT_FOUND;
     if (err != WEFT_OK) wf_value_release(store->kv, value);
-    return err;
+    return wf_mend_note(store, 0, err);
 }
 
 weft_err wf_store_meta(wf_store *store, const weft_id *id, wf_meta *out)
@@ -59,7 +59,7 @@ static weft_err brief_of(wf_store *store, const wf_value *value, wf_meta_brief *
     weft_err err = wf_meta_read(value->data, value->len, &meta);
     if (err == WEFT_OK && wf_store_is_removed(store, meta.t)) err = WEFT_NOT_FOUND;
     if (err == WEFT_OK) *out = (wf_meta_brief){meta.t, meta.gen, meta.seq, meta.height};
-    return err;
+    return wf_mend_note(store, 0, err);
 }
 
 void wf_store_meta_briefs(wf_store *store, const weft_id *ids, size_t count, wf_meta_brief *out,
@@ -72,7 +72,7 @@ void wf_store_meta_briefs(wf_store *store, const weft_id *ids, size_t count, wf_
                                        values, errs + from);
         for (size_t i = 0; i < n; i++) {
             if (err != WEFT_OK) errs[from + i] = err;
-            if (errs[from + i] != WEFT_OK) continue;
+            if (wf_mend_note(store, 0, errs[from + i]) != WEFT_OK) continue;
             errs[from + i] = brief_of(store, &values[i], &out[from + i]);
             wf_value_release(store->kv, &values[i]);
         }

@@ -105,9 +105,10 @@ static void put_sketch(struct migration *m, uint64_t t, const struct wf_sketch *
 static weft_err read_order(struct migration *m, uint64_t t, struct wf_trie_build *build,
                            struct wf_sketch *sketch)
 {
+    static const weft_id first; /* a walk behind it has no end that a gap could spoil */
     wf_gen_walk *walk;
     wf_place place;
-    weft_err err = wf_gen_walk_create(m->store, t, 0, NULL, &walk);
+    weft_err err = wf_gen_walk_create(m->store, t, 0, &first, &walk);
     if (err != WEFT_OK) return err;
     while ((err = wf_gen_walk_next(walk, &place)) == WEFT_OK) {
         wf_sketch_add(sketch, &place.id);

@@ -16,6 +16,7 @@
 #define TRY_LATER_NS WEFT_SEC
 #define PATIENCE_NS (60 * WEFT_SEC) /* with bodies that peers may give back */
 #define REST_NS (600 * WEFT_SEC)    /* what is still damaged then is something else */
+#define REST_MOST_NS (86400 * WEFT_SEC)
 
 /* -- Marks for readers ------------------------------------------------------------------------- */
 
@@ -166,6 +167,65 @@ static void go_on(struct wf_desk *desk, weft_err err, uint64_t lost)
            weft_errname(err));
 }
 
+/* Four fifths of the time are for commits. */
+static void try_later(struct wf_desk *desk, weft_ns wait, weft_ns began)
+{
+    weft_ns took = weft_rt_now(desk->store->rt) - began;
+    try_after(desk, wait > 4 * took ? wait : 4 * took);
+}
+
+static void begin_mending(struct wf_desk *desk, bool only)
+{
+    desk->remake_phase = WF_REMAKE_MENDING;
+    desk->mend_only = only;
+    desk->mended = true;
+    desk->remake_asked = false;
+    desk->mend = (struct wf_mend){0};
+    wf_log(WEFT_LOG_WARN, "store",
+           "facts, orders, children or tips of entries are damaged: all are looked at");
+    try_after(desk, 0);
+}
+
+static void end_mending(struct wf_desk *desk)
+{
+    const struct wf_mend *m = &desk->mend;
+    wf_log(WEFT_LOG_WARN, "store",
+           "%llu records of facts, orders, children and tips are made again; of %llu entries too "
+           "little is left for that",
+           (unsigned long long)m->changed, (unsigned long long)m->lost);
+    if (m->changed > 0) {
+        desk->store->rights_retry = 0;
+        wf_rights_retry(desk->store); /* those that needed one of them */
+    }
+    if (!desk->mend_only && m->changed == 0) {
+        go_on(desk, WEFT_CORRUPT, 0); /* it is something else */
+    } else if (!desk->mend_only) {
+        desk->remake_phase = WF_REMAKE_DUE;
+        try_after(desk, 0);
+    } else {
+        desk->remake_phase = WF_REMAKE_NONE;
+        /* Peers, too, can make us doubt ourselves: in vain ever more seldom. */
+        bool longer = m->changed == 0 && desk->mend_wait != 0;
+        desk->mend_wait = longer ? 2 * desk->mend_wait : REST_NS;
+        if (desk->mend_wait > REST_MOST_NS) desk->mend_wait = REST_MOST_NS;
+        desk->mend_rest = weft_now(desk->self) + desk->mend_wait;
+        if (desk->remake_asked) wf_desk_remake(desk);
+    }
+}
+
+static void mend_on(struct wf_desk *desk)
+{
+    weft_ns began = weft_rt_now(desk->store->rt);
+    uint64_t before = desk->mend.changed;
+    weft_err err = wf_mend_slice(desk->store, &desk->mend);
+    wf_counter_add(&desk->store->counters.mended, desk->mend.changed - before);
+    weft_err engine = wf_kv_failed(desk->store->kv);
+    if (engine != WEFT_OK) wf_desk_stop(desk, engine);
+    else if (wf_writer_is_open(desk->store)) wf_desk_flush(desk);
+    if (err == WEFT_OK) end_mending(desk);
+    else try_later(desk, err == WEFT_AGAIN ? 0 : TRY_LATER_NS, began);
+}
+
 static void on_remake(weft_self *self, void *state, weft_timer *timer, uint32_t missed)
 {
     struct wf_desk *desk = *(struct wf_desk **)state;
@@ -178,26 +238,33 @@ static void on_remake(weft_self *self, void *state, weft_timer *timer, uint32_t 
         try_after(desk, TRY_LATER_NS);
         return;
     }
+    if (desk->remake_phase == WF_REMAKE_MENDING) {
+        mend_on(desk);
+        return;
+    }
     bool without = weft_now(self) - desk->remake_since >= PATIENCE_NS;
     weft_ns began = weft_rt_now(desk->store->rt);
     weft_err err = desk->syncing ? WEFT_AGAIN : wf_store_remake(desk->store, without, &lost);
     weft_err engine = wf_kv_failed(desk->store->kv);
     if (engine != WEFT_OK) wf_desk_stop(desk, engine);
-    if (err == WEFT_OK || (err == WEFT_CORRUPT && engine == WEFT_OK)) go_on(desk, err, lost);
-    else {
+    bool damaged = err == WEFT_CORRUPT && engine == WEFT_OK;
+    if (damaged && !desk->mended) {
+        begin_mending(desk, false);
+    } else if (err == WEFT_OK || damaged) {
+        go_on(desk, err, lost);
+    } else {
         bool soon = err == WEFT_AGAIN && desk->remake_tries++ < TRIES_SOON;
-        weft_ns wait = soon ? TRY_SOON_NS : TRY_LATER_NS;
-        /* A try reads all entries on this thread: four fifths of the time are for commits. */
-        weft_ns took = weft_rt_now(desk->store->rt) - began;
-        try_after(desk, wait > 4 * took ? wait : 4 * took);
+        try_later(desk, soon ? TRY_SOON_NS : TRY_LATER_NS, began); /* it reads all entries */
     }
 }
 
 void wf_desk_remake(struct wf_desk *desk)
 {
+    desk->remake_asked = true;
     if (desk->remake_phase != WF_REMAKE_NONE) return; /* it is on its way, or was in vain */
     if (weft_now(desk->self) < desk->remake_rest) return;
     desk->remake_phase = WF_REMAKE_DUE;
+    desk->mended = false;
     desk->remake_since = weft_now(desk->self);
     desk->remake_tries = 0;
     wf_log(WEFT_LOG_WARN, "store", "an index is damaged: what can be is made again");
@@ -206,8 +273,49 @@ void wf_desk_remake(struct wf_desk *desk)
 
 void wf_desk_remake_noted(struct wf_desk *desk)
 {
-    uint64_t noted = wf_counter_get(&desk->store->made_bad);
-    if (noted == desk->remake_noted) return;
-    desk->remake_noted = noted;
-    wf_desk_remake(desk); /* who finds it damaged after a rest notes it again */
+    uint64_t made = wf_counter_get(&desk->store->made_bad);
+    uint64_t base = wf_counter_get(&desk->store->base_bad);
+    bool remake = made != desk->remake_noted, mend = base != desk->mend_noted;
+    desk->remake_noted = made;
+    desk->mend_noted = base;
+    if (remake) wf_desk_remake(desk); /* who finds it damaged after a rest notes it again */
+    bool rests = weft_now(desk->self) < desk->mend_rest;
+    if (mend && desk->remake_phase == WF_REMAKE_NONE && !rests) begin_mending(desk, true);
+}
+
+/* -- Who tells --------------------------------------------------------------------------------------- */
+
+const weft_kind wf_mend_kind = {
+    .id = 0x050e, .name = "store.noted", .size = sizeof(weft_msg), .drop = weft_free_msg};
+
+static void listen_by(struct wf_desk *desk, weft_addr *to, weft_msg *msg)
+{
+    wf_store *store = desk->store;
+    wf_rwlock_write(store->lock);
+    weft_addr *old_to = store->noted_to;
+    weft_msg *old = store->noted;
+    store->noted_to = to;
+    store->noted = msg;
+    wf_rwlock_give(store->lock);
+    weft_addr_put(old_to);
+    if (old != NULL) weft_drop(old);
+}
+
+weft_err wf_desk_listen(struct wf_desk *desk)
+{
+    weft_msg *msg = weft_new(&wf_mend_kind);
+    if (msg == NULL) return WEFT_NO_MEMORY;
+    listen_by(desk, weft_addr_get(weft_self_addr(desk->self)), msg);
+    return WEFT_OK;
+}
+
+void wf_desk_listen_end(struct wf_desk *desk) { listen_by(desk, NULL, NULL); }
+
+/* It is back in its place first: what is noted from then on is told again. */
+void wf_desk_on_noted_take(struct wf_desk *desk, weft_msg *msg)
+{
+    wf_rwlock_write(desk->store->lock);
+    desk->store->noted = msg;
+    wf_rwlock_give(desk->store->lock);
+    if (desk->phase == WF_DESK_TAKING) wf_desk_remake_noted(desk);
 }

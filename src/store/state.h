@@ -90,6 +90,9 @@ struct wf_store {
     uint32_t format;     /* an older one than WF_FORMAT_VERSION: the engine only reads */
     wf_counter made;     /* odd while what is made of the entries is made again: remake.h */
     wf_counter made_bad; /* times that a reader found it damaged                        */
+    wf_counter base_bad; /* and facts, orders, children or tips: mend.h                 */
+    weft_addr *noted_to; /* under the lock: who hears of it, counted; NULL: nobody      */
+    weft_msg *noted;     /* and by what; NULL: it is on its way, or with that one       */
     wf_rwlock *lock;     /* guards trees (the table and the parts named above) */
     struct wf_trees trees;
     uint64_t published, durable; /* batches, under the lock: the last, and the last synced */
@@ -103,6 +106,7 @@ struct wf_store {
         wf_counter writer_bytes; /* what the writer keeps in memory, as of its last batch */
         wf_counter readers;      /* keys of all trees' readers                            */
         wf_counter rights;       /* bytes of all trees' rights                            */
+        wf_counter mended;       /* rows of indexes that were put right: mend.h               */
         wf_counter shelved;      /* entries on the shelf, and those that have left it: shelf.h */
         wf_counter unshelved;
     } counters;

@@ -177,6 +177,7 @@ void wf_store_counters_read(wf_store *store, struct wf_store_counters *out)
         .commits = wf_counter_get(&store->counters.commits),
         .synced_commits = wf_counter_get(&store->counters.synced_commits),
         .sync_ns = wf_counter_get(&store->counters.sync_ns),
+        .mended = wf_counter_get(&store->counters.mended),
         .shelved = wf_counter_get(&store->counters.shelved),
         .unshelved = wf_counter_get(&store->counters.unshelved),
     };

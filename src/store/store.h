@@ -62,6 +62,10 @@ weft_err wf_store_tree_by_number(wf_store *store, uint64_t t, wf_tree_info *out)
  * Any thread; one load while none was. Who reads several rows asks this after that, or after it
  * has taken its view: rows go only once this is true. */
 bool wf_store_is_removed(wf_store *store, uint64_t t);
+/* The answer of a read of tree `t` (0: of which one is not known) that has met facts, an order,
+ * children or tips; it is returned. If it is CORRUPT all of these are looked through soon, and put
+ * right (mend.h); if the tree was removed meanwhile it becomes NOT_FOUND. Any thread. */
+weft_err wf_mend_note(wf_store *store, uint64_t t, weft_err err);
 /* The highest number of a tree; some below it may have been removed. */
 uint64_t wf_store_trees_max(wf_store *store);
 /* All trees in the order of their local numbers; `*count` in: room, out: filled;

@@ -261,6 +261,10 @@ static weft_verdict on_message(struct wf_desk *desk, weft_msg *msg)
         wf_desk_ingest_take(desk, (struct wf_ingest *)msg);
         return WEFT_KEPT;
     }
+    if (msg->kind == &wf_mend_kind) {
+        wf_desk_on_noted_take(desk, msg);
+        return WEFT_KEPT;
+    }
     if (msg->kind == &wf_stored_kind) {
         wf_bells_take(&desk->bells, desk->store, (struct wf_stored *)msg);
         wf_bells_ring(&desk->bells, desk->store);
@@ -305,6 +309,7 @@ static void desk_free(struct wf_desk *desk)
     wf_pending_fini(&desk->pool);
     wf_bells_fini(&desk->bells);
     wf_desk_reap_fini(desk);
+    wf_desk_listen_end(desk);
     wf_free(desk->woken);
     desk->store->desk = NULL;
     wf_free(desk);
@@ -324,6 +329,11 @@ static weft_err store_init(weft_self *self, void *state, void *arg)
         return WEFT_NO_MEMORY;
     }
     desk->store = options->store;
+    if (wf_desk_listen(desk) != WEFT_OK) {
+        weft_drop(desk->flush);
+        wf_free(desk);
+        return WEFT_NO_MEMORY;
+    }
     desk->sync = options->sync;
     desk->herd = options->herd;
     uint64_t secret;

@@ -255,6 +255,7 @@ struct wf_store_counters {
     uint64_t outages; /* how often writes were refused until the engine was open again */
     uint64_t commits; /* of the entries: by nobody else                                */
     uint64_t synced_commits, sync_ns; /* of the synced batches alone                   */
+    uint64_t mended;                  /* rows of indexes, put right: mend.h           */
     uint64_t shelved, unshelved;      /* on the shelf now; that were taken from it     */
 };
 void wf_store_counters_read(wf_store *store, struct wf_store_counters *out);

@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "crypto.h"
+#include "log.h"
 #include "state.h"
 
 struct tips { /* asked for */
@@ -77,7 +78,7 @@ static weft_err tips_read(wf_store *store, const wf_kv_snapshot *snap, struct ti
         err = wf_kv_iter_err(it);
     }
     wf_kv_iter_destroy(it);
-    return err;
+    return wf_mend_note(store, ask->t, err);
 }
 
 /* Only if what was read is what is published: a batch may be written and not published yet. */
@@ -89,6 +90,15 @@ static void tips_keep(wf_store *store, const struct tips *ask, uint64_t seq, uin
         wf_tips_keep(&store->tips, version, ask->prefix, ask->prefix_len, ask->out, ask->count,
                      ask->lowest);
     wf_rwlock_give(store->lock);
+}
+
+/* Those that are there are answered all the same: each is a tip. */
+static void note_tips(wf_store *store, const wf_tree_info *info, uint64_t listed)
+{
+    if (listed == info->tips || wf_store_is_removed(store, info->t)) return;
+    (void)wf_mend_note(store, info->t,
+                       wf_fail(WEFT_CORRUPT, "store", "%llu tips of a tree are listed, it has %llu",
+                               (unsigned long long)listed, (unsigned long long)info->tips));
 }
 
 static weft_err tips_of(wf_store *store, uint64_t t, const char *name, const weft_id *from,
@@ -109,6 +119,7 @@ static weft_err tips_of(wf_store *store, uint64_t t, const char *name, const wef
                              : WEFT_NOT_FOUND;
         wf_kv_snapshot_destroy(store->kv, snap);
         if (err != WEFT_OK) return err;
+        if (known == WEFT_OK && name == NULL) note_tips(store, &info, ask.count);
         if (known == WEFT_OK) tips_keep(store, &ask, info.seq, version);
     }
     if (wf_store_is_removed(store, t)) return WEFT_NOT_FOUND;
@@ -168,8 +179,10 @@ weft_err wf_store_tips_from(wf_store *store, uint64_t t, const char *name, const
 
 /* -- The digest over all of them ---------------------------------------------------------- */
 
-static weft_err digest_at(wf_store *store, const wf_kv_snapshot *snap, uint64_t t, uint8_t out[32])
+static weft_err digest_at(wf_store *store, const wf_kv_snapshot *snap, const wf_tree_info *info,
+                          uint8_t out[32])
 {
+    uint64_t t = info->t, listed = 0;
     uint8_t prefix[WF_KEY_TIP_BYTES_MAX];
     size_t prefix_len = wf_key_tip(prefix, t, NULL, 0, NULL);
     wf_kv_iter *it;
@@ -180,13 +193,16 @@ static weft_err digest_at(wf_store *store, const wf_kv_snapshot *snap, uint64_t 
     for (wf_kv_iter_first(it); wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
         size_t len;
         const uint8_t *key = wf_kv_iter_key(it, &len);
-        if (len == prefix_len + WEFT_ID_BYTES)
-            wf_hash_update(&hash, key + prefix_len, WEFT_ID_BYTES);
+        if (len != prefix_len + WEFT_ID_BYTES) continue;
+        wf_hash_update(&hash, key + prefix_len, WEFT_ID_BYTES);
+        listed++;
     }
     err = wf_kv_iter_err(it);
     wf_kv_iter_destroy(it);
-    if (err == WEFT_OK) wf_hash_final(&hash, out);
-    return err;
+    if (err != WEFT_OK) return wf_mend_note(store, t, err);
+    note_tips(store, info, listed);
+    wf_hash_final(&hash, out);
+    return WEFT_OK;
 }
 
 /* Sessions of many peers ask for the same digest; it changes only with the tree. */
@@ -222,7 +238,7 @@ static weft_err digest_read(wf_store *store, uint64_t t, uint8_t digest[32], wf_
     err = wf_kv_snapshot_create(store->kv, &snap);
     if (err != WEFT_OK) return err;
     err = wf_counts_at(store, snap, info);
-    if (err == WEFT_OK) err = digest_at(store, snap, t, digest);
+    if (err == WEFT_OK) err = digest_at(store, snap, info, digest);
     wf_kv_snapshot_destroy(store->kv, snap);
     return err;
 }

@@ -14,8 +14,10 @@ struct wf_gen_walk {
     uint8_t prefix[WF_KEY_SUB_BYTES_MAX]; /* what stands before gen and id */
     size_t prefix_len;
     bool down;
-    wf_store *store; /* of a named list, which was whole at `mark`; else NULL */
+    wf_store *store;
+    bool named; /* a list, which was whole at `mark` */
     uint64_t mark;
+    uint64_t least, met; /* of the order of a tree, from its first: so many there are */
 };
 
 /* Takes the walk also when it fails. */
@@ -41,6 +43,7 @@ static weft_err gen_walk_create(wf_store *store, uint64_t t, bool down, wf_gen_w
     wf_put64(walk->prefix, t);
     walk->prefix_len = 8;
     walk->down = down;
+    walk->store = store;
     return gen_walk_open_take(store, WF_CF_GEN, walk, out);
 }
 
@@ -68,8 +71,11 @@ weft_err wf_gen_walk_create(wf_store *store, uint64_t t, uint64_t gen, const wef
                             wf_gen_walk **out)
 {
     wf_gen_walk *walk;
+    wf_tree_info info;
+    bool known = id == NULL && gen == 0 && wf_store_tree_by_number(store, t, &info) == WEFT_OK;
     weft_err err = gen_walk_create(store, t, false, &walk);
     if (err != WEFT_OK) return err;
+    if (known) walk->least = info.count; /* as of before the walk's view */
     if (id != NULL) {
         seek(walk, gen, id);
     } else {
@@ -110,6 +116,7 @@ weft_err wf_gen_walk_create_named(wf_store *store, uint64_t t, const char *name,
     weft_err err = gen_walk_open_take(store, WF_CF_SUB, walk, &walk);
     if (err != WEFT_OK) return err;
     walk->store = store;
+    walk->named = true;
     walk->mark = mark;
     if (!wf_made_holds(store, mark)) { /* the view may have a part of the list */
         wf_gen_walk_destroy(walk);
@@ -122,18 +129,30 @@ weft_err wf_gen_walk_create_named(wf_store *store, uint64_t t, const char *name,
     return WEFT_OK;
 }
 
+static weft_err gen_walk_note(const wf_gen_walk *walk, weft_err err)
+{
+    uint64_t t = wf_get64(walk->prefix);
+    return walk->named ? wf_made_note(walk->store, t, walk->mark, err)
+                       : wf_mend_note(walk->store, t, err);
+}
+
+static weft_err gen_walk_end(const wf_gen_walk *walk)
+{
+    weft_err err = wf_kv_iter_err(walk->it);
+    if (err != WEFT_OK) return gen_walk_note(walk, err);
+    if (walk->met >= walk->least) return WEFT_END;
+    return gen_walk_note(walk, wf_fail(WEFT_CORRUPT, "store", "the order of a tree has a gap"));
+}
+
 weft_err wf_gen_walk_next(wf_gen_walk *walk, wf_place *out)
 {
-    if (!wf_kv_iter_valid(walk->it)) {
-        weft_err err = wf_kv_iter_err(walk->it);
-        if (err == WEFT_OK) return WEFT_END;
-        return walk->store == NULL ? err : wf_made_note(walk->store, wf_get64(walk->prefix), walk->mark, err);
-    }
+    if (!wf_kv_iter_valid(walk->it)) return gen_walk_end(walk);
+    walk->met++;
     size_t key_len, len;
     const uint8_t *key = wf_kv_iter_key(walk->it, &key_len);
     const uint8_t *value = wf_kv_iter_value(walk->it, &len);
     if (key_len != walk->prefix_len + WF_GEN_BYTES + WEFT_ID_BYTES || len != WF_GEN_BYTES)
-        return wf_fail(WEFT_CORRUPT, "store", "gen: wrong length");
+        return gen_walk_note(walk, wf_fail(WEFT_CORRUPT, "store", "gen: wrong length"));
     key += walk->prefix_len;
     out->gen = wf_get64(key);
     out->seq = wf_get64(value);
@@ -231,13 +250,13 @@ weft_err wf_store_children(wf_store *store, uint64_t t, uint64_t seq,
         const uint8_t *value = wf_kv_iter_value(it, &len);
         weft_id child;
         if (key_len != WF_KEY_CHILD_BYTES || len != WEFT_ID_BYTES) {
-            err = wf_fail(WEFT_CORRUPT, "store", "child: wrong length");
+            err = wf_mend_note(store, t, wf_fail(WEFT_CORRUPT, "store", "child: wrong length"));
             break;
         }
         memcpy(child.bytes, value, WEFT_ID_BYTES);
         err = fn(arg, &child, wf_get64(key + WF_KEY_SEQ_BYTES));
     }
-    if (err == WEFT_OK) err = wf_kv_iter_err(it);
+    if (err == WEFT_OK) err = wf_mend_note(store, t, wf_kv_iter_err(it));
     wf_kv_iter_destroy(it);
     return err;
 }

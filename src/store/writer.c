@@ -249,7 +249,7 @@ static weft_err link_store_parents(wf_store *store, struct passage *p)
     return WEFT_OK;
 }
 
-static weft_err put_meta(wf_store *store, const struct wf_meta_record *meta, const weft_id *id)
+weft_err wf_writer_meta(wf_store *store, const struct wf_meta_record *meta, const weft_id *id)
 {
     if (store->scratch == NULL) {
         size_t most = 128 + WEFT_ENTRY_UNION_PARENTS_MAX * sizeof(weft_id) +
@@ -357,7 +357,7 @@ static weft_err put_entry(wf_store *store, struct passage *p, uint64_t gen)
                                   .parents = (const uint8_t *)p->parents,
                                   .names = store->arena + fresh->names,
                                   .names_len = fresh->names_len};
-    err = put_meta(store, &meta, &add->id);
+    err = wf_writer_meta(store, &meta, &add->id);
     if (err != WEFT_OK) return err;
     err = wf_sketches_add(store, p->tree, &add->id);
     if (err == WEFT_OK) err = put_dominators(store, p, seq);
@@ -470,6 +470,45 @@ static weft_err pass(wf_store *store, struct passage *p)
     return err;
 }
 
+static weft_err facts_of(wf_store *store, struct passage *p, struct wf_meta_record *out)
+{
+    weft_err err = list_parents(store, p);
+    if (err == WEFT_OK) err = look_at_parents(store, p);
+    p->facts.strategy = p->tree->now.strategy;
+    if (err == WEFT_OK) err = judge(store, p);
+    uint64_t gen = p->entry->is_root ? 0 : p->max_gen + 1;
+    if (err == WEFT_OK) err = settle_policy(store, p, gen);
+    if (err == WEFT_OK) err = reserve(store);
+    if (err != WEFT_OK) return err;
+    struct wf_fresh names = {0};
+    write_names(store, p->entry, &names);
+    store->arena_len = names.names;
+    *out = (struct wf_meta_record){.t = p->tree->now.t,
+                                   .gen = gen,
+                                   .height = p->entry->height,
+                                   .author = p->entry->author,
+                                   .policy = p->policy,
+                                   .parents_count = p->parents_count,
+                                   .parents = (const uint8_t *)p->parents,
+                                   .names = store->arena + names.names,
+                                   .names_len = names.names_len};
+    return WEFT_OK;
+}
+
+weft_err wf_writer_facts(wf_store *store, struct wf_tree *tree, struct wf_add *add,
+                         struct wf_meta_record *out)
+{
+    weft_entry *entry = store->entry;
+    weft_err err = wf_entry_parse(add->bytes, add->len, entry);
+    if (err != WEFT_OK) return err;
+    entry->id = add->id;
+    if (entry->is_root) entry->tree = add->id;
+    struct passage p = {.add = add, .entry = entry, .tree = tree};
+    err = facts_of(store, &p, out);
+    wf_policy_destroy(p.joined);
+    return err;
+}
+
 weft_err wf_writer_add(wf_store *store, struct wf_add *add)
 {
     if (store->poison != WEFT_OK) return store->poison;
@@ -484,5 +523,5 @@ weft_err wf_writer_add(wf_store *store, struct wf_add *add)
         .add = add, .entry = entry, .tree = wf_trees_find(&store->trees, &entry->tree)};
     err = pass(store, &p);
     wf_policy_destroy(p.joined);
-    return err;
+    return wf_mend_note(store, 0, err);
 }

@@ -38,6 +38,13 @@ weft_err wf_writer_record(wf_store *store, const struct wf_record_put *record); 
 bool wf_writer_records_valid(struct wf_record_put *const *records, uint32_t count);
 weft_err wf_writer_records(wf_store *store, struct wf_record_put *const *records, uint32_t count);
 
+/* What `meta` is to say of an entry that is stored, by its body and the facts of its parents; but
+ * for seq. With no batch open, which a policy may enter that nobody knew; *out points to what the
+ * next call here changes. PENDING: of a parent there are none. CORRUPT, IO, NO_MEMORY. */
+weft_err wf_writer_facts(wf_store *store, struct wf_tree *tree, struct wf_add *add,
+                         struct wf_meta_record *out);
+weft_err wf_writer_meta(wf_store *store, const struct wf_meta_record *meta, const weft_id *id);
+
 /* Notes that the batch must write the counts of `tree`. NO_MEMORY. */
 weft_err wf_writer_touch(wf_store *store, struct wf_tree *tree);
 bool wf_writer_is_open(const wf_store *store); /* the batch holds something */

@@ -148,6 +148,10 @@ void wf_over_ended(struct engine *e, struct esession *es, const struct wf_sessio
     struct wf_session *s = &es->s;
     struct conn *c = es->conn;
     bool raw = (s->flags & WF_OPEN_RAW) != 0;
+    /* What an exact session lacks is not what ids or cursors have misled anybody about: the peer
+     * goes by what we said is here, and maybe we know it only in part. */
+    if ((s->flags & WF_OPEN_EXACT) && x->err == WEFT_PENDING)
+        (void)wf_mend_note(e->table->wf_store, 0, WEFT_CORRUPT);
     wf_table_remove(&e->sessions, &es->link);
     if (es->by_tree) wf_table_remove(&e->trees, &es->tree_link);
     wf_list_remove(&es->of_conn);

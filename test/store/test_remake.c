@@ -166,11 +166,12 @@ Test(remake, it_is_durable_and_the_format_is_the_one_it_was)
     expect_first(HERE + 1);
 }
 
-Test(remake, nothing_is_touched_where_an_order_is_damaged_too)
+/* Facts and orders are made of these. */
+Test(remake, nothing_is_touched_where_an_arrival_is_lost_too)
 {
     lose_rows(WF_CF_TRIE, 5);
     uint64_t tries = rows_of(WF_CF_TRIE), lists = rows_of(WF_CF_SUB);
-    lose_rows(WF_CF_GEN, 1);
+    lose_rows(WF_CF_ARR, 1);
     cr_expect_eq(commit(HERE, 1), WEFT_CORRUPT);
     run_for(120 * WEFT_SEC);
     cr_expect_eq(commit(HERE, 1), WEFT_CORRUPT);
@@ -178,6 +179,17 @@ Test(remake, nothing_is_touched_where_an_order_is_damaged_too)
     cr_expect_eq(rows_of(WF_CF_SUB), lists);
     sk_node_crash(&node, 0);
     cr_expect_eq(wf_store_format(node.store), WF_FORMAT_VERSION, "it opens, and can be read");
+}
+
+Test(remake, an_order_and_facts_that_are_damaged_too_are_mended_first)
+{
+    lose_rows(WF_CF_TRIE, 5);
+    lose_rows(WF_CF_GEN, 7);
+    lose_rows(WF_CF_META, 7);
+    cr_expect_eq(commit(HERE, 1), WEFT_CORRUPT);
+    run_for(WEFT_SEC);
+    cr_assert_eq(commit(HERE, 100), WEFT_OK);
+    expect_first(ENTRIES);
 }
 
 Test(remake, it_waits_a_minute_for_bodies_that_peers_may_give_back)
