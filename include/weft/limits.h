@@ -117,6 +117,7 @@
 #define WEFT_FEEDS_MAX 256u              /* change feeds open at one node        */
 #define WEFT_FEED_TURN 64u               /* arrivals of one feed between others  */
 #define WEFT_SUBSCRIBERS_MAX 16u         /* event feeds of one node              */
+#define WEFT_FOOTING_LOOKS_MAX 4096u     /* below tips of a far future, to stand on      */
 #define WEFT_OFFERS_UNDER_WAY_MAX 8u     /* look-ups for one peer's TREES_REQ    */
 #define WEFT_OFFERS_NODE_MAX 1024u       /* and for all peers'                   */
 #define WEFT_PLAN_ARRIVALS_MAX 4096u     /* looked at to choose a plan          */

@@ -9,13 +9,16 @@
 #include "alloc.h"
 #include "block.h"
 #include "ids.h"
+#include "idset.h"
 #include "state.h"
 
 struct footing {
     wf_store *store;
     const char *name;
     const struct wf_footing_own *own;
-    uint64_t ceiling; /* the highest that is stood on */
+    uint64_t ceiling;    /* the highest that is stood on */
+    uint32_t looks;      /* at ancestors, that are left  */
+    struct wf_idset far; /* what is too high, and whose parents are looked at one after the other */
     weft_id *out;
     size_t count;
 };
@@ -72,27 +75,47 @@ static weft_err take_parent(void *arg, const weft_id *parent)
 {
     struct footing *f = arg;
     uint64_t height;
-    bool writes = true;
+    uint32_t at;
+    bool writes = true, added;
+    if (f->looks == 0) return WEFT_OK;
+    f->looks--;
     if (f->count == WEFT_ENTRY_PARENTS_MAX)
         f->count = wf_ids_sort_unique(f->out, (uint32_t)f->count);
     if (f->count == WEFT_ENTRY_PARENTS_MAX) return WEFT_OK; /* enough */
     weft_err err = height_of(f, parent, &height);
+    if (err == WEFT_OK && height > f->ceiling) {
+        err = wf_idset_add(&f->far, parent, &at, &added);
+        return err == WEFT_LIMIT ? WEFT_OK : err;
+    }
     if (err == WEFT_OK && f->name != NULL)
         err = wf_store_writes(f->store, parent, f->name, strlen(f->name), &writes);
-    if (err == WEFT_OK && writes && height <= f->ceiling) f->out[f->count++] = *parent;
+    if (err == WEFT_OK && writes) f->out[f->count++] = *parent;
     return err;
 }
 
-/* Each stands higher than its parents, so below the end of heights there are some. */
-static weft_err take_parents(struct footing *f, const weft_id *ids, size_t count)
+/* Each stands higher than its parents, so further down there are some that are low enough; but who
+ * can write one entry of a far future can write a chain of them. */
+static weft_err take_ancestors(struct footing *f, const weft_id *ids, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        wf_meta_brief meta;
-        weft_err err = wf_store_parents(f->store, &ids[i], &meta, take_parent, f);
-        if (err != WEFT_OK && err != WEFT_NOT_FOUND) return err; /* not found: `own` */
+    uint8_t key[16];
+    weft_err err = WEFT_OK;
+    wf_random(f->store->rt, key, sizeof key);
+    wf_idset_init(&f->far, WEFT_FOOTING_LOOKS_MAX, key);
+    f->looks = WEFT_FOOTING_LOOKS_MAX;
+    for (size_t i = 0; i < count && err == WEFT_OK; i++) {
+        uint32_t at;
+        bool added;
+        err = wf_idset_add(&f->far, &ids[i], &at, &added);
     }
+    for (uint32_t i = 0; i < f->far.count && err == WEFT_OK; i++) {
+        wf_meta_brief meta;
+        const weft_id id = f->far.ids[i]; /* the set grows */
+        err = wf_store_parents(f->store, &id, &meta, take_parent, f);
+        if (err == WEFT_NOT_FOUND) err = WEFT_OK; /* `own` */
+    }
+    wf_idset_fini(&f->far);
     f->count = wf_ids_sort_unique(f->out, (uint32_t)f->count);
-    return WEFT_OK;
+    return err;
 }
 
 weft_err wf_footing_lower(wf_store *store, weft_height strategy, const char *name,
@@ -107,7 +130,7 @@ weft_err wf_footing_lower(wf_store *store, weft_height strategy, const char *nam
     for (size_t i = 0; i < 2 && err == WEFT_OK && f.count == 0; i++) {
         f.ceiling = ceilings[i];
         err = keep_lower(&f, all, *count);
-        if (err == WEFT_OK && f.count == 0) err = take_parents(&f, all, *count);
+        if (err == WEFT_OK && f.count == 0) err = take_ancestors(&f, all, *count);
     }
     wf_free(all);
     *count = f.count;

@@ -21,8 +21,8 @@ weft_err wf_height_above(weft_rt *rt, weft_height strategy, uint64_t top, uint64
 /* Too high to stand on if there is anything else. */
 bool wf_height_is_far(weft_rt *rt, weft_height strategy, uint64_t height);
 /* Takes those that are too high out of `count` ids, at most WEFT_ENTRY_PARENTS_MAX, all of the tree
- * (name NULL) or of the named store. If none would be left, their parents take their place; if those
- * are too high as well, only the end of heights counts as such. A named store may have none left.
+ * (name NULL) or of the named store. If none would be left, the nearest of their ancestors that are low enough
+ * take their place; if WEFT_FOOTING_LOOKS_MAX looks find none, only the end of heights counts as too high. A named store may have none left.
  * `own` may be NULL. NO_MEMORY, CORRUPT, IO. */
 weft_err wf_footing_lower(wf_store *store, weft_height strategy, const char *name,
                           const struct wf_footing_own *own, weft_id *ids, size_t *count);
