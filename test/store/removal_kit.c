@@ -10,10 +10,11 @@
 #include "layout.h"
 
 /* The number that a row is about; 0: none. */
-static uint64_t owner(enum wf_cf cf, const uint8_t *key, size_t len, const uint8_t *value)
+static uint64_t owner(enum wf_cf cf, const uint8_t *key, size_t len, const uint8_t *value,
+                      size_t value_len)
 {
     switch ((int)cf) {
-    case WF_CF_META: return wf_get64(value);
+    case WF_CF_META: return value_len < 8 ? 0 : wf_get64(value); /* else it is damaged */
     case WF_CF_PEER: return key[0] < WF_UPPER_KEYS ? wf_get64(key + len - 8) : 0;
     case WF_CF_TREE:
         return len == WF_KEY_TREE_BYTES && key[0] < WF_UPPER_KEYS ? wf_get64(key + 1) : 0;
@@ -35,7 +36,7 @@ struct rm_rows rm_rows_of(wf_kv *kv, uint64_t t)
             const uint8_t *key = wf_kv_iter_key(it, &len);
             const uint8_t *value = wf_kv_iter_value(it, &value_len);
             bool format = cf == WF_CF_TREE && len == 1 && key[0] == WF_TREE_FORMAT;
-            if (format || owner((enum wf_cf)cf, key, len, value) != t) continue;
+            if (format || owner((enum wf_cf)cf, key, len, value, value_len) != t) continue;
             uint64_t head[3] = {cf, len, value_len};
             wf_hash_update(&hash, head, sizeof head);
             wf_hash_update(&hash, key, len);
