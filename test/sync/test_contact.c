@@ -7,7 +7,6 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "layout.h"
 #include "world.h"
 
 #define CALL (20 * WEFT_SEC)
@@ -100,33 +99,11 @@ Test(contact, all_addresses_of_a_peer_are_tried)
     world_destroy(w);
 }
 
-/* Flips a bit of what the node's disk has of an entry. */
-static void spoil(struct world *w, uint32_t at, const weft_id *id)
-{
-    uint8_t place[WF_KEY_SEQ_BYTES], body[4096];
-    wf_meta_brief meta;
-    wf_value value;
-    wf_batch *batch = NULL;
-    wf_kv *kv = w->nodes[at].kv;
-    cr_assert_eq(wf_store_meta_brief(node(w, at)->table.wf_store, id, &meta), WEFT_OK);
-    wf_key_seq(place, meta.t, meta.seq);
-    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, place, sizeof place, &value), WEFT_OK);
-    size_t len = value.len;
-    cr_assert_leq(len, sizeof body);
-    memcpy(body, value.data, len);
-    wf_value_release(kv, &value);
-    body[len / 2] ^= 4;
-    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-    wf_batch_put(batch, WF_CF_ENTRY, place, sizeof place, body, len);
-    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
-    wf_batch_destroy(batch);
-}
-
 Test(contact, a_part_of_a_tree_is_not_taken_for_all_of_it)
 {
     struct world *w = world_create(2, WORLD_CHAIN, 3, WORLD_PLAIN);
     weft_id last, tree = tree_here(w, 3, &last);
-    spoil(w, HERE, &last);
+    world_spoil(w, HERE, &last);
     cr_assert_eq(weft_connect(node(w, THERE), w->nodes[HERE].listen, NULL, CALL, NULL), WEFT_OK);
     for (int i = 0; i < 2; i++) {
         cr_expect_eq(weft_sync_tree(node(w, THERE), key(w, HERE), &tree, CALL, NULL), WEFT_INTERNAL,

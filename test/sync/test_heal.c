@@ -29,28 +29,6 @@ static weft_id commit(struct world *w, uint32_t node)
     return w->acked[w->acked_count - 1];
 }
 
-/* Flips a bit of the entry's bytes in the node's engine. */
-static void spoil(struct world *w, uint32_t node, const weft_id *id)
-{
-    uint8_t key[WF_KEY_SEQ_BYTES], body[4096];
-    wf_meta_brief meta;
-    wf_value value;
-    wf_batch *batch;
-    wf_kv *kv = w->nodes[node].kv;
-    cr_assert_eq(wf_store_meta_brief(store_of(w, node), id, &meta), WEFT_OK);
-    wf_key_seq(key, meta.t, meta.seq);
-    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, key, sizeof key, &value), WEFT_OK);
-    size_t len = value.len;
-    cr_assert_leq(len, sizeof body);
-    memcpy(body, value.data, len);
-    wf_value_release(kv, &value);
-    body[len / 2] ^= 4;
-    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-    wf_batch_put(batch, WF_CF_ENTRY, key, sizeof key, body, len);
-    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
-    wf_batch_destroy(batch);
-}
-
 static weft_err get(struct world *w, uint32_t node, const weft_id *id)
 {
     weft_buf *buf = NULL;
@@ -70,7 +48,7 @@ Test(heal, a_live_peer_gives_back_what_a_read_finds_damaged)
     wf_tree_info before, after;
     weft_node_stats old = world_stats(w);
     cr_assert_eq(wf_store_tree(store_of(w, 0), &w->tree, &before), WEFT_OK);
-    spoil(w, 0, &id);
+    world_spoil(w, 0, &id);
     cr_expect_eq(get(w, 0, &id), WEFT_CORRUPT);
     world_run(w, WEFT_SEC);
     cr_expect_eq(get(w, 0, &id), WEFT_OK, "asked for at once");
@@ -127,8 +105,8 @@ Test(heal, who_has_it_is_found_among_several)
     weft_id id = commit(w, 0);
     cr_assert(world_converges(w, 10 * WEFT_SEC));
     uint32_t first = weft_key_compare(&w->nodes[1].key, &w->nodes[2].key) < 0 ? 1 : 2;
-    spoil(w, 0, &id);
-    spoil(w, first, &id); /* and whoever is asked first has lost it as well */
+    world_spoil(w, 0, &id);
+    world_spoil(w, first, &id); /* and whoever is asked first has lost it as well */
     cr_expect_eq(get(w, 0, &id), WEFT_CORRUPT);
     world_run(w, 2 * WEFT_SEC);
     cr_expect_eq(get(w, 0, &id), WEFT_CORRUPT);
@@ -144,9 +122,9 @@ Test(heal, one_damaged_body_does_not_hide_the_others_of_a_want)
     struct world *w = world_create(43, WORLD_CHAIN, 2, WORLD_PLAIN);
     weft_id first = commit(w, 0), second = commit(w, 0);
     cr_assert(world_converges(w, 10 * WEFT_SEC));
-    spoil(w, 0, &first);
-    spoil(w, 0, &second);
-    spoil(w, 1, &first);
+    world_spoil(w, 0, &first);
+    world_spoil(w, 0, &second);
+    world_spoil(w, 1, &first);
     cr_expect_eq(get(w, 0, &first), WEFT_CORRUPT);
     cr_expect_eq(get(w, 0, &second), WEFT_CORRUPT);
     world_run(w, 10 * WEFT_SEC);
@@ -163,7 +141,7 @@ Test(heal, what_had_to_be_served_comes_from_a_third_and_the_next_session_passes)
     (void)commit(w, 1);
     world_run(w, 2 * WEFT_SEC);
     cr_assert_eq(get(w, 2, &id), WEFT_OK);
-    spoil(w, 1, &id);
+    world_spoil(w, 1, &id);
     world_start(w, 0);
     cr_expect(world_converges(w, 200 * WEFT_SEC));
     cr_expect_eq(get(w, 0, &id), WEFT_OK);
@@ -181,8 +159,8 @@ Test(heal, two_that_only_have_each_other_heal_what_they_can)
     weft_id lost = commit(w, 0);
     weft_buf *copy = NULL;
     cr_assert_eq(weft_get(w->nodes[0].node, &lost, &copy), WEFT_OK);
-    spoil(w, 0, &shared);
-    spoil(w, 0, &lost);
+    world_spoil(w, 0, &shared);
+    world_spoil(w, 0, &lost);
     cr_expect_eq(get(w, 0, &shared), WEFT_CORRUPT);
     world_start(w, 1); /* each session lacks the lost one, and ends */
     world_run(w, 60 * WEFT_SEC);
@@ -204,7 +182,7 @@ Test(heal, more_than_one_want_can_carry_is_healed_in_turns)
     cr_assert(world_converges(w, 60 * WEFT_SEC));
     uint64_t duplicates = world_stats(w).duplicates;
     for (uint32_t i = 0; i < ALL; i++) {
-        spoil(w, 0, &w->acked[i]);
+        world_spoil(w, 0, &w->acked[i]);
         cr_assert_eq(get(w, 0, &w->acked[i]), WEFT_CORRUPT);
     }
     world_run(w, 4 * WEFT_SEC); /* a full WANT that is answered is followed by the next at once */
@@ -221,8 +199,8 @@ Test(heal, what_nobody_has_is_asked_for_ever_less_often)
     cr_assert(world_converges(w, 10 * WEFT_SEC));
     weft_buf *copy = NULL;
     cr_assert_eq(weft_get(w->nodes[0].node, &id, &copy), WEFT_OK);
-    spoil(w, 0, &id);
-    spoil(w, 1, &id);
+    world_spoil(w, 0, &id);
+    world_spoil(w, 1, &id);
     cr_expect_eq(get(w, 0, &id), WEFT_CORRUPT);
     world_run(w, WEFT_SEC);
     cr_expect_eq(engine_of(w, 0)->heal_wait, 5 * WEFT_SEC);
@@ -248,7 +226,7 @@ Test(heal, whoever_comes_is_asked_at_once)
     weft_id id = commit(w, 0);
     cr_assert(world_converges(w, 10 * WEFT_SEC));
     world_kill(w, 1);
-    spoil(w, 0, &id);
+    world_spoil(w, 0, &id);
     cr_expect_eq(get(w, 0, &id), WEFT_CORRUPT);
     world_run(w, 3600 * WEFT_SEC); /* by now it looks for somebody every five minutes */
     world_start(w, 1);
@@ -263,7 +241,7 @@ Test(heal, while_writes_are_refused_nobody_is_asked)
     struct world *w = world_create(49, WORLD_CHAIN, 2, WORLD_PLAIN);
     weft_id id = commit(w, 0);
     cr_assert(world_converges(w, 10 * WEFT_SEC));
-    spoil(w, 0, &id);
+    world_spoil(w, 0, &id);
     wf_kv_memory_fail_at(w->nodes[0].kv, 1, WEFT_IO, true);
     cr_assert_eq(world_commit(w, 0), WEFT_IO);
     uint64_t failed = world_stats(w).sessions_failed;

@@ -8,7 +8,6 @@
 #include <weft/dag.h>
 #include <weft/history.h>
 
-#include "layout.h"
 #include "world.h"
 
 #define CALL (20 * WEFT_SEC)
@@ -29,28 +28,6 @@ static uint64_t waits(struct world *w, uint32_t at, uint32_t to)
     weft_pair_info pair;
     cr_assert_eq(weft_pair_get(node(w, at), key(w, to), &w->tree, CALL, &pair), WEFT_OK);
     return world_info(w, at).arrivals - pair.acked_seq;
-}
-
-/* Flips a bit of what the node's disk has of an entry. */
-static void spoil(struct world *w, uint32_t at, const weft_id *id)
-{
-    uint8_t place[WF_KEY_SEQ_BYTES], body[4096];
-    wf_meta_brief meta;
-    wf_value value;
-    wf_batch *batch = NULL;
-    wf_kv *kv = w->nodes[at].kv;
-    cr_assert_eq(wf_store_meta_brief(node(w, at)->table.wf_store, id, &meta), WEFT_OK);
-    wf_key_seq(place, meta.t, meta.seq);
-    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, place, sizeof place, &value), WEFT_OK);
-    size_t len = value.len;
-    cr_assert_leq(len, sizeof body);
-    memcpy(body, value.data, len);
-    wf_value_release(kv, &value);
-    body[len / 2] ^= 4;
-    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
-    wf_batch_put(batch, WF_CF_ENTRY, place, sizeof place, body, len);
-    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
-    wf_batch_destroy(batch);
 }
 
 /* -- Tried for ever -------------------------------------------------------------------------- */
@@ -197,7 +174,7 @@ Test(owed, what_cannot_be_read_is_no_success_of_a_flush)
     world_kill(w, 1);
     weft_id id = commit(w, 0);
     (void)commit(w, 0);
-    spoil(w, 0, &id);
+    world_spoil(w, 0, &id);
     world_start(w, 1);
     cr_expect_eq(weft_flush(node(w, 0), CALL, &r), WEFT_NETWORK);
     cr_expect_eq(r.retry_failures + r.new_failures, 1);

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout.h"
+
 #define CALL (30 * WEFT_SEC)
 #define NEAR_NS (200 * UINT64_C(1000)) /* delays without faults: 0.2 to 2 ms */
 #define FAR_NS (2 * WEFT_MS)
@@ -250,6 +252,27 @@ weft_err world_commit_bytes(struct world *w, uint32_t number, size_t len)
 weft_err world_commit(struct world *w, uint32_t number)
 {
     return world_commit_bytes(w, number, 32);
+}
+
+void world_spoil(struct world *w, uint32_t number, const weft_id *id)
+{
+    uint8_t key[WF_KEY_SEQ_BYTES], body[4096];
+    wf_meta_brief meta;
+    wf_value value;
+    wf_batch *batch = NULL;
+    wf_kv *kv = w->nodes[number].kv;
+    cr_assert_eq(wf_store_meta_brief(w->nodes[number].node->table.wf_store, id, &meta), WEFT_OK);
+    wf_key_seq(key, meta.t, meta.seq);
+    cr_assert_eq(wf_kv_get(kv, NULL, WF_CF_ENTRY, key, sizeof key, &value), WEFT_OK);
+    size_t len = value.len;
+    cr_assert(len <= sizeof body);
+    memcpy(body, value.data, len);
+    wf_value_release(kv, &value);
+    body[len / 2] ^= 4;
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    wf_batch_put(batch, WF_CF_ENTRY, key, sizeof key, body, len);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
+    wf_batch_destroy(batch);
 }
 
 /* -- Muting -------------------------------------------------------------------------- */

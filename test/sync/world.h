@@ -82,6 +82,9 @@ void world_start(struct world *w, uint32_t node);
 void world_cut(struct world *w, uint32_t a, uint32_t b, bool cut);
 void world_faults(struct world *w, const wf_net_faults *faults); /* NULL: none */
 
+/* Flips a bit of what the node's disk has of an entry. */
+void world_spoil(struct world *w, uint32_t node, const weft_id *id);
+
 /* Puts one that only keeps what it hears in an actor's place: it counts, and drops all of it in
  * the end. Returns whose place it was. */
 weft_addr *world_mute(struct world *w, uint32_t node, weft_addr **place, uint32_t *count);
