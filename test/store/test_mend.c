@@ -8,6 +8,7 @@
 #include "block.h"
 #include "crypto.h"
 #include "damage.h"
+#include "kv_kit.h"
 #include "layout.h"
 #include "remake.h"
 #include "rights_kit.h"
@@ -67,13 +68,12 @@ static void expect_as_it_was(void)
     sk_expect_clean(node.store);
 }
 
-/* Each nth row of a family goes, or says something else. The store knows nothing from before. */
-static void damage(enum wf_cf cf, uint32_t nth, bool garble)
+/* Each nth row of a family goes, or says something else. */
+static void spoil(enum wf_cf cf, uint32_t nth, bool garble)
 {
     wf_batch *batch;
     wf_kv_iter *it;
     uint32_t i = 0;
-    sk_node_crash(&node, SIZE_MAX);
     cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
     cr_assert_eq(wf_kv_iter_create(node.kv, NULL, cf, NULL, 0, &it), WEFT_OK);
     for (wf_kv_iter_first(it); wf_kv_iter_valid(it); wf_kv_iter_next(it)) {
@@ -86,6 +86,13 @@ static void damage(enum wf_cf cf, uint32_t nth, bool garble)
     wf_kv_iter_destroy(it);
     cr_assert_eq(wf_kv_write(node.kv, batch, true), WEFT_OK);
     wf_batch_destroy(batch);
+}
+
+/* The store knows nothing from before. */
+static void damage(enum wf_cf cf, uint32_t nth, bool garble)
+{
+    sk_node_crash(&node, SIZE_MAX);
+    spoil(cf, nth, garble);
 }
 
 /* As a reader that meets damage, and the next batch. */
@@ -382,3 +389,25 @@ Test(mend, a_tree_that_is_removed_meanwhile_leaves_nothing)
         wf_kv_iter_destroy(it);
     }
 }
+
+/* -- On disk ---------------------------------------------------------------------------------------------- */
+
+static void on_disk(const struct kk_engine *engine)
+{
+    char dir[64];
+    kk_need(engine);
+    kk_dir_create(dir);
+    sk_node_close(&node);
+    sk_node_open_kv(&node, 1, kk_open(engine, dir));
+    cr_assert_eq(commit(0, HERE), WEFT_OK);
+    remember();
+    for (uint32_t i = 0; i < FAMILIES; i++) spoil(families[i], 3, i % 2 == 0);
+    mend();
+    expect_as_it_was();
+    sk_node_close(&node);
+    kk_dir_remove(dir);
+    sk_node_open(&node, 1);
+}
+
+Test(mend, in_rocksdb_too) { on_disk(&kk_rocksdb); }
+Test(mend, in_lmdb_too) { on_disk(&kk_lmdb); }
