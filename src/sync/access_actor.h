@@ -43,6 +43,8 @@ struct wf_access_req {
     uint32_t tracked_count;
     weft_tracked *tracked; /* wf_free'd with the message                                   */
     bool add;              /* FOLLOW: the readers join the list, else they are the list     */
+    bool joins;            /* FOLLOW: for what was asked elsewhere with the key `principal`.
+                            * NOT_FOUND: the tree was let go of since, and that with it      */
     uint32_t readers_count;
     weft_key *readers; /* wf_free'd with the message                   */
     char key[WEFT_SETTING_KEY_BYTES_MAX + 1];

@@ -106,6 +106,9 @@ static weft_err plan_follow(struct access *a, struct change *c)
     const struct wf_track_row *now = wf_track_rows_find(&a->rows, &req->tree, &the_node);
     c->listed = c->follows = true;
     c->served = !is_served(a, &req->tree);
+    if (req->joins && c->served &&
+        wf_asked_find(&a->joins.asked, &req->tree, &req->principal) == NULL)
+        return WEFT_NOT_FOUND;
     if (now == NULL) /* without rows, that it is followed says enough */
         return has_rows(a, &req->tree) ? set_row(a, c, &req->tree, &the_node, &plain) : WEFT_OK;
     if (now->enabled) return WEFT_OK;

@@ -206,6 +206,8 @@ static void follow(struct asking *a)
     }
     req->tree = a->row.tree;
     req->add = true;
+    req->joins = a->again; /* it may wait there behind the change that lets go of the tree */
+    req->principal = a->row.key;
     req->readers = reader;
     req->readers_count = !here;
     wf_asking_step(a, a->desk->table->access, &req->req, WEFT_NEVER, on_followed);
