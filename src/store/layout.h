@@ -125,8 +125,8 @@ void wf_key_cursor(uint8_t out[WF_KEY_CURSOR_BYTES], const weft_key *peer, uint6
 void wf_format_put(wf_batch *batch, uint32_t format);
 weft_err wf_format_read(const void *data, size_t len, uint32_t *out); /* CORRUPT */
 void wf_key_tree(uint8_t out[WF_KEY_TREE_BYTES], uint8_t kind, uint64_t t);
-/* In `peer`: the tree of this number was removed. WF_TREE_REMOVED in `tree` says so, too; a salvage
- * believes either, so that one damaged block does not bring the tree back. */
+/* In `peer`, while some of it may be left: the tree of this number was removed. WF_TREE_REMOVED in
+ * `tree` says so, too; a salvage believes either, so that one damaged block does not bring it back. */
 void wf_key_removed(uint8_t out[WF_KEY_TREE_BYTES], uint64_t t);
 
 /* `meta` without its parents and names: those follow as bytes. */

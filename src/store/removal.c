@@ -43,21 +43,24 @@ weft_err wf_writer_remove(wf_store *store, const struct wf_remove *remove)
     return err;
 }
 
-static bool has_row(wf_kv *kv, enum wf_cf cf, const uint8_t key[WF_KEY_TREE_BYTES])
-{
-    wf_value value;
-    bool has = wf_kv_get(kv, NULL, cf, key, WF_KEY_TREE_BYTES, &value) == WEFT_OK;
-    if (has) wf_value_release(kv, &value);
-    return has;
-}
-
+/* A row that says that nothing was left lets the number be given again, and of the batch that did so
+ * a damaged store may have lost all but what came after it. */
 bool wf_removed_is(wf_kv *kv, uint64_t t)
 {
     uint8_t key[WF_KEY_TREE_BYTES];
+    wf_value value;
+    weft_id tree;
+    bool gone;
     wf_key_tree(key, WF_TREE_REMOVED, t);
-    if (has_row(kv, WF_CF_TREE, key)) return true;
+    if (wf_kv_get(kv, NULL, WF_CF_TREE, key, sizeof key, &value) == WEFT_OK) {
+        weft_err err = wf_removed_read(value.data, value.len, &tree, &gone);
+        wf_value_release(kv, &value);
+        if (err == WEFT_OK) return !gone;
+    }
     wf_key_removed(key, t);
-    return has_row(kv, WF_CF_PEER, key);
+    if (wf_kv_get(kv, NULL, WF_CF_PEER, key, sizeof key, &value) != WEFT_OK) return false;
+    wf_value_release(kv, &value);
+    return true;
 }
 
 /* -- Slices ------------------------------------------------------------------------------- */
@@ -186,6 +189,8 @@ static weft_err finish(wf_store *store, struct wf_removal *r)
     wf_key_tree(key, WF_TREE_REMOVED, r->t);
     wf_removed_write(&tree->now.tree, true, row);
     wf_batch_put(r->batch, WF_CF_TREE, key, sizeof key, row, sizeof row);
+    wf_key_removed(key, r->t); /* there is no rest that it could be said of */
+    wf_batch_delete(r->batch, WF_CF_PEER, key, sizeof key);
     weft_err err = wf_kv_write(store->kv, r->batch, true);
     if (err != WEFT_OK) return err;
     wf_rwlock_write(store->lock);

@@ -39,8 +39,8 @@ bool wf_removal_is_due(const wf_store *store); /* the writer: some tree is going
 /* Has the engine give back the room that the rows of tree `t` took. Long; any thread. */
 void wf_removal_reclaim(wf_kv *kv, uint64_t t);
 
-/* Does the engine say of this number that its tree was removed? Two rows do, in two families: one
- * that can be read is enough. */
+/* Does the engine say of this number that its tree was removed, and that some of it may be left? Two
+ * rows do, in two families: one that can be read is enough. */
 bool wf_removed_is(wf_kv *kv, uint64_t t);
 
 #endif

@@ -62,5 +62,5 @@ bool rm_is_gone(wf_kv *kv, uint64_t t)
     wf_key_tree(key, WF_TREE_REMOVED, t);
     if (wf_kv_get(kv, NULL, WF_CF_TREE, key, sizeof key, &value) != WEFT_OK) return false;
     wf_value_release(kv, &value);
-    return rm_rows_of(kv, t).count == 2; /* the other one says so, too */
+    return rm_rows_of(kv, t).count == 1; /* and that is this one */
 }

@@ -8,6 +8,7 @@
 #include "alloc.h"
 #include "removal.h"
 #include "removal_kit.h"
+#include "salvage.h"
 #include "store_kit.h"
 #include "writer.h"
 
@@ -300,4 +301,47 @@ Test(removal_again, a_frame_for_the_old_tree_is_not_taken_for_the_new_one)
                      late ? WEFT_NOT_FOUND : WEFT_OK);
     }
     sk_node_close(&node);
+}
+
+/* -- A salvage ------------------------------------------------------------------------------- */
+
+static size_t read_row(enum wf_cf cf, const uint8_t *key, uint8_t out[64])
+{
+    wf_value value;
+    if (wf_kv_get(kv, NULL, cf, key, WF_KEY_TREE_BYTES, &value) != WEFT_OK) return 0;
+    size_t len = value.len;
+    cr_assert_leq(len, 64);
+    memcpy(out, value.data, len);
+    wf_value_release(kv, &value);
+    return len;
+}
+
+/* Of a store whose log is damaged that batch may be lost, and what came after it is there. */
+Test(removal_again, a_salvage_without_the_batch_that_gave_the_number_again_keeps_the_new_tree)
+{
+    static const enum wf_cf cfs[] = {WF_CF_TREE, WF_CF_PEER};
+    uint8_t keys[2][WF_KEY_TREE_BYTES], rows[2][64], record[WF_KEY_TREE_BYTES];
+    size_t lens[2];
+    wf_kv *to;
+    wf_batch *batch;
+    wf_salvage_report report;
+    gap();
+    reopen();
+    wf_key_tree(keys[0], WF_TREE_REMOVED, 2);
+    wf_key_removed(keys[1], 2);
+    for (uint32_t i = 0; i < 2; i++) lens[i] = read_row(cfs[i], keys[i], rows[i]);
+    cr_assert_gt(lens[0], 0);
+    put(dags[1]);
+    cr_assert_eq(number(dags[1]), 2);
+    cr_assert_eq(wf_batch_create(&batch), WEFT_OK);
+    for (uint32_t i = 0; i < 2; i++)
+        if (lens[i] > 0) wf_batch_put(batch, cfs[i], keys[i], sizeof keys[i], rows[i], lens[i]);
+    wf_key_tree(record, WF_TREE_RECORD, 2);
+    wf_batch_delete(batch, WF_CF_TREE, record, sizeof record);
+    cr_assert_eq(wf_kv_write(kv, batch, true), WEFT_OK);
+    wf_batch_destroy(batch);
+    cr_assert_eq(wf_kv_memory_open(&to), WEFT_OK);
+    cr_assert_eq(wf_salvage(kv, to, lender.rt, NULL, &report), WEFT_OK);
+    cr_expect_eq(report.kept, TREES * COUNT);
+    wf_kv_close(to);
 }
