@@ -54,7 +54,7 @@ static weft_err look_up(wf_store *store, const struct parents *p, uint64_t *heig
 }
 
 /* Tips and how high they stand, which their keys and values say. */
-static weft_err read_list(wf_kv_iter *it, size_t prefix_len, struct parents *p)
+static weft_err read_list(wf_store *store, wf_kv_iter *it, size_t prefix_len, struct parents *p)
 {
     uint32_t count = 0;
     for (wf_kv_iter_first(it); wf_kv_iter_valid(it) && count < TIPS_LOOK; wf_kv_iter_next(it)) {
@@ -62,12 +62,13 @@ static weft_err read_list(wf_kv_iter *it, size_t prefix_len, struct parents *p)
         const uint8_t *key = wf_kv_iter_key(it, &len);
         const uint8_t *value = wf_kv_iter_value(it, &value_len);
         if (len != prefix_len + WEFT_ID_BYTES) continue;
-        if (value_len != WF_GEN_BYTES) return WEFT_CORRUPT;
+        if (value_len != WF_GEN_BYTES)
+            return wf_mend_note(store, p->t, wf_fail(WEFT_CORRUPT, "store", "tip: wrong length"));
         memcpy(p->list[count].id.bytes, key + prefix_len, WEFT_ID_BYTES);
         p->list[count++].gen = wf_get64(value);
     }
     p->count = count;
-    return wf_kv_iter_err(it);
+    return wf_mend_note(store, p->t, wf_kv_iter_err(it));
 }
 
 /* More than an entry may have as parents: the highest of those that are looked at. */
@@ -80,7 +81,7 @@ static weft_err choose_parents(wf_store *store, uint64_t t, const char *name, st
     if (p->list == NULL) return WEFT_NO_MEMORY;
     weft_err err = wf_kv_iter_create(store->kv, NULL, WF_CF_TIP, prefix, prefix_len, &it);
     if (err != WEFT_OK) return err;
-    err = read_list(it, prefix_len, p);
+    err = read_list(store, it, prefix_len, p);
     wf_kv_iter_destroy(it);
     if (err != WEFT_OK) return err;
     qsort(p->list, p->count, sizeof *p->list, compare_parents);

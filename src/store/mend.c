@@ -10,7 +10,8 @@
 #include "writer.h"
 
 #define ENTRIES_AT_ONCE 256u
-#define CHILDREN_MAX 65536u /* asked whether they follow an entry in one named store */
+#define LOOKS_AT_ONCE 8192u /* at other entries and their rows, of a slice */
+#define CHILDREN_MAX 8192u  /* asked whether they follow an entry in one named store */
 
 weft_err wf_mend_note(wf_store *store, uint64_t t, weft_err err)
 {
@@ -147,6 +148,7 @@ static weft_err link(wf_store *store, struct wf_mend *m, const wf_arrival *at,
     wf_key_gen(gen, meta->t, meta->gen, &at->id);
     wf_put64(number, meta->seq);
     weft_err err = expect(store, m, WF_CF_GEN, gen, sizeof gen, number, sizeof number);
+    m->looks += meta->parents_count;
     for (uint32_t i = 0; i < meta->parents_count && err == WEFT_OK; i++) {
         struct wf_brief *parent;
         weft_id id;
@@ -182,7 +184,7 @@ struct asking {
     const weft_id *id; /* is it followed */
     const char *name;  /* in this store? NULL: in its tree */
     size_t name_len;
-    uint32_t left;
+    uint32_t looks;
     bool followed, unknown;
 };
 
@@ -209,8 +211,9 @@ static weft_err ask_child(void *arg, const weft_id *child, uint64_t seq)
     (void)seq;
     a->followed = a->name == NULL;
     if (a->followed) return WEFT_END;
-    a->unknown |= a->left == 0;
-    if (a->left-- == 0) return WEFT_END;
+    a->unknown |= a->looks == CHILDREN_MAX;
+    if (a->unknown) return WEFT_END;
+    a->looks++;
     weft_err err = wf_store_writes(a->store, child, a->name, a->name_len, &writes);
     if (err == WEFT_OK && !writes) return WEFT_OK;
     if (err == WEFT_OK) err = wf_store_get(a->store, child, &body);
@@ -229,12 +232,13 @@ static weft_err mend_tip(wf_store *store, struct wf_mend *m, const weft_id *id,
 {
     uint8_t key[WF_KEY_TIP_BYTES_MAX], gen[WF_GEN_BYTES];
     size_t len = wf_key_tip(key, meta->t, name, name_len, id);
-    struct asking a = {store, id, name, name_len, CHILDREN_MAX, false, false};
+    struct asking a = {store, id, name, name_len, 0, false, false};
     weft_err is;
     wf_put64(gen, meta->gen);
     weft_err err = look(store, WF_CF_TIP, key, len, gen, sizeof gen, &is);
     if (err != WEFT_OK || is == WEFT_OK) return err;
     err = wf_store_children(store, meta->t, meta->seq, ask_child, &a);
+    m->looks += a.looks;
     if (err == WEFT_CORRUPT) a.unknown = true;
     else if (err != WEFT_OK && err != WEFT_END) return err;
     if (a.unknown || (a.followed && is == WEFT_NOT_FOUND)) return WEFT_OK;
@@ -259,6 +263,7 @@ static weft_err no_tip(wf_store *store, struct wf_mend *m, uint64_t t, const cha
 static weft_err none_below(wf_store *store, struct wf_mend *m, const struct facts *f)
 {
     weft_err err = WEFT_OK;
+    m->looks += 2 * f->meta.parents_count; /* those in named stores are among them */
     for (uint32_t i = 0; i < f->meta.parents_count && err == WEFT_OK; i++) {
         weft_id id;
         memcpy(id.bytes, f->meta.parents + (size_t)i * WEFT_ID_BYTES, sizeof id.bytes);
@@ -346,6 +351,7 @@ static weft_err look_at(wf_store *store, struct wf_mend *m, struct wf_tree *tree
     if (err == WEFT_OK) err = write_rows(store);
     else drop_rows(store);
     if (m->tips && m->changed > before) forget_tips(store, tree);
+    if (err != WEFT_OK) m->changed = before; /* it is done again */
     return err;
 }
 
@@ -353,7 +359,8 @@ weft_err wf_mend_slice(wf_store *store, struct wf_mend *m)
 {
     WF_ASSERT(store->touched_count == 0 && store->fresh_count == 0); /* no batch is open */
     weft_err err = WEFT_OK;
-    for (uint32_t n = 0; n < ENTRIES_AT_ONCE && err == WEFT_OK; n++) {
+    m->looks = 0;
+    for (uint32_t n = 0; n < ENTRIES_AT_ONCE && m->looks < LOOKS_AT_ONCE && err == WEFT_OK; n++) {
         if (m->tree >= store->trees.count) return WEFT_OK;
         struct wf_tree *tree = store->trees.list[m->tree];
         bool lives = tree->life == WF_TREE_LIVES && tree->pub.t != 0;

@@ -13,6 +13,7 @@ struct wf_mend {
     bool tips;        /* of the next one: all facts are, and now its tips are looked at      */
     uint64_t seq;     /* its arrivals that were looked at                                  */
     uint64_t changed; /* rows                                                              */
+    uint64_t looks;   /* of this slice, at parents and children                             */
     uint64_t lost;    /* entries of which too little is left: body and facts, or an arrival */
 };
 

@@ -3,9 +3,11 @@
  * become byte for byte what they were.
  * Called by: meson test. May touch: the engine behind the store's back. Never: a real thread. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "block.h"
+#include "compose.h"
 #include "crypto.h"
 #include "damage.h"
 #include "kv_kit.h"
@@ -284,6 +286,38 @@ Test(mend, also_where_no_batch_comes)
     expect_as_it_was();
 }
 
+/* Of more tips than an entry may join it looks at what stands beside them. */
+Test(mend, who_chooses_among_many_tips_has_a_malformed_one_mended)
+{
+    enum { MANY = WEFT_ENTRY_PARENTS_MAX + 1 };
+    static weft_buf *bufs[MANY];
+    static weft_id ids[MANY];
+    const rk_say say = {.key = 9, .text = "read"};
+    for (uint32_t i = 0; i < MANY; i++) {
+        char text[32];
+        const rk_say one = {.key = 7, .text = text};
+        rk_tree beside = tree;
+        (void)snprintf(text, sizeof text, "write:%u", i + 1);
+        bufs[i] = rk_next(&beside, RK_OWNER, &one, 1, &ids[i]);
+    }
+    cr_assert_eq(sk_commit(&node, bufs, ids, MANY, false, NULL), WEFT_OK);
+    for (uint32_t i = 0; i < MANY; i++) weft_buf_unref(bufs[i]);
+    damage(WF_CF_TIP, 5, true);
+    uint64_t before = noted();
+    weft_buf *payload = rk_payload(&say, 1), *entry = NULL;
+    weft_id id;
+    cr_expect_eq(
+        wf_compose_settings(node.store, &tree.tree, rk_pair(RK_OWNER), payload, &entry, &id),
+        WEFT_CORRUPT);
+    cr_expect_gt(noted(), before);
+    run_for(20 * WEFT_SEC);
+    cr_expect_eq(
+        wf_compose_settings(node.store, &tree.tree, rk_pair(RK_OWNER), payload, &entry, &id),
+        WEFT_OK);
+    weft_buf_unref(entry);
+    weft_buf_unref(payload);
+}
+
 /* Its facts are lost, so it seems to be new; the order knows it. */
 Test(mend, an_entry_that_comes_again_because_its_facts_are_lost_is_not_stored_twice)
 {
@@ -388,6 +422,36 @@ Test(mend, a_tree_that_is_removed_meanwhile_leaves_nothing)
         cr_expect_not(wf_kv_iter_valid(it), "family %s", wf_cf_names[families[i]]);
         wf_kv_iter_destroy(it);
     }
+}
+
+/* Else one who may write has the store's thread busy with hundreds of entries of many parents. */
+Test(mend, a_slice_ends_after_many_looks_at_other_entries)
+{
+    enum { LOW = WEFT_ENTRY_PARENTS_MAX, WIDE = 64, LOOKS = 8192 };
+    static weft_buf *bufs[LOW + WIDE];
+    static weft_id ids[LOW + WIDE];
+    struct wf_mend m = {0};
+    weft_err err;
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < LOW + WIDE; i++) {
+        const bool low = i < LOW;
+        sk_entry spec = {.tree = dag->tree,
+                         .parents = low ? dag->ids : ids,
+                         .parents_count = low ? 1 : LOW,
+                         .height = low ? 1 : 2,
+                         .payload = &i,
+                         .payload_len = sizeof i};
+        bufs[i] = sk_build(&spec, author, &ids[i]);
+    }
+    cr_assert_eq(sk_commit(&node, bufs, ids, LOW + WIDE, true, NULL), WEFT_OK);
+    for (uint32_t i = 0; i < LOW + WIDE; i++) weft_buf_unref(bufs[i]);
+    while ((err = wf_mend_slice(node.store, &m)) == WEFT_AGAIN) {
+        cr_assert_leq(m.looks, LOOKS + 2 * LOW);
+        if (m.looks > most) most = m.looks;
+    }
+    cr_expect_eq(err, WEFT_OK);
+    cr_expect_geq(most, LOOKS);
+    cr_expect_eq(m.changed, 0);
 }
 
 /* -- On disk ---------------------------------------------------------------------------------------------- */
