@@ -134,9 +134,9 @@ weft_err weft_tree_unfollow_async(weft_node *node, const weft_id *tree, weft_on_
  * as a history that was never here: cursors of feeds of before are refused. Entries that nobody
  * else has are lost. A removed tree counts among WEFT_TREES_MAX until its rows are deleted and
  * the store is opened again. A nearly full disk, on which commits are refused, lets a tree go.
- * NOT_FOUND: it is not here. BUSY: a peer is just asked to let us in. NO_SPACE (half of the room
- * that commits ask for is needed here), NO_MEMORY: it is here as before. IO: it is here or it is
- * not, as of a commit. */
+ * NOT_FOUND: it is not here. BUSY: a peer is just asked again whether it lets us in (a first join that
+ * is granted later takes the tree up anew). NO_SPACE (half of the room that commits ask for is needed
+ * here), NO_MEMORY: it is here as before. IO: it is here or it is not, as of a commit. */
 weft_err weft_tree_remove(weft_node *node, const weft_id *tree, weft_ns timeout);
 weft_err weft_tree_remove_async(weft_node *node, const weft_id *tree, weft_on_result done,
                                 void *arg);
@@ -306,7 +306,7 @@ typedef struct weft_peer_info {
 
 /* EXISTS when it is known already (blocked too). LIMIT. One whose record is damaged (peers_damaged in
  * weft_node_stats) nobody can say whether it was blocked: it is, until this call begins with it anew, or
- * weft_peer_set_status says what it is. */
+ * weft_peer_set_status says what it is; other changes of it before that write it down as a blocked one. */
 weft_err weft_peer_register(weft_node *node, const weft_key *peer, const char *name,
                             weft_ns timeout);
 /* Marks it blocked, as by the next call, and drops its relations; never an error if unknown. */

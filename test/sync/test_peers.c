@@ -267,6 +267,27 @@ Test(peers, whose_record_is_damaged_is_kept_out_until_it_is_registered_again)
     world_destroy(w);
 }
 
+Test(peers, whose_record_is_damaged_stay_blocked_whatever_else_is_changed_of_them)
+{
+    struct world *w = world_create(25, WORLD_CHAIN, 2, WORLD_PLAIN);
+    weft_node *n;
+    damage(w, WF_REC_PEER, key(w, 1), 32);
+    restart(w);
+    n = node(w, 0);
+    cr_assert_eq(weft_peer_add_address(n, key(w, 1), w->nodes[1].listen, CALL), WEFT_OK);
+    cr_assert_eq(weft_peer_relate(n, key(w, 1), &(weft_id){{3}}, CALL), WEFT_OK);
+    cr_expect_eq(weft_peer_register(n, key(w, 1), "x", CALL), WEFT_EXISTS);
+    restart(w);
+    n = node(w, 0);
+    cr_expect_eq(damaged(w), 0, "its record is anew");
+    cr_assert_eq(world_commit(w, 1), WEFT_OK);
+    world_run(w, 200 * WEFT_SEC);
+    cr_expect_not(world_equal(w), "and blocked");
+    cr_assert_eq(weft_peer_set_status(n, key(w, 1), WEFT_PEER_ACTIVE, CALL), WEFT_OK);
+    cr_expect(world_converges(w, 90 * WEFT_SEC));
+    world_destroy(w);
+}
+
 Test(peers, what_is_damaged_beside_them_is_left_aside)
 {
     static const uint8_t prefixes[] = {WF_REC_PEER, WF_REC_RELATION, WF_REC_EXACT, WF_REC_ACKED};
