@@ -167,11 +167,13 @@ static void follow_interval(struct engine *e)
     if (interval == e->interval) return;
     if (e->interval_changed) {
         left = e->periodic.at > now ? e->periodic.at - now : 0;
-        left = (weft_ns)((double)left / (double)e->interval * (double)interval);
+        const double part = (double)left / (double)e->interval;
+        left = part < 1 ? (weft_ns)(part * (double)interval) : interval;
     }
     e->interval = interval;
     e->interval_changed = true;
-    (void)weft_timer_set(e->self, &e->periodic, now + left, interval, on_periodic);
+    const weft_ns at = left < WEFT_NEVER - now ? now + left : WEFT_NEVER;
+    (void)weft_timer_set(e->self, &e->periodic, at, interval, on_periodic);
 }
 
 /* They are told at once; this is for when memory was short for that. */
