@@ -206,9 +206,11 @@ static weft_err digest_at(wf_store *store, const wf_kv_snapshot *snap, const wf_
 }
 
 /* Sessions of many peers ask for the same digest; it changes only with the tree. */
-static bool digest_cached(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_info *info)
+static bool digest_cached(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_info *info,
+                          uint64_t *version)
 {
     wf_rwlock_read(store->lock);
+    *version = store->tips.version;
     const struct wf_tree *tree = wf_trees_at(&store->trees, t);
     bool hit = tree != NULL && tree->pub.t != 0 && tree->digest_seq == tree->pub.seq;
     if (hit) {
@@ -245,7 +247,8 @@ static weft_err digest_read(wf_store *store, uint64_t t, uint8_t digest[32], wf_
 
 weft_err wf_store_root_digest(wf_store *store, uint64_t t, uint8_t out[32], wf_tree_info *info)
 {
-    if (digest_cached(store, t, out, info)) return WEFT_OK;
+    uint64_t version;
+    if (digest_cached(store, t, out, info, &version)) return WEFT_OK;
     wf_tree_info here;
     uint8_t digest[32];
     weft_err err = digest_kept(store, t, digest, &here);
@@ -253,7 +256,7 @@ weft_err wf_store_root_digest(wf_store *store, uint64_t t, uint8_t out[32], wf_t
     if (err != WEFT_OK) return err;
     wf_rwlock_write(store->lock);
     struct wf_tree *tree = wf_trees_at(&store->trees, t);
-    if (tree != NULL) {
+    if (tree != NULL && version == store->tips.version) { /* else tips may have been mended */
         tree->digest_seq = here.seq;
         memcpy(tree->digest, digest, sizeof digest);
     }

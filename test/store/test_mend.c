@@ -261,6 +261,37 @@ Test(mend, who_reads_fewer_tips_than_there_are_has_them_mended)
     cr_expect_gt(count, 0, "none is kept from before");
 }
 
+static bool mends; /* while it is told of damage */
+
+static void mend_at_once(void *arg, weft_log_level level, const char *facility, const char *line)
+{
+    struct wf_mend m = {0};
+    (void)arg;
+    (void)level;
+    (void)facility;
+    (void)line;
+    if (!mends) return;
+    mends = false;
+    while (wf_mend_slice(node.store, &m) == WEFT_AGAIN) continue;
+    cr_expect_gt(m.changed, 0);
+}
+
+Test(mend, a_digest_of_what_was_listed_before_is_not_kept)
+{
+    uint8_t right[32], first[32], second[32];
+    wf_tree_info info;
+    cr_assert_eq(wf_store_root_digest(node.store, 1, right, &info), WEFT_OK);
+    damage(WF_CF_TIP, 1, false);
+    weft_log_to(mend_at_once, NULL, WEFT_LOG_WARN);
+    mends = true;
+    cr_assert_eq(wf_store_root_digest(node.store, 1, first, &info), WEFT_OK);
+    sk_quiet(true);
+    cr_expect_not(mends);
+    cr_expect_neq(memcmp(first, right, sizeof first), 0);
+    cr_assert_eq(wf_store_root_digest(node.store, 1, second, &info), WEFT_OK);
+    cr_expect_arr_eq(second, right, sizeof second);
+}
+
 Test(mend, who_walks_an_order_with_a_gap_is_told_and_has_it_mended)
 {
     wf_gen_walk *walk;
