@@ -12,16 +12,23 @@
 
 /* -- Facts ---------------------------------------------------------------------------- */
 
+/* NOT_FOUND: it stands there of a tree that was removed. */
+static weft_err meta_of(wf_store *store, const wf_value *value, struct wf_meta_record *meta)
+{
+    weft_err err = wf_meta_read(value->data, value->len, meta);
+    if (err == WEFT_OK && wf_store_is_removed(store, meta->t)) err = WEFT_NOT_FOUND;
+    return wf_mend_note(store, 0, err);
+}
+
 /* The `meta` of an entry; the caller releases `value`. */
 static weft_err meta_get(wf_store *store, const weft_id *id, wf_value *value,
                          struct wf_meta_record *meta)
 {
     weft_err err = wf_kv_get(store->kv, NULL, WF_CF_META, id->bytes, WEFT_ID_BYTES, value);
     if (err != WEFT_OK) return wf_mend_note(store, 0, err);
-    err = wf_meta_read(value->data, value->len, meta);
-    if (err == WEFT_OK && wf_store_is_removed(store, meta->t)) err = WEFT_NOT_FOUND;
+    err = meta_of(store, value, meta);
     if (err != WEFT_OK) wf_value_release(store->kv, value);
-    return wf_mend_note(store, 0, err);
+    return err;
 }
 
 weft_err wf_store_meta(wf_store *store, const weft_id *id, wf_meta *out)
@@ -53,15 +60,6 @@ weft_err wf_store_meta_brief(wf_store *store, const weft_id *id, wf_meta_brief *
     return WEFT_OK;
 }
 
-static weft_err brief_of(wf_store *store, const wf_value *value, wf_meta_brief *out)
-{
-    struct wf_meta_record meta;
-    weft_err err = wf_meta_read(value->data, value->len, &meta);
-    if (err == WEFT_OK && wf_store_is_removed(store, meta.t)) err = WEFT_NOT_FOUND;
-    if (err == WEFT_OK) *out = (wf_meta_brief){meta.t, meta.gen, meta.seq, meta.height};
-    return wf_mend_note(store, 0, err);
-}
-
 void wf_store_meta_briefs(wf_store *store, const weft_id *ids, size_t count, wf_meta_brief *out,
                           weft_err *errs)
 {
@@ -73,7 +71,10 @@ void wf_store_meta_briefs(wf_store *store, const weft_id *ids, size_t count, wf_
         for (size_t i = 0; i < n; i++) {
             if (err != WEFT_OK) errs[from + i] = err;
             if (wf_mend_note(store, 0, errs[from + i]) != WEFT_OK) continue;
-            errs[from + i] = brief_of(store, &values[i], &out[from + i]);
+            struct wf_meta_record meta;
+            errs[from + i] = meta_of(store, &values[i], &meta);
+            if (errs[from + i] == WEFT_OK)
+                out[from + i] = (wf_meta_brief){meta.t, meta.gen, meta.seq, meta.height};
             wf_value_release(store->kv, &values[i]);
         }
     }
