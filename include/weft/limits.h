@@ -175,6 +175,7 @@
 #define WEFT_STORE_TIPS_SETS 1024u
 #define WEFT_STORE_TIPS_SET_MAX 4096u
 #define WEFT_STORE_TIPS_MAX 65536u
+#define WEFT_MEND_CHILDREN_MAX 8192u     /* asked whether they follow an entry in one named store */
 #define WEFT_STORE_PLACES_MAX (1u << 18) /* of entries, 8 bytes each: a newcomer takes another's */
 #define WEFT_STORE_SKETCHES 256u         /* kept, a KiB each: others are read for each batch */
 #define WEFT_STORE_POLICIES 64u /* kept: others are read again; new ones of a batch: half */

@@ -11,7 +11,6 @@
 
 #define ENTRIES_AT_ONCE 256u
 #define LOOKS_AT_ONCE 8192u /* at other entries and their rows, of a slice */
-#define CHILDREN_MAX 8192u  /* asked whether they follow an entry in one named store */
 
 weft_err wf_mend_note(wf_store *store, uint64_t t, weft_err err)
 {
@@ -211,7 +210,7 @@ static weft_err ask_child(void *arg, const weft_id *child, uint64_t seq)
     (void)seq;
     a->followed = a->name == NULL;
     if (a->followed) return WEFT_END;
-    a->unknown |= a->looks == CHILDREN_MAX;
+    a->unknown |= a->looks == WEFT_MEND_CHILDREN_MAX;
     if (a->unknown) return WEFT_END;
     a->looks++;
     weft_err err = wf_store_writes(a->store, child, a->name, a->name_len, &writes);
