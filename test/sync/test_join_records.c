@@ -196,16 +196,22 @@ Test(join_records, say_how_often_was_granted_without_a_decision)
     world_destroy(w);
 }
 
+/* As the disk has it after so many grants, and the node opens. */
+static void spend_all(struct world *w, const weft_id *tree)
+{
+    uint8_t bytes[WF_JOIN_SPENT_RECORD_MAX];
+    size_t len = wf_join_spent_encode(WEFT_JOIN_AUTO_BURST, wf_wall_ms(node(w, 0)->table.rt),
+                                      bytes);
+    put_record(w, WF_REC_JOIN_SPENT, tree->bytes, sizeof tree->bytes, bytes, (uint32_t)len);
+    restart(w);
+}
+
 /* All is spent, and neither a restart nor the mode that is set again gives any of it back. */
 Test(join_records, of_what_was_granted_count_after_a_restart)
 {
     struct world *w = world_create(5, WORLD_CHAIN, 3, WORLD_PLAIN);
     weft_id tree = join_tree(w, 1, WEFT_JOIN_AUTO);
-    uint8_t bytes[WF_JOIN_SPENT_RECORD_MAX];
-    size_t len = wf_join_spent_encode(WEFT_JOIN_AUTO_BURST, wf_wall_ms(node(w, 0)->table.rt),
-                                      bytes);
-    put_record(w, WF_REC_JOIN_SPENT, tree.bytes, sizeof tree.bytes, bytes, (uint32_t)len);
-    restart(w);
+    spend_all(w, &tree);
     cr_assert_eq(set_auto(w, &tree), WEFT_OK);
     cr_assert_eq(set_auto(w, &tree), WEFT_OK);
     cr_expect_eq(join_ask(w, 1, &tree, WEFT_RIGHT_READ, NULL), WEFT_AWAITING);
@@ -220,11 +226,7 @@ Test(join_records, of_what_was_granted_count_after_the_tree_was_closed_and_opene
 {
     struct world *w = world_create(6, WORLD_CHAIN, 3, WORLD_PLAIN);
     weft_id tree = join_tree(w, 1, WEFT_JOIN_AUTO);
-    uint8_t bytes[WF_JOIN_SPENT_RECORD_MAX];
-    size_t len = wf_join_spent_encode(WEFT_JOIN_AUTO_BURST, wf_wall_ms(node(w, 0)->table.rt),
-                                      bytes);
-    put_record(w, WF_REC_JOIN_SPENT, tree.bytes, sizeof tree.bytes, bytes, (uint32_t)len);
-    restart(w);
+    spend_all(w, &tree);
     for (unsigned again = 0; again < 2; again++) {
         cr_assert_eq(
             weft_join_mode_set(node(w, 0), &tree, WEFT_JOIN_CLOSED, NULL, WEFT_RIGHT_NONE, 0, CALL),
